@@ -115,6 +115,12 @@ CASES = {
     "copilot-acp/midfail500": Case(
         f"{CALLED} message file_change tool_result {'message ' * 6}usage finished", ERROR, "500 scripted", REQUEST
     ),
+    "copilot-acp/fail429": Case(
+        "session_started message finished", FailureReason.RATE_LIMITED, "Last error: 429 scripted failure"
+    ),
+    "copilot-acp/drop": Case(f"session_started {'message ' * 7}finished", ERROR, "missing finish_reason"),
+    "gemini-acp/drop": Case("session_started message finished", ERROR, "broke off"),
+    "gemini-acp/fail429": Case("session_started finished", FailureReason.RATE_LIMITED, "scripted failure 429"),
     "gemini-acp/first": Case(WROTE, usage=TURN),
     "gemini-acp/resume": Case("finished", LOST, "does not offer session/resume"),
     "gemini-acp/reject": Case(f"{CALLED} message tool_result usage finished", usage=TURN),
@@ -128,6 +134,7 @@ CASES = {
     "opencode-acp/reject": Case(f"{CALLED} tool_result usage finished", usage=REQUEST),
     "opencode-acp/cancel": Case(WROTE.replace("usage ", ""), FailureReason.CANCELLED, "cancelled"),
     "opencode-acp/fail401": Case("session_started finished", ERROR, "scripted failure 401"),  # tells no status
+    "opencode-acp/drop": Case(f"session_started {'message ' * 21}finished", ERROR, "broke off 20 times in a row"),
     "qwen-acp/first": Case(WROTE, usage=TURN),
     "qwen-acp/resume": Case("finished", LOST, "Method not found"),
     "qwen-acp/reject": Case(f"{CALLED} message tool_result usage finished", usage=TURN),

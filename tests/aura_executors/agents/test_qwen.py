@@ -38,6 +38,7 @@ OUTCOMES: dict[str, tuple[int, Reason | None, str | None, str | None, tuple[int,
     "resumeworktree": (1, Reason.SESSION_LOST, None, None, None),
     "dashprompt": (1, Reason.AGENT_ERROR, None, None, None),
     "fail401": (0, Reason.AUTHENTICATION, None, None, None),
+    "fail429": (0, Reason.RATE_LIMITED, None, None, None),
     "fail500": (0, Reason.AGENT_ERROR, None, None, None),
     "midfail500": (0, Reason.AGENT_ERROR, None, "write_file", ONE),
     "drop": (0, Reason.AGENT_ERROR, "half an ahalf an ahalf an a", None, None),
@@ -97,6 +98,47 @@ def test_cached_tokens_are_counted_apart() -> None:
     assert seen.of(UsageReported) == [
         UsageReported(usage=Usage(input_tokens=40, output_tokens=5, cache_read_tokens=60), model="m")
     ]
+
+
+@pytest.mark.parametrize(
+    "advice",
+    [
+        "Possible quota limitations in place or slow response times detected. Please wait and try again later.",
+        "Please wait and try again later. To increase your limits, request a quota increase through AI Studio",
+    ],
+)
+def test_a_rate_limit_is_known_with_the_advice_that_follows(advice: str) -> None:
+    text = f"half an a[API Error: slow down (Status: RESOURCE_EXHAUSTED)]\n{advice}"
+    line = {"type": "result", "subtype": "success", "is_error": False, "result": text}
+    seen = replay(QWEN, json_lines(message(text, input_tokens=0, output_tokens=0), line))
+    assert seen.outcome == Outcome(Reason.RATE_LIMITED, "half an a")
+    assert [error.message for error in seen.of(ErrorReported)] == ["slow down (Status: RESOURCE_EXHAUSTED)"]
+
+
+def test_words_after_a_failure_make_it_a_message() -> None:
+    text = "The log says\n[API Error: 500 x]\nI shall look into it."
+    line = {"type": "result", "subtype": "success", "is_error": False, "result": text}
+    assert replay(QWEN, json_lines(message(text), line)).outcome == Outcome(None, text)
+
+
+def test_a_question_that_it_gave_up_ends_the_turn_and_stays_open() -> None:
+    seen = recorded(QWEN, "qwen24/unanswered", 0)
+    assert seen.outcome == Outcome(Reason.PERMISSION_DENIED, None, "run_shell_command", ONE)
+    assert seen.kinds == "session_started tool_call permission_request usage finished"
+    assert [sent.close for sent in seen.sends] == [False, True]
+    assert b'"interrupt"' in seen.sends[0].data
+
+
+def test_an_answered_call_may_fail_in_any_words() -> None:
+    lines = written("qwen24", "unanswered").splitlines(keepends=True)
+    place = next(place for place, line in enumerate(lines) if line.startswith(b'{"type":"control_request"'))
+    conversation = QwenConversation(a_run())
+    said = list(conversation.receive(OutputSource.STDOUT, b"".join(lines[: place + 1])))
+    asked = said[-1]
+    assert isinstance(asked, PermissionRequested)
+    list(conversation.answer(asked.request_id, Answer(granted=True)))
+    list(conversation.receive(OutputSource.STDOUT, b"".join(lines[place + 1 :])))
+    assert conversation.judge(exited()) is None
 
 
 def test_a_permission_is_asked_for_and_answered() -> None:

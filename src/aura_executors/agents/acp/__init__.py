@@ -10,7 +10,9 @@ not offer files or terminals to the agent, which works in the folder itself.
 success                 the prompt is answered with ``end_turn``
 failure                 the prompt is answered with an error, or with ``max_tokens``, ``max_turn_requests``
 failure, only in words  ``end_turn``, no tool was used, no token counted, and the last message begins as an error does
-                        (copilot 1.0.102: "Error: ..."); or there is not even a message
+                        (copilot 1.0.102: "Error: ...", also after half an answer); or there is not even a message
+failure, only in counts ``end_turn``, no tool was used, and the agent counted no tokens where it always counts (gemini)
+no end                  20 messages in a row with nothing between them: the service cuts off each answer (opencode)
 no final word           standard output ends without that answer: a failure, whatever the exit code is
 rate limit              the error's code if that is a status, else its words: 429, "rate limit", "quota", "overloaded"
 authentication          error -32000 (the protocol's), code or words 401, 403; a login that fails
@@ -22,7 +24,8 @@ lack of permission      a permission request was denied, or a call failed for th
 ======================  ================================================================================================
 
 Limits: if the model's service fails in the middle of the work and the agent still ends with ``end_turn``, the run looks
-successful, except with codex-acp and copilot, whose messages are known. Judge it by its changes.
+successful, except with codex-acp and copilot, whose messages are known. Judge it by its changes. gemini takes an answer
+that breaks off after a tool was used for a whole one.
 
 Permissions: AURA chooses the option of kind ``allow_once`` or ``reject_once``, never "always", which it remembers
 itself. The protocol has no field for the feedback of a denial, so AURA sends it as an extension

@@ -45,6 +45,7 @@ from aura_executors.agents.acp.outcome import (
     counts_of,
     failure_of_error,
     failure_of_turn,
+    is_own_error,
     tokens,
 )
 from aura_executors.agents.acp.permissions import ASKING, HEAD, METHOD, Permissions, asked_in
@@ -71,6 +72,13 @@ from aura_executors.agents.codex.failures import failure_of_turn as failure_of_c
 
 PLAN_LIMIT = 500
 """Steps of a plan."""
+
+CUT_OFF_LIMIT = 20
+"""Messages in a row with nothing else between them, after which the model's service is taken to cut off each answer.
+
+opencode asks for such an answer again, without limit and many times a second; `aura_executors.agents.opencode` has the
+same limit.
+"""
 
 _UPDATE = msgspec.json.Decoder(Updated)
 _UPDATE_PARAMS = msgspec.json.Decoder(SessionUpdate)
@@ -104,6 +112,8 @@ class AcpConversation(ReportedTurn):
         self._prompted = False
         self._speaker: type[Message | Thinking] = Message
         self._message_id: str | None = None
+        self._messages = 0
+        """Number of messages, as the agent numbers them, since it did anything else."""
         self._words = Pieces()
         self._last_words = ""
         self._last_error: Failure | None = None
@@ -201,14 +211,15 @@ class AcpConversation(ReportedTurn):
                 return () if method.startswith("_") else None
 
     def _take_update(self, update: Update) -> Iterable[Item]:
+        if type(update) is AgentThought or type(update) is AgentMessage:
+            return self._add_piece(update)
+        self._messages = 0
         if type(update) is ToolCallUpdate or type(update) is ToolCallStart:
             return [*self._flush(), *self._calls.take(update)] if self._words.kept else self._calls.take(update)
         if type(update) is UsageUpdate:
             if (cost := update.cost) is not None and cost.currency == "USD":
                 self._cost = cost.amount
             return self._flush()
-        if type(update) is AgentThought or type(update) is AgentMessage:
-            return self._add_piece(update)
         if type(update) is Plan:
             steps = (PlanStep(text=clipped(one.content), status=one.status) for one in update.entries[:PLAN_LIMIT])
             return [*self._flush(), PlanUpdated(steps=tuple(steps))]
@@ -271,7 +282,7 @@ class AcpConversation(ReportedTurn):
 
     # --- Words: pieces until something else happens
 
-    def _add_piece(self, piece: AgentMessage | AgentThought) -> Iterable[Entry]:
+    def _add_piece(self, piece: AgentMessage | AgentThought) -> Iterable[Item]:
         if piece.meta is not None and piece.meta.usage is not None:
             first, second, third, fourth = self._counted
             more = counts_of(piece.meta.usage)
@@ -281,11 +292,22 @@ class AcpConversation(ReportedTurn):
         if not text:
             return ()
         speaker = Message if type(piece) is AgentMessage else Thinking
-        same = speaker is self._speaker and piece.message_id == self._message_id
+        another = piece.message_id != self._message_id
+        same = speaker is self._speaker and not another and not is_own_error(text)
         items = () if same else self._flush()
         self._speaker, self._message_id = speaker, piece.message_id
         self._words.add(text)
+        if another and piece.message_id is not None:
+            self._messages += 1
+            if self._messages > CUT_OFF_LIMIT:
+                return [*items, *self._give_up()]
         return items
+
+    def _give_up(self) -> Iterable[Item]:
+        """End a turn that would never end."""
+        words = f"the model's answer broke off {CUT_OFF_LIMIT} times in a row"
+        cancel = Send(self._peer.notify(*messages.cancel(self._opening.session_id)))
+        return [*self._flush(), cancel, *self.finish(Failure(FailureReason.AGENT_ERROR, words))]
 
     def _flush(self) -> tuple[Entry, ...]:
         if not self._words.kept or not (text := self._words.take()):

@@ -29,7 +29,10 @@ _TROUBLE = re.compile(
 """Matches a message that is probably the agent's own, not the model's."""
 
 _OWN = re.compile(r"Error: (?:Failed to get response from the AI model|Authentication failed with provider)")
-"""Matches the message with which copilot gives up (1.0.102)."""
+"""Matches the message with which copilot gives up (1.0.102). It may follow half an answer of the model."""
+
+_LAST_STATUS = re.compile(r"\bLast error: (?P<status>[45][0-9]{2})\b")
+"""Matches the status in such a message."""
 
 _STOPPED = {
     "max_tokens": (FailureReason.AGENT_ERROR, "it reached the limit of tokens before it was done"),
@@ -54,12 +57,18 @@ def failure_of_error(error: RpcError, doing: str = "") -> Failure:
     return failure
 
 
+def is_own_error(piece: str) -> bool:
+    """Whether a piece of a message is a known error of the agent's own, not words of the model."""
+    return _OWN.match(piece) is not None
+
+
 def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure | None:
     """Return why a turn failed, or None. `words` is its last message, `worked` whether it used any tool.
 
     Some agents end a turn successfully after the model's service has failed, and only mention it in a message. A
     message counts as such a failure if it is known to be the agent's own, or if it looks like one and nothing else
-    happened in the turn: no tool was used, and no tokens were counted.
+    happened in the turn: no tool was used, and no tokens were counted. Gemini counts the tokens of each turn, and counts
+    none if it took half an answer for the whole.
     """
     reason = reply.stop_reason
     if reason in _STOPPED:
@@ -67,13 +76,18 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
         return Failure(what, message)
     if reason != "end_turn":
         return Failure(FailureReason.AGENT_ERROR, f"it stopped for a reason that is not known: {clipped(reason, 200)}")
-    if _OWN.match(words):
-        return failure_from(words)
+    if is_own_error(words):
+        status = _LAST_STATUS.search(words)
+        return failure_from(words, int(status["status"]) if status else None)
     if worked or tokens(reply):
         return None
     if not words:
         return Failure(FailureReason.AGENT_ERROR, "it ended its turn without a word, and without using any tool")
-    return failure_from(words) if _TROUBLE.match(words.lstrip()) else None
+    if _TROUBLE.match(words.lstrip()):
+        return failure_from(words)
+    if reply.meta is not None and reply.meta.quota is not None and reply.meta.quota.token_count is not None:
+        return Failure(FailureReason.AGENT_ERROR, "the model's answer broke off: the agent counted no tokens for it")
+    return None
 
 
 def tokens(reply: PromptReply) -> list[UsageReported]:

@@ -83,6 +83,7 @@ class ModelUsage(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Quota(msgspec.Struct, frozen=True, gc=False):
+    token_count: _Counted | None = None
     model_usage: list[ModelUsage] | None = None
 
 

@@ -68,6 +68,10 @@ class Permissions:
         for request_id in [one for one, question in self._questions.open.items() if question.call_id == call_id]:
             del self._questions.open[request_id]
 
+    def pending_tool(self, call_id: str) -> str:
+        """Return the tool of a call whose question is open, an empty text if none is."""
+        return next((one.tool for one in self._questions.open.values() if call_id and one.call_id == call_id), "")
+
     def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, object]) -> Iterable[Item]:
         call_id = clipped(request.tool_use_id, 1_000) if isinstance(request.tool_use_id, str) else ""
         if request_id not in self._questions.open and len(self._questions.open) >= LIMIT:

@@ -83,13 +83,15 @@ class StreamJson(ReportedTurn):
         """Whether the agent has reported the end of a turn."""
         self.interrupting = False
         """Whether the agent was asked to stop."""
-        self._permissions = Permissions()
+        self.permissions = Permissions()
         self.session_id = ""
         """The session's id, as reported by the agent."""
         self._calls: dict[str, str] = {}
         """The path changed by each pending call."""
         self._spent: dict[str, tuple[str, Tokens]] = {}
         """Model and tokens by message, not yet reported."""
+        self._halted = False
+        """Whether AURA ended the turn, so that nothing that follows counts."""
 
     # --- Differences between agents
 
@@ -125,9 +127,15 @@ class StreamJson(ReportedTurn):
         """Return the items of a message that is not an ordinary one, or None."""
         return None
 
+    def given_up(self, block: Block) -> Failure | None:
+        """Return the failure if this result of a tool says that the agent no longer waits for a permission."""
+        return None
+
     # --- The conversation
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
+        if self._halted:
+            return ()
         message = read_line(line)
         if type(message) is Assistant:  # it has no subclasses, and `isinstance` is slower when it is False
             special = self.special(message)
@@ -141,7 +149,7 @@ class StreamJson(ReportedTurn):
         return self._controlled(message)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        return self._permissions.answer(request_id, answer)
+        return self.permissions.answer(request_id, answer)
 
     def interrupt(self) -> Iterable[Send]:
         self.interrupting = True
@@ -163,9 +171,9 @@ class StreamJson(ReportedTurn):
 
     def _controlled(self, line: Line) -> Iterable[Item]:
         if type(line) is ControlRequest:
-            return self._permissions.asked(line)
+            return self.permissions.asked(line)
         if type(line) is ControlCancel:
-            return self._permissions.withdrawn(line.request_id)
+            return self.permissions.withdrawn(line.request_id)
         return self.limited(line) if type(line) is RateLimit else ()
 
     def _begun(self, line: System) -> Iterable[Item] | None:
@@ -181,7 +189,7 @@ class StreamJson(ReportedTurn):
     def _result(self, result: ResultMessage) -> Iterable[Item]:
         items = [*self.usage_in(result)]
         self.ended, failure = True, self.failure_in(result)
-        self.blocked = self.blocked or self._permissions.denied
+        self.blocked = self.blocked or self.permissions.denied
         denials = result.permission_denials
         denied = None if denials == _NO_DENIALS else read(DENIALS, denials)
         for denial in denied or ():
@@ -254,6 +262,8 @@ class StreamJson(ReportedTurn):
         for block in content:
             if block.type != "tool_result":
                 continue
+            if (failure := self.given_up(block)) is not None:
+                return [*items, *self._stop(failure)]
             returned = self._returned(block)
             items.append(returned)
             path = self._calls.pop(returned.call_id, None)
@@ -264,9 +274,14 @@ class StreamJson(ReportedTurn):
                 items.append(change if edited is None else changed(edited, path, returned.call_id))
         return items
 
+    def _stop(self, failure: Failure) -> list[Item]:
+        """End the turn, whatever the agent is about to do."""
+        self._halted = True
+        return [*self.spent(), Send(_INTERRUPT), *self.finish(failure)]
+
     def _returned(self, block: Block) -> ToolFinished:
         call_id = clipped(block.tool_use_id, 1_000)
-        self._permissions.settled(call_id)
+        self.permissions.settled(call_id)
         content = block.content
         output = clipped(content if isinstance(content, str) else _text(content))
         failed = bool(block.is_error)

@@ -15,17 +15,20 @@ authentication          the status in that text, or its words
 refused                 not distinguished from other answers
 session lost            "No saved session found with ID" on standard error, exit code 1, and no line of output
 interrupted             exit code 130 and no ``result``, after SIGINT and after being asked to stop
-lack of permission      a call that a human denied; permission_denials stays empty
+lack of permission      a call that a human denied, or a question that was not answered in time; permission_denials
+                        stays empty
 ======================  ================================================================================================
 
-Quirks, seen in 0.15.10:
+Quirks, seen in 0.15.10 and 0.24.4:
 
 - After status 500 or 429 it retries silently for more than a minute before it gives up.
 - It needs the request ``initialize``: without it, it waits for permissions without asking for them.
 - Its launcher keeps signals from the agent; ``QWEN_CODE_NO_RELAUNCH=true`` disables the launcher.
 - Sessions are bound to the folder: another worktree of the same repository cannot resume them.
 - Tokens in a result are those of the whole session; it reports no cost.
-- 0.24 was seen to ask for no permission at all: tools that need one are not offered to the model.
+- It gives up a question that is not answered within 30 or 60 seconds, and would report success. AURA ends it there;
+  the question stays open, and the answer resumes the session, where qwen makes the same call again.
+- 0.24 asks only in some modes: elsewhere, tools that need a permission are not offered to the model.
 """
 
 from collections.abc import Iterator
