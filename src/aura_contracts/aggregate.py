@@ -106,6 +106,8 @@ class Aggregate(Generic[S]):
     evolvers: Mapping[type[Event], Evolve[S]] = attrs.field(repr=False)
     restartable: frozenset[StrEnum] = frozenset()
     """Statuses that count as ended but can be left by a restart."""
+    after_the_end: frozenset[type[Event]] = frozenset()
+    """Events that are still recorded in a final status, which they leave as it is."""
     snapshot_version: int = 1
     """Increase it when the meaning of `evolvers` changes, so that older snapshots are ignored."""
 
@@ -133,7 +135,9 @@ class Aggregate(Generic[S]):
     @property
     def final(self) -> frozenset[StrEnum]:
         """The statuses without a way out."""
-        return frozenset(status for status in self.statuses if not self.table.get(status))
+        return frozenset(
+            status for status in self.statuses if self.after_the_end.issuperset(self.table.get(status, ()))
+        )
 
     @property
     def ended(self) -> frozenset[StrEnum]:
@@ -144,7 +148,8 @@ class Aggregate(Generic[S]):
     def endings(self) -> tuple[type[Event], ...]:
         """The events that lead to an ended status, in table order."""
         steps = (step for row in self.table.values() for step in row.items())
-        return tuple(dict.fromkeys(event for event, after in steps if after in self.ended))
+        found = dict.fromkeys(event for event, after in steps if after in self.ended)
+        return tuple(event for event in found if event not in self.after_the_end)
 
     def evolve(self, state: S | None, fact: HappenedFact) -> S:
         """Return the state after `fact`. Raises `ImpossibleTransition` where the table has no row for it."""

@@ -124,6 +124,10 @@ class UsageReported(Entry, frozen=True, kw_only=True, tag="usage"):
 
     usage: Usage
     model: str = ""
+    total: Usage | None = None
+    """What its session consumed so far, if the agent reports that; the base of the next run in this session."""
+    complete: bool = True
+    """False if the agent consumed more: it did not report all of it, or not what it consumed before."""
 
 
 class ErrorReported(Entry, frozen=True, kw_only=True, tag="error", gc=False):

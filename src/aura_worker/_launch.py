@@ -118,6 +118,7 @@ def _agent(
         options=options,
         session_id=work.session_id,
         fork=work.fork and work.session_id is not None,
+        session_usage=work.session_usage,
         new_session_id=str(uuid5(UUID(request.execution_id), request.token)),
         environment=env,
         tool_servers=servers,

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts.entries import AnyEntry
+from aura_contracts.entries import AnyEntry, Usage
 from aura_contracts.execution import Outcome, RunPlan, Script, SupervisedProcess
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkerIdentity, WorkspaceId
@@ -205,6 +205,8 @@ class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     fork: bool = False
     """Resume a copy of that session."""
+    session_usage: Usage | None = None
+    """What that session had consumed before, by its agent's count; None if the log does not have it."""
     task_id: TaskId | None = None
     """The task that the agent may act on, if it gets AURA's own tools."""
 

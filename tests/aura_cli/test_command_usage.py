@@ -35,7 +35,7 @@ async def _tell(url):
                 ex.PreparationFinished(workspace_id=run),
                 ex.SetupFinished(),
                 ex.SessionRecorded(session_id=f"s-{model[:5]}"),
-                ex.UsageRecorded(usage=usage, model=model),
+                ex.UsageRecorded(usage=usage, model=model, complete=model == "gpt-5"),
             )
             created = TaskCreated(task_id=task, spec=TaskSpec(title="t"))
             for stream, events in ((task, (created,)), (run, steps)):
@@ -60,8 +60,9 @@ def test_usage_is_listed_for_programs(used):
         "task_ids": [IDS[0]],
         "last_day": day,
         "reports": 1,
+        "incomplete": 0,
     }
-    assert (unpriced["cost"], unpriced["unpriced"]) == (0.25, ["house\x1bmodel"])
+    assert (unpriced["cost"], unpriced["unpriced"], unpriced["incomplete"]) == (0.25, ["house\x1bmodel"], 1)
 
 
 def test_usage_is_listed_for_people(used):
@@ -69,10 +70,11 @@ def test_usage_is_listed_for_people(used):
     title, priced, unpriced = answer.out.splitlines()
     assert title.split() == ["session", "input", "output", "cache", "read", "cache", "write", "cost", "models"]
     assert priced.split() == ["s-gpt-5", "1,200,000", "100,000", "10", "0", "$2.5000", "gpt-5"]
-    assert unpriced.split() == ["s-house", "1,200,000", "100,000", "10", "0", "$0.2500*", "house\\x1bmodel"]
-    total, mark = answer.err.splitlines()
+    assert unpriced.split() == ["s-house", "1,200,000", "100,000", "10", "0", "$0.2500*+", "house\\x1bmodel"]
+    total, mark, incomplete = answer.err.splitlines()
     assert total == "2 sessions, $2.7500"
     assert mark.startswith("* without a price: house\\x1bmodel;")
+    assert incomplete == "+ more was used: 1 report of agents left something out"
 
 
 @pytest.mark.parametrize(

@@ -652,7 +652,23 @@ def test_what_has_ended_stays_ended(last):
         CompleteExecution(),
         FailExecution(failure=FAILURE),
     ]
+    account = [] if isinstance(last, CompleteExecution) else [RecordProcessExit, RecordUsage]
     for command in [*reports(S.SETUP), *steering, RequestInterrupt(), CancelExecution()]:
+        if type(command) in account:
+            continue
         with pytest.raises(TransitionRefused) as refusal:
             story.do(command, by=ENGINE)
         assert refusal.value.status == story.state.status
+
+
+@pytest.mark.parametrize("last", [FailExecution(failure=FAILURE), CancelExecution()])
+def test_a_process_that_outlives_its_execution_is_still_accounted_for(last):
+    story = Story(S.CODING_INITIAL)
+    story.do(RecordProcessStart(epoch=1, process=PROCESS))
+    story.do(last, by=ENGINE)
+    ended = story.state
+    story.do(RecordUsage(epoch=1, usage=Usage(output_tokens=3)))
+    story.do(RecordProcessExit(epoch=1, exit=Exit(token=PROCESS.identity.token, signal=15, cpu_seconds=2.0)))
+    assert (story.state.status, story.state.ended_at) == (ended.status, ended.ended_at)
+    assert (story.state.usage.output_tokens, story.state.cpu_seconds, story.state.processes) == (3, 2.0, ())
+    assert story.state.final

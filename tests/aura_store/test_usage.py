@@ -60,8 +60,8 @@ async def begin(log, run, **fields):
         await put(log, run, event)
 
 
-def used(model="m-1", *tokens, cost=0.0):
-    return UsageRecorded(usage=Usage(*tokens, cost=cost), model=model)
+def used(model="m-1", *tokens, cost=0.0, complete=True):
+    return UsageRecorded(usage=Usage(*tokens, cost=cost), model=model, complete=complete)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -78,7 +78,7 @@ async def tell(log):
     await begin(log, first, agent_id=an_id(50))
     await put(log, first, used("m-1", 1_000_000, 5))
     await put(log, first, ex.SessionRecorded(session_id="s-1"))
-    await put(log, first, used("m-1", 1_000_000, cost=0.1))
+    await put(log, first, used("m-1", 1_000_000, cost=0.1, complete=False))
     await put(log, first, used("m-1", 1_000_000, cost=0.2), NIGHT + timedelta(hours=2))
     await put(log, first, used("m-2", 7, 8, 9, 10, cost=0.3), NIGHT + timedelta(hours=2))
     await begin(log, second, session_id="s-1")
@@ -86,6 +86,16 @@ async def tell(log):
     await begin(log, third)
     await put(log, third, ex.SessionRecorded(session_id="s-2"))
     await put(log, third, used("", cost=1.5))
+
+
+async def test_a_report_that_leaves_something_out_marks_every_sum_that_it_is_in(models):
+    await tell(models.log)
+    await models.catch_up()
+    sums = await models.usage()
+    for key, marked in ((UsageKey.TASK, an_id(1)), (UsageKey.SESSION, "s-1"), (UsageKey.DAY, "2026-01-31")):
+        costs = cost_of(sums, read_prices(), by=key)
+        assert {each.id: each.incomplete for each in costs if each.incomplete} == {marked: 1}
+    assert [row.incomplete for row in (await models.list(UsageQuery(descending=False))).rows] == [0, 1, 0, 0, 0, 0]
 
 
 # --- Sums -------------------------------------------------------------------------------------------------------------
@@ -104,6 +114,7 @@ async def test_sums_are_by_run_session_model_and_day(models):
         ("2026-02-01", an_id(10), "s-1", "m-1", 1_000_000),
         ("2026-02-01", an_id(10), "s-1", "m-2", 7),
     ]
+    assert [each.incomplete for each in sums] == [0, 1, 0, 0, 0, 0]
     assert sums[-1] == UsageSum(
         day=date(2026, 2, 1),
         execution_id=an_id(10),

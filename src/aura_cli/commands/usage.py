@@ -46,6 +46,8 @@ async def run(call: Invocation) -> None:
             f"* without a price: {', '.join(map(_named, sorted(unpriced)))}; counted at the reported cost."
             f" Add prices to {call.settings.home / 'prices.toml'}"
         )
+    if incomplete := sum(line.incomplete for line in lines):
+        terminal.say(f"+ more was used: {counted(incomplete, 'report')} of agents left something out")
 
 
 def _data(line: UsageCost) -> dict[str, Any]:
@@ -64,12 +66,13 @@ def _data(line: UsageCost) -> dict[str, Any]:
         "first_day": line.first_day,
         "last_day": line.last_day,
         "reports": line.reports,
+        "incomplete": line.incomplete,
     }
 
 
 def _row(line: UsageCost) -> tuple[str, ...]:
     tokens = (line.input_tokens, line.output_tokens, line.cache_read_tokens, line.cache_write_tokens)
-    cost = f"{_dollars(line.cost)}{'*' if line.unpriced else ''}"
+    cost = f"{_dollars(line.cost)}{'*' if line.unpriced else ''}{'+' if line.incomplete else ''}"
     return (line.id or "-", *(f"{count:,}" for count in tokens), cost, ", ".join(line.models) or "-")
 
 

@@ -104,6 +104,8 @@ class RecordUsage(Report, frozen=True, kw_only=True):
     emits = (events.UsageRecorded,)
     usage: Usage
     model: str = ""
+    total: Usage | None = None
+    complete: bool = True
 
 
 class RecordAction(Report, frozen=True, kw_only=True):

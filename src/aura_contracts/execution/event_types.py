@@ -158,6 +158,10 @@ class UsageRecorded(Event, frozen=True, kw_only=True):
     topic = "execution.usage_recorded"
     usage: entries.Usage
     model: str = ""
+    total: entries.Usage | None = None
+    """What the agent's session consumed so far, if the agent reports that."""
+    complete: bool = True
+    """False if the agent consumed more than its reports say."""
 
 
 class InterruptRequested(Event, frozen=True, kw_only=True):

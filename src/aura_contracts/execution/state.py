@@ -57,6 +57,8 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
     permissions_asked: int = 0
     """The number of permissions that its agents asked for."""
     usage: Usage = Usage()
+    session_usage: Usage | None = None
+    """What the agent's session consumed since it began, as the agent last reported it; None if it did not."""
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     """Bytes, of the largest process."""
@@ -95,6 +97,10 @@ _WITHIN_A_STAGE: tuple[type[Event], ...] = (
     *events.ACTIONS,
 )
 """The events that may happen in every running stage without ending it."""
+
+
+_AFTER_THE_END: tuple[type[Event], ...] = (events.ProcessExited, events.UsageRecorded)
+"""The events of a process that was still running when its execution failed or was cancelled."""
 
 
 def _running(stage: ExecutionStatus, steps: Mapping[type[Event], ExecutionStatus]) -> Mapping[type[Event], StrEnum]:
@@ -140,6 +146,8 @@ _TABLE: Table = MappingProxyType(
                 events.CodingChangedNothing: _S.REVIEW,
             },
         ),
+        _S.FAILED: dict.fromkeys(_AFTER_THE_END, _S.FAILED),
+        _S.CANCELLED: dict.fromkeys(_AFTER_THE_END, _S.CANCELLED),
     }
 )
 
@@ -214,7 +222,8 @@ def _process_exited(
 
 
 def _used(state: Execution, event: events.UsageRecorded, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    return replace(state, status=status, usage=state.usage + event.usage)
+    total = state.session_usage if event.total is None else event.total
+    return replace(state, status=status, usage=state.usage + event.usage, session_usage=total)
 
 
 def _permission_asked(
@@ -239,8 +248,10 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         events.ExecutionCancelled: sets(retry_at=None, ended_at=TIME),
         events.StageRetryScheduled: sets("failure", "retry_at"),
         events.StageRetried: _retried,
-        events.SessionRecorded: sets("session_id", fork=False, dropped_session_id=None),
-        events.SessionDropped: sets(session_id=None, fork=False, dropped_session_id=given("session_id")),
+        events.SessionRecorded: sets("session_id", fork=False, dropped_session_id=None, session_usage=None),
+        events.SessionDropped: sets(
+            session_id=None, fork=False, dropped_session_id=given("session_id"), session_usage=None
+        ),
         events.ProcessStarted: _process_started,
         events.ProcessExited: _process_exited,
         events.UsageRecorded: _used,
@@ -256,4 +267,5 @@ EXECUTION = Aggregate(
     statuses=ExecutionStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
+    after_the_end=frozenset(_AFTER_THE_END),
 )

@@ -191,6 +191,8 @@ class UsageCost(msgspec.Struct, Plain, frozen=True, kw_only=True):
     last_day: date | None = None
     """None if nothing was reported."""
     reports: int = 0
+    incomplete: int = 0
+    """How many of the reports leave out some of what the agent consumed: the true figures are higher."""
 
 
 # --- Read models ------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from aura_contracts.entries import Entry
+from aura_contracts.entries import Entry, Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.plain_data import Plain
@@ -83,6 +83,8 @@ class AgentRun:
     """The agent session to resume; None starts a new one."""
     fork: bool = False
     """Resume a copy of `session_id` under another id. Executors without the capability refuse this."""
+    session_usage: Usage | None = None
+    """What `session_id` had consumed before, as its agent counted it; None if AURA does not know."""
     new_session_id: str = ""
     """A UUID for a new session, for agents that accept one; the same each time this run is started."""
     environment: dict[str, str] = attrs.field(factory=dict, repr=False)

@@ -79,6 +79,8 @@ class UsageRow(msgspec.Struct, Plain, frozen=True, kw_only=True):
     cache_write_tokens: int
     reported_nanodollars: int
     """The cost reported by the agent, in billionths of a US dollar."""
+    incomplete: int
+    """1 if the agent consumed more than this report says, otherwise 0."""
     position: int
 
 
@@ -101,6 +103,8 @@ class UsageSum(msgspec.Struct, Plain, frozen=True, kw_only=True):
     reported_nanodollars: int
     """The cost reported by the agent; each report is rounded to a billionth of a dollar."""
     reports: int
+    incomplete: int = 0
+    """How many of the reports leave out some of what the agent consumed."""
 
     @property
     def reported(self) -> Decimal:

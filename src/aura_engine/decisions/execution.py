@@ -257,10 +257,10 @@ def _record_process_exit(state: Execution, command: RecordProcessExit, context: 
 
 
 def _record_usage(state: Execution, command: RecordUsage, context: Context) -> Events:
-    usage = command.usage
-    if not all(_is_amount(getattr(usage, name)) for name in usage.__struct_fields__):
-        raise RuleBroken("usage", f"tokens and cost are amounts, these are not: {usage}")
-    return [UsageRecorded(usage=usage, model=command.model)]
+    for usage in filter(None, (command.usage, command.total)):
+        if not all(_is_amount(getattr(usage, name)) for name in usage.__struct_fields__):
+            raise RuleBroken("usage", f"tokens and cost are amounts, these are not: {usage}")
+    return [UsageRecorded(usage=command.usage, model=command.model, total=command.total, complete=command.complete)]
 
 
 def _record_action(state: Execution, command: RecordAction, context: Context) -> Events:

@@ -52,12 +52,12 @@ async def record_entries(
     """Add to `unit` the events of entries of the process `token`, reported under `epoch`, in order.
 
     An invalid entry is replaced by an error, and does not affect the others; an invalid question is answered with no.
-    Once the execution has ended, nothing is recorded: its output still has the text.
+    Once the execution has ended, only usage is recorded: its output still has the text.
     """
     for entry in entries:
         execution = await unit.require(EXECUTION, execution_id)
-        if execution.final:
-            return
+        if execution.final and not isinstance(entry, UsageReported):
+            continue
         execution = replace(execution, epoch=epoch)
         try:
             await _record(unit, execution, token, _storable(entry), reviewers)
@@ -101,8 +101,7 @@ async def _record(unit: UnitOfWork, execution: Execution, token: str, entry: Any
         case SessionStarted():
             await unit.handle(execution.id, RecordSession(epoch=execution.epoch, session_id=entry.session_id))
         case UsageReported():
-            command = RecordUsage(epoch=execution.epoch, usage=entry.usage, model=entry.model)
-            await unit.handle(execution.id, command)
+            await unit.handle(execution.id, _usage(execution, entry))
         case PermissionRequested():
             await ask(unit, execution, token, entry, reviewers)
         case PermissionWithdrawn():
@@ -110,6 +109,12 @@ async def _record(unit: UnitOfWork, execution: Execution, token: str, entry: Any
         case _:
             event = ENTRY_EVENTS[type(entry)](entry=_redacted(entry))
             await unit.handle(execution.id, RecordAction(epoch=execution.epoch, action=event))
+
+
+def _usage(execution: Execution, entry: UsageReported) -> RecordUsage:
+    return RecordUsage(
+        epoch=execution.epoch, usage=entry.usage, model=entry.model, total=entry.total, complete=entry.complete
+    )
 
 
 def _redacted(entry: T) -> T:

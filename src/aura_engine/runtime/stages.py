@@ -47,6 +47,7 @@ from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.context import Runtime, snapshot_ref
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.session_replay import beginning_of, prompt_of
+from aura_engine.runtime.session_usage import session_usage
 from aura_engine.runtime.views import View, lease_of, spec_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
@@ -179,6 +180,7 @@ async def run_agent(runtime: Runtime, view: View) -> None:
         options=view.agent.options if view.agent is not None else {},
         session_id=begun.session_id,
         fork=begun.fork,
+        session_usage=await session_usage(runtime.reads, begun),
         task_id=execution.task_id if execution.plan.tools else None,
     )
     finished = await run_process(runtime, view, agent=work)
@@ -287,7 +289,9 @@ async def _record_end(
             await record_entries(unit, *about, runtime.gateway.reviewers)
             await unit.handle(execution.id, _exit_report(execution, finished.exit))
         failure = finished.failure
-        if failure is None and execution.status in CODING:  # including questions of processes that died before
+        if current.final:  # cancelled meanwhile: only the account is settled
+            failure = done = None
+        elif failure is None and execution.status in CODING:  # including questions of processes that died before
             await withdraw_all(unit, execution.task_id, "the agent has ended without waiting for it")
         if failure is not None and failure.reason is FailureReason.WORKER_LOST:
             await _lose(unit, execution, failure)

@@ -67,9 +67,9 @@ class _Fold:
             self._runs[stream] = (self._runs[stream][0], event.session_id)
         elif isinstance(event, UsageRecorded) and counted:
             key = (day_of(record.time), stream, self._runs[stream][1], event.model)
-            amounts = attrs.astuple(amounts_of(event.usage))
-            before = self._sums.get(key, (0,) * (len(amounts) + 1))
-            self._sums[key] = [one + other for one, other in zip(before, (*amounts, 1), strict=True)]
+            numbers = (*attrs.astuple(amounts_of(event.usage)), 1, int(not event.complete))
+            before = self._sums.get(key, (0,) * len(numbers))
+            self._sums[key] = [one + other for one, other in zip(before, numbers, strict=True)]
 
     def sums(self) -> list[UsageSum]:
         """Return the sums so far."""
@@ -77,7 +77,7 @@ class _Fold:
 
     def _sum(self, day: date, stream: StreamId, session: str | None, model: str, *numbers: int) -> UsageSum:
         spec = self._runs[stream][0]
-        *tokens, nanodollars, reports = numbers
+        *tokens, nanodollars, reports, incomplete = numbers
         return UsageSum(
             day=day,
             execution_id=stream,
@@ -92,6 +92,7 @@ class _Fold:
             cache_write_tokens=tokens[3],
             reported_nanodollars=nanodollars,
             reports=reports,
+            incomplete=incomplete,
         )
 
 
@@ -160,4 +161,5 @@ def _added_up(key: str, group: Sequence[_Priced]) -> UsageCost:
         first_day=min(each.day for each in sums),
         last_day=max(each.day for each in sums),
         reports=sum(each.reports for each in sums),
+        incomplete=sum(each.incomplete for each in sums),
     )

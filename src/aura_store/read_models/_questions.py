@@ -177,7 +177,7 @@ class Questions:
 
 _DIMENSIONS: Final = ("day", "execution_id", "task_id", "agent_id", "executor", "session_id", "model")
 _AMOUNTS: Final = tuple(
-    column.name for column in schema.USAGE.columns if column.name.endswith(("_tokens", "_nanodollars"))
+    column.name for column in schema.USAGE.columns if column.name.endswith(("_tokens", "_nanodollars", "incomplete"))
 )
 
 

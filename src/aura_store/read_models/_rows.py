@@ -243,6 +243,7 @@ def _usage_row(record: EventRecord, event: ex.UsageRecorded, execution: ex.Execu
         "model": event.model,
         "day": day_of(record.time).isoformat(),
         "used_at": record.time,
+        "incomplete": int(not event.complete),
         "position": record.position,
     }
     return row | attrs.asdict(amounts_of(event.usage))

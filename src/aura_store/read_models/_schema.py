@@ -341,12 +341,14 @@ USAGE: Final = Table(
         _integer("cache_read_tokens"),
         _integer("cache_write_tokens"),
         _integer("reported_nanodollars"),
+        _integer("incomplete"),
         _integer("position"),
     ),
     _indexes("usage", "position", task="task_id", execution="execution_id"),
 )
 """`session_id` is the agent's own id at that time; `day` is the day of `used_at` in UTC. The only cost is the one that
-the agent reported: prices change, and everything here follows from the log alone."""
+the agent reported: prices change, and everything here follows from the log alone. `incomplete` is 1 for a report that
+leaves something out, otherwise 0."""
 
 EXECUTION_SESSIONS: Final = Table(
     "execution_sessions",

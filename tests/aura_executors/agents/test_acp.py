@@ -82,7 +82,9 @@ CASES = {
     "claude-agent-acp/reject": Case(DENIED, usage=cost(TURN, 0.00046)),
     "claude-agent-acp/permcancel": Case(DENIED, usage=cost(TURN, 0.00046)),
     "claude-agent-acp/cancel": Case(WROTE, FailureReason.CANCELLED, "cancelled", usage=Usage(cost=0.00023)),
-    "claude-agent-acp/sigterm": Case(f"{CALLED} file_change tool_result message", ERROR, "without its final message"),
+    "claude-agent-acp/sigterm": Case(
+        f"{CALLED} file_change tool_result message usage", ERROR, "without its final message"
+    ),
     "claude-agent-acp/fail401": Case("session_started message finished", UNKNOWN_LOGIN, "401 scripted failure"),
     "claude-agent-acp/fail500": Case("session_started message finished", ERROR, "500 scripted failure"),
     "codex-acp/first": Case(RAN, usage=TURN),
@@ -191,7 +193,7 @@ class TestCaptures:
         assert (found.failure.reason if found.failure else None) == expected.reason
         assert expected.message in (found.failure.message if found.failure else "")
         used = found.of(UsageReported)
-        assert [tokens(entry.usage) for entry in used] == ([tokens(expected.usage)] if expected.usage else [])
+        assert [tokens(entry.usage) for entry in used] == ([] if expected.usage is None else [tokens(expected.usage)])
         assert sum(entry.usage.cost for entry in used) == pytest.approx(expected.usage.cost if expected.usage else 0)
         assert found.conversation.unknown == 0
 
@@ -302,7 +304,7 @@ class TestBounds:
         line = {"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "s", "update": update}}
         for _ in range(40):
             assert not list(conversation.receive(OutputSource.STDOUT, msgspec.json.encode(line) + b"\n"))
-        (message,) = conversation.end(exited())
+        message, _ = conversation.end(exited())
         assert isinstance(message, Message)
         assert len(message.text) < TEXT_LIMIT + 200
         assert "left out" in message.text

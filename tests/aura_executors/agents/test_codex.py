@@ -18,6 +18,7 @@ from aura_contracts.entries import (
     ToolFinished,
     Unknown,
     Usage,
+    UsageReported,
 )
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason as Reason
@@ -26,6 +27,7 @@ from aura_executors.agents.codex import CodexExecutor
 from aura_executors.agents.codex.command import toml
 
 SESSION = "01a1fb82-92c2-7732-a114-c4583d92c5b1"
+OTHER_SESSION = "01a1fb7b-7184-7bb3-8c6e-7ab4c4745eb4"
 UNKNOWN_SESSION = "00000000-0000-4000-8000-000000000000"
 
 TURN = Usage(input_tokens=22, output_tokens=14)
@@ -65,7 +67,7 @@ def by_exec(session=None, **options) -> AgentRun:
 
 
 def exec_run(case: str) -> AgentRun:
-    session = {"resume": SESSION, "resumeworktree": SESSION, "badresume": UNKNOWN_SESSION}.get(case)
+    session = {"resume": SESSION, "resumeworktree": OTHER_SESSION, "badresume": UNKNOWN_SESSION}.get(case)
     return a_run(session, protocol="exec", sandbox="read-only" if case == "deny" else "danger-full-access")
 
 
@@ -107,6 +109,34 @@ def test_a_patch_is_a_call_and_a_changed_file():
     done = recorded(CODEX, "codex/applypatch", 0, exec_run("applypatch"))
     changed = FileChanged(path="/tmp/demo-repo/hello.txt", change=FileChange.ADDED, call_id="item_1")
     assert done.of(FileChanged) == [changed]
+
+
+def test_a_resumed_session_counts_what_was_added_since():
+    run = attrs.evolve(exec_run("resume"), session_usage=TURN)
+    (used,) = replay(CODEX, written("codex", "resume"), run=run).of(UsageReported)
+    assert (used.usage, used.total, used.complete) == (TURN, TURN + TURN, True)
+
+
+def test_a_resumed_session_that_was_not_counted_is_incomplete():
+    (used,) = recorded(CODEX, "codex/resume", 0, exec_run("resume")).of(UsageReported)
+    assert (used.usage, used.total, used.complete) == (Usage(), TURN + TURN, False)
+
+
+def test_another_session_than_the_one_to_resume_counts_from_its_beginning():
+    (used,) = replay(CODEX, written("codex", "first"), run=exec_run("resumeworktree")).of(UsageReported)
+    assert (used.usage, used.complete) == (TURN, True)
+
+
+def test_a_total_that_has_decreased_counts_anew():
+    run = attrs.evolve(exec_run("resume"), session_usage=Usage(input_tokens=1_000, output_tokens=1))
+    (used,) = replay(CODEX, written("codex", "resume"), run=run).of(UsageReported)
+    assert used.usage == TURN + TURN
+
+
+@pytest.mark.parametrize("case", ["toolsigterm", "midfail500"])
+def test_a_turn_that_did_not_end_well_is_incomplete(case):
+    used = recorded(CODEX, f"codex/{case}", 1, exec_run(case)).of(UsageReported)
+    assert [(one.usage, one.complete) for one in used] == [(Usage(), False)]
 
 
 def test_the_session_that_is_unknown_is_told_apart():

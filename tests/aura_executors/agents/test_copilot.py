@@ -208,7 +208,7 @@ def test_thoughts_are_told_once_and_tokens_of_answers_are_added_up() -> None:
         Message(text="Yes."),
         Thinking(text="Well."),
         Message(text="So."),
-        UsageReported(usage=Usage(output_tokens=7), model="m"),
+        UsageReported(usage=Usage(output_tokens=7), model="m", complete=False),
         Finished(),
     ]
 

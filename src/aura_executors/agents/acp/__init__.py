@@ -44,7 +44,8 @@ Quirks, seen in the tested versions:
   files through the client, although that was not offered; when refused, it continues.
 - copilot, opencode and qwen send different arguments and titles with a permission request than with the call.
 - gemini reports a call only when it asks for permission or when the call is done, and never its arguments.
-- Usage is as reported by the agent; opencode counts only the last request of a turn. Agents report the cost of the
+- Usage is as reported by the agent; opencode counts only the last request of a turn, so that of a turn with tools is
+  incomplete, as is that of a turn that does not end. Agents report the cost of the
   session so far, and AURA reports the difference that this turn made.
 - A prompt that begins with ``/`` is a command to most of these agents.
 """

@@ -39,7 +39,7 @@ from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, UNFINISHED, Item, 
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, RpcError, RpcNotification, RpcPeer, RpcReply, RpcRequest
 from aura_executors.adapter.options import prompt_of
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.command import AcpOptions
+from aura_executors.agents.acp.command import AcpOptions, preset_of
 from aura_executors.agents.acp.outcome import (
     Counts,
     counts_of,
@@ -103,6 +103,7 @@ class AcpConversation(ReportedTurn):
         super().__init__()
         self._run = run
         self._options = options
+        self._counts_all = preset_of(options).counts_all
         self._peer = RpcPeer[Then]()
         self._opening = SessionOpening(run, options, self._peer, ready=self._ready, finish=self.finish)
         self._calls = Calls()
@@ -160,7 +161,11 @@ class AcpConversation(ReportedTurn):
         return self._notified(message) if isinstance(message, RpcNotification) else self._replied(message)
 
     def end(self, exit: ProcessExit) -> list[Entry]:
-        return [*super().end(exit), *self._flush()]
+        """Add the usage of a turn that did not end: what is known of it."""
+        items = [*super().end(exit), *self._flush()]
+        if self.finished is not None or not (self._last_words or self._calls.any):
+            return items
+        return [*items, *(msgspec.structs.replace(one, complete=False) for one in self._known_usage())]
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         return self._permissions.answer(request_id, answer)
@@ -271,6 +276,8 @@ class AcpConversation(ReportedTurn):
     def _consumed(self, reported: list[UsageReported]) -> list[UsageReported]:
         """Return the usage of the turn; its cost is the session's cost minus the cost before."""
         reported = reported or ([UsageReported(usage=Usage(*self._counted))] if any(self._counted) else [])
+        if not self._counts_all and self._calls.any:
+            reported = [msgspec.structs.replace(one, complete=False) for one in reported]
         cost = self._cost - self._cost_told
         if cost > 0:
             first = reported[0] if reported else UsageReported(usage=Usage())
@@ -279,6 +286,9 @@ class AcpConversation(ReportedTurn):
                 *reported[1:],
             ]
         return reported
+
+    def _known_usage(self) -> list[UsageReported]:
+        return self._consumed([]) or [UsageReported(usage=Usage())]
 
     # --- Words: pieces until something else happens
 

@@ -67,8 +67,8 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
 
     Some agents end a turn successfully after the model's service has failed, and only mention it in a message. A
     message counts as such a failure if it is known to be the agent's own, or if it looks like one and nothing else
-    happened in the turn: no tool was used, and no tokens were counted. Gemini counts the tokens of each turn, and counts
-    none if it took half an answer for the whole.
+    happened in the turn: no tool was used, and no tokens were counted. gemini counts the tokens of each turn, and none
+    if it took half an answer for the whole.
     """
     reason = reply.stop_reason
     if reason in _STOPPED:
@@ -79,8 +79,11 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
     if is_own_error(words):
         status = _LAST_STATUS.search(words)
         return failure_from(words, int(status["status"]) if status else None)
-    if worked or tokens(reply):
-        return None
+    return None if worked or tokens(reply) else _failure_of_idle_turn(reply, words)
+
+
+def _failure_of_idle_turn(reply: PromptReply, words: str) -> Failure | None:
+    """Return why a turn in which nothing was used or counted failed, or None."""
     if not words:
         return Failure(FailureReason.AGENT_ERROR, "it ended its turn without a word, and without using any tool")
     if _TROUBLE.match(words.lstrip()):

@@ -23,6 +23,8 @@ class Preset:
     model_flag: str = ""
     """The argument for the model, if the agent has one; otherwise the model is set in the session."""
     env: dict[str, str] = attrs.field(factory=dict)
+    counts_all: bool = True
+    """Whether it counts every request of a turn; otherwise only the last one."""
 
     @property
     def tested(self) -> bool:
@@ -62,7 +64,9 @@ PRESETS = MappingProxyType(
             program=GEMINI, arguments=("--acp",), model_flag="--model", env={"GEMINI_CLI_NO_RELAUNCH": "true"}
         ),
         "qwen": Preset(program=QWEN, arguments=("--acp",), model_flag="--model", env={"QWEN_CODE_NO_RELAUNCH": "true"}),
-        "opencode": Preset(program=OPENCODE, arguments=("acp",), env={"OPENCODE_DISABLE_AUTOUPDATE": "1"}),
+        "opencode": Preset(
+            program=OPENCODE, arguments=("acp",), env={"OPENCODE_DISABLE_AUTOUPDATE": "1"}, counts_all=False
+        ),
         "auggie": Preset(
             program=_untested("auggie", "npm install -g @augmentcode/auggie"),
             arguments=("--acp",),

@@ -26,7 +26,8 @@ lack of permission      items with status ``declined``, answers that were no, co
 Quirks, seen in 0.169.0:
 
 - It often does not report a command that the sandbox stopped; with ``exec`` such a command leaves no trace.
-- ``exec`` counts the tokens of the whole session, so usage of a resumed session is not reported.
+- ``exec`` counts the tokens of the whole session, and only when a turn ends well. What the log has of the session is
+  subtracted; the usage of a session that was begun outside AURA, or of a turn that was cut short, is incomplete.
 - ``exec resume`` starts a new session if the id is not a UUID.
 - A denial cannot carry a reason, so feedback is sent to the turn as a message (``turn/steer``).
 - Tool servers get a clean environment with only the named variables.

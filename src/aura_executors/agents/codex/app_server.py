@@ -357,7 +357,9 @@ class AppServerConversation(ReportedTurn):
     def _consumed(self) -> tuple[UsageReported, ...]:
         """Return the usage that was not reported yet."""
         used = self._consumption.drain()
-        return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
+        if used == Usage():
+            return ()
+        return (UsageReported(usage=used, model=self._model, total=self._consumption.total(self._thread)),)
 
     _NOTIFICATIONS: ClassVar[dict[bytes, _Handler]] = {
         b"item/started": _handler(_ItemNotice, _item_started),

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from aura_contracts.entries import (
+    Entry,
     ErrorReported,
     Message,
     PlanStep,
@@ -34,6 +35,7 @@ from aura_executors.agents.codex.items import (
     McpToolCall,
     WebSearch,
 )
+from aura_executors.agents.codex.tokens import increase
 
 RETRYING = "Reconnecting... "
 """What the message of an error begins with when codex tries again by itself."""
@@ -162,6 +164,11 @@ class ExecConversation(ReportedTurn):
     def __init__(self, run: AgentRun, options: CodexOptions) -> None:
         super().__init__()
         self._session = run.session_id
+        self._forks = run.fork
+        self._before = run.session_usage if run.session_id is not None else Usage()
+        """What the thread consumed before; None if that is not known."""
+        self._uncounted = False
+        """Whether codex did something in this turn that it has not counted."""
         self._model = options.model or ""
         self._items = Items(sandboxed=options.sandboxed is not Sandbox.DANGER_FULL_ACCESS)
 
@@ -174,16 +181,24 @@ class ExecConversation(ReportedTurn):
         lost = self._session is not None and no_such_session(words)
         return lost_session(self._session, words) if lost and self._session else super().unfinished(exit)
 
+    def end(self, exit: ProcessExit) -> list[Entry]:
+        """Add that the usage of a turn that did not end well is missing: codex counts it at the end."""
+        missing = [UsageReported(usage=Usage(), model=self._model, complete=False)] if self._uncounted else []
+        return [*super().end(exit), *missing]
+
     # --- Events
 
     def _thread_started(self, event: _ThreadStarted) -> Iterable[Item] | None:
         thread = event.thread_id
+        if thread != self._session and not self._forks:  # codex began another thread than the one to resume
+            self._before = Usage()
         return (SessionStarted(session_id=clipped(thread, 200), model=self._model),) if thread else None
 
     def _turn_started(self, event: _TurnStarted) -> Iterable[Item]:
         return ()
 
     def _turn_completed(self, event: _TurnCompleted) -> Iterable[Item]:
+        self._uncounted = False
         return (*self._used(event.usage), *self.finish(None))
 
     def _turn_failed(self, event: _TurnFailed) -> Iterable[Item]:
@@ -197,6 +212,7 @@ class ExecConversation(ReportedTurn):
     # --- Items
 
     def _started(self, event: _ItemStarted) -> Iterable[Item]:
+        self._uncounted = True
         match event.item:
             case _ExecCommand() as item:  # the most frequent first
                 return self._items.started(item)
@@ -210,6 +226,7 @@ class ExecConversation(ReportedTurn):
                 return self._items.started(item)
 
     def _completed(self, event: _ItemCompleted) -> Iterable[Item]:
+        self._uncounted = self._uncounted or not isinstance(event.item, _ExecWarning)
         match event.item:
             case _Spoken(text=text):
                 return (Message(text=clipped(text)),) if text else ()
@@ -228,20 +245,22 @@ class ExecConversation(ReportedTurn):
         return (_plan(event.item),) if isinstance(event.item, _Steps) else ()
 
     def _used(self, usage: _Tokens | None) -> Iterable[Item]:
-        """Return the usage of the turn.
+        """Return the usage of the turn: the increase of the sum over the whole thread, which is all that codex reports.
 
-        Codex reports the sum over the whole thread. For a resumed thread the earlier part is unknown here, so nothing
-        is reported rather than too much; the app-server reports both.
+        Without what a resumed thread consumed before, the sum cannot be split: nothing is reported rather than too
+        much.
         """
-        if usage is None or self._session is not None:
+        if usage is None:
             return ()
-        used = Usage(
+        total = Usage(
             input_tokens=max(0, usage.input_tokens - usage.cached_input_tokens),
             output_tokens=usage.output_tokens,
             cache_read_tokens=usage.cached_input_tokens,
             cache_write_tokens=usage.cache_write_input_tokens,
         )
-        return (UsageReported(usage=used, model=self._model),)
+        if self._before is None:
+            return (UsageReported(usage=Usage(), model=self._model, total=total, complete=False),)
+        return (UsageReported(usage=increase(total, self._before), model=self._model, total=total),)
 
     _HANDLERS: ClassVar[dict[type[_Event], Callable[["ExecConversation", Any], Iterable[Item] | None]]] = {
         _ThreadStarted: _thread_started,

@@ -1,4 +1,4 @@
-"""Tokens: the usage of codex, computed from the running totals of ``codex app-server``. Pure."""
+"""Tokens: the usage of codex, computed from the running totals of codex. Pure."""
 
 import msgspec
 
@@ -21,6 +21,17 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
 
 
 _NONE = Tokens()
+
+
+def increase(total: Usage, before: Usage) -> Usage:
+    """Return what was added to a running total; one that has decreased was reset.
+
+    >>> increase(Usage(input_tokens=20, output_tokens=6), Usage(input_tokens=15, output_tokens=4))
+    Usage(input_tokens=5, output_tokens=2, cache_read_tokens=0, cache_write_tokens=0, cost=0.0)
+    """
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+    added = {name: getattr(total, name) - getattr(before, name) for name in names}
+    return total if min(added.values()) < 0 else Usage(**added)
 
 
 class Consumption:
@@ -47,6 +58,18 @@ class Consumption:
         if before is None and not own:
             return False
         return self._add(usage.last, _NONE) if before is None else self._add(usage.total, before)
+
+    def total(self, thread: str) -> Usage | None:
+        """Return what a thread consumed since it began, None if it has not reported that."""
+        counted = self._totals.get(thread)
+        if counted is None or counted == _NONE:
+            return None
+        return Usage(
+            input_tokens=max(0, counted.input_tokens - counted.cached_input_tokens),
+            output_tokens=counted.output_tokens,
+            cache_read_tokens=counted.cached_input_tokens,
+            cache_write_tokens=counted.cache_write_input_tokens,
+        )
 
     def drain(self) -> Usage:
         """Return the usage since the last call."""

@@ -101,7 +101,7 @@ class CopilotConversation(ReportedTurn):
         return [*self._session_started(""), *entries] if self._is_news(kind) else entries
 
     def end(self, exit: ProcessExit) -> list[Entry]:
-        return [*super().end(exit), *self._flush()]
+        return [*super().end(exit), *self._flush(), *self._spent()]
 
     def unfinished(self, exit: ProcessExit) -> Failure:
         words = self.errors.text
@@ -237,15 +237,19 @@ class CopilotConversation(ReportedTurn):
             self._aborted = clipped(event.data.reason, 200) or "no reason"
         return self._flush() if event.agent_id is None else []
 
+    def _spent(self) -> list[Entry]:
+        """Return the usage that was not reported yet; copilot counts what the model writes, not what it reads."""
+        used = self._used.items()
+        spent = [UsageReported(usage=Usage(output_tokens=count), model=model, complete=False) for model, count in used]
+        self._used.clear()
+        return [*spent]
+
     def _ended(self, result: ResultEvent) -> list[Item]:
         entries: list[Item] = [*self._flush()]
         if result.session_id and result.session_id != self._session:
             self._session = clipped(result.session_id, 200)
             entries += self._session_started("")
-        entries += [
-            UsageReported(usage=Usage(output_tokens=tokens), model=model) for model, tokens in self._used.items()
-        ]
-        self._used.clear()
+        entries += self._spent()
         failure = _aborted(self._aborted) if self._aborted else None
         if result.exit_code != 0:
             message = f"it says that it ends with exit code {result.exit_code}"

@@ -112,6 +112,8 @@ class GeminiConversation(ReportedTurn):
         super().__init__()
         self._resumed = run.session_id
         self._begun = False
+        self._answered = False
+        self._model = ""
         self._words = Pieces()
         self._calls: dict[str, tuple[str, str]] = {}
         """The tool, and the file it changes, of the calls that have not finished."""
@@ -126,8 +128,8 @@ class GeminiConversation(ReportedTurn):
     def _happened(self, event: _Event) -> Iterable[Item]:
         match event:
             case _Init(session_id=session_id, model=model):
-                self._begun = True
-                return [SessionStarted(session_id=clipped(session_id, 200), model=clipped(model, 200))]
+                self._begun, self._model = True, clipped(model, 200)
+                return [SessionStarted(session_id=clipped(session_id, 200), model=self._model)]
             case _ToolUse():
                 return self._called(event)
             case _ToolResult():
@@ -140,7 +142,10 @@ class GeminiConversation(ReportedTurn):
                 return self._ended(event)
 
     def end(self, exit: ProcessExit) -> list[Entry]:
-        return [*super().end(exit), *self._flush()]
+        """Add that the usage of a turn that did not end is missing: gemini counts it at the end."""
+        items = [*super().end(exit), *self._flush()]
+        missing = self._answered and self.finished is None
+        return [*items, UsageReported(usage=Usage(), model=self._model, complete=False)] if missing else items
 
     def judge(self, exit: ProcessExit) -> Failure | None:
         return _with_status(super().judge(exit), self.errors.text)
@@ -162,6 +167,7 @@ class GeminiConversation(ReportedTurn):
 
     def _add_piece(self, message: _Message) -> list[Entry]:
         entries = [] if message.delta else self._flush()
+        self._answered = True
         if message.content:
             self._words.add(message.content)
         return entries if message.delta else [*entries, *self._flush()]
@@ -177,6 +183,7 @@ class GeminiConversation(ReportedTurn):
         path = call.parameters.get("file_path") if tool in WRITERS else None
         put(self._calls, call_id, (tool, clipped(path, 4_096) if isinstance(path, str) else ""), OPEN_CALLS)
         arguments = clipped_value(call.parameters)
+        self._answered = True
         yield ToolCalled(call_id=call_id, tool=tool, arguments=arguments)
         if tool == "write_todos":
             yield PlanUpdated(steps=plan_of(arguments.get("todos")))

@@ -25,7 +25,8 @@ _LOST = "No saved session found with ID"
 _PREFIX = "[API Error: "
 
 _FAILURE = re.compile(
-    r"\[API Error: (?P<words>(?:(?!\[API Error: ).)*)\](?:\n(?:Possible quota limitations|Please wait and try again)[^\n]*)?\s*\Z",
+    r"\[API Error: (?P<words>(?:(?!\[API Error: ).)*)\]"
+    r"(?:\n(?:Possible quota limitations|Please wait and try again)[^\n]*)?\s*\Z",
     re.DOTALL,
 )
 """Matches a failure at the end of a message, with qwen's advice about limits."""
