@@ -83,7 +83,7 @@ CASES = {
     "claude-agent-acp/permcancel": Case(DENIED, usage=cost(TURN, 0.00046)),
     "claude-agent-acp/cancel": Case(WROTE, FailureReason.CANCELLED, "cancelled", usage=Usage(cost=0.00023)),
     "claude-agent-acp/sigterm": Case(
-        f"{CALLED} file_change tool_result message usage", ERROR, "without its final message"
+        f"{CALLED} file_change tool_result message usage", ERROR, "without its final message", Usage()
     ),
     "claude-agent-acp/fail401": Case("session_started message finished", UNKNOWN_LOGIN, "401 scripted failure"),
     "claude-agent-acp/fail500": Case("session_started message finished", ERROR, "500 scripted failure"),
