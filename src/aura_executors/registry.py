@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
 
 from aura_contracts.errors import InvalidInput, UnknownExecutor
+from aura_contracts.executor_names import executor_name
 from aura_contracts.ports.executors import Availability, Capability, Executor
 from aura_worker_protocol.messages import ExecutorInfo
 
@@ -46,7 +47,8 @@ class ExecutorRegistry:
         return tuple(sorted({*self._loaded, *self._found()}))
 
     def get(self, name: str) -> Executor:
-        """Return the executor of this name. Raises `UnknownExecutor`, also when its plugin is broken."""
+        """Return the executor of this name or alias. Raises `UnknownExecutor`, also when its plugin is broken."""
+        name = executor_name(name)
         executor = self._load(name)
         if executor is not None:
             return executor
@@ -67,6 +69,7 @@ class ExecutorRegistry:
         return tuple(self._described(name, environment) for name in (tuple(names) or self.names()))
 
     def _described(self, name: str, environment: Mapping[str, str]) -> ExecutorInfo:
+        name = executor_name(name)
         executor = self._load(name)
         if executor is None and name in self._broken:
             remedy = "repair or remove the package that offers it"

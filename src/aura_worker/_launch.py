@@ -37,6 +37,7 @@ WORKSPACE = "AURA_WORKSPACE"
 _NOT_INHERITED = frozenset(
     {
         *(PROMPT, EXECUTION, STAGE, WORKSPACE, TASK_TOKEN),  # of an outer run, when AURA is run by an agent
+        *("AURA_MODEL", "AURA_REVIEW_MODE", "AURA_SESSION_ID"),
         *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT"),
         *("GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE"),
         *("GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"),
@@ -119,6 +120,7 @@ def _agent(
         session_id=work.session_id,
         fork=work.fork and work.session_id is not None,
         session_usage=work.session_usage,
+        variables=request.plan.variables,
         new_session_id=str(uuid5(UUID(request.execution_id), request.token)),
         environment=env,
         tool_servers=servers,

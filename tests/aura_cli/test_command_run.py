@@ -159,13 +159,30 @@ def test_an_agent_speaks_in_words_and_a_plain_command_as_it_writes(place):
 # --- Options ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_command_learns_about_its_run_from_the_environment(place):
+    told = "echo $AURA_PROMPT, $AURA_SESSION_ID, $AURA_MODEL, $AURA_REVIEW_MODE, $TICKET, $OPENAI_BASE_URL"
+    words = ("--session", "s-1", "--model", "m-1", "--review", "--var", "TICKET=A-1")
+    answer = call_aura(*sh(told, *words, "--openai-endpoint", "http://127.0.0.1:1234"))
+    assert answer.code == 0, answer.err
+    assert "[stdout] Say more, s-1, m-1, 1, A-1, http://127.0.0.1:1234/v1" in answer.out.splitlines()
+
+
+def test_an_alias_of_an_executor_is_recorded_under_its_name(place):
+    answer = call_aura("agent", "add", "--executor", "qwen", "--json", "Q")
+    assert answer.code == 0, answer.err
+    assert [agent["state"]["executor"] for agent in call_aura("agent", "list", "--json").objects] == ["qwen-code"]
+    named = call_aura("executors", "cursor", "--json").objects
+    assert [one["id"] for one in named] == ["cursor-agent"]
+
+
 def test_options_that_the_executor_refuses_are_refused_before_anything_is_recorded(place):
     for words, told in (
-        (("--model", "big"), "option model: executor custom has no such option"),
+        (("--trust",), "option trust: executor custom has no such option"),
         (("--yolo", "-f", "--trust"), "option yolo"),
         (("--option", 'deep={"a": [1]}'), "option deep"),
         (("--deny", "Bash(rm *)"), "asks for no permission"),
-        (("--session", "s"), "has no sessions"),
+        (("--session", "s", "--fork"), "cannot copy a session"),
+        (("--openai-endpoint", "localhost:1234"), "option openai_endpoint"),
         (("--mcp",), "cannot be given tools"),
     ):
         answer = call_aura(*sh("true"), *words)

@@ -38,7 +38,7 @@ def test_an_executor_that_there_is_not(place):
 
 
 def test_a_session_where_there_are_none(place):
-    answer = aura_run("true", "--session", "s-1", "--json")
+    answer = call_aura("run", "--executor", "ollama", "--model", "m", "--prompt", "x", "--session", "s-1", "--json")
     assert (answer.code, answer.out, answer.error["facts"]["field"]) == (1, "", "session_id")
     assert tasks() == []
 
@@ -58,12 +58,10 @@ def test_two_words_on_approval_that_contradict_one_another(place, said, mode):
 @pytest.mark.parametrize(
     ("words", "option"),
     [
-        (("--model", "m"), "model"),
         (("--yolo",), "yolo"),
         (("-f",), "force"),
         (("--trust",), "trust"),
         (("--allow-all-tools",), "allow_all_tools"),
-        (("--openai-endpoint", "http://localhost"), "openai_endpoint"),
         (("--option", "colour=red"), "colour"),
     ],
 )

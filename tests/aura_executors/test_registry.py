@@ -79,6 +79,14 @@ def test_our_own_are_installed():
     assert registry.get("custom") is registry.get("custom")
 
 
+@pytest.mark.parametrize(("alias", "name"), [("cursor", "cursor-agent"), ("qwen", "qwen-code")])
+def test_an_alias_is_another_name_of_an_executor(alias: str, name: str):
+    registry = ExecutorRegistry()
+    assert registry.get(alias) is registry.get(name)
+    assert [one.name for one in registry.describe([alias], environment={})] == [name]
+    assert alias not in registry.names()
+
+
 def test_executors_given_in_code_go_before_installed_ones():
     dog = Dog()
     other = Dog()

@@ -8,6 +8,7 @@ from typing import Any
 from aura_cli.arguments.options import RUN, OptionGroup, values_of
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Script, Shell
+from aura_contracts.executor_names import executor_name
 from aura_engine import RunRequest
 
 
@@ -33,8 +34,10 @@ def input_of(arguments: Namespace, groups: Iterable[OptionGroup]) -> dict[str, A
 
 def _executor_options(arguments: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options for the executor: only those given, because each executor rejects unknown ones."""
-    path = dict(arguments.executor_path).get(arguments.executor)
-    return dict(options) if path is None else {"executable": path, **options}
+    name = executor_name(arguments.executor)
+    path = {executor_name(named): path for named, path in arguments.executor_path}.get(name)
+    review = {"review": True} if name == "custom" and getattr(arguments, "review", False) else {}
+    return {**({} if path is None else {"executable": path}), **review, **options}
 
 
 def _approval(arguments: Namespace) -> dict[str, str]:

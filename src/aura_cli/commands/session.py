@@ -10,6 +10,7 @@ from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, minute_text, short, time_text
 from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AggregateNotFound
+from aura_contracts.executor_names import executor_name
 from aura_contracts.ports.rows import SessionRow
 
 _EPILOG = "Resume a session with `aura run --session ID` and its executor."
@@ -24,7 +25,7 @@ def configure(parser: ArgumentParser) -> None:
     latest = add_subcommand(commands, "latest", "show the session of the latest run", _latest)
     for command in (listing, showing, latest):
         command.epilog = _EPILOG
-        command.add_argument("--executor", metavar="NAME", help="only sessions of this executor")
+        command.add_argument("--executor", metavar="NAME", type=executor_name, help="only sessions of this executor")
 
 
 async def _list(call: Invocation) -> None:

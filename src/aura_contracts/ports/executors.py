@@ -85,6 +85,8 @@ class AgentRun:
     """Resume a copy of `session_id` under another id. Executors without the capability refuse this."""
     session_usage: Usage | None = None
     """What `session_id` had consumed before, as its agent counted it; None if AURA does not know."""
+    variables: Mapping[str, str] = attrs.field(factory=dict)
+    """The variables that the user gave for prompt templates; ``custom`` also gives them to its command."""
     new_session_id: str = ""
     """A UUID for a new session, for agents that accept one; the same each time this run is started."""
     environment: dict[str, str] = attrs.field(factory=dict, repr=False)

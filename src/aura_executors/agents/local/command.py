@@ -5,7 +5,6 @@ import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,6 +13,7 @@ from aura_contracts.ports.executors import AgentRun, Launch
 from aura_executors import isolated
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.options import PositiveCount, require_clean
+from aura_executors.adapter.service_url import base_url_of
 
 ENDPOINT_VARIABLE = "OPENAI_BASE_URL"
 """Names the endpoint where no option does, as for OpenAI's own clients."""
@@ -43,7 +43,7 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     """The base URL of a server with OpenAI's chat completions, such as ``http://127.0.0.1:11434/v1``.
 
-    None: `openai_endpoint`, else what the variable ``OPENAI_BASE_URL`` says.
+    One without a path gets ``/v1``. None: `openai_endpoint`, else what the variable ``OPENAI_BASE_URL`` says.
     """
     openai_endpoint: str | None = None
     """The same as `endpoint`, by the command line's name for it."""
@@ -131,25 +131,7 @@ def endpoint_of(options: LocalOptions, run: AgentRun) -> str:
     if not url:
         remedy = "give option endpoint (--openai-endpoint URL), such as http://127.0.0.1:11434/v1"
         raise InvalidInput(field="option endpoint", reason="executor local requires it", remedy=remedy)
-    if reason := _unfit(url):
-        raise InvalidInput(field="option endpoint", reason=reason, remedy="such as http://127.0.0.1:11434/v1")
-    return url
-
-
-def _unfit(url: str) -> str:
-    """Return why `url` cannot be an endpoint, or an empty text."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        return f"is not a URL: {error}"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        return "is not a URL that begins with http:// or https:// and a host"
-    if parts.username is not None or parts.query or parts.fragment:
-        return "has more than scheme, host, port and path"
-    if not (url.isascii() and url.isprintable()) or " " in url:
-        return "holds characters that a URL may not hold"
-    return ""
+    return base_url_of(url, "option endpoint")
 
 
 def autonomy_of(options: LocalOptions) -> Autonomy:
