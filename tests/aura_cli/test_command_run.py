@@ -170,7 +170,7 @@ def test_a_command_learns_about_its_run_from_the_environment(place):
 def test_an_alias_of_an_executor_is_recorded_under_its_name(place):
     answer = call_aura("agent", "add", "--executor", "qwen", "--json", "Q")
     assert answer.code == 0, answer.err
-    assert [agent["state"]["executor"] for agent in call_aura("agent", "list", "--json").objects] == ["qwen-code"]
+    assert [agent["executor"] for agent in call_aura("agent", "list", "--json").objects] == ["qwen-code"]
     named = call_aura("executors", "cursor", "--json").objects
     assert [one["id"] for one in named] == ["cursor-agent"]
 

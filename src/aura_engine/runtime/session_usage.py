@@ -6,7 +6,7 @@ from aura_contracts.ports.read_models import ExecutionQuery, ReadModels
 
 
 async def session_usage(reads: ReadModels, begun: Execution) -> Usage | None:
-    """Return the largest total that was reported of the session that `begun` resumes; None if there is none.
+    """Return the largest total that was reported of the session that `begun` resumes, or None.
 
     `begun` is an execution as it was just before its agent started, so that a repeated start gets the same.
     """
