@@ -24,6 +24,7 @@ from aura_contracts import __version__
 from aura_contracts.actors import actor_name
 from aura_contracts.approval import Approval, ApprovalStatus
 from aura_contracts.errors import AuraError
+from aura_contracts.first_use import convert
 from aura_contracts.ids import ApprovalId, parse_id
 from aura_contracts.task import Priority, Task
 from aura_engine import OwnTask
@@ -317,7 +318,7 @@ async def answer(own: OwnTask, name: str, given: Mapping[str, Any]) -> types.Cal
         raise MCPError(types.INVALID_PARAMS, f"unknown tool {name!r}; the tools are {', '.join(TOOLS)}")
     try:
         # Models write null for omitted arguments, and numbers as strings.
-        arguments = msgspec.convert(
+        arguments = convert(
             {key: value for key, value in given.items() if value is not None}, tool.arguments, strict=False
         )
         answered = await tool.call(own, arguments)

@@ -10,6 +10,7 @@ from typing import Any, Self
 import msgspec
 
 from aura_contracts.errors import InvalidInput
+from aura_contracts.first_use import convert
 
 
 class Plain:
@@ -31,7 +32,7 @@ class Plain:
     def _of(cls, fields: Any, kind: Any) -> Self:
         """Return the value for a dictionary. `kind` is the class, with its type arguments if it is generic."""
         try:
-            made: Self = msgspec.convert(fields, kind)
+            made: Self = convert(fields, kind)
         except msgspec.ValidationError as error:
             remedy = f"give a dictionary from {cls.__name__}.as_dict"
             raise InvalidInput(field=cls.__name__.lower(), reason=str(error), remedy=remedy) from error

@@ -21,6 +21,7 @@ from aura_contracts.agent import AgentSpec
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.executor_names import executor_name
+from aura_contracts.first_use import convert
 from aura_contracts.permission import PermissionRules, is_rule
 from aura_contracts.secrets import require_no_secrets
 from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
@@ -84,16 +85,16 @@ def _rule(text: str) -> str:
 def _struct(kind: type[T]) -> Callable[[Any], T]:
     """Return a converter from plain data to a struct; structs pass unchanged."""
 
-    def convert(value: Any) -> T:
+    def made(value: Any) -> T:
         if isinstance(value, kind):
             return value
         try:
-            return msgspec.convert(value, kind)
+            return convert(value, kind)
         except msgspec.ValidationError as error:
             given = {"reason": str(error), "remedy": f"see {kind.__name__}"}
             raise PydanticCustomError("struct", "{reason}", given) from error
 
-    return convert
+    return made
 
 
 def _script(value: Any) -> Any:

@@ -16,6 +16,7 @@ from aura_contracts.errors import (
     StoreUnavailable,
 )
 from aura_contracts.events import EventRecord, Snapshot
+from aura_contracts.first_use import decode_json
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 
@@ -67,7 +68,7 @@ class AggregateRepository:
         snapshot = await self.log.load_snapshot(aggregate_id)
         if snapshot is not None and snapshot.schema == snapshot_schema(aggregate):
             with suppress(msgspec.MsgspecError):  # damaged
-                return Loaded(msgspec.json.decode(snapshot.data, type=aggregate.state), snapshot.version)
+                return Loaded(decode_json(snapshot.data, aggregate.state), snapshot.version)
         return Loaded(None, 0)
 
 

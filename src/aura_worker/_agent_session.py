@@ -22,6 +22,7 @@ from aura_contracts.entries import (
     Unknown,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.ports.executors import Answer, Conversation, Send
 from aura_contracts.ports.processes import OutputBatch, ProcessExit
@@ -36,7 +37,7 @@ REASON_LIMIT = 10_000
 ENTRIES_LIMIT = 8 * 1024 * 1024
 """Bytes of the entries of one record as JSON: together with the record itself they fit into a frame."""
 
-_decode_entry = msgspec.json.Decoder(AnyEntry).decode
+_decode_entry = json_decoder(AnyEntry).decode
 
 
 @attrs.frozen

@@ -19,6 +19,7 @@ from aura_contracts.errors import (
     RemoteProtocolError,
     UnknownMethod,
 )
+from aura_contracts.first_use import convert
 from aura_worker_protocol.frames import AURA_ERROR, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, ErrorObject
 
 INTERNAL = "internal"
@@ -122,7 +123,7 @@ def _made(kind: type[AuraError], facts: dict[str, object], remedy: str) -> AuraE
     """Return the error; None if the facts are not those that `kind` needs."""
     hints = get_type_hints(kind)
     try:
-        fields = {name: msgspec.convert(value, hints[name]) for name, value in facts.items() if name in kind.fact_names}
+        fields = {name: convert(value, hints[name]) for name, value in facts.items() if name in kind.fact_names}
         error = kind(**fields, remedy=remedy)
     except (msgspec.ValidationError, TypeError):
         return None

@@ -17,6 +17,7 @@ from aura_contracts.errors import (
     ProtocolError,
     RemoteProtocolError,
 )
+from aura_contracts.first_use import json_decoder
 from aura_worker_protocol.codec import (
     Call,
     Cancellation,
@@ -44,7 +45,7 @@ from aura_worker_protocol.request import Request, Result
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 _encoder = msgspec.json.Encoder()
-_decode_envelope = msgspec.json.Decoder(Frame).decode
+_decode_envelope = json_decoder(Frame).decode
 
 
 class _CancelParams(msgspec.Struct):
@@ -165,4 +166,4 @@ def _unreadable(reason: str, number: int | None = None) -> Unreadable:
 
 @cache
 def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+    return json_decoder(kind)

@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from aura_contracts.first_use import convert
+
 # --- Links ------------------------------------------------------------------------------------------------------------
 
 _POINTER = "gitdir:"
@@ -103,7 +105,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 def read_marker(git_dir: Path) -> Marker | None:
     """Return the marker in the git directory of a worktree; None if it is missing or incomplete."""
     try:
-        found = msgspec.convert(json.loads((git_dir / MARKER_FILE).read_bytes()), Marker)
+        found = convert(json.loads((git_dir / MARKER_FILE).read_bytes()), Marker)
     except (OSError, ValueError, msgspec.ValidationError):
         return None
     return found if found.version == _VERSION else None

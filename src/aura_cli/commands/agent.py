@@ -2,14 +2,13 @@
 
 from argparse import ArgumentParser
 
-from msgspec import convert
-
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.options import AGENT_TYPE, EDIT_AGENT, OPTION, add_option, add_options, values_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, state_heading, state_lines
 from aura_cli.rendering.terminal import printable
 from aura_contracts.agent import Agent, AgentChanges
+from aura_contracts.first_use import convert
 
 
 def configure(parser: ArgumentParser) -> None:

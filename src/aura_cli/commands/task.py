@@ -5,8 +5,6 @@ from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec import convert
-
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.options import (
     ASSIGN,
@@ -24,6 +22,7 @@ from aura_cli.arguments.values import number
 from aura_cli.rendering.formatting import counted, minute_text, short, state_heading, state_lines, task_text
 from aura_contracts.board import canonical_of_task
 from aura_contracts.errors import InvalidInput
+from aura_contracts.first_use import convert
 from aura_contracts.task import Task, TaskChanges
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ import msgspec
 
 from aura_contracts.actors import parse_actor
 from aura_contracts.errors import InvalidInput, require_text
+from aura_contracts.first_use import decode_json
 
 Check = Callable[[object, str], object]
 """Returns a value, perhaps converted, for a field of this name. Raises `InvalidInput`."""
@@ -319,7 +320,7 @@ def _instance(kind: type) -> Check:
             _refuse(field, value, f"{article} {kind.__name__}")
         if isinstance(value, msgspec.Struct):
             try:
-                msgspec.json.decode(msgspec.json.encode(value), type=type(value))
+                decode_json(msgspec.json.encode(value), type(value))
             except (ValueError, TypeError) as error:  # UnicodeEncodeError and msgspec's own are among them
                 reason, _, place = str(error).partition(" - at `$")
                 raise InvalidInput(

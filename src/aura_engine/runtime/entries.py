@@ -24,6 +24,7 @@ from aura_contracts.execution import (
     RecordSession,
     RecordUsage,
 )
+from aura_contracts.first_use import convert
 from aura_contracts.ids import ExecutionId
 from aura_contracts.secrets import redact
 from aura_engine.permissions.questions import Reviewers, ask, withdraw
@@ -80,7 +81,7 @@ def _storable(entry: AnyEntry) -> AnyEntry:
     if len(encoded) > ENTRY_LIMIT:
         raise InvalidInput(field="entry", reason=f"it has {len(encoded)} bytes, more than {ENTRY_LIMIT}")
     if b"\\u0000" in encoded or isinstance(entry, ToolCalled | PermissionRequested):
-        cleaned: AnyEntry = msgspec.convert(_cleaned(msgspec.to_builtins(entry)), AnyEntry)
+        cleaned: AnyEntry = convert(_cleaned(msgspec.to_builtins(entry)), AnyEntry)
         return cleaned
     return entry
 
@@ -119,4 +120,4 @@ def _usage(execution: Execution, entry: UsageReported) -> RecordUsage:
 
 def _redacted(entry: T) -> T:
     """Return an entry without any secrets in it."""
-    return msgspec.convert(redact(msgspec.to_builtins(entry)), type(entry))
+    return convert(redact(msgspec.to_builtins(entry)), type(entry))

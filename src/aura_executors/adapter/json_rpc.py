@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from aura_contracts.first_use import json_decoder
 from aura_executors.adapter.bounded_text import put
 
 METHOD_NOT_FOUND = -32601
@@ -52,7 +53,7 @@ class RpcError(msgspec.Struct, frozen=True):
 class RpcCall(msgspec.Struct, Generic[T], frozen=True):
     """A line with a request or notification whose parameters are a `T`; with an `id` it is a request.
 
-    For a decoder of one method: ``msgspec.json.Decoder(RpcCall[TurnCompleted])``.
+    For a decoder of one method: ``json_decoder(RpcCall[TurnCompleted])``.
     """
 
     params: T
@@ -95,7 +96,7 @@ class _RpcMessage(msgspec.Struct, frozen=True):
     error: RpcError | None = None
 
 
-_MESSAGE = msgspec.json.Decoder(_RpcMessage)
+_MESSAGE = json_decoder(_RpcMessage)
 
 
 def method_of(line: bytes) -> bytes | None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.first_use import FIRST_USE
+from aura_contracts.first_use import convert
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -30,8 +30,7 @@ def read_options(executor: str, options: Mapping[str, object], kind: type[T]) ->
             reason = f"executor {executor} requires it"
             raise InvalidInput(field=f"option {name}", reason=reason, remedy=f"add {name} to the options")
     try:
-        with FIRST_USE:
-            return msgspec.convert(dict(options), kind)
+        return convert(dict(options), kind)
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
         field = f"option {place['place']}" if place else "options"

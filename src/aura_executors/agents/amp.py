@@ -34,6 +34,7 @@ import msgspec
 from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun, Capability, Send
 from aura_executors.adapter.agent_executor import AgentExecutor, flags
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
@@ -59,7 +60,7 @@ PROGRAM = Program(
 _NO_KEY = b"No API key found"
 _NO_THREAD = re.compile(r"thread\b.{0,200}(?:not found|not exist|invalid|no access)|no such thread", re.IGNORECASE)
 
-_TOOLS = msgspec.json.Decoder(list[str])
+_TOOLS = json_decoder(list[str])
 
 
 # --- The command ------------------------------------------------------------------------------------------------------

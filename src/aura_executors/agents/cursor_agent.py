@@ -46,6 +46,7 @@ from aura_contracts.entries import (
     ToolFinished,
     Usage,
 )
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun, Capability
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.agent_executor import AgentExecutor, flags
@@ -201,10 +202,10 @@ class _Function(msgspec.Struct, gc=False):
     result: dict[str, Any] = {}
 
 
-_LINE = msgspec.json.Decoder(_System | _User | _Assistant | _Thought | _Call | _Query | _Connection | _Retry | _Result)
-_TOOL = msgspec.json.Decoder(_Tool)
-_FUNCTION = msgspec.json.Decoder(_Function)
-_ARGUMENTS = msgspec.json.Decoder(dict[str, Any])
+_LINE = json_decoder(_System | _User | _Assistant | _Thought | _Call | _Query | _Connection | _Retry | _Result)
+_TOOL = json_decoder(_Tool)
+_FUNCTION = json_decoder(_Function)
+_ARGUMENTS = json_decoder(dict[str, Any])
 
 
 class CursorConversation(SingleTurn):

@@ -44,6 +44,7 @@ from aura_contracts.entries import (
     Usage,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun, Capability
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.agent_executor import AgentExecutor, flags
@@ -183,7 +184,7 @@ class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
     usage: _Tokens | None = None
 
 
-_LINE = msgspec.json.Decoder(_System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result)
+_LINE = json_decoder(_System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result)
 
 
 class DroidConversation(SingleTurn):

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, ErrorReported, Finished, ToolFinished
 from aura_contracts.failures import Failure
+from aura_contracts.first_use import convert, json_decoder
 from aura_contracts.ports.executors import Answer, Send, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped_value
@@ -23,7 +24,7 @@ class _Marked(msgspec.Struct, frozen=True):
     aura: AnyEntry
 
 
-_DECODER = msgspec.json.Decoder(_Marked)
+_DECODER = json_decoder(_Marked)
 
 
 class ScriptedConversation(JsonLines):
@@ -74,5 +75,5 @@ def _bounded(entry: AnyEntry, line: bytes) -> Entry:
     """Return an entry whose texts are as long as those of an entry may be."""
     if len(line) <= TEXT_LIMIT:
         return entry
-    bounded: Entry = msgspec.convert(clipped_value(msgspec.to_builtins(entry)), AnyEntry)
+    bounded: Entry = convert(clipped_value(msgspec.to_builtins(entry)), AnyEntry)
     return bounded

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, PermissionRequested, SessionStarted
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure
+from aura_contracts.first_use import decode_json
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import AgentRun, Answer, Availability, Capability, Executor, Launch, Send
 from aura_contracts.ports.processes import ExitCause
@@ -188,7 +189,7 @@ class ExecutorConformance:
             entries, _, _ = understood(executor.converse(runs[0]), [(OutputSource.STDOUT, data)])
             assert entries, "nothing was understood"
             for entry in entries:
-                assert msgspec.json.decode(msgspec.json.encode(entry), type=AnyEntry) == entry
+                assert decode_json(msgspec.json.encode(entry), AnyEntry) == entry
                 if isinstance(entry, SessionStarted):
                     assert entry.session_id
 

@@ -9,7 +9,7 @@ from aura_contracts.actors import Actor
 from aura_contracts.catalogue import EventCatalogue, Upcaster, split_label
 from aura_contracts.errors import NewerEventVersion, UnknownEventType
 from aura_contracts.events import Event, Instant
-from aura_contracts.first_use import FIRST_USE
+from aura_contracts.first_use import convert, json_decoder
 
 E = TypeVar("E", bound=Event)
 
@@ -50,9 +50,8 @@ class Decoders(dict[str, Decode]):
 
     def __missing__(self, name: str) -> Decode:
         event_type, version = self._meaning(name)
-        with FIRST_USE:
-            shape = self._shape[event_type]
-            decode: Decode = msgspec.json.Decoder(shape).decode
+        shape = self._shape[event_type]
+        decode: Decode = json_decoder(shape).decode
         if version < event_type.version:
             ways = [self._catalogue.upcasters[event_type.topic, v] for v in range(version, event_type.version)]
             decode = _upcasting(shape, ways)
@@ -78,6 +77,6 @@ def _upcasting(shape: Any, ways: Sequence[Upcaster]) -> Decode:
         fields, *circumstances = msgspec.json.decode(state)
         for way in ways:
             fields = way(fields)
-        return msgspec.convert([fields, *circumstances], shape)
+        return convert([fields, *circumstances], shape)
 
     return decode

@@ -17,6 +17,7 @@ from aura_contracts.aggregate import Aggregate
 from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Snapshot
+from aura_contracts.first_use import decode_json
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import BadSnapshot, Change, RowDifference, StoreReport
@@ -208,7 +209,7 @@ async def _wrong_with(
         return f"the stream ends at version {len(facts)}"
     try:
         state = aggregate.fold(facts)
-        kept = msgspec.json.decode(data, type=aggregate.state)
+        kept = decode_json(data, aggregate.state)
     except (msgspec.MsgspecError, ImpossibleTransition) as error:
         return str(error)
     return None if kept == state else "it differs from the fold of the events"

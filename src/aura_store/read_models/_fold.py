@@ -20,7 +20,7 @@ import msgspec
 from aura_contracts.catalogue import label
 from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition, StoreMisconfigured
 from aura_contracts.events import EventRecord
-from aura_contracts.first_use import FIRST_USE
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ids import StreamId
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
@@ -227,5 +227,4 @@ def decode_state(kind: str, state: str) -> Any:
 
 @cache
 def _decoder_of(kind: str) -> msgspec.json.Decoder[Any]:
-    with FIRST_USE:
-        return msgspec.json.Decoder(STATE_TABLES[kind].aggregate.state)
+    return json_decoder(STATE_TABLES[kind].aggregate.state)

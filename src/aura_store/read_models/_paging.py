@@ -14,6 +14,7 @@ import attrs
 import msgspec
 
 from aura_contracts.errors import InvalidInput, require_aware, require_text
+from aura_contracts.first_use import convert, decode_json
 from aura_contracts.ports.read_models import LIMIT, Query
 from aura_store.read_models._table import Kind, Table, TableColumn
 
@@ -104,7 +105,7 @@ def _decode(text: str, order: Order) -> _Cursor:
         remedy="pass next_cursor unchanged, or leave it out for the first page",
     )
     try:
-        cursor = msgspec.json.decode(urlsafe_b64decode(text.encode("ascii")), type=_Cursor)
+        cursor = decode_json(urlsafe_b64decode(text.encode("ascii")), _Cursor)
     except (msgspec.MsgspecError, binascii.Error, ValueError) as error:
         raise wrong from error
     if (cursor.table, cursor.sort, cursor.descending) != (order.table.name, order.column.name, order.descending):
@@ -115,7 +116,7 @@ def _decode(text: str, order: Order) -> _Cursor:
             remedy="use it with the same list and order, or leave it out for the first page",
         )
     try:
-        value = msgspec.convert(cursor.value, _PYTHON.get(order.kind, str) | None)
+        value = convert(cursor.value, _PYTHON.get(order.kind, str) | None)
     except msgspec.ValidationError as error:
         raise wrong from error
     if isinstance(value, datetime):

@@ -9,6 +9,7 @@ import msgspec
 
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import InvalidId, InvalidInput, require_text
+from aura_contracts.first_use import convert
 from aura_contracts.ids import parse_id
 from aura_contracts.ports.read_models import Moment, Query, require_moment
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
@@ -75,7 +76,7 @@ class Questions:
         names = ", ".join(f'"{name}"' for name in table.names)
         statement = f'SELECT {names} FROM {table.name} WHERE "{table.key}" IN ({_marks(keys)})'  # noqa: S608
         plain = [self._database.plain(table.columns, row) for row in self._execute(statement, keys)]
-        return {row[table.key]: msgspec.convert(row, _ROW_TYPES[table.name]) for row in plain}
+        return {row[table.key]: convert(row, _ROW_TYPES[table.name]) for row in plain}
 
     def get(self, kind: str, aggregate_id: str) -> Any:
         """Return the state of one aggregate, or None."""

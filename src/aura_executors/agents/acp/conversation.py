@@ -30,6 +30,7 @@ from aura_contracts.entries import (
     UsageReported,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ProcessExit
@@ -80,11 +81,11 @@ opencode asks for such an answer again, without limit and many times a second; `
 same limit.
 """
 
-_UPDATE = msgspec.json.Decoder(Updated)
-_UPDATE_PARAMS = msgspec.json.Decoder(SessionUpdate)
-_PERMISSION = msgspec.json.Decoder(PermissionRequest)
-_CANCELLED = msgspec.json.Decoder(Cancelled)
-_PROMPTED = msgspec.json.Decoder(PromptReply)
+_UPDATE = json_decoder(Updated)
+_UPDATE_PARAMS = json_decoder(SessionUpdate)
+_PERMISSION = json_decoder(PermissionRequest)
+_CANCELLED = json_decoder(Cancelled)
+_PROMPTED = json_decoder(PromptReply)
 
 _BEGINNING = b'{"jsonrpc":"2.0","method":"session/update","params":'
 """The usual beginning of a line; other lines take longer to parse."""

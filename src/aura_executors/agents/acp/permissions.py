@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.entries import TEXT_LIMIT, PermissionRequested, PermissionWithdrawn
+from aura_contracts.first_use import json_decoder
 from aura_contracts.permission import fingerprint_of
 from aura_contracts.ports.executors import Answer, Send
 from aura_executors.adapter.bounded_text import clipped, clipped_value
@@ -25,7 +26,7 @@ ASKING = b'"method":"session/request_permission"'
 HEAD = 200
 """Bytes at the beginning of a line in which the method appears, after the id."""
 
-_ASKED = msgspec.json.Decoder(Asked)
+_ASKED = json_decoder(Asked)
 
 _PASSING = frozenset(
     {"call_id", "turn_id", "item_id", "approval_id", "started_at_ms", "turnId", "itemId", "approvalId"}

@@ -10,6 +10,7 @@ import msgspec
 
 from aura_contracts.entries import SessionStarted
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun, Send
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 from aura_executors.adapter.json_lines import Item, lost_session
@@ -23,8 +24,8 @@ Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Item]]
 Setting = tuple[str, messages.Call]
 """A description of a setting, and the request that sets it."""
 
-_INITIALIZED = msgspec.json.Decoder(InitializeReply)
-_SESSION = msgspec.json.Decoder(SessionReply)
+_INITIALIZED = json_decoder(InitializeReply)
+_SESSION = json_decoder(SessionReply)
 
 
 class SessionOpening:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.entries import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
+from aura_contracts.first_use import json_decoder
 from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.adapter.json_lines import repaired
 from aura_executors.agents.acp.wire import (
@@ -35,7 +36,7 @@ CHANGES_LIMIT = 100
 NAME_LIMIT = 500
 PATH_LIMIT = 4_096
 
-_OUTPUT = msgspec.json.Decoder(CallOutput | str | None)
+_OUTPUT = json_decoder(CallOutput | str | None)
 
 _ENDED = frozenset(("completed", "failed"))
 

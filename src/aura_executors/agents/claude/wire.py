@@ -10,6 +10,8 @@ from typing import Any, TypeVar, Union
 
 import msgspec
 
+from aura_contracts.first_use import json_decoder
+
 T = TypeVar("T")
 
 _NOTHING = msgspec.Raw()
@@ -197,15 +199,15 @@ class Edited(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
 _skipped = (msgspec.defstruct(tag, (), bases=(Line,), tag=tag, frozen=True, gc=False) for tag in _SKIPPED)
 _lines = (Assistant, User, System, ResultMessage, ControlRequest, ControlCancel, RateLimit, *_skipped)
-read_line: Callable[[bytes], Line] = msgspec.json.Decoder(Union[_lines]).decode  # noqa: UP007 - a list
-RETRY = msgspec.json.Decoder(Retry)
-BACKGROUND_TASKS = msgspec.json.Decoder(BackgroundTasks)
-ARGUMENTS = msgspec.json.Decoder(dict[str, Any])
-TOKENS = msgspec.json.Decoder(Tokens)
-MODEL_USAGES = msgspec.json.Decoder(dict[str, ModelUsage])
-DENIALS = msgspec.json.Decoder(list[Denial])
-RATE_LIMIT = msgspec.json.Decoder(RateLimitInfo)
-EDITED = msgspec.json.Decoder(Edited)
+read_line: Callable[[bytes], Line] = json_decoder(Union[_lines]).decode  # noqa: UP007 - a list
+RETRY = json_decoder(Retry)
+BACKGROUND_TASKS = json_decoder(BackgroundTasks)
+ARGUMENTS = json_decoder(dict[str, Any])
+TOKENS = json_decoder(Tokens)
+MODEL_USAGES = json_decoder(dict[str, ModelUsage])
+DENIALS = json_decoder(list[Denial])
+RATE_LIMIT = json_decoder(RateLimitInfo)
+EDITED = json_decoder(Edited)
 
 
 def read(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:

@@ -31,6 +31,7 @@ from aura_contracts.entries import (
     UsageReported,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped
@@ -127,8 +128,8 @@ class _Rerouted(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     thread_id: str = ""
 
 
-_THREAD = msgspec.json.Decoder(_ThreadReply)
-_TURN = msgspec.json.Decoder(_TurnReply)
+_THREAD = json_decoder(_ThreadReply)
+_TURN = json_decoder(_TurnReply)
 _SKIPPED = frozenset(
     b"""
     account/gatewayOAuth/changed account/login/completed account/rateLimits/updated account/updated
@@ -166,7 +167,7 @@ _Handler = tuple[Callable[[bytes], RpcCall[Any]], _Take]
 
 
 def _handler(params: Any, take: Callable[..., Iterable[Item]]) -> _Handler:
-    return msgspec.json.Decoder(RpcCall[params]).decode, take
+    return json_decoder(RpcCall[params]).decode, take
 
 
 class AppServerConversation(ReportedTurn):

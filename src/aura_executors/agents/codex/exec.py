@@ -17,6 +17,7 @@ from aura_contracts.entries import (
     UsageReported,
 )
 from aura_contracts.failures import Failure
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped
@@ -146,7 +147,7 @@ class _ExecErrorNotice(_Event, frozen=True, tag="error", gc=False):
     message: str = ""
 
 
-_read = msgspec.json.Decoder(
+_read = json_decoder(
     _ThreadStarted
     | _TurnStarted
     | _ItemStarted

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.entries import TEXT_LIMIT, ErrorReported, PermissionRequested, PermissionWithdrawn
+from aura_contracts.first_use import json_decoder
 from aura_contracts.permission import fingerprint_of
 from aura_contracts.ports.executors import Answer, Send
 from aura_executors.adapter.bounded_text import clipped, clipped_value, put
@@ -223,7 +224,7 @@ _QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]++|\\.)*+\"", re.DOTALL)
 """One word, which `shlex` would take the quotes from and, within double ones, what escapes; it takes its time."""
 _ESCAPED = re.compile(r"\\([\\\"])")
 
-_COMMAND = msgspec.json.Decoder(_Command)
-_FILE_CHANGE = msgspec.json.Decoder(_FileChange)
-_MORE = msgspec.json.Decoder(_More)
-_ELICITATION = msgspec.json.Decoder(_Elicitation)
+_COMMAND = json_decoder(_Command)
+_FILE_CHANGE = json_decoder(_FileChange)
+_MORE = json_decoder(_More)
+_ELICITATION = json_decoder(_Elicitation)

@@ -19,6 +19,7 @@ from aura_contracts.entries import (
     UsageReported,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun, failure_of
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value, put
@@ -269,7 +270,7 @@ class CopilotConversation(ReportedTurn):
         b"session.warning": (decoder_of(Error), _warned),
         b"session.error": (decoder_of(Error), _failed),
         b"abort": (decoder_of(Abort), _abort),
-        b"result": (msgspec.json.Decoder(ResultEvent).decode, _ended),
+        b"result": (json_decoder(ResultEvent).decode, _ended),
     }
     """What is understood, by the type of the event: its decoder and what becomes of it."""
 

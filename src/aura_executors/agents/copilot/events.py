@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from aura_contracts.first_use import json_decoder
+
 T = TypeVar("T")
 
 
@@ -142,7 +144,7 @@ UNINTERESTING = frozenset(
 """Those of version 1.0.102 for its own screen, telemetry, and so on. What is neither here nor understood is unknown."""
 
 _BEGINNING = b'{"type":"'
-_HEAD = msgspec.json.Decoder(_Head)
+_HEAD = json_decoder(_Head)
 
 
 def type_of(line: bytes) -> bytes:
@@ -155,4 +157,4 @@ def type_of(line: bytes) -> bytes:
 
 def decoder_of(kind: type[T]) -> Callable[[bytes], SessionEvent[T]]:
     """Return what decodes events with this data."""
-    return msgspec.json.Decoder(SessionEvent[kind]).decode  # type: ignore[valid-type]
+    return json_decoder(SessionEvent[kind]).decode  # type: ignore[valid-type]

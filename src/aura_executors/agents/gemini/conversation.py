@@ -19,6 +19,7 @@ from aura_contracts.entries import (
     UsageReported,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun, failure_of
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value, put
@@ -102,7 +103,7 @@ class _Result(msgspec.Struct, tag_field="type", tag="result"):
 
 _Event = _Init | _ToolUse | _ToolResult | _Error | _Result
 
-_DECODER = msgspec.json.Decoder(_Message | _Event)
+_DECODER = json_decoder(_Message | _Event)
 
 
 class GeminiConversation(ReportedTurn):

@@ -20,6 +20,7 @@ from aura_contracts.entries import (
     UsageReported,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.permission import fingerprint_of
 from aura_contracts.ports.executors import Answer, Send
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
@@ -61,7 +62,7 @@ class _Working(msgspec.Struct, frozen=True, tag_field="type", tag="working"):
     pass
 
 
-_DECODER = msgspec.json.Decoder(
+_DECODER = json_decoder(
     SessionStarted
     | Message
     | Thinking

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.errors import InvalidInput
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun
 from aura_executors.adapter.agent_executor import flags
 from aura_executors.adapter.options import ActingOptions
@@ -24,7 +25,7 @@ PROGRAM = Program(
 _CONFIG = "OPENCODE_CONFIG_CONTENT"
 _PERMISSION = "OPENCODE_PERMISSION"
 
-_SETTINGS = msgspec.json.Decoder(dict[str, Any])
+_SETTINGS = json_decoder(dict[str, Any])
 
 
 class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):

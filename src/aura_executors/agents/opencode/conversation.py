@@ -25,6 +25,7 @@ from aura_contracts.entries import (
     UsageReported,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
@@ -118,7 +119,7 @@ class _ErrorLine(_Line, kw_only=True, tag="error"):
     error: _Error
 
 
-_LINE = msgspec.json.Decoder(_StepStart | _Text | _Reasoning | _ToolUse | _StepFinish | _ErrorLine)
+_LINE = json_decoder(_StepStart | _Text | _Reasoning | _ToolUse | _StepFinish | _ErrorLine)
 
 
 class _Metadata(msgspec.Struct):
@@ -129,7 +130,7 @@ class _Metadata(msgspec.Struct):
     exists: bool = True
 
 
-_METADATA = msgspec.json.Decoder(_Metadata)
+_METADATA = json_decoder(_Metadata)
 
 
 # --- The conversation -------------------------------------------------------------------------------------------------
