@@ -7,9 +7,10 @@ two renderings (``random``, ``lipsum``). The limits apply to one rendering: a `T
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from datetime import date, time
 from functools import partial
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, Protocol
 
 from jinja2 import StrictUndefined, Undefined, UndefinedError, meta, nodes, pass_context, pass_environment
@@ -59,6 +60,13 @@ _METHODS: Mapping[type, frozenset[str]] = {
     bool: frozenset(),
     float: frozenset(),
 }
+
+
+_OF_TEXT = ("capitalize", "lower", "title", "trim", "upper", "wordcount")
+"""Filters that make a text of whatever they are given."""
+
+_PRINTED = (int, float, range, NoneType, Undefined, date, time)
+"""What is printed as it is, besides text, lists and tables; an `Undefined` raises when it is."""
 
 
 class LimitReached(TemplateRuntimeError):
@@ -154,7 +162,8 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         self._size = 0
         self.filters = {name: FILTERS[name] for name in _FILTERS.split()}
         self.filters |= {"_counted": _count, "indent": _indent, "join": _join, "replace": _replace}
-        self.filters |= {"string": _text, "tojson": _json}
+        self.filters |= {"string": _text, "tojson": _json, "truncate": _truncate}
+        self.filters |= {name: _of_text(FILTERS[name]) for name in _OF_TEXT}
         for name in ("lipsum", "dict"):
             del self.globals[name]
 
@@ -204,7 +213,10 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             raise LimitReached(f"a value takes more than {self.limit} characters")
 
     def measure(self, value: object) -> None:
-        """Refuse to print a list or table that is larger than a prompt may be; it may contain itself many times."""
+        """Refuse to print a list or table that is larger than a prompt may be; it may contain itself many times.
+
+        Refuse also what is not data: an iterator is printed as its address, which differs each time.
+        """
         parts, size = [value], 0
         while parts:
             part = parts.pop()
@@ -218,6 +230,13 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
                 self.step(len(part))
                 parts.extend(part.keys())
                 parts.extend(part.values())
+            elif isinstance(part, KeysView | ValuesView | ItemsView):
+                parts.extend(part)
+            elif callable(part) and not isinstance(part, Undefined):
+                raise TemplateRuntimeError("a function cannot be printed; call it")
+            elif not isinstance(part, _PRINTED):
+                kind = type(part).__name__
+                raise TemplateRuntimeError(f"a value of type {kind} cannot be printed; use the filter list or join")
 
     # --- Hooks of Jinja
 
@@ -360,10 +379,8 @@ def _written(node: nodes.Node) -> str:
 
 @pass_context
 def _put_out(context: Context, value: Any) -> Any:
-    """Count the output, and refuse to print a function."""
+    """Count the output."""
     sandbox = _sandbox(context)
-    if callable(value) and not isinstance(value, Undefined):
-        raise TemplateRuntimeError("a function cannot be printed; call it")
     text = value if isinstance(value, str) else _text(sandbox, value)
     sandbox.put(len(text))
     return text
@@ -388,6 +405,21 @@ def _sandbox(context: Context) -> TemplateSandbox:
 def _text(sandbox: TemplateSandbox, value: object) -> str:
     sandbox.measure(value)
     return str(value)
+
+
+def _of_text(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that is given only what can be printed."""
+
+    @pass_environment
+    def applied(sandbox: TemplateSandbox, s: object, *args: Any, **more: Any) -> Any:
+        return apply(_text(sandbox, s), *args, **more)
+
+    return applied
+
+
+@pass_environment
+def _truncate(sandbox: TemplateSandbox, s: object, *args: Any, **more: Any) -> Any:
+    return FILTERS["truncate"](sandbox, _text(sandbox, s), *args, **more)
 
 
 @pass_environment

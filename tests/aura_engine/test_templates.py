@@ -403,3 +403,51 @@ def test_what_is_around_a_value_and_the_value_are_kept(text: str, value: str):
 def test_jinja_is_not_imported_before_it_is_needed():
     code = "import sys, aura_engine.templates as t; t.builtin('coding'); assert 'jinja2' not in sys.modules"
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
+
+
+# --- Renderings are the same each time
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ names | map('upper') }}",
+        "{{ names | select }}",
+        "{{ names | reverse }}",
+        "{{ names | map('upper') | string }}",
+        "{{ names | map('upper') | upper }}",
+        "{{ names | map('upper') | truncate(300) }}",
+        "{{ names | map('upper') | trim | title }}",
+        "{{ 'these: ' ~ (names | map('upper')) }}",
+        "{{ [names | map('upper')] }}",
+        "{{ [names | map('upper')] | join(', ') }}",
+        "{{ {'a': names | map('upper')} }}",
+        "{{ [names[0].upper] }}",
+        "{{ names[0].upper | upper }}",
+        "{{ names[0].upper ~ '' }}",
+        "{{ cycler('a') }}",
+        "{{ joiner() }}",
+        "{% for name in names %}{{ loop }}{% endfor %}",
+        "{{ (names | map('upper')) | indent }}",
+        "{{ 'a' | replace('a', names | map('upper')) }}",
+    ],
+)
+def test_what_would_be_printed_by_its_address_is_refused(text):
+    with pytest.raises(TemplateError) as error:
+        make(text, names=["ann", "bob"])
+    assert "cannot be printed" in error.value.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("{{ names | map('upper') | list }}", "['ANN', 'BOB']"),
+        ("{{ names | map('upper') | join(' ') }}", "ANN BOB"),
+        ("{{ table.keys() }}", "dict_keys(['a', 'b'])"),
+        ("{{ range(3) }} {{ none }} {{ 1.5 }} {{ true }}", "range(0, 3) None 1.5 True"),
+        ("{{ 5 | upper }} {{ ' x ' | trim | upper | truncate(9) }}", "5 X"),
+        ("{{ names }} {{ table }}", "['ann', 'bob'] {'a': 1, 'b': [2]}"),
+    ],
+)
+def test_data_is_printed_as_it_is(text, rendered):
+    assert make(text, names=["ann", "bob"], table={"a": 1, "b": [2]}) == rendered
