@@ -120,6 +120,7 @@ def _agent(
         session_id=work.session_id,
         fork=work.fork and work.session_id is not None,
         session_usage=work.session_usage,
+        idle_timeout=request.plan.idle_timeout,
         variables=request.plan.variables,
         new_session_id=str(uuid5(UUID(request.execution_id), request.token)),
         environment=env,

@@ -85,6 +85,8 @@ class AgentRun:
     """Resume a copy of `session_id` under another id. Executors without the capability refuse this."""
     session_usage: Usage | None = None
     """What `session_id` had consumed before, as its agent counted it; None if AURA does not know."""
+    idle_timeout: float | None = None
+    """Seconds without output after which the run is ended; an agent that can write while it works should."""
     variables: Mapping[str, str] = attrs.field(factory=dict)
     """The variables that the user gave for prompt templates; ``custom`` also gives them to its command."""
     new_session_id: str = ""

@@ -370,3 +370,11 @@ def test_how_ends_are_told_apart_is_written_in_the_same_place(agent: Agent) -> N
     assert told.startswith(f"Executor `{agent.name}`: ")
     for end in ENDS:
         assert f"\n{end:24}" in told
+
+
+@pytest.mark.parametrize("name", ["claude", "qwen-code"])
+def test_an_agent_that_is_given_a_limit_of_silence_writes_while_it_works(name: str) -> None:
+    executor = ExecutorRegistry().get(name)
+    run = AgentRun(prompt="p", cwd="/tmp", options={"executable": "/bin/true"})
+    assert "--include-partial-messages" not in executor.launch(run).argv
+    assert "--include-partial-messages" in executor.launch(evolve(run, idle_timeout=60.0)).argv

@@ -117,6 +117,7 @@ def arguments_of(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
             "-p": True,
             "--input-format": "stream-json",
             "--output-format": "stream-json",
+            "--include-partial-messages": run.idle_timeout is not None,
             "--verbose": True,
             "--resume": run.session_id,
             "--fork-session": run.fork,

@@ -58,6 +58,7 @@ def arguments_of(run: AgentRun, options: QwenOptions) -> Iterator[str]:
         {
             "--input-format": "stream-json",
             "--output-format": "stream-json",
+            "--include-partial-messages": run.idle_timeout is not None,
             "--resume": run.session_id,
             "--session-id": run.new_session_id if run.session_id is None else None,
             "--yolo": options.free,
