@@ -80,6 +80,15 @@ def prompt_of(run: AgentRun, options: AgentOptions) -> str:
     return "\n\n".join(part for part in (run.prompt, options.append_prompt) if part)
 
 
+def without_command(prompt: str) -> str:
+    """Return a prompt that an agent does not take for one of its commands, which begin with a slash.
+
+    >>> without_command("/etc/hosts is wrong")
+    ' /etc/hosts is wrong'
+    """
+    return f" {prompt}" if prompt.startswith("/") else prompt
+
+
 def prompt_bytes(run: AgentRun, options: AgentOptions) -> bytes:
     """Return the whole prompt encoded for standard input; lone surrogates become question marks."""
     return prompt_of(run, options).encode("utf-8", "replace")

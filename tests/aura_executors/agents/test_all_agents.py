@@ -378,3 +378,13 @@ def test_an_agent_that_is_given_a_limit_of_silence_writes_while_it_works(name: s
     run = AgentRun(prompt="p", cwd="/tmp", options={"executable": "/bin/true"})
     assert "--include-partial-messages" not in executor.launch(run).argv
     assert "--include-partial-messages" in executor.launch(evolve(run, idle_timeout=60.0)).argv
+
+
+@pytest.mark.parametrize("name", ["claude", "qwen-code"])
+@pytest.mark.parametrize(("prompt", "sent"), [("/help me", " /help me"), ("--", "--"), ("a /b", "a /b")])
+def test_a_prompt_is_no_command_of_the_agent(name: str, prompt: str, sent: str) -> None:
+    run = AgentRun(prompt=prompt, cwd="/tmp", options={"executable": "/bin/true"})
+    stdin = ExecutorRegistry().get(name).launch(run).stdin
+    assert stdin is not None
+    message = msgspec.json.decode(stdin.splitlines()[-1])
+    assert message["message"]["content"] == [{"type": "text", "text": sent}]

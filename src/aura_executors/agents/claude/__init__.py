@@ -29,6 +29,8 @@ Quirks, seen in 2.1.197 and 2.1.329:
   which claude may continue once they are done, but can no longer ask.
 - After one retry it accepts a truncated stream of the service as a complete answer, and reports success.
 - 2.1.329 counts ``modelUsage`` of a resumed session from the session's beginning.
+- It would take a prompt that begins with ``/`` for a command of its own, and report success; AURA puts a space before
+  it.
 - It writes a message only when it is whole. With a limit of time without output, AURA has it write the parts too
   (``--include-partial-messages``); a tool that runs silently still counts as silence.
 - Sessions are bound to the folder's path, except that other worktrees of the same repository can resume them.

@@ -16,6 +16,7 @@ from aura_executors.adapter.options import (
     PositiveCount,
     prompt_of,
     require_consistent_options,
+    without_command,
 )
 from aura_executors.adapter.program_lookup import Program
 
@@ -144,8 +145,8 @@ def arguments_of(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
 
 
 def stdin_of(run: AgentRun, options: AgentOptions) -> bytes:
-    """Return the first message to the agent, with the prompt."""
-    prompt = prompt_of(run, options).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    """Return the first message to the agent, with the prompt; a space keeps ``/help`` from being a command."""
+    prompt = without_command(prompt_of(run, options)).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     content = [{"type": "text", "text": prompt}]
     message: dict[str, Any] = {"type": "user", "message": {"role": "user", "content": content}}
     return msgspec.json.encode({**message, "session_id": "", "parent_tool_use_id": None}) + b"\n"

@@ -23,6 +23,7 @@ Quirks, seen in 0.15.10 and 0.24.4:
 
 - After status 500 or 429 it retries silently for more than a minute before it gives up.
 - It needs the request ``initialize``: without it, it waits for permissions without asking for them.
+- It would take a prompt that begins with ``/`` for a command; AURA puts a space before it.
 - It writes a message only when it is whole; the parts as well if there is a limit of time without output.
 - Its launcher keeps signals from the agent; ``QWEN_CODE_NO_RELAUNCH=true`` disables the launcher.
 - Sessions are bound to the folder: another worktree of the same repository cannot resume them.
