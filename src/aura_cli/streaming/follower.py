@@ -11,6 +11,7 @@ lines; the others (signals, the reader, questions, delays) only print whole line
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ import attrs
 import msgspec
 
 from aura_cli._exit_codes import INTERRUPTED
+from aura_cli.rendering.approval_page import Subject, diff_lines, headline, page_lines
 from aura_cli.rendering.errors import report
 from aura_cli.rendering.formatting import event_data, task_text
 from aura_cli.rendering.terminal import Terminal
@@ -28,12 +30,13 @@ from aura_cli.streaming.lines import JsonOutput, TextLines
 from aura_cli.streaming.narration import Narration
 from aura_cli.streaming.outcome import outcome_of
 from aura_cli.streaming.printer import Printer
-from aura_cli.streaming.prompt import ask
-from aura_contracts.approval import ApprovalRequested
+from aura_cli.streaming.prompt import HumanDecision, Inquiry, ask
+from aura_contracts.approval import ApprovalDecision, ApprovalRequested
 from aura_contracts.errors import AuraError, TransitionRefused, UnknownExecutor
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import ExecutionQueued, ProcessExited, ProcessStarted
 from aura_contracts.output import OutputRecorded
+from aura_contracts.quoting import one_line
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import Engine, Run
@@ -307,17 +310,42 @@ class _Follower:
     async def _ask(self, question: str, keyboard: int, scope: anyio.CancelScope) -> None:
         with scope:
             await self._printer.drain()
-            said = await ask(self._terminal, keyboard)
-            if said is None:
-                return
-            approvals = self._engine.approvals
             try:
-                if said.granted:
-                    await approvals.approve(question)
+                said = await ask(self._terminal, keyboard, await self._inquiry(question))
+                if said is not None:
+                    await self._decide(question, said)
                 else:
-                    await approvals.reject(question, said.feedback)
+                    self._terminal.say(f"later: aura approval show {question}{self._options.hint}")
             except AuraError as error:
                 report(error, json=False)
+
+    async def _inquiry(self, question: str) -> Inquiry:
+        """Return what to show about a question."""
+        approval = await self._engine.approvals.get(question)
+        view = await self._engine.tasks.view(self._run.id)
+        subject = Subject.of(view.task, view.workspace)
+
+        async def lines() -> Iterable[str]:
+            return page_lines(approval, subject)
+
+        async def diff() -> Iterable[str]:
+            try:
+                text = await self._engine.approvals.diff(question)
+            except AuraError as error:  # the worktree may be gone; the question stays
+                return (f"  no diff: {one_line(error.message())}",)
+            return diff_lines(approval, text) if text else ()
+
+        return Inquiry(approval, headline(approval, subject), lines, diff, shown=self._terminal.out.isatty())
+
+    async def _decide(self, question: str, said: HumanDecision) -> None:
+        approvals = self._engine.approvals
+        match said.decision:
+            case ApprovalDecision.APPROVED:
+                await approvals.approve(question, said.feedback or None)
+            case ApprovalDecision.REJECTED:
+                await approvals.reject(question, said.feedback)
+            case ApprovalDecision.NEEDS_CHANGES:
+                await approvals.request_changes(question, said.feedback)
 
     async def _report_delays(self) -> None:
         """Report an error that has delayed the task for a while; the engine keeps retrying."""

@@ -13,6 +13,7 @@ from aura_contracts.actors import actor_name
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionStatus, ProcessToken
+from aura_contracts.quoting import block, one_line, quoted
 
 STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
 """Names of scripts by stage."""
@@ -20,13 +21,19 @@ STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
 DIFF_LINES = 40
 """Maximum lines of a diff to show when an agent asks."""
 
+_OWN_WORDS = frozenset({ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT})
+"""Questions in words of AURA's own; others are the agent's, and indented."""
+
 
 def _script_of(token: ProcessToken) -> str:
     return STAGES.get(token.stage, "process")
 
 
 class Narration:
-    """Describes the records of a task, which it must receive in order. `hint` is the suffix of suggested commands."""
+    """Describes the records of a task, which it must receive in order. `hint` is the suffix of suggested commands.
+
+    Every text that it returns is one line, so whatever an agent chose cannot begin a line that looks like AURA's own.
+    """
 
     def __init__(self, hint: str = "") -> None:
         self._hint = hint
@@ -47,19 +54,19 @@ class Narration:
 
     def narrate(self, record: EventRecord) -> list[str]:
         """Process a record; return its lines."""
-        lines = list(self._lines(record))
+        lines = [one_line(line) for line in self._lines(record)]
         return lines if record.event.topic.startswith("approval.") else [*self.release(), *lines]
 
     def release(self) -> list[str]:
         """Return the lines held back for the next record."""
         held, self._held = self._held, ()
-        return list(held) if self.question is not None else []
+        return [one_line(line) for line in held] if self.question is not None else []
 
     def where(self) -> Iterator[str]:
         """Yield the branch and folders of the task."""
         if self._branch and self._paths and not self._in_place:
             yield f"branch {self._branch}"
-        yield from (f"{'folder' if self._in_place else 'worktree'} {path}" for path in self._paths)
+        yield from (f"{'folder' if self._in_place else 'worktree'} {quoted(path)}" for path in self._paths)
 
     def _lines(self, record: EventRecord) -> Iterator[str]:
         match record.event.topic.partition(".")[0]:
@@ -108,7 +115,7 @@ class Narration:
             case workspace.WorkspacePrepared():
                 if not self._in_place:
                     self._paths = tuple(tree.path for tree in event.worktrees)
-                    yield from (f"worktree {path} on branch {self._branch}" for path in self._paths)
+                    yield from (f"worktree {quoted(path)} on branch {self._branch}" for path in self._paths)
             case workspace.SnapshotTaken():
                 yield f"safety copy: {event.ref}"
             case workspace.WorkMerged():
@@ -174,7 +181,7 @@ class Narration:
             yield f"the agent asks to use {call.tool}: {msgspec.json.encode(call.arguments).decode()}"
             yield from _beginning(call.diff or "")
         elif question.proposed_solution:
-            yield question.proposed_solution
+            yield from block(question.proposed_solution, "" if question.kind in _OWN_WORDS else "  ")
         if question.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
             yield from self.where()
         how = (
@@ -190,8 +197,8 @@ class Narration:
 
 def _beginning(diff: str) -> Iterator[str]:
     """Yield the first lines of the diff of a tool call."""
-    lines = diff.splitlines()
-    yield from (f"  {line}" for line in lines[:DIFF_LINES])
+    lines = list(block(diff.removesuffix("\n"))) if diff else []
+    yield from lines[:DIFF_LINES]
     if len(lines) > DIFF_LINES:
         yield f"  ... and {len(lines) - DIFF_LINES} more lines: aura approval show --diff"
 
