@@ -20,7 +20,10 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--task", metavar="ID", action="append", help="one task with its history")
     parser.add_argument("--stream", metavar="ID", action="append", help="one stream of any kind, with its history")
     parser.add_argument(
-        "--at", metavar="POS|TIME", type=moment, help="state at a position, or at a time such as 2026-01-04T10:00:00Z"
+        "--at",
+        metavar="POS|TIME",
+        type=moment,
+        help="state at a position, or at a time: 2026-01-04T10:00:00Z, or 2026-01-04",
     )
     parser.add_argument(
         "--diff", metavar="POS|TIME", type=moment, help="what changed from then until --at, or until now"

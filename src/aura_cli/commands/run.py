@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from aura_cli._call import Invocation, engine_of
+from aura_cli._call import Invocation, engine_of, read_text
 from aura_cli.arguments.options import RUN, add_follow_options, add_options
 from aura_cli.arguments.parser import finish
 
@@ -32,13 +32,22 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
+def _prompt(call: Invocation) -> str:
+    """Return the task: an argument, a file, or standard input. Raises `InvalidInput` for what cannot be read."""
+    given = call.arguments
+    if "-" in (given.prompt, given.prompt_file):
+        return call.terminal.read_all()
+    text: str = given.prompt if given.prompt_file is None else read_text(given.prompt_file, "--prompt-file")
+    return text
+
+
 async def run(call: Invocation) -> int:
     """Run the task; return the exit code."""
     from aura_cli.arguments.request import run_request
     from aura_cli.streaming.follower import FollowOptions, follow
 
     given = call.arguments
-    request = run_request(given, call.terminal.read_all() if given.prompt == "-" else given.prompt)
+    request = run_request(given, _prompt(call))
     async with engine_of(call, make=True, folder=given.cwd) as engine:
         since = await engine.events.head()
         found = None if given.fresh or given.key else await engine.resume_interrupted(request)
