@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -28,6 +28,7 @@ from aura_cli.rendering.terminal import Terminal
 from aura_cli.streaming.entry_text import entry_of, words_of
 from aura_cli.streaming.lines import JsonOutput, TextLines
 from aura_cli.streaming.narration import Narration
+from aura_cli.streaming.next_steps import next_steps
 from aura_cli.streaming.outcome import outcome_of
 from aura_cli.streaming.printer import Printer
 from aura_cli.streaming.prompt import HumanDecision, Inquiry, ask
@@ -162,6 +163,9 @@ class _Follower:
 
     async def _outcome(self) -> tuple[int, AuraError | None]:
         if self._interrupts:
+            with anyio.move_on_after(DRAIN_TIME), suppress(AuraError):  # what it says is help, not a result
+                for line in next_steps(await self._engine.tasks.view(self._run.id), self._options.hint):
+                    self._terminal.say(line)
             return INTERRUPTED, None
         if self._options.review:
             await self._review()
@@ -276,7 +280,7 @@ class _Follower:
         if (await self._run.task()).status in _HUMANS_TURN:
             self._scope.cancel()
             return
-        self._terminal.say("interrupted: stopping the agent; interrupt again to exit at once")
+        self._terminal.say("interrupted: stopping the agent; interrupt again to exit at once (then: aura doctor --fix)")
         try:
             await self._run.cancel("interrupted")
         except TransitionRefused:
