@@ -74,6 +74,11 @@ def printable(text: str, keep: str = "\n") -> str:
     return _SUSPECT.sub(lambda found: found[0] if found[0] in keep else _escaped(found), text)
 
 
+def escaped_json(text: str) -> str:
+    """Return JSON with all that cannot be seen escaped; only its strings hold such characters. It means the same."""
+    return text if text.isascii() else _SUSPECT.sub(_escaped_in_json, text)
+
+
 def block(text: str, indent: str = "  ") -> Iterator[str]:
     """Yield the lines of a text, indented, so that none can pass for a line of AURA's own. Tabs stay."""
     return (indent + printable(line, keep="\t") for line in text.split("\n"))
@@ -125,6 +130,14 @@ def _escaped(found: re.Match[str]) -> str:
     if is_visible(character):
         return character
     return character.encode("unicode_escape").decode()
+
+
+def _escaped_in_json(found: re.Match[str]) -> str:
+    character = found[0]
+    if is_visible(character):
+        return character
+    units = character.encode("utf-16-be")  # RFC 8259, section 7: one escape for each unit of UTF-16
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
 
 
 def _octal(character: str) -> str:

@@ -233,7 +233,7 @@ def test_an_encrypted_compressed_store_is_read_with_its_key_and_audited_without(
 
 
 def test_text_that_would_move_the_cursor_is_escaped(tmp_path):
-    from aura_cli.rendering.terminal import printable
+    from aura_contracts.quoting import printable
 
     assert printable("a\x1b[2Jb\rc\u202ed\ne") == "a\\x1b[2Jb\\rc\\u202ed\ne"
     assert printable("Grüße, 日本 → ok") == "Grüße, 日本 → ok"

@@ -17,7 +17,7 @@ import attrs
 import msgspec
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.quoting import cut_to_width, one_line, width_of
+from aura_contracts.quoting import cut_to_width, escaped_json, one_line, width_of
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Terminal:
 
     def write_json(self, data: Any) -> None:
         """Write one line of JSON."""
-        self.out.write(f"{msgspec.json.encode(data).decode()}\n")
+        self.out.write(f"{json_line(data)}\n")
 
     def table(
         self,
@@ -140,6 +140,11 @@ class Terminal:
                 self.err.flush()
 
         return show
+
+
+def json_line(data: Any) -> str:
+    """Return data as one line of JSON, also for readers to whom more characters than a line feed end a line."""
+    return escaped_json(msgspec.json.encode(data).decode())
 
 
 def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> list[Sequence[str]]:

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.abc
 import attrs
-import msgspec
 
 from aura_cli._exit_codes import INTERRUPTED
 from aura_cli.rendering.approval_page import Subject, diff_lines, headline, page_lines
 from aura_cli.rendering.errors import report
 from aura_cli.rendering.formatting import event_data, task_text
-from aura_cli.rendering.terminal import Terminal
+from aura_cli.rendering.terminal import Terminal, json_line
 from aura_cli.streaming.entry_text import entry_of, words_of
 from aura_cli.streaming.lines import JsonOutput, TextLines
 from aura_cli.streaming.narration import Narration
@@ -220,7 +219,7 @@ class _Follower:
         ended = self._lines.end() if isinstance(record.event, ProcessExited) else b""
         if self._terminal.json:
             data = entry_of(record) or event_data(record)
-            await self._printer.put(ended + msgspec.json.encode(data) + b"\n")
+            await self._printer.put(ended + f"{json_line(data)}\n".encode())
             return
         said = b"".join(self._text.note(text) for text in told)
         if self._protocol:
@@ -248,7 +247,7 @@ class _Follower:
         diff = await self._engine.workspaces.diff(workspace.id)
         if self._terminal.json:
             data = {"kind": "diff", "id": workspace.id, "files": diff.files, "patch": diff.patch}
-            await self._printer.put(msgspec.json.encode(data) + b"\n")
+            await self._printer.put(f"{json_line(data)}\n".encode())
         else:
             await self._printer.put(self._text.verbatim(diff.patch))
 
