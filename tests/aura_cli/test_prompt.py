@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from aura_cli.rendering.terminal import Terminal
-from aura_cli.streaming.prompt import NO_REASON, HumanDecision, Inquiry, ask
+from aura_cli.streaming.prompt import NO_REASON, DecisionPrompt, HumanDecision, ask
 from aura_contracts.approval import ApprovalDecision, ApprovalKind, Question, ToolCall
 from command_line import AURA, ENVIRONMENT, call_aura
 from repositories import content, git
@@ -54,8 +54,8 @@ def asked(question: Question, *answers: bytes, typed_ahead: bytes = b"") -> tupl
 
     async def answer() -> HumanDecision | None:
         with anyio.fail_after(10):
-            inquiry = Inquiry(question, 'approve "x"?', lines, diff)
-            return await ask(Terminal(StringIO(), screen), keyboard, inquiry)
+            prompt = DecisionPrompt(question, 'approve "x"?', lines, diff)
+            return await ask(Terminal(StringIO(), screen), keyboard, prompt)
 
     try:
         if typed_ahead:

@@ -30,7 +30,7 @@ from aura_cli.streaming.narration import Narration
 from aura_cli.streaming.next_steps import next_steps
 from aura_cli.streaming.outcome import outcome_of
 from aura_cli.streaming.printer import Printer
-from aura_cli.streaming.prompt import HumanDecision, Inquiry, ask
+from aura_cli.streaming.prompt import DecisionPrompt, HumanDecision, ask
 from aura_contracts.approval import ApprovalDecision, ApprovalRequested
 from aura_contracts.errors import AuraError, TransitionRefused, UnknownExecutor
 from aura_contracts.events import Event, EventRecord
@@ -314,7 +314,7 @@ class _Follower:
         with scope:
             await self._printer.drain()
             try:
-                said = await ask(self._terminal, keyboard, await self._inquiry(question))
+                said = await ask(self._terminal, keyboard, await self._prompt_of(question))
                 if said is not None:
                     await self._decide(question, said)
                 else:
@@ -322,7 +322,7 @@ class _Follower:
             except AuraError as error:
                 report(error, json=False)
 
-    async def _inquiry(self, question: str) -> Inquiry:
+    async def _prompt_of(self, question: str) -> DecisionPrompt:
         """Return what to show about a question."""
         approval = await self._engine.approvals.get(question)
         view = await self._engine.tasks.view(self._run.id)
@@ -338,7 +338,7 @@ class _Follower:
                 return (f"  no diff: {one_line(error.message())}",)
             return diff_lines(approval, text) if text else ()
 
-        return Inquiry(approval, headline(approval, subject), lines, diff, shown=self._terminal.out.isatty())
+        return DecisionPrompt(approval, headline(approval, subject), lines, diff, shown=self._terminal.out.isatty())
 
     async def _decide(self, question: str, said: HumanDecision) -> None:
         approvals = self._engine.approvals

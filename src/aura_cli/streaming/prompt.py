@@ -57,7 +57,7 @@ class HumanDecision:
 
 
 @attrs.frozen
-class Inquiry:
+class DecisionPrompt:
     """A question to show: its lines, the prompt for the keys, and how to get the diff."""
 
     question: Question
@@ -70,19 +70,19 @@ class Inquiry:
     """Whether the question is on the screen already, among the lines of the run."""
 
 
-async def ask(terminal: Terminal, keyboard: int, inquiry: Inquiry) -> HumanDecision | None:
+async def ask(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) -> HumanDecision | None:
     """Ask for a decision; return None if the human defers it.
 
     Waits without a thread, so it can be cancelled at any moment.
     """
     await _until_foreground(keyboard)
-    if not inquiry.shown:
-        terminal.show(await inquiry.lines())
-    choices = len(inquiry.question.choices)
+    if not prompt.shown:
+        terminal.show(await prompt.lines())
+    choices = len(prompt.question.choices)
     keys = f"[y/n/d/e/l/?]{f' or 1-{choices}' if choices else ''}"
     while True:
         discard_input(keyboard)
-        terminal.say(f"{inquiry.headline} {keys}")
+        terminal.say(f"{prompt.headline} {keys}")
         answer = await _line(keyboard)
         if answer is None:
             return None
@@ -93,21 +93,21 @@ async def ask(terminal: Terminal, keyboard: int, inquiry: Inquiry) -> HumanDecis
             case "y":
                 return HumanDecision(ApprovalDecision.APPROVED)
             case "n" | "e" as key:
-                decided = await (_refusal if key == "n" else _changes)(terminal, keyboard, inquiry)
+                decided = await (_refusal if key == "n" else _changes)(terminal, keyboard, prompt)
                 if decided is not None:
                     return decided
             case None if _is_choice(answer, choices):
                 return HumanDecision(ApprovalDecision.APPROVED, answer)
             case key:
-                await _help(terminal, inquiry, key)
+                await _help(terminal, prompt, key)
 
 
-async def _help(terminal: Terminal, inquiry: Inquiry, key: str | None) -> None:
+async def _help(terminal: Terminal, prompt: DecisionPrompt, key: str | None) -> None:
     """Answer what decides nothing."""
     if key == "d":
-        terminal.show(list(await inquiry.diff()) or ["  there is no diff"])
+        terminal.show(list(await prompt.diff()) or ["  there is no diff"])
     elif key == "?":
-        terminal.show([*await inquiry.lines(), *KEYS.splitlines()])
+        terminal.show([*await prompt.lines(), *KEYS.splitlines()])
     else:
         terminal.say("nothing is decided: please answer with one of the keys, ? explains them")
 
@@ -129,14 +129,14 @@ def _is_choice(answer: str, choices: int) -> bool:
     return answer.isascii() and answer.isdecimal() and len(answer) < 4 and 1 <= int(answer) <= choices
 
 
-async def _refusal(terminal: Terminal, keyboard: int, _: Inquiry) -> HumanDecision | None:
+async def _refusal(terminal: Terminal, keyboard: int, _: DecisionPrompt) -> HumanDecision | None:
     """Ask for the reason of a no; return None at the end of the input: then nothing is decided."""
     terminal.say("why not? one line for the agent; empty: without a reason; Ctrl-D: do not reject")
     reason = await _line(keyboard)
     return None if reason is None else HumanDecision(ApprovalDecision.REJECTED, reason.strip() or NO_REASON)
 
 
-async def _changes(terminal: Terminal, keyboard: int, inquiry: Inquiry) -> HumanDecision | None:
+async def _changes(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) -> HumanDecision | None:
     """Ask for feedback of several lines; return None if there is none: then nothing is decided."""
     terminal.say("your feedback for the agent; an empty line ends it, Ctrl-D drops it")
     lines: list[str] = []
@@ -144,7 +144,7 @@ async def _changes(terminal: Terminal, keyboard: int, inquiry: Inquiry) -> Human
         lines.append(line)
     if line is None or not lines:
         return None
-    rejects = inquiry.question.kind in _WITHOUT_WORK
+    rejects = prompt.question.kind in _WITHOUT_WORK
     decision = ApprovalDecision.REJECTED if rejects else ApprovalDecision.NEEDS_CHANGES
     return HumanDecision(decision, "\n".join(lines))
 

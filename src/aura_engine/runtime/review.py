@@ -94,7 +94,9 @@ async def propose_changes(runtime: Runtime, view: View) -> None:
 
 async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkCollected:
     """Commit changes made since the agent finished, and record the heads of the branches."""
-    collect = messages.CollectWork(workspace=spec_of(workspace), message=f"{workspace.title}\n\nDuring review.")
+    collect = messages.CollectWork(
+        workspace=spec_of(workspace), message=f"{one_line(workspace.title)}\n\nDuring review."
+    )
     collected = await runtime.gateway.request(collect)
     if is_news(workspace, collected):
         commit = RecordCommit(heads=collected.heads, clean=collected.clean)

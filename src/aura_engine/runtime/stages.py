@@ -30,6 +30,7 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId, WorkspaceId
 from aura_contracts.lease import GrantLease, RecordProcess, RevokeLease
 from aura_contracts.ports.processes import ProcessExit
+from aura_contracts.quoting import one_line
 from aura_contracts.workspace import (
     WORKSPACE,
     AcquireWorkspace,
@@ -187,7 +188,9 @@ async def run_agent(runtime: Runtime, view: View) -> None:
     if finished.failure is not None:
         await _record_end(runtime, view, finished, None)
         return
-    collected = await _collect(runtime, execution, workspace, f"{workspace.title}\n\nBy {execution.executor}.")
+    collected = await _collect(
+        runtime, execution, workspace, f"{one_line(workspace.title)}\n\nBy {execution.executor}."
+    )
     if collected is None:
         return
     changed = _differs(workspace, execution, collected)
@@ -212,7 +215,7 @@ async def run_cleanup(runtime: Runtime, view: View) -> None:
     if finished.failure is not None:
         await _record_end(runtime, view, finished, None)
         return
-    collected = await _collect(runtime, execution, workspace, f"{workspace.title}\n\nCleanup.")
+    collected = await _collect(runtime, execution, workspace, f"{one_line(workspace.title)}\n\nCleanup.")
     if collected is not None:
         await _record_end(runtime, view, finished, done, collected)
 
