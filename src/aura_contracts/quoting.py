@@ -1,7 +1,7 @@
 """Quoting: text that agents and files choose, in lines for people.
 
 Output for people consists of lines that AURA writes. A file name, a title or a message may hold line ends, escape
-sequences of terminals, characters that reverse the order of others, and characters that nobody can see. None of them
+sequences of terminals, characters that reverse the order of others, and invisible characters. None of them
 may forge a line, move a cursor, or hide a part of what a human decides on. So whatever does not come from AURA itself
 passes one of four functions:
 

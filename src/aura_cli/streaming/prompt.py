@@ -137,7 +137,7 @@ async def _refusal(terminal: Terminal, keyboard: int, _: DecisionPrompt) -> Huma
 
 
 async def _changes(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) -> HumanDecision | None:
-    """Ask for feedback of several lines; return None if there is none: then nothing is decided."""
+    """Ask for feedback of several lines; return None if it is empty: then nothing is decided."""
     terminal.say("your feedback for the agent; an empty line ends it, Ctrl-D drops it")
     lines: list[str] = []
     while (line := await _line(keyboard)) is not None and line.strip():
