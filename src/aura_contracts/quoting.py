@@ -1,9 +1,9 @@
 """Quoting: text that agents and files choose, in lines for people.
 
 Output for people consists of lines that AURA writes. A file name, a title or a message may hold line ends, escape
-sequences of terminals, characters that reverse the order of others, and invisible characters. None of them
-may forge a line, move a cursor, or hide a part of what a human decides on. So whatever does not come from AURA itself
-passes one of four functions:
+sequences of terminals, characters that reverse the order of others, and invisible ones. None of them may forge a line,
+move a cursor, or hide a part of what a human decides on. So whatever does not come from AURA itself passes one of four
+functions:
 
 - `quoted` for a name within a line: as git quotes file names;
 - `one_line` for a sentence, or for a whole line that was put together;
@@ -14,6 +14,7 @@ passes one of four functions:
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import Literal
 
 _HIDDEN = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0d\uffa0"
@@ -22,8 +23,8 @@ _HIDDEN = (
 """Characters that Python counts as printable although nothing is shown for them (Unicode, DerivedCoreProperties.txt,
 Default_Ignorable_Code_Point), without the two that choose between text and picture (U+FE0E, U+FE0F)."""
 
-_SUSPECT = re.compile(r"[^ -~]")
-"""Whatever has to be looked at: everything but visible ASCII."""
+_SUSPECT = {keep: re.compile(f"[^{keep} -~]") for keep in ("", "\n", "\t", "\n\t")}
+"""Whatever has to be looked at: everything but visible ASCII, and what a caller keeps."""
 
 _UNSEEN = re.compile(f"[{_HIDDEN}]")
 
@@ -59,24 +60,22 @@ def one_line(text: str) -> str:
     >>> print(one_line("done\n[aura] merged\x1b[2K"))
     done\n[aura] merged\x1b[2K
     """
-    return _SUSPECT.sub(_escaped, text)
+    return _SUSPECT[""].sub(_escaped, text)
 
 
-def printable(text: str, keep: str = "\n") -> str:
+def printable(text: str, keep: Literal["", "\n", "\t", "\n\t"] = "\n") -> str:
     r"""Return a text with all that cannot be seen escaped, except for the characters in `keep`.
 
     >>> print(printable("one\r\ntwo"))
     one\r
     two
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return _SUSPECT.sub(lambda found: found[0] if found[0] in keep else _escaped(found), text)
+    return _SUSPECT[keep].sub(_escaped, text)
 
 
 def escaped_json(text: str) -> str:
     """Return JSON with all that cannot be seen escaped; only its strings hold such characters. It means the same."""
-    return text if text.isascii() else _SUSPECT.sub(_escaped_in_json, text)
+    return text if text.isascii() else _SUSPECT[""].sub(_escaped_in_json, text)
 
 
 def block(text: str, indent: str = "  ") -> Iterator[str]:

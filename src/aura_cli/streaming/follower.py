@@ -31,7 +31,7 @@ from aura_cli.streaming.next_steps import next_steps
 from aura_cli.streaming.outcome import outcome_of
 from aura_cli.streaming.printer import Printer
 from aura_cli.streaming.prompt import DecisionPrompt, HumanDecision, ask
-from aura_contracts.approval import ApprovalDecision, ApprovalRequested
+from aura_contracts.approval import Approval, ApprovalDecision, ApprovalRequested, ApprovalStatus
 from aura_contracts.errors import AuraError, TransitionRefused, UnknownExecutor
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import ExecutionQueued, ProcessExited, ProcessStarted
@@ -134,6 +134,8 @@ class _Follower:
         """Whether the agent speaks a protocol; then its messages are printed instead of the raw lines."""
         self._interrupts = 0
         self._asked: set[str] = set()
+        self._current: str | None = None
+        """The question that the human is asked at the moment."""
         self._held: list[EventRecord] = []
         """Output of a process whose start is not printed yet; the two are recorded concurrently."""
         self._started = False
@@ -300,31 +302,42 @@ class _Follower:
     # --- Questions and delays -----------------------------------------------------------------------------------------
 
     def _attend(self) -> None:
-        """Ask the human at the terminal; withdraw the question if it is decided elsewhere."""
-        keyboard, question = self._options.keyboard, self._narration.question
-        if question is None or question not in self._asked:
+        """Ask the human at the terminal, one question at a time; withdraw one that is decided elsewhere."""
+        pending, keyboard = self._narration.questions, self._options.keyboard
+        if self._current is not None and self._current not in pending:
             self._asking.cancel()
-        here = self._options.wait or self._narration.agent_waits
-        if keyboard is not None and question is not None and here and question not in self._asked:
+            self._current = None
+        if keyboard is None or self._current is not None:
+            return
+        here = (one for one, agent_waits in pending.items() if agent_waits or self._options.wait)
+        question = next((one for one in here if one not in self._asked), None)
+        if question is not None:
             self._asked.add(question)
-            self._asking = anyio.CancelScope()
+            self._current, self._asking = question, anyio.CancelScope()
             self._group.start_soon(self._ask, question, keyboard, self._asking)
 
     async def _ask(self, question: str, keyboard: int, scope: anyio.CancelScope) -> None:
         with scope:
-            await self._printer.drain()
-            try:
-                said = await ask(self._terminal, keyboard, await self._prompt_of(question))
-                if said is not None:
-                    await self._decide(question, said)
-                else:
-                    self._terminal.say(f"later: aura approval show {question}{self._options.hint}")
-            except AuraError as error:
-                report(error, json=False)
+            await self._ask_about(question, keyboard)
+            self._current = None
+            self._attend()
 
-    async def _prompt_of(self, question: str) -> DecisionPrompt:
+    async def _ask_about(self, question: str, keyboard: int) -> None:
+        await self._printer.drain()
+        try:
+            approval = await self._engine.approvals.get(question)
+            if approval.status is not ApprovalStatus.PENDING:  # a rule decided it at once
+                return
+            said = await ask(self._terminal, keyboard, await self._prompt_of(approval))
+            if said is not None:
+                await self._decide(question, said)
+            else:
+                self._terminal.say(f"later: aura approval show {question}{self._options.hint}")
+        except AuraError as error:
+            report(error, json=False)
+
+    async def _prompt_of(self, approval: Approval) -> DecisionPrompt:
         """Return what to show about a question."""
-        approval = await self._engine.approvals.get(question)
         view = await self._engine.tasks.view(self._run.id)
         subject = Subject.of(view.task, view.workspace)
 
@@ -333,7 +346,7 @@ class _Follower:
 
         async def diff() -> Iterable[str]:
             try:
-                text = await self._engine.approvals.diff(question)
+                text = await self._engine.approvals.diff(approval.id)
             except AuraError as error:  # the worktree may be gone; the question stays
                 return (f"  no diff: {one_line(error.message())}",)
             return diff_lines(approval, text) if text else ()

@@ -44,13 +44,11 @@ class Narration:
         self._targets: dict[str, str] = {}
         self.exit: tuple[int | None, int | None] | None = None
         """Exit code and signal of the agent's last process."""
-        self.question: str | None = None
-        """The id of the pending approval."""
-        self.agent_waits = False
-        """Whether a running agent waits for it."""
-        self._held: tuple[str, ...] = ()
-        """The commands that answer an agent's question, held back until the next record, because a rule's answer is
-        recorded together with the question."""
+        self.questions: dict[str, bool] = {}
+        """The ids of the pending approvals, oldest first; whether a running agent waits for the answer."""
+        self._held: dict[str, tuple[str, ...]] = {}
+        """The commands that answer an agent's questions, by question, held back until the next record, because a rule's
+        answer is recorded together with the question."""
 
     def narrate(self, record: EventRecord) -> list[str]:
         """Process a record; return its lines."""
@@ -59,8 +57,8 @@ class Narration:
 
     def release(self) -> list[str]:
         """Return the lines held back for the next record."""
-        held, self._held = self._held, ()
-        return [one_line(line) for line in held] if self.question is not None else []
+        held, self._held = self._held, {}
+        return [one_line(line) for question, lines in held.items() if question in self.questions for line in lines]
 
     def where(self) -> Iterator[str]:
         """Yield the branch and folders of the task."""
@@ -158,8 +156,8 @@ class Narration:
         event = record.event
         match event:
             case approval.ApprovalRequested():
-                self.question = event.approval_id
-                self.agent_waits = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
+                agent_waits = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
+                self.questions[event.approval_id] = agent_waits
                 yield from self._asked(event)
             case approval.ApprovalGranted():
                 yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"
@@ -171,8 +169,8 @@ class Narration:
                 yield "the approval expired"
             case _:
                 pass
-        if isinstance(event, approval.APPROVAL.endings) and record.stream_id == self.question:
-            self.question = None
+        if isinstance(event, approval.APPROVAL.endings):
+            self.questions.pop(record.stream_id, None)
 
     def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
         question = event.question
@@ -192,7 +190,7 @@ class Narration:
         if call is None:
             yield from how
         else:
-            self._held = how
+            self._held[event.approval_id] = how
 
 
 def _beginning(diff: str) -> Iterator[str]:
