@@ -1,5 +1,6 @@
 """Prompt: on a real terminal only a clear word decides, and only one that was typed after the question was shown."""
 
+import json
 import os
 import pty
 import select
@@ -8,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -15,8 +17,18 @@ import anyio
 import pytest
 
 from aura_cli.rendering.terminal import Terminal
+from aura_cli.streaming.narration import Narration
 from aura_cli.streaming.prompt import NO_REASON, DecisionPrompt, HumanDecision, ask
-from aura_contracts.approval import ApprovalDecision, ApprovalKind, Question, ToolCall
+from aura_contracts.actors import ENGINE
+from aura_contracts.approval import (
+    ApprovalDecision,
+    ApprovalGranted,
+    ApprovalKind,
+    ApprovalRequested,
+    Question,
+    ToolCall,
+)
+from aura_contracts.events import EventRecord
 from command_line import AURA, ENVIRONMENT, call_aura
 from repositories import content, git
 
@@ -26,6 +38,9 @@ NEEDS_CHANGES = ApprovalDecision.NEEDS_CHANGES
 CHANGES = Question(kind=ApprovalKind.CHANGES, reviewers=("alice",), proposed_solution="1 file changed")
 CALL = Question(kind=ApprovalKind.TOOL_CALL, reviewers=("alice",), tool_call=ToolCall("Bash", "f", {"command": "ls"}))
 CHOICE = Question(kind=ApprovalKind.QUESTION, reviewers=("alice",), proposed_solution="Which?", choices=("a", "b"))
+
+
+MORE = {"write": {"path": "new.txt", "text": "more"}}
 
 
 class Screen(StringIO):
@@ -217,3 +232,52 @@ def test_a_question_is_shown_whole_where_the_human_is_though_the_output_goes_to_
         assert terminal.ends() == 130
         assert "the question stays open: aura approval show" in terminal.seen
     assert [one["status"] for one in call_aura("approval", "list", "--json").objects] == ["pending"]
+
+
+def test_an_agent_that_waits_for_an_answer_is_asked_about_at_once_and_one_decided_by_rule_is_not(place):
+    steps = [
+        {"ask": {"tool": "Bash", "arguments": {"command": "ls"}}},
+        {"ask": {"tool": "Edit", "arguments": {"path": "new.txt"}, "diff": "+more", "then": [MORE]}},
+    ]
+    words = ("--executor", "scripted", "--prompt", "Say more", "--approval", "auto", "--allow", "Bash(ls)")
+    with session(place, *words, "--option", f"steps={json.dumps(steps)}") as terminal:
+        terminal.until("[y/n/d/e/l/?]")
+        assert "allow Bash" not in terminal.seen
+        assert f'allow Edit for "Say more" in {place}?' in terminal.seen
+        terminal.type("?\n")
+        terminal.until("    path: new.txt")
+        terminal.until("[y/n/d/e/l/?]", terminal.seen.index("    path: new.txt"))
+        terminal.type("y\n")
+        assert terminal.ends() == 0
+    assert content(place, "main", "new.txt") == "more"
+
+
+def test_a_question_that_is_decided_elsewhere_is_withdrawn_and_the_next_is_asked(place):
+    steps = [
+        {"ask": {"tool": "First", "arguments": {}}},
+        {"ask": {"tool": "Second", "arguments": {}, "then": [MORE]}},
+    ]
+    words = ("--executor", "scripted", "--prompt", "Say more", "--approval", "auto")
+    with session(place, *words, "--option", f"steps={json.dumps(steps)}") as terminal:
+        terminal.until("[y/n/d/e/l/?]")
+        assert call_aura("approval", "approve", "--no-wait").code == 0
+        terminal.until("allow Second")
+        terminal.until("[y/n/d/e/l/?]", terminal.seen.index("allow Second"))
+        terminal.type("n\n")
+        terminal.until("why not?")
+        terminal.type("\n")
+        assert terminal.ends() != 0
+    reasons = [one["feedback"] for one in call_aura("approval", "list", "--all", "--json").objects]
+    assert reasons == [None, NO_REASON]
+
+
+def test_several_open_questions_are_all_kept():
+    narration = Narration()
+    for number, question in enumerate((CALL, CALL, CHANGES), 1):
+        event = ApprovalRequested(approval_id=str(number), requested_by=ENGINE, question=question)
+        narration.narrate(EventRecord(number, str(number), 1, event, datetime.now(UTC), ENGINE, "", ""))
+    assert narration.questions == {"1": True, "2": True, "3": False}
+    granted = EventRecord(4, "1", 2, ApprovalGranted(), datetime.now(UTC), ENGINE, "", "")
+    narration.narrate(granted)
+    assert narration.questions == {"2": True, "3": False}
+    assert next(line.split()[:2] for line in narration.release()) == ["approval", "2"]
