@@ -116,6 +116,17 @@ def test_errors(place):
         assert_harmless(answer)
 
 
+def test_a_failure_told_at_length_is_bounded(place):
+    message = f"begin{'x' * 300_000}end"
+    answer = scripted(place, {"fail": {"exit_code": 3, "message": message}}, title="Fail")
+    assert answer.code == 3
+    told = [line for line in (answer.out + answer.err).split("\n") if not line.startswith("[stderr] ")]
+    assert max(map(len, told)) < 20_000
+    assert "characters left out" in answer.err
+    (task,) = call_aura("task", "list", "--json").objects
+    assert len(task["failure"]["message"]) < 20_000
+
+
 def test_the_text_of_an_error_is_bounded(place):
     for words in (("run", "--executor", "x" * 1_000_000, "--prompt", "x"), ("events", "--since", "x" * 1_000_000)):
         answer = call_aura(*words)

@@ -10,7 +10,7 @@ import msgspec
 from aura_cli._settings import debugging
 from aura_cli.arguments.parser import WrongUsage
 from aura_contracts.errors import AuraError
-from aura_contracts.quoting import bounded, one_line, printable
+from aura_contracts.quoting import bounded, escaped_json, one_line, printable
 
 
 class ReplayDiffers(AuraError, code="replay_differs"):
@@ -81,7 +81,7 @@ def report(error: BaseException, *, json: bool) -> None:
         traceback.print_exception(error)
     told = describe(error)
     if json:
-        sys.stderr.write(f"{msgspec.json.encode(told, enc_hook=str).decode()}\n")
+        sys.stderr.write(f"{escaped_json(msgspec.json.encode(told, enc_hook=str).decode())}\n")
         return
     sys.stderr.write(f"error[{told['code']}]: {_indented(told['message'])}\n")
     if isinstance(error, WrongUsage):
