@@ -73,8 +73,10 @@ async def engine_of(
     A missing store is created with `make`; with `read_only`, a missing default store counts as empty. Otherwise raises
     `StoreMisconfigured`.
     """
+    from aura_cli.rendering.log_lines import quote_log_lines
     from aura_engine import Host, open_engine
 
+    quote_log_lines()
     settings = call.settings
     url = store or settings.store
     if make:

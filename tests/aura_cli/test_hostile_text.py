@@ -1,6 +1,8 @@
 """Text that an agent chooses: in no output for people does it forge a line, move the cursor, or hide what it says."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -100,6 +102,17 @@ def test_a_failure(place):
     answer = scripted(place, {"fail": {"exit_code": 3, "message": EVIL}}, title="Fail")
     assert answer.code != 0
     assert_harmless(answer)
+
+
+def test_what_the_library_logs(capfd):
+    script = (
+        "import logging; from aura_cli.rendering.log_lines import quote_log_lines as quote; quote();"
+        "logging.getLogger('aura_engine').warning('task %s: %s', 1, __import__('sys').argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", script, EVIL], check=True, timeout=30)
+    out, err = capfd.readouterr()
+    assert err.startswith("task 1: x\n  | [aura]")
+    assert_harmless(Answer(0, out, err))
 
 
 def test_errors(place):

@@ -70,7 +70,7 @@ async def _info(call: Invocation) -> None:
         info = await engine.store.get(on_progress=call.terminal.progress_of("counted"))
     behind = info.read_models < info.events
     lines = [
-        f"store        {info.name}",
+        f"store        {one_line(info.name)}",
         f"events       {info.events:,}",
         *(f"  {name:<15} {count:>10,}" for name, count in info.aggregates.items()),
         f"compression  {info.compression}",

@@ -15,7 +15,8 @@ merged before you approve it (see `aura approval`), unless you choose --approval
 auto. In any other folder it works in place.
 
 Run the same command again to resume a run that was interrupted by a crash.
-Ctrl-C lets the agent finish gracefully; press it again to stop at once.
+Ctrl-C lets the agent finish gracefully, and then names the commands that resume
+its work or clear it up; press it again to stop at once.
 
 exit code: 0 if it succeeded or waits for your decision; the agent's own if the
 agent failed (128 + N if signal N ended it); 1 for any other failure; 130 if

@@ -158,4 +158,4 @@ async def _warm(call: Invocation) -> None:
     async with engine_of(call, make=True, store="memory:") as engine:
         made = await engine.workspaces.warm(path, count)
     data = {"id": path, "status": "ready", "made": made, "count": count}
-    call.terminal.item(data, f"{count} ready for {path}, {made} of them new")
+    call.terminal.item(data, f"{count} ready for {quoted(path)}, {made} of them new")
