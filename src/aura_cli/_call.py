@@ -11,7 +11,7 @@ import attrs
 
 from aura_cli._settings import Settings
 from aura_cli.rendering.terminal import Terminal
-from aura_contracts.errors import StoreMisconfigured
+from aura_contracts.errors import InvalidInput, StoreMisconfigured
 from aura_contracts.store_url import StoreUrl
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ async def engine_of(
     A missing store is created with `make`; with `read_only`, a missing default store counts as empty. Otherwise raises
     `StoreMisconfigured`.
     """
+    from aura_cli.rendering.log_lines import quote_log_lines
     from aura_engine import Host, open_engine
 
+    quote_log_lines()
     settings = call.settings
     url = store or settings.store
     if make:
@@ -113,6 +115,18 @@ async def all_rows(list_: Callable[..., "Awaitable[Page[R]]"], **filters: Any) -
 def sqlite_path(url: str) -> Path | None:
     """Return the file of an SQLite store, or None for other stores. Raises `StoreMisconfigured` for any other text."""
     return StoreUrl.parse(url).path
+
+
+def read_text(path: str, field: str) -> str:
+    """Return a text file, without a byte order mark. Raises `InvalidInput`, naming `field`, if it cannot be read."""
+    try:
+        return Path(path).read_text("utf-8-sig")
+    except OSError as error:
+        remedy = "check the path and its permissions"
+        raise InvalidInput(field=field, reason=f"{path}: {error.strerror or error}", remedy=remedy) from error
+    except ValueError as error:  # also a NUL in the path
+        reason = f"{path!r} is not a text file in UTF-8: {error}"
+        raise InvalidInput(field=field, reason=reason, remedy="save it as UTF-8") from error
 
 
 def require_made(url: str) -> None:

@@ -174,7 +174,10 @@ class BlockingApprovals:
         return self._portal.call(self._target.list, **filters)
 
     def diff(self, approval: str) -> str:
-        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees."""
+        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees.
+
+        A diff of more than 64 MiB is cut, and its last line says so.
+        """
         return self._portal.call(self._target.diff, approval)
 
     def approve(
@@ -404,10 +407,10 @@ class BlockingEvents:
         execution: str | None = None,
         stream: str | None = None,
         types: Sequence[str] = (),
-        since: int = 0,
+        since: Moment = 0,
         limit: Limit = 1000,
     ) -> Sequence[EventRecord]:
-        """Return up to `limit` events (at least 1) after position `since`; see `read` for the filters."""
+        """Return up to `limit` events (at least 1) since a moment; see `read` for it and for the filters."""
         return self._portal.call(
             self._target.list, task=task, execution=execution, stream=stream, types=types, since=since, limit=limit
         )
@@ -419,10 +422,10 @@ class BlockingEvents:
         execution: str | None = None,
         stream: str | None = None,
         types: Sequence[str] = (),
-        since: int = 0,
+        since: Moment = 0,
         follow: bool = False,
     ) -> Iterator[EventRecord]:
-        """Yield the events after position `since`; with `follow`, also later ones, as any process records them.
+        """Yield the events after position `since`, or from a time on; with `follow`, also those recorded later.
 
         `task` selects the events of a task, its workspace, its approvals and its runs, as `Run.events` does;
         `execution` those of a run, its lease and its output; `stream` those of one aggregate. Ids may be shortened.

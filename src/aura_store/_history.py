@@ -18,7 +18,7 @@ from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Change, HistoryLine, Progress, World
-from aura_contracts.ports.read_models import Moment, require_moment
+from aura_contracts.ports.read_models import Moment, moment_of
 from aura_store.repository import Loaded, fold_records
 
 S = TypeVar("S", bound=State)
@@ -102,10 +102,9 @@ async def world_at(
 
 async def read_until(log: EventLog, at: Moment | None) -> AsyncGenerator[EventRecord, None]:
     """Yield the log from its start to a moment. Raises `InvalidInput` for a negative position or a naive time."""
-    if at is not None:
-        require_moment(at, "at")
-    until = at if isinstance(at, datetime) else None
-    async with aclosing(log.read(upto=at if isinstance(at, int) else None)) as records:
+    moment = None if at is None else moment_of(at, "at")
+    until = moment if isinstance(moment, datetime) else None
+    async with aclosing(log.read(upto=moment if isinstance(moment, int) else None)) as records:
         async for record in records:
             if until is not None and record.time > until:
                 return
@@ -118,12 +117,12 @@ async def _stream_until(log: EventLog, stream_id: StreamId, at: Moment) -> Seque
     For a time, the whole log is read up to there: the order of events in different streams may differ from the order of
     their times, and the state of one aggregate must agree with that of the whole log.
     """
-    require_moment(at, "at")
+    moment = moment_of(at, "at")
     records = await log.stream(stream_id)
-    if isinstance(at, int):
-        return [record for record in records if record.position <= at]
+    if isinstance(moment, int):
+        return [record for record in records if record.position <= moment]
     async with aclosing(log.read(upto=records[-1].position if records else 0)) as all_records:
         async for later in all_records:
-            if later.time > at:
+            if later.time > moment:
                 return [record for record in records if record.position < later.position]
     return records

@@ -11,6 +11,7 @@ from aura_contracts.errors import OperationInProgress
 from aura_contracts.execution import Outcome
 from aura_contracts.ports.git import ChangeKind, Diff, Git, RepositoryInfo, Status
 from aura_contracts.ports.workspaces import CollectedWork, RepositoryDiff, WorkspaceCondition, WorkspaceSpec
+from aura_contracts.quoting import one_line
 from aura_contracts.workspace import RepositoryCommit
 from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, find_source, visible
 from aura_workspace._copied_files import without_added
@@ -245,7 +246,7 @@ def snapshot(
     git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], ref: str
 ) -> tuple[RepositoryCommit, ...]:
     """See `WorkspaceProvider.snapshot`."""
-    message = f"work in {spec.title}\n\nAura-Workspace: {spec.id}"
+    message = f"work in {one_line(spec.title)}\n\nAura-Workspace: {spec.id}"
     commits: list[RepositoryCommit] = []
     for checkout in checkouts:
         if not spec.in_place and checkout.probe()[0] is WorktreeState.ABSENT:

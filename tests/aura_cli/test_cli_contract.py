@@ -98,6 +98,10 @@ def test_a_command_that_reads_imports_nothing_that_drives_tasks(command, store):
         ("events", "--tas", "x"),
         ("replay", "--at", "yesterday"),
         ("replay", "--at", "2026-01-04T10:00:00"),
+        ("replay", "--at", "2026-02-30"),
+        ("usage", "--since", "2026-1-4"),
+        ("run", "--executor", "custom"),
+        ("run", "--executor", "custom", "--prompt", "a", "--prompt-file", "b"),
         ("audit",),
         ("audit", "verify", "--root", "57"),
         ("audit", "verify", "--root", f"0={'0' * 64}"),
@@ -110,6 +114,14 @@ def test_wrong_usage_is_2(words):
     assert answer.out == ""
     assert "error[usage]: " in answer.err
     assert "--help" in answer.err
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--version", "demo"), ("--version", "events", "--since", "0")])
+def test_the_version_is_told_and_nothing_is_run(words):
+    answer = call_aura(*words)
+    assert (answer.code, answer.out, answer.err) == (0, f"aura {__version__}\n", "")
+    for line in (("--json", *words), (*words, "--json")):
+        assert call_aura(*line).objects == [{"id": "aura", "version": __version__}]
 
 
 def test_wrong_usage_is_an_object_with_json():
@@ -233,7 +245,7 @@ def test_an_encrypted_compressed_store_is_read_with_its_key_and_audited_without(
 
 
 def test_text_that_would_move_the_cursor_is_escaped(tmp_path):
-    from aura_cli.rendering.terminal import printable
+    from aura_contracts.quoting import printable
 
     assert printable("a\x1b[2Jb\rc\u202ed\ne") == "a\\x1b[2Jb\\rc\\u202ed\ne"
     assert printable("Grüße, 日本 → ok") == "Grüße, 日本 → ok"

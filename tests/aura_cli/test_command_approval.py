@@ -1,12 +1,14 @@
 """``aura approval``: what waits is listed and shown; a decision is recorded, and what follows from it is done."""
 
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from command_line import call_aura, running_aura
-from repositories import content, git, worktrees
+from repositories import content, git, make_repository, worktrees
 
 AGENT = 'echo "$AURA_PROMPT" >> new.txt'
 
@@ -122,3 +124,64 @@ def test_a_run_that_waits_goes_on_when_a_human_has_decided_elsewhere(place):
         assert process.returncode == 0
     assert "[aura] merged into main: " in out
     assert content(place, "main", "new.txt") == "Say more"
+
+
+# --- What is shown ----------------------------------------------------------------------------------------------------
+
+
+def test_a_list_and_a_page_say_what_where_who_and_when(asked, place):
+    header, row = call_aura("approval", "list").out.splitlines()
+    assert header.split()[:5] == ["id", "status", "kind", "repository", "title"]
+    assert "decided" not in header
+    for word in ("pending", "changes", place.name, "Say more", "alice", "1 file changed, +1 -0 …"):
+        assert word in row
+    page = call_aura("approval", "show").out.splitlines()
+    assert f"repository {place}" in page
+    assert "title     Say more" in page
+    assert "waits for alice" in page
+    (data,) = call_aura("approval", "list", "--json").objects
+    assert (data["title"], data["repositories"]) == ("Say more", [str(place)])
+    assert call_aura("approval", "approve", "--feedback", "fine\nby me").code == 0
+    header, row = call_aura("approval", "list", "--all").out.splitlines()
+    assert "decided (UTC)" in header
+    assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d by alice  ", row)
+    page = call_aura("approval", "show", asked["id"]).out
+    assert " UTC by alice\n" in page
+    assert "waits for no one\n" in page
+    assert "feedback\n  fine\n  by me\n" in page
+
+
+def test_a_tool_call_is_shown_whole_and_a_list_marks_what_it_cuts(place):
+    command = f"echo {'x' * 500}\nrm -rf build  # END"
+    step = {"ask": {"tool": "Bash", "arguments": {"description": "Tidy", "command": command, "more": {"n": [1]}}}}
+    answer = call_aura(
+        "run", "--no-tui", "--executor", "scripted", "--prompt", "x", "--deny", "*", "--attempts", "1",
+        "--option", f"steps={json.dumps([step])}",
+    )  # fmt: skip
+    assert answer.code == 1
+    (asked,) = call_aura("approval", "list", "--all", "--json").objects
+    page = call_aura("approval", "show", asked["id"]).out
+    assert f"\n  Bash\n    description: Tidy\n    command:\n      echo {'x' * 500}\n      rm -rf build  # END\n" in page
+    assert '\n    more: {"n":[1]}\n' in page
+    assert " by policy\n" in page
+    row = call_aura("approval", "list", "--all").out.splitlines()[1]
+    assert row.endswith("…")
+    assert "END" not in row
+
+
+def test_questions_of_this_repository_come_first(asked, place, tmp_path, monkeypatch):
+    other = make_repository(tmp_path / "other")
+    words = ("--executor", "custom", "--prompt", "Say it", "--base-command", "sh", "--param", "-c", "--param", AGENT)
+    assert call_aura("run", "--no-tui", *words, "--repo", other).code == 0
+
+    def order() -> list[str]:
+        return [one["repositories"][0] for one in call_aura("approval", "list", "--json").objects]
+
+    (worktree,) = worktrees(other)
+    (other / "sub").mkdir()
+    (tmp_path / "link").symlink_to(other)
+    for folder, first in ((place, place), (other, other), (other / "sub", other), (worktree, other), ("/", place)):
+        monkeypatch.chdir(folder)
+        assert order()[0] == str(first)
+    monkeypatch.chdir(tmp_path / "link")
+    assert order() == [str(other), str(place)]

@@ -36,6 +36,13 @@ def test_since_lists_what_came_after(store):
     assert call_aura("events", "--since", 10**6, "--store", store).err == "0 events\n"
 
 
+def test_since_a_time_or_a_date_lists_what_was_recorded_from_then_on(store):
+    everything = events(store)
+    assert events(store, "--since", everything[49]["time"]) == everything[49:]
+    assert events(store, "--since", everything[0]["time"][:10]) == everything
+    assert events(store, "--since", "2999-12-31") == []
+
+
 def test_a_type_is_a_topic_or_an_aggregate(store):
     everything = events(store)
     assert events(store, "--type", "approval.expired") == [e for e in everything if e["type"] == "approval.expired"]

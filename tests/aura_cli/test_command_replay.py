@@ -68,6 +68,14 @@ def test_any_aggregate_is_replayed_by_its_stream(store):
     assert (ledger["aggregate"], ledger["state"]["checkpoints"]) == ("ledger", 1)
 
 
+def test_a_date_alone_is_its_first_instant_in_utc(store):
+    day = call_aura("events", "--json", "--store", store).objects[0]["time"][:10]
+    assert replay(store, "--at", day) == replay(store, "--at", f"{day}T00:00:00Z") == []
+    assert replay(store, "--at", "2999-12-31") == replay(store)
+    usage = ("usage", "--json", "--store", store, "--since")
+    assert call_aura(*usage, day).out == call_aura(*usage, f"{day}T00:00:00Z").out
+
+
 def test_what_changed_between_two_moments(store, tasks):
     changed = replay(store, "--diff", 24, "--at", 31)
     task = next(row for row in changed if row["id"] == tasks[1])

@@ -47,6 +47,31 @@ def tasks() -> list[dict]:
     return call_aura("task", "list", "--json").objects
 
 
+# --- The prompt -------------------------------------------------------------------------------------------------------
+
+
+def test_a_prompt_from_a_file(place, tmp_path):
+    (tmp_path / "prompt.md").write_bytes("\ufeffSay it\n\nin two lines: é\n".encode())
+    words = ("--base-command", "sh", "--param", "-c", "--param", 'printf %s "$AURA_PROMPT" > new.txt')
+    answer = call_aura(
+        "run", "--executor", "custom", *words, "--prompt-file", tmp_path / "prompt.md", "--approval", "auto"
+    )
+    assert answer.code == 0, answer.err
+    assert content(place, "main", "new.txt") == "Say it\n\nin two lines: é"
+    assert tasks()[0]["title"] == "Say it"
+
+
+@pytest.mark.parametrize("made", [None, b"caf\xe9", b"a\0b"])
+def test_a_prompt_file_that_cannot_be_used_is_named(place, tmp_path, made):
+    path = tmp_path / "prompt"
+    if made is not None:
+        path.write_bytes(made)
+    answer = call_aura("run", "--executor", "custom", "--base-command", "sh", "--prompt-file", path, "--json")
+    assert (answer.code, answer.error["code"]) in [(1, "invalid_input"), (1, "invalid_text")]
+    assert "prompt" in answer.error["facts"]["field"]
+    assert not Path(os.environ["AURA_HOME"]).exists() or tasks() == []
+
+
 # --- Output and exit codes --------------------------------------------------------------------------------------------
 
 
@@ -315,7 +340,32 @@ def test_an_interrupt_ends_the_agent_and_records_it(place, number):
     assert running.process.returncode == 130
     assert "[aura] cancelled: interrupted" in out.splitlines()
     assert "again" in err
+    resume = f"aura run --executor custom --cwd {place} --in-place --prompt TEXT"
+    assert err.splitlines()[-1] == f"to resume from its work: {resume}"
     assert [task["status"] for task in tasks()] == ["cancelled"]
+    assert call_aura("doctor", "--quiet").code == 0
+
+
+def test_an_interrupt_says_how_to_resume_and_how_to_clear_up(place):
+    """The commands work as they are pasted."""
+    script = f"echo half > half.txt; {WAITS}"
+    words = [AURA, *map(str, sh(script.replace("../", f"{place.parent}/")))]
+    with subprocess.Popen(
+        words, cwd=place, env=ENVIRONMENT | settings_of(place), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert any("[stdout] begun" in line for line in process.stdout)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    resume, clear = (line.partition(": aura ")[2] for line in err.splitlines()[-2:])
+    agent = ("--base-command", "sh", "--param", "-c", "--param", "cat half.txt", "--approval", "auto")
+    resumed = call_aura(*resume.replace("TEXT", "again").split(), *agent)
+    assert (resumed.code, "[stdout] half" in resumed.out) == (0, True), resumed
+    assert len(worktrees(place)) == 1
+    assert call_aura(*clear.split()).code == 0
+    assert worktrees(place) == []
     assert call_aura("doctor", "--quiet").code == 0
 
 

@@ -1,9 +1,12 @@
 """Tables on a terminal: they fit, ids stay usable, and nothing is cut that there is room for."""
 
+from io import StringIO
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_cli.rendering.terminal import fitted
+from aura_cli.rendering.terminal import Terminal, fitted
+from aura_contracts.quoting import width_of as width_of_text
 
 IDS = st.uuids(version=4).map(str)
 
@@ -27,6 +30,16 @@ def test_a_table_fits_in_80_columns(rows):
 def test_what_fits_is_shown_as_it_is():
     rows = [["0192f0c1-2d3e-7abc-8def-0123456789ab", "pending", "short"]]
     assert fitted(rows, ("id", "status", "title"), 80) == rows
+
+
+def test_columns_stay_in_line_beside_wide_characters():
+    out = StringIO()
+    rows = [("漢字漢字", "a"), ("e\u0301", "b"), ("\u202eevil\n", "c")]
+    Terminal(out, StringIO()).table(rows, ("title", "x"), lambda row: row)
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 4
+    assert len({width_of_text(line[:-1]) for line in lines}) == 1
+    assert fitted([["漢字" * 40]], ("title",), 20) == [["漢字漢字漢字漢字漢…"]]
 
 
 def test_ids_are_shortened_before_texts():

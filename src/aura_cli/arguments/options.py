@@ -27,6 +27,8 @@ class Option(NamedTuple):
     repeatable: bool = False
     required: bool = False
     short: str = ""
+    either: str = ""
+    """A name that several options of a command share if exactly one of them must be given."""
 
     @property
     def dest(self) -> str:
@@ -118,7 +120,8 @@ RUN = (
         "",
         (
             Option("executor", "--executor", "agent to use; see `aura executors`", "NAME", required=True),
-            Option("prompt", "--prompt", "the task; - reads it from stdin", "TEXT", required=True),
+            Option("prompt", "--prompt", "the task; - reads it from stdin", "TEXT", either="prompt"),
+            Option("", "--prompt-file", "read the task from this file instead", "PATH", either="prompt"),
             VARIANT,
             TOOLS,
             Option("", "--key", "start it once: the same key is the same task", "KEY"),
@@ -256,8 +259,11 @@ def add_options(parser: ArgumentParser, groups: Iterable[OptionGroup]) -> None:
     """Declare the arguments."""
     for group in groups:
         add = parser.add_argument_group(group.title, group.note or None).add_argument if group.title else None
+        either: dict[str, Callable[..., Any]] = {}
         for option in group.options:
-            add_option(add or parser.add_argument, option)
+            if option.either and option.either not in either:
+                either[option.either] = parser.add_mutually_exclusive_group(required=True).add_argument
+            add_option(either.get(option.either) or add or parser.add_argument, option)
 
 
 def add_option(add: Callable[..., Any], option: Option) -> None:

@@ -149,7 +149,9 @@ class Parser(argparse.ArgumentParser):
 
     def usage_line(self) -> str:
         """Return its usage in one line, which names only the required options."""
-        required = [f"{action.option_strings[0]} {action.metavar}" for action in self.options if action.required]
+        either = [group._group_actions[0] for group in self._mutually_exclusive_groups if group.required]  # noqa: SLF001
+        needed = [action for action in self.options if action.required or action in either]
+        required = [f"{action.option_strings[0]} {action.metavar}" for action in needed]
         places = [f"[{each.metavar}]" if each.nargs == "?" else str(each.metavar) for each in self.positionals]
         command = ["COMMAND"] if self.subcommands else []
         return " ".join([self.prog, *required, "[OPTIONS]", *places, *command])
@@ -218,11 +220,11 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     if unknown:
         meant = command_of(program, words)
         raise WrongUsage(f"unexpected argument {unknown[0]!r}", meant)
-    if arguments.command is not None:
-        return arguments
-    if arguments.version:
+    if arguments.version:  # also before a command, which then does not run
         version = read_version()
         print(f'{{"id": "aura", "version": "{version}"}}' if arguments.json else f"aura {version}")  # noqa: T201
+    elif arguments.command is not None:
+        return arguments
     elif arguments.json:
         raise WrongUsage("a command is required", program)
     else:

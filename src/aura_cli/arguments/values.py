@@ -1,7 +1,7 @@
 """Values: types of arguments for `argparse`. Each raises `ArgumentTypeError`, which states what was expected."""
 
 from argparse import ArgumentTypeError
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 
 
 def count(text: str) -> int:
@@ -60,13 +60,16 @@ Moment = int | datetime
 
 
 def moment(text: str) -> Moment:
-    """Convert a position (``57``) or a time (``2026-01-04T10:00:00Z``) for `argparse`."""
+    """Convert a position (``57``), a time (``2026-01-04T10:00:00Z``) or a date: its first instant in UTC."""
     if text.isascii() and text.isdecimal() and len(text) < 19:
         return int(text)
     try:
-        time = datetime.fromisoformat(text)
+        if len(text) == len("2026-01-04"):
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        instant = datetime.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is neither a position nor a time like 2026-01-04T10:00:00Z") from None
-    if time.utcoffset() is None:
+        expected = "a position, a date like 2026-01-04, or a time like 2026-01-04T10:00:00Z"
+        raise ArgumentTypeError(f"{text!r} is not {expected}") from None
+    if instant.utcoffset() is None:
         raise ArgumentTypeError(f"{text!r} has no time zone: write 2026-01-04T10:00:00Z or +01:00")
-    return time
+    return instant

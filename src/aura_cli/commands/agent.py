@@ -6,9 +6,9 @@ from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.options import AGENT_TYPE, EDIT_AGENT, OPTION, add_option, add_options, values_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, state_heading, state_lines
-from aura_cli.rendering.terminal import printable
 from aura_contracts.agent import Agent, AgentChanges
 from aura_contracts.first_use import convert
+from aura_contracts.quoting import one_line
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -84,4 +84,4 @@ async def _enable(call: Invocation) -> None:
 
 
 def _say(agent: Agent, call: Invocation) -> None:
-    call.terminal.item(agent.as_dict(), printable(f"agent {agent.id} is {agent.status}: {agent.name}"))
+    call.terminal.item(agent.as_dict(), one_line(f"agent {agent.id} is {agent.status}: {agent.name}"))

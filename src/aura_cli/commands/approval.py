@@ -1,15 +1,18 @@
 """``aura approval``: a human's inbox and decisions."""
 
+import os.path
 from argparse import ArgumentParser
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
+from aura_cli.rendering.approval_page import Subject, diff_lines, list_row, list_titles, page_lines
 from aura_cli.rendering.formatting import counted
-from aura_cli.rendering.terminal import printable
 from aura_contracts.approval import Approval
 from aura_contracts.errors import InvalidInput
+from aura_contracts.task import Task, TaskStatus
+from aura_contracts.workspace import Workspace
 
 if TYPE_CHECKING:
     from aura_engine import Engine
@@ -22,15 +25,18 @@ as `aura run` shows it, unless another process drives the task already. With
 ID may be omitted if exactly one approval is pending.
 """
 
+_AT_ONCE = 500
+"""Tasks to look up at once."""
+
 _ID_HELP = "the approval or its task: its id, or the first or last digits of it"
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    listing = add_subcommand(commands, "list", "list pending approvals", _list)
+    listing = add_subcommand(commands, "list", "list pending approvals, those of this repository first", _list)
     listing.add_argument("--all", action="store_true", help="include decided approvals")
-    showing = add_subcommand(commands, "show", "show a question and the changes it is about", _show)
+    showing = add_subcommand(commands, "show", "show a question, whole, and what it is about", _show)
     showing.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
     showing.add_argument("--diff", action="store_true", help="include the diff")
     for name, summary, function in (
@@ -74,46 +80,40 @@ def _add_remember(parser: ArgumentParser) -> None:
 async def _list(call: Invocation) -> None:
     pending = None if call.arguments.all else True
     async with engine_of(call, read_only=True) as engine:
-        approvals = [one async for one in all_rows(engine.approvals.list, pending=pending)]
+        found = [one async for one in all_rows(engine.approvals.list, pending=pending)]
+        subjects = await _subjects(engine, found)
+    here = os.path.realpath(".")  # noqa: ASYNC240 - looks at one folder
+    approvals = sorted(found, key=lambda one: not subjects[one.id].holds(here))  # the order among them stays
+    titles = list_titles(approvals)
     call.terminal.table(
         approvals,
-        ("id", "status", "kind", "waits for", "about"),
-        lambda one: (one.id, one.status, one.kind, ", ".join(_awaited(one)), _first_line(one)),
+        titles,
+        lambda one: list_row(one, subjects[one.id], titles),
+        lambda one: {**one.as_dict(), **subjects[one.id].data},
     )
     call.terminal.say(counted(len(approvals), "approval"))
 
 
-def _awaited(approval: Approval) -> tuple[str, ...]:
-    """Return the reviewers who have not answered yet; empty once the approval is decided."""
-    return approval.awaited if approval.closed_at is None else ()
-
-
-def _first_line(approval: Approval) -> str:
-    if approval.tool_call is not None:
-        from msgspec import json
-
-        return f"{approval.tool_call.tool} {json.encode(approval.tool_call.arguments).decode()}"[:80]
-    return approval.proposed_solution.strip().partition("\n")[0][:80]
+async def _subjects(engine: "Engine", approvals: Sequence[Approval]) -> dict[str, Subject]:
+    """Return the subject of each approval, by its id."""
+    ids = sorted({one.task_id for one in approvals if one.task_id is not None})
+    tasks: dict[str, Task] = {}
+    workspaces: dict[str, Workspace] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        tasks |= {one.id: one async for one in all_rows(engine.tasks.list, id=some, status=tuple(TaskStatus))}
+        workspaces |= {one.task_id: one async for one in all_rows(engine.workspaces.list, task=some)}
+    return {one.id: Subject.of(tasks.get(one.task_id or ""), workspaces.get(one.task_id or "")) for one in approvals}
 
 
 async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         approval = await engine.approvals.get(await _meant(engine, call.arguments.id))
+        subject = (await _subjects(engine, [approval]))[approval.id]
         diff = await engine.approvals.diff(approval.id) if call.arguments.diff else None
-    lines = [
-        f"approval  {approval.id}",
-        f"status    {approval.status}",
-        f"kind      {approval.kind}",
-        f"task      {approval.task_id}",
-        f"asked     {approval.requested_at:%Y-%m-%d %H:%M:%S} by {approval.requested_by}",
-        f"waits for {', '.join(_awaited(approval)) or 'no one'}",
-        *([f"feedback  {approval.feedback}"] if approval.feedback else []),
-        "",
-        approval.proposed_solution or _first_line(approval),
-        *(["", diff.rstrip()] if diff else []),
-    ]
-    data = approval.as_dict() if diff is None else {**approval.as_dict(), "diff": diff}
-    call.terminal.item(data, printable("\n".join(lines)))
+    lines = [*page_lines(approval, subject), *(["", *diff_lines(approval, diff)] if diff else [])]
+    data = {**approval.as_dict(), **subject.data}
+    call.terminal.item(data if diff is None else {**data, "diff": diff}, "\n".join(lines))
 
 
 # --- Deciding ---------------------------------------------------------------------------------------------------------

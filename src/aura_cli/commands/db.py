@@ -9,8 +9,9 @@ from aura_cli._call import Invocation, engine_of, require_made
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.errors import ReadModelsDiffer
 from aura_cli.rendering.formatting import change_text
-from aura_cli.rendering.terminal import Terminal, printable
+from aura_cli.rendering.terminal import Terminal
 from aura_contracts.ports.archive import StoreReport
+from aura_contracts.quoting import one_line
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -52,12 +53,12 @@ def _show(report: StoreReport, call: Invocation) -> None:
 
 def _list_findings(report: StoreReport, terminal: Terminal) -> None:
     for row in report.differences:
-        lines = [f"{row.table} {row.id}: {row.kind}", *(f"  {printable(change_text(c))}" for c in row.changes)]
+        lines = [f"{row.table} {row.id}: {row.kind}", *(f"  {change_text(c)}" for c in row.changes)]
         data = {"id": row.id, "status": row.kind, "table": row.table, "changes": row.changes}
         terminal.item(data, "\n".join(lines))
     for bad in report.bad_snapshots:
         data = {"id": bad.stream_id, "status": "bad_snapshot", "aggregate": bad.aggregate, "reason": bad.reason}
-        terminal.item(data, f"snapshot of {bad.aggregate} {bad.stream_id}: {printable(bad.reason)}")
+        terminal.item(data, f"snapshot of {bad.aggregate} {bad.stream_id}: {one_line(bad.reason)}")
 
 
 async def _info(call: Invocation) -> None:
@@ -69,7 +70,7 @@ async def _info(call: Invocation) -> None:
         info = await engine.store.get(on_progress=call.terminal.progress_of("counted"))
     behind = info.read_models < info.events
     lines = [
-        f"store        {info.name}",
+        f"store        {one_line(info.name)}",
         f"events       {info.events:,}",
         *(f"  {name:<15} {count:>10,}" for name, count in info.aggregates.items()),
         f"compression  {info.compression}",

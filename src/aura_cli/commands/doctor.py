@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from aura_cli._call import Invocation, engine_of, sqlite_path
 from aura_cli.arguments.parser import finish
 from aura_cli.rendering.errors import NotHealthy, as_commands
-from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AuraError
+from aura_contracts.quoting import one_line
 
 if TYPE_CHECKING:
     from aura_engine import Finding
@@ -100,7 +100,7 @@ async def _examine_host(call: Invocation, take: "Callable[[Finding], None]") -> 
 def _show(finding: "Finding", call: Invocation) -> None:
     remedy = as_commands(finding.remedy)
     status = call.terminal.style(f"{finding.status:<5}", _STYLES[finding.status])
-    lines = [f"{status}  {finding.kind:<8}  {printable(finding.text)}"]
+    lines = [f"{status}  {finding.kind:<8}  {one_line(finding.text)}"]
     if remedy:
-        lines.append(f"       hint: {printable(remedy)}")
+        lines.append(f"       hint: {one_line(remedy)}")
     call.terminal.item({**finding.as_dict(), "remedy": remedy}, "\n".join(lines))

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from aura_cli._call import Invocation, engine_of, require_made
 from aura_cli.arguments.parser import finish
-from aura_cli.arguments.values import count
+from aura_cli.arguments.values import moment
 from aura_cli.rendering.formatting import counted, event_data, event_text
 
 
@@ -20,7 +20,13 @@ def configure(parser: ArgumentParser) -> None:
         action="append",
         help="only events of this type (task.created) or kind (task)",
     )
-    parser.add_argument("--since", metavar="POS", type=count, default=0, help="only events after this position")
+    parser.add_argument(
+        "--since",
+        metavar="POS|TIME",
+        type=moment,
+        default=0,
+        help="only events after this position, or since this time",
+    )
     parser.add_argument("--follow", action="store_true", help="keep listing events as they are recorded")
     finish(parser, run)
 

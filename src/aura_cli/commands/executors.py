@@ -9,7 +9,7 @@ import msgspec
 from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
 from aura_cli.rendering.formatting import short
-from aura_cli.rendering.terminal import printable
+from aura_contracts.quoting import one_line
 
 if TYPE_CHECKING:
     from aura_engine import ExecutorInfo
@@ -29,7 +29,7 @@ async def run(call: Invocation) -> None:
     if name is None:
         call.terminal.table(found, ("name", "status", "version", "what it is"), _row, _data)
     else:
-        call.terminal.item(_data(found[0]), printable("\n".join(_lines(found[0]))))
+        call.terminal.item(_data(found[0]), "\n".join(map(one_line, _lines(found[0]))))
 
 
 def _status(one: "ExecutorInfo") -> str:

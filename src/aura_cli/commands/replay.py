@@ -8,8 +8,8 @@ from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
 from aura_cli.arguments.values import moment
 from aura_cli.rendering.formatting import change_text, history_data, state_data, state_heading, state_lines, title_of
-from aura_cli.rendering.terminal import printable
 from aura_contracts.ports.archive import Past
+from aura_contracts.quoting import one_line
 
 if TYPE_CHECKING:
     from aura_engine import Engine
@@ -20,7 +20,10 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--task", metavar="ID", action="append", help="one task with its history")
     parser.add_argument("--stream", metavar="ID", action="append", help="one stream of any kind, with its history")
     parser.add_argument(
-        "--at", metavar="POS|TIME", type=moment, help="state at a position, or at a time such as 2026-01-04T10:00:00Z"
+        "--at",
+        metavar="POS|TIME",
+        type=moment,
+        help="state at a position, or at a time: 2026-01-04T10:00:00Z, or 2026-01-04",
     )
     parser.add_argument(
         "--diff", metavar="POS|TIME", type=moment, help="what changed from then until --at, or until now"
@@ -64,7 +67,7 @@ async def _show_changes(engine: "Engine", ids: Sequence[str], call: Invocation) 
         status = next((change.after for change in one.changes if change.field == "status"), None)
         lines = [
             f"{one.aggregate} {terminal.style(one.id, 'bold')}",
-            *(f"  {printable(change_text(change))}" for change in one.changes),
+            *(f"  {change_text(change)}" for change in one.changes),
         ]
         data = {"id": one.id, "aggregate": one.aggregate, "status": status, "changes": one.changes}
         terminal.item(data, "\n".join(lines))
@@ -81,6 +84,6 @@ def _show(past: Past, call: Invocation) -> None:
         state_heading(past.aggregate, past.state, call.terminal),
         *state_lines(past.state),
         "history",
-        *(f"  {printable(str(line))}" for line in past.lines),
+        *(f"  {one_line(str(line))}" for line in past.lines),
     ]
     call.terminal.item(state_data(past.aggregate, past.state, history=history), "\n".join(text))

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from aura_cli._call import Invocation, engine_of
+from aura_cli._call import Invocation, engine_of, read_text
 from aura_cli.arguments.options import RUN, add_follow_options, add_options
 from aura_cli.arguments.parser import finish
 
@@ -15,7 +15,8 @@ merged before you approve it (see `aura approval`), unless you choose --approval
 auto. In any other folder it works in place.
 
 Run the same command again to resume a run that was interrupted by a crash.
-Ctrl-C lets the agent finish gracefully; press it again to stop at once.
+Ctrl-C lets the agent finish gracefully, and then names the commands that resume
+its work or clear it up; press it again to stop at once.
 
 exit code: 0 if it succeeded or waits for your decision; the agent's own if the
 agent failed (128 + N if signal N ended it); 1 for any other failure; 130 if
@@ -32,13 +33,22 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
+def _prompt(call: Invocation) -> str:
+    """Return the task: an argument, a file, or standard input. Raises `InvalidInput` for what cannot be read."""
+    given = call.arguments
+    if "-" in (given.prompt, given.prompt_file):
+        return call.terminal.read_all()
+    text: str = given.prompt if given.prompt_file is None else read_text(given.prompt_file, "--prompt-file")
+    return text
+
+
 async def run(call: Invocation) -> int:
     """Run the task; return the exit code."""
     from aura_cli.arguments.request import run_request
     from aura_cli.streaming.follower import FollowOptions, follow
 
     given = call.arguments
-    request = run_request(given, call.terminal.read_all() if given.prompt == "-" else given.prompt)
+    request = run_request(given, _prompt(call))
     async with engine_of(call, make=True, folder=given.cwd) as engine:
         since = await engine.events.head()
         found = None if given.fresh or given.key else await engine.resume_interrupted(request)

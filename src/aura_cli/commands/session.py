@@ -8,10 +8,10 @@ from msgspec import structs
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, minute_text, short, time_text
-from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AggregateNotFound
 from aura_contracts.executor_names import executor_name
 from aura_contracts.ports.rows import SessionRow
+from aura_contracts.quoting import one_line
 
 _EPILOG = "Resume a session with `aura run --session ID` and its executor."
 
@@ -70,5 +70,5 @@ def _say(session: SessionRow, call: Invocation) -> None:
         "prompt": short(session.prompt, 100),
     }
     lines = [f"session {session.id}", *(f"  {name:<8}  {value}" for name, value in facts.items() if value)]
-    call.terminal.item(_data(session), printable("\n".join(lines)))
+    call.terminal.item(_data(session), "\n".join(map(one_line, lines)))
     call.terminal.say(f"resume it: aura run --executor {session.executor} --session {session.id} --prompt TEXT")

@@ -8,8 +8,8 @@ from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
 from aura_cli.arguments.values import moment
 from aura_cli.rendering.formatting import counted
-from aura_cli.rendering.terminal import printable
 from aura_contracts.ports.archive import UsageCost
+from aura_contracts.quoting import one_line
 
 _KINDS = ("run", "session", "task", "agent", "model", "day")
 
@@ -77,7 +77,7 @@ def _row(line: UsageCost) -> tuple[str, ...]:
 
 
 def _named(model: str) -> str:
-    return printable(model) if model else "an unnamed model"
+    return one_line(model) if model else "an unnamed model"
 
 
 def _dollars(amount: Decimal | int) -> str:

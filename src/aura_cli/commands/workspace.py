@@ -11,7 +11,7 @@ from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.arguments.values import number
 from aura_cli.rendering.formatting import counted, short, state_heading, state_lines, time_text
-from aura_cli.rendering.terminal import printable
+from aura_contracts.quoting import one_line, quoted
 from aura_contracts.workspace import SafetyCopy, Workspace, WorkspaceStatus
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def _show(call: Invocation) -> None:
     lines = [
         state_heading("workspace", workspace, call.terminal),
         *state_lines(workspace),
-        *(printable(_copy_text(copy)) for copy in workspace.snapshots),
+        *(one_line(_copy_text(copy)) for copy in workspace.snapshots),
         f"now: {_condition_text(condition)}",
     ]
     call.terminal.item({**workspace.as_dict(), "condition": condition}, "\n".join(lines))
@@ -82,8 +82,8 @@ def _condition_text(condition: dict[str, Any] | None) -> str:
     if condition is None:
         return "removed"
     if not condition["exists"]:
-        return f"missing{': ' if condition['missing'] else ''}{', '.join(condition['missing'])}"
-    operations = [f"{name} is in the middle of a {what}" for name, what in condition["operations"].items()]
+        return f"missing{': ' if condition['missing'] else ''}{', '.join(map(quoted, condition['missing']))}"
+    operations = [f"{quoted(name)} is in the middle of a {what}" for name, what in condition["operations"].items()]
     return ", ".join(["uncommitted changes" if condition["dirty"] else "everything is committed", *operations])
 
 
@@ -104,7 +104,7 @@ async def _diff(call: Invocation) -> None:
     elif stat:
         for file in found.files:
             changed = "binary" if file.added is None else f"+{file.added} -{file.removed}"
-            terminal.out.write(printable(f"{file.kind:<10}  {changed:<12}  {file.repository}/{file.path}") + "\n")
+            terminal.out.write(f"{file.kind:<10}  {changed:<12}  {quoted(f'{file.repository}/{file.path}')}\n")
     else:
         encoding = getattr(terminal.out, "encoding", None) or "utf-8"
         lines = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
@@ -149,7 +149,7 @@ async def _change(
 
 
 def _say(workspace: Workspace, what: str, call: Invocation) -> None:
-    call.terminal.item(workspace.as_dict(), printable(f"workspace {workspace.id} is {workspace.status}: {what}"))
+    call.terminal.item(workspace.as_dict(), one_line(f"workspace {workspace.id} is {workspace.status}: {what}"))
 
 
 async def _warm(call: Invocation) -> None:
@@ -158,4 +158,4 @@ async def _warm(call: Invocation) -> None:
     async with engine_of(call, make=True, store="memory:") as engine:
         made = await engine.workspaces.warm(path, count)
     data = {"id": path, "status": "ready", "made": made, "count": count}
-    call.terminal.item(data, f"{count} ready for {path}, {made} of them new")
+    call.terminal.item(data, f"{count} ready for {quoted(path)}, {made} of them new")

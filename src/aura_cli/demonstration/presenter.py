@@ -7,6 +7,7 @@ from aura_cli.rendering.terminal import Terminal
 from aura_cli.streaming.narration import Narration
 from aura_contracts.events import EventRecord
 from aura_contracts.output import OutputRecorded
+from aura_contracts.quoting import one_line
 
 _STYLES = {"+": "green", "-": "red"}
 
@@ -42,10 +43,10 @@ class Presenter:
         if isinstance(record.event, OutputRecorded):
             for chunk in record.event.chunks:
                 lines = chunk.raw.decode(errors="replace").splitlines()
-                yield from (f"[{chunk.source}] {line}" for line in lines if not line.startswith('{"aura"'))
+                yield from (f"[{chunk.source}] {one_line(line)}" for line in lines if not line.startswith('{"aura"'))
             return
         for text in self._narration.narrate(record):
-            yield from (self._terminal.style(f"[aura] {line}", "dim") for line in text.splitlines())
+            yield self._terminal.style(f"[aura] {text}", "dim")
 
     def said(self, name: str, text: str) -> None:
         """Print the words of a person."""
@@ -54,7 +55,9 @@ class Presenter:
 
     def diff(self, patch: str) -> None:
         """Print the lines that a change adds and removes."""
-        lines = [line for line in patch.splitlines() if line[:1] in _STYLES and not line.startswith(("+++", "---"))]
+        lines = [
+            one_line(line) for line in patch.split("\n") if line[:1] in _STYLES and not line.startswith(("+++", "---"))
+        ]
         text = "\n".join(f"   {self._terminal.style(line, _STYLES[line[0]])}" for line in lines)
         self._terminal.item({"kind": "diff", "id": "diff", "patch": patch}, text)
 

@@ -9,8 +9,8 @@ import msgspec
 
 from aura_cli._settings import debugging
 from aura_cli.arguments.parser import WrongUsage
-from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AuraError
+from aura_contracts.quoting import bounded, escaped_json, one_line, printable
 
 
 class ReplayDiffers(AuraError, code="replay_differs"):
@@ -51,7 +51,12 @@ class NotHealthy(AuraError, code="not_healthy"):
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Return an error as data: its stable code, message, remedy and facts."""
+    """Return an error as data: its stable code, message, remedy and facts. The message is bounded."""
+    told = _described(error)
+    return {**told, "message": bounded(told["message"])}
+
+
+def _described(error: BaseException) -> dict[str, Any]:
     if isinstance(error, WrongUsage):
         message = f"{error}; did you mean `{error.suggestion}`?" if error.suggestion else str(error)
         facts = {"usage": error.usage, "suggestion": error.suggestion}
@@ -76,13 +81,18 @@ def report(error: BaseException, *, json: bool) -> None:
         traceback.print_exception(error)
     told = describe(error)
     if json:
-        sys.stderr.write(f"{msgspec.json.encode(told, enc_hook=str).decode()}\n")
+        sys.stderr.write(f"{escaped_json(msgspec.json.encode(told, enc_hook=str).decode())}\n")
         return
-    sys.stderr.write(f"error[{told['code']}]: {printable(told['message'])}\n")
+    sys.stderr.write(f"error[{told['code']}]: {_indented(told['message'])}\n")
     if isinstance(error, WrongUsage):
         sys.stderr.write(f"  usage: {error.usage}; see `{error.program} --help`\n")
     elif told["remedy"]:
-        sys.stderr.write(f"  hint: {printable(told['remedy'])}\n")
+        sys.stderr.write(f"  hint: {one_line(told['remedy'])}\n")
+
+
+def _indented(message: str) -> str:
+    """Return a message in which further lines, as of a program's output, cannot pass for lines of AURA's own."""
+    return printable(message.rstrip("\n")).replace("\n", "\n  | ")
 
 
 # --- Remedies ---------------------------------------------------------------------------------------------------------

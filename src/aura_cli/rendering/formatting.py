@@ -6,15 +6,13 @@ from typing import Any
 
 import msgspec
 
-from aura_cli.rendering.terminal import Terminal, printable
+from aura_cli.rendering.terminal import Terminal
 from aura_contracts.aggregate import State
 from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.events import EventRecord, event_fields
 from aura_contracts.ports.archive import Change, HistoryLine
+from aura_contracts.quoting import LINE_LIMIT, cut, one_line
 from aura_contracts.task import Task
-
-LIMIT = 60
-"""Maximum characters of a value in a line for people; ``--json`` shows all of it."""
 
 _AGGREGATE_OF = {event.topic: aggregate.name for aggregate in AGGREGATES for event in aggregate.events}
 """Aggregate names by event topic."""
@@ -53,7 +51,7 @@ def event_text(record: EventRecord) -> str:
         record.event.topic,
         fields_text(event_fields(record.event)),
     )
-    return printable("  ".join(part for part in parts if part))
+    return one_line("  ".join(part for part in parts if part))
 
 
 def history_data(line: HistoryLine, stream_id: str) -> dict[str, Any]:
@@ -77,8 +75,8 @@ def fields_text(fields: dict[str, Any]) -> str:
 
 
 def change_text(change: Change) -> str:
-    """Return the change of a field as text."""
-    return f"{change.field}: {short(change.before)} → {short(change.after)}"
+    """Return the change of a field as a line."""
+    return one_line(f"{change.field}: {short(change.before)} → {short(change.after)}")
 
 
 def is_blank(value: Any) -> bool:
@@ -86,11 +84,10 @@ def is_blank(value: Any) -> bool:
     return value is None or value in ("", (), [], {})
 
 
-def short(value: Any, limit: int = LIMIT) -> str:
-    """Return a value in one line of at most `limit` characters."""
+def short(value: Any, limit: int = LINE_LIMIT) -> str:
+    """Return a value in one line of at most `limit` characters; ``--json`` shows all of it."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = " ".join(text.split())
-    return f"{text[: limit - 1]}…" if len(text) > limit else text
+    return cut(one_line(" ".join(text.split())), limit)
 
 
 def title_of(state: State) -> str:
@@ -120,7 +117,7 @@ def state_heading(aggregate: str, state: State, terminal: Terminal) -> str:
 
 def task_text(task: Task) -> str:
     """Return a task and its status in a line."""
-    return printable(f"task {task.id} is {task.status}: {task.title}")
+    return one_line(f"task {task.id} is {task.status}: {task.title}")
 
 
 def state_lines(state: State) -> Iterable[str]:
@@ -128,4 +125,4 @@ def state_lines(state: State) -> Iterable[str]:
     fields = {name: value for name, value in msgspec.to_builtins(state).items() if not is_blank(value)}
     width = max(map(len, fields))
     for name, value in fields.items():
-        yield printable(f"  {name.ljust(width)}  {short(value, 100)}")
+        yield one_line(f"  {name.ljust(width)}  {short(value, 100)}")

@@ -1,13 +1,14 @@
 """Terminal: the streams of the process. Data on stdout, messages on stderr.
 
-Callers pass everything twice, as data for ``--json`` and as text for people, and the settings choose. Text from people
-and agents may contain sequences that move the cursor or forge lines, so unprintable characters are escaped.
+Callers pass everything twice, as data for ``--json`` and as text for people, and the settings choose. The cells of
+tables and the messages are made one line each here; of an item, callers quote what people and agents chose (see
+`aura_contracts.quoting`).
 """
 
 import io
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, Self, TextIO, TypeVar
@@ -16,6 +17,7 @@ import attrs
 import msgspec
 
 from aura_contracts.errors import InvalidInput
+from aura_contracts.quoting import cut_to_width, escaped_json, one_line, width_of
 
 T = TypeVar("T")
 
@@ -28,15 +30,8 @@ _NARROW = 12
 """Minimum width of a narrowed column, in characters."""
 
 
-def printable(text: str) -> str:
-    """Return `text` with unprintable characters escaped, except line ends."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
-def _printable_row(texts: Sequence[str]) -> Sequence[str]:
-    return texts if "".join(texts).isprintable() else [printable(text) for text in texts]
+def _cells(texts: Sequence[str]) -> Sequence[str]:
+    return texts if (whole := "".join(texts)).isascii() and whole.isprintable() else [one_line(text) for text in texts]
 
 
 @attrs.define
@@ -74,7 +69,7 @@ class Terminal:
 
     def write_json(self, data: Any) -> None:
         """Write one line of JSON."""
-        self.out.write(f"{msgspec.json.encode(data).decode()}\n")
+        self.out.write(f"{json_line(data)}\n")
 
     def table(
         self,
@@ -88,17 +83,13 @@ class Terminal:
             for item in items:
                 self.write_json(data_of(item))
         elif items:
-            rows = [_printable_row(texts_of(item)) for item in items]
+            rows = [_cells(texts_of(item)) for item in items]
             if self.out.isatty():
                 from shutil import get_terminal_size
 
                 rows = fitted(rows, titles, get_terminal_size().columns)
-            widths = (max(map(len, column)) for column in zip(titles, *rows, strict=True))
-            layout = "  ".join(f"{{:{width}}}" for width in widths)
-            lines = [
-                self.style(layout.format(*titles).rstrip(), "dim"),
-                *(layout.format(*row).rstrip() for row in rows),
-            ]
+            widths = [max(map(width_of, column)) for column in zip(titles, *rows, strict=True)]
+            lines = [self.style(_padded(titles, widths), "dim"), *(_padded(row, widths) for row in rows)]
             self.out.write("\n".join(lines) + "\n")
 
     def style(self, text: str, *styles: str) -> str:
@@ -112,11 +103,17 @@ class Terminal:
     # --- Messages -----------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """Write a message for people to stderr, after the data."""
+        """Write a message for people to stderr, after the data: one line, whatever the text contains."""
         if not (self.quiet or self.json):
             self.out.flush()
-            self.err.write(f"{_styled(text, ('dim',)) if self.color_err else text}\n")
+            line = one_line(text)
+            self.err.write(f"{_styled(line, ('dim',)) if self.color_err else line}\n")
             self.err.flush()
+
+    def show(self, lines: Iterable[str]) -> None:
+        """Write lines for the human who is asked, to stderr; each has to be quoted already."""
+        self.err.writelines(f"{line}\n" for line in lines)
+        self.err.flush()
 
     def read_all(self) -> str:
         """Return all of standard input as text. Raises `InvalidInput` if it is not UTF-8."""
@@ -134,12 +131,6 @@ class Terminal:
             return None
         return sys.stdin.fileno()
 
-    def note(self, text: str) -> None:
-        """Write one of AURA's own lines, among the agent's, for people."""
-        if not self.json:
-            self.out.write(f"[aura] {printable(text)}\n")
-            self.out.flush()
-
     def progress_of(self, what: str) -> Callable[[int, int], None]:
         """Return a callback that shows progress on a terminal, called with the amount done and the total."""
 
@@ -151,21 +142,26 @@ class Terminal:
         return show
 
 
+def json_line(data: Any) -> str:
+    """Return data as one line of JSON, also for readers to whom more characters than a line feed end a line."""
+    return escaped_json(msgspec.json.encode(data).decode())
+
+
 def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> list[Sequence[str]]:
     """Return the rows of a table narrowed to `width` columns, as far as possible.
 
     Ids are shortened first, to their shortest distinct prefixes, then the widest texts.
     """
     columns = [list(column) for column in zip(*rows, strict=True)]
-    widths = [max(map(len, [title, *column])) for title, column in zip(titles, columns, strict=True)]
+    widths = [max(map(width_of, [title, *column])) for title, column in zip(titles, columns, strict=True)]
     for index, title in enumerate(titles):
         if title == "id" and _total(widths) > width:
             columns[index] = _shortened(columns[index])
-            widths[index] = max(map(len, [title, *columns[index]]))
+            widths[index] = max(map(width_of, [title, *columns[index]]))
     while (excess := _total(widths) - width) > 0 and max(widths) > _NARROW:
         widest = widths.index(max(widths))
         widths[widest] = max(widths[widest] - excess, _NARROW)
-    clipped = [[_clipped(text, size) for text in column] for column, size in zip(columns, widths, strict=True)]
+    clipped = [[cut_to_width(text, size) for text in column] for column, size in zip(columns, widths, strict=True)]
     return [list(row) for row in zip(*clipped, strict=True)]
 
 
@@ -177,8 +173,9 @@ def _shortened(ids: Sequence[str]) -> list[str]:
     return [ident[:size] for ident in ids]
 
 
-def _clipped(text: str, size: int) -> str:
-    return text if len(text) <= size else f"{text[: size - 1]}…"
+def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
+    cells = (text + " " * (width - width_of(text)) for text, width in zip(texts, widths, strict=True))
+    return "  ".join(cells).rstrip()
 
 
 def _total(widths: Sequence[int]) -> int:

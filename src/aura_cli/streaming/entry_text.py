@@ -8,6 +8,7 @@ import msgspec
 from aura_contracts import execution
 from aura_contracts.events import EventRecord, event_fields
 from aura_contracts.permission import subject_of
+from aura_contracts.quoting import cut, one_line
 
 _TYPES: Mapping[type[execution.Action], str] = {
     execution.PermissionAsked: "permission_request",
@@ -49,7 +50,7 @@ def words_of(entry: Mapping[str, Any] | None) -> Iterator[str]:
             yield entry["text"]
         case "tool_call":
             subject = subject_of(entry.get("arguments") or {})
-            yield f"uses {entry['tool']}{f': {_short(subject)}' if subject else ''}"
+            yield f"uses {one_line(entry['tool'])}{f': {_short(subject)}' if subject else ''}"
         case "tool_result" if entry.get("message"):
             yield f"failed: {_short(entry['message'])}"
         case "error":
@@ -64,5 +65,4 @@ _MARKS = {"completed": "x", "in_progress": ">"}
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHORT else f"{line[:SHORT]}..."
+    return cut(" ".join(text.split()), SHORT)

@@ -11,29 +11,32 @@ lines; the others (signals, the reader, questions, delays) only print whole line
 import os
 import signal
 import threading
-from contextlib import aclosing
+from collections.abc import Iterable
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
 import attrs
-import msgspec
 
 from aura_cli._exit_codes import INTERRUPTED
+from aura_cli.rendering.approval_page import Subject, diff_lines, headline, page_lines
 from aura_cli.rendering.errors import report
 from aura_cli.rendering.formatting import event_data, task_text
-from aura_cli.rendering.terminal import Terminal
+from aura_cli.rendering.terminal import Terminal, json_line
 from aura_cli.streaming.entry_text import entry_of, words_of
 from aura_cli.streaming.lines import JsonOutput, TextLines
 from aura_cli.streaming.narration import Narration
+from aura_cli.streaming.next_steps import next_steps
 from aura_cli.streaming.outcome import outcome_of
 from aura_cli.streaming.printer import Printer
-from aura_cli.streaming.prompt import ask
-from aura_contracts.approval import ApprovalRequested
+from aura_cli.streaming.prompt import DecisionPrompt, HumanDecision, ask
+from aura_contracts.approval import Approval, ApprovalDecision, ApprovalRequested, ApprovalStatus
 from aura_contracts.errors import AuraError, TransitionRefused, UnknownExecutor
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import ExecutionQueued, ProcessExited, ProcessStarted
 from aura_contracts.output import OutputRecorded
+from aura_contracts.quoting import one_line
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import Engine, Run
@@ -131,6 +134,8 @@ class _Follower:
         """Whether the agent speaks a protocol; then its messages are printed instead of the raw lines."""
         self._interrupts = 0
         self._asked: set[str] = set()
+        self._current: str | None = None
+        """The question that the human is asked at the moment."""
         self._held: list[EventRecord] = []
         """Output of a process whose start is not printed yet; the two are recorded concurrently."""
         self._started = False
@@ -159,6 +164,9 @@ class _Follower:
 
     async def _outcome(self) -> tuple[int, AuraError | None]:
         if self._interrupts:
+            with anyio.move_on_after(DRAIN_TIME), suppress(AuraError):  # what it says is help, not a result
+                for line in next_steps(await self._engine.tasks.view(self._run.id), self._options.hint):
+                    self._terminal.say(line)
             return INTERRUPTED, None
         if self._options.review:
             await self._review()
@@ -213,7 +221,7 @@ class _Follower:
         ended = self._lines.end() if isinstance(record.event, ProcessExited) else b""
         if self._terminal.json:
             data = entry_of(record) or event_data(record)
-            await self._printer.put(ended + msgspec.json.encode(data) + b"\n")
+            await self._printer.put(ended + f"{json_line(data)}\n".encode())
             return
         said = b"".join(self._text.note(text) for text in told)
         if self._protocol:
@@ -241,7 +249,7 @@ class _Follower:
         diff = await self._engine.workspaces.diff(workspace.id)
         if self._terminal.json:
             data = {"kind": "diff", "id": workspace.id, "files": diff.files, "patch": diff.patch}
-            await self._printer.put(msgspec.json.encode(data) + b"\n")
+            await self._printer.put(f"{json_line(data)}\n".encode())
         else:
             await self._printer.put(self._text.verbatim(diff.patch))
 
@@ -273,7 +281,7 @@ class _Follower:
         if (await self._run.task()).status in _HUMANS_TURN:
             self._scope.cancel()
             return
-        self._terminal.say("interrupted: stopping the agent; interrupt again to exit at once")
+        self._terminal.say("interrupted: stopping the agent; interrupt again to exit at once (then: aura doctor --fix)")
         try:
             await self._run.cancel("interrupted")
         except TransitionRefused:
@@ -294,30 +302,66 @@ class _Follower:
     # --- Questions and delays -----------------------------------------------------------------------------------------
 
     def _attend(self) -> None:
-        """Ask the human at the terminal; withdraw the question if it is decided elsewhere."""
-        keyboard, question = self._options.keyboard, self._narration.question
-        if question is None or question not in self._asked:
+        """Ask the human at the terminal, one question at a time; withdraw one that is decided elsewhere."""
+        pending, keyboard = self._narration.questions, self._options.keyboard
+        if self._current is not None and self._current not in pending:
             self._asking.cancel()
-        here = self._options.wait or self._narration.agent_waits
-        if keyboard is not None and question is not None and here and question not in self._asked:
+            self._current = None
+        if keyboard is None or self._current is not None:
+            return
+        here = (one for one, agent_waits in pending.items() if agent_waits or self._options.wait)
+        question = next((one for one in here if one not in self._asked), None)
+        if question is not None:
             self._asked.add(question)
-            self._asking = anyio.CancelScope()
+            self._current, self._asking = question, anyio.CancelScope()
             self._group.start_soon(self._ask, question, keyboard, self._asking)
 
     async def _ask(self, question: str, keyboard: int, scope: anyio.CancelScope) -> None:
         with scope:
-            await self._printer.drain()
-            said = await ask(self._terminal, keyboard)
-            if said is None:
+            await self._ask_about(question, keyboard)
+            self._current = None
+            self._attend()
+
+    async def _ask_about(self, question: str, keyboard: int) -> None:
+        await self._printer.drain()
+        try:
+            approval = await self._engine.approvals.get(question)
+            if approval.status is not ApprovalStatus.PENDING:  # a rule decided it at once
                 return
-            approvals = self._engine.approvals
+            said = await ask(self._terminal, keyboard, await self._prompt_of(approval))
+            if said is not None:
+                await self._decide(question, said)
+            else:
+                self._terminal.say(f"later: aura approval show {question}{self._options.hint}")
+        except AuraError as error:
+            report(error, json=False)
+
+    async def _prompt_of(self, approval: Approval) -> DecisionPrompt:
+        """Return what to show about a question."""
+        view = await self._engine.tasks.view(self._run.id)
+        subject = Subject.of(view.task, view.workspace)
+
+        async def lines() -> Iterable[str]:
+            return page_lines(approval, subject)
+
+        async def diff() -> Iterable[str]:
             try:
-                if said.granted:
-                    await approvals.approve(question)
-                else:
-                    await approvals.reject(question, said.feedback)
-            except AuraError as error:
-                report(error, json=False)
+                text = await self._engine.approvals.diff(approval.id)
+            except AuraError as error:  # the worktree may be gone; the question stays
+                return (f"  no diff: {one_line(error.message())}",)
+            return diff_lines(approval, text) if text else ()
+
+        return DecisionPrompt(approval, headline(approval, subject), lines, diff, shown=self._terminal.out.isatty())
+
+    async def _decide(self, question: str, said: HumanDecision) -> None:
+        approvals = self._engine.approvals
+        match said.decision:
+            case ApprovalDecision.APPROVED:
+                await approvals.approve(question, said.feedback or None)
+            case ApprovalDecision.REJECTED:
+                await approvals.reject(question, said.feedback)
+            case ApprovalDecision.NEEDS_CHANGES:
+                await approvals.request_changes(question, said.feedback)
 
     async def _report_delays(self) -> None:
         """Report an error that has delayed the task for a while; the engine keeps retrying."""

@@ -13,18 +13,16 @@ broken and continues under its prefix. The lines of an agent's own protocol can 
 **As JSON** a line only ends at a line feed, and is shown exactly as it was written.
 """
 
-import re
 from collections.abc import Iterable
 
 import attrs
 import msgspec
 
 from aura_contracts.output import OutputSource
+from aura_contracts.quoting import one_line, printable
 
 PIECE = 64 * 1024
 """Maximum bytes of an unfinished line to keep before printing them."""
-
-_UNPRINTABLE = re.compile(r"[^\n\t -~]")
 
 
 # --- Text -------------------------------------------------------------------------------------------------------------
@@ -83,16 +81,19 @@ class TextLines:
         )
 
     def note(self, text: str, prefix: str = "[aura] ") -> bytes:
-        """Return AURA's own lines under a prefix, with unprintable characters escaped."""
-        lines = _escape(text).replace("\t", "\\t").split("\n")
-        said = b"".join(f"{prefix}{line}\n".encode(self._encoding, "backslashreplace") for line in lines)
+        """Return lines under a prefix, with all that cannot be seen escaped.
+
+        What an agent chose must be one line already where the prefix is AURA's.
+        """
+        lines = [f"{prefix}{one_line(line)}\n" for line in text.split("\n")]
+        said = b"".join(line.encode(self._encoding, "backslashreplace") for line in lines)
         broken = b"" if self._open is None else b"\n"
         self._open = None
         return broken + said
 
     def verbatim(self, text: str) -> bytes:
         """Return a text without prefixes, such as a diff."""
-        shown = _escape(text) if self._escaped else text
+        shown = printable(text, keep="\n\t") if self._escaped else text
         return shown.encode(self._encoding, "backslashreplace") + (b"" if not text or text.endswith("\n") else b"\n")
 
     def _visible(self, source: OutputSource, lines: bytes) -> bytes | None:
@@ -121,7 +122,7 @@ class TextLines:
         if not self._escaped:
             return data
         text = data.decode("utf-8", "backslashreplace")
-        return _escape(text).encode(self._encoding, "backslashreplace")
+        return printable(text, keep="\n\t").encode(self._encoding, "backslashreplace")
 
 
 def _with_line_feeds(begun: _Begun, raw: bytes) -> bytes:
@@ -133,16 +134,6 @@ def _with_line_feeds(begun: _Begun, raw: bytes) -> bytes:
         begun.after_return = raw.endswith(b"\r")
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return raw
-
-
-def _escape(text: str) -> str:
-    """Return `text` with unprintable characters escaped, except line feeds and tabs."""
-    return _UNPRINTABLE.sub(_escaped_character, text)
-
-
-def _escaped_character(found: re.Match[str]) -> str:
-    character = found[0]
-    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def _whole(data: bytearray) -> int:

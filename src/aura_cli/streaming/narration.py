@@ -13,6 +13,7 @@ from aura_contracts.actors import actor_name
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionStatus, ProcessToken
+from aura_contracts.quoting import block, one_line, quoted
 
 STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
 """Names of scripts by stage."""
@@ -20,13 +21,19 @@ STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
 DIFF_LINES = 40
 """Maximum lines of a diff to show when an agent asks."""
 
+_OWN_WORDS = frozenset({ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT})
+"""Questions in words of AURA's own; others are the agent's, and indented."""
+
 
 def _script_of(token: ProcessToken) -> str:
     return STAGES.get(token.stage, "process")
 
 
 class Narration:
-    """Describes the records of a task, which it must receive in order. `hint` is the suffix of suggested commands."""
+    """Describes the records of a task, which it must receive in order. `hint` is the suffix of suggested commands.
+
+    Every text that it returns is one line, so whatever an agent chose cannot begin a line that looks like AURA's own.
+    """
 
     def __init__(self, hint: str = "") -> None:
         self._hint = hint
@@ -37,29 +44,27 @@ class Narration:
         self._targets: dict[str, str] = {}
         self.exit: tuple[int | None, int | None] | None = None
         """Exit code and signal of the agent's last process."""
-        self.question: str | None = None
-        """The id of the pending approval."""
-        self.agent_waits = False
-        """Whether a running agent waits for it."""
-        self._held: tuple[str, ...] = ()
-        """The commands that answer an agent's question, held back until the next record, because a rule's answer is
-        recorded together with the question."""
+        self.questions: dict[str, bool] = {}
+        """The ids of the pending approvals, oldest first; whether a running agent waits for the answer."""
+        self._held: dict[str, tuple[str, ...]] = {}
+        """The commands that answer an agent's questions, by question, held back until the next record, because a rule's
+        answer is recorded together with the question."""
 
     def narrate(self, record: EventRecord) -> list[str]:
         """Process a record; return its lines."""
-        lines = list(self._lines(record))
+        lines = [one_line(line) for line in self._lines(record)]
         return lines if record.event.topic.startswith("approval.") else [*self.release(), *lines]
 
     def release(self) -> list[str]:
         """Return the lines held back for the next record."""
-        held, self._held = self._held, ()
-        return list(held) if self.question is not None else []
+        held, self._held = self._held, {}
+        return [one_line(line) for question, lines in held.items() if question in self.questions for line in lines]
 
     def where(self) -> Iterator[str]:
         """Yield the branch and folders of the task."""
         if self._branch and self._paths and not self._in_place:
             yield f"branch {self._branch}"
-        yield from (f"{'folder' if self._in_place else 'worktree'} {path}" for path in self._paths)
+        yield from (f"{'folder' if self._in_place else 'worktree'} {quoted(path)}" for path in self._paths)
 
     def _lines(self, record: EventRecord) -> Iterator[str]:
         match record.event.topic.partition(".")[0]:
@@ -108,7 +113,7 @@ class Narration:
             case workspace.WorkspacePrepared():
                 if not self._in_place:
                     self._paths = tuple(tree.path for tree in event.worktrees)
-                    yield from (f"worktree {path} on branch {self._branch}" for path in self._paths)
+                    yield from (f"worktree {quoted(path)} on branch {self._branch}" for path in self._paths)
             case workspace.SnapshotTaken():
                 yield f"safety copy: {event.ref}"
             case workspace.WorkMerged():
@@ -151,8 +156,8 @@ class Narration:
         event = record.event
         match event:
             case approval.ApprovalRequested():
-                self.question = event.approval_id
-                self.agent_waits = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
+                agent_waits = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
+                self.questions[event.approval_id] = agent_waits
                 yield from self._asked(event)
             case approval.ApprovalGranted():
                 yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"
@@ -164,8 +169,8 @@ class Narration:
                 yield "the approval expired"
             case _:
                 pass
-        if isinstance(event, approval.APPROVAL.endings) and record.stream_id == self.question:
-            self.question = None
+        if isinstance(event, approval.APPROVAL.endings):
+            self.questions.pop(record.stream_id, None)
 
     def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
         question = event.question
@@ -174,7 +179,7 @@ class Narration:
             yield f"the agent asks to use {call.tool}: {msgspec.json.encode(call.arguments).decode()}"
             yield from _beginning(call.diff or "")
         elif question.proposed_solution:
-            yield question.proposed_solution
+            yield from block(question.proposed_solution, "" if question.kind in _OWN_WORDS else "  ")
         if question.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
             yield from self.where()
         how = (
@@ -185,13 +190,13 @@ class Narration:
         if call is None:
             yield from how
         else:
-            self._held = how
+            self._held[event.approval_id] = how
 
 
 def _beginning(diff: str) -> Iterator[str]:
     """Yield the first lines of the diff of a tool call."""
-    lines = diff.splitlines()
-    yield from (f"  {line}" for line in lines[:DIFF_LINES])
+    lines = list(block(diff.removesuffix("\n"))) if diff else []
+    yield from lines[:DIFF_LINES]
     if len(lines) > DIFF_LINES:
         yield f"  ... and {len(lines) - DIFF_LINES} more lines: aura approval show --diff"
 

@@ -1,41 +1,164 @@
-"""Prompt: asks the human at the terminal without blocking the event loop."""
+"""Prompt: asks the human at the terminal without blocking the event loop.
+
+Only a clear word decides: anything else is asked again, and the end of the input (Ctrl-D) means later. What was typed
+before a question was on the screen is discarded, because it was not meant as an answer to it: the human may have typed
+it for another program, or for an earlier question. The question is shown first, then the input is flushed, then the
+line with the keys is written, so that a program which waits for that line is heard.
+
+A terminal delivers whole lines while it is in canonical mode (termios(3)).
+"""
 
 import os
-from typing import NamedTuple
+import termios
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 import anyio
+import attrs
 
 from aura_cli.rendering.terminal import Terminal
+from aura_contracts.approval import ApprovalDecision, ApprovalKind, Question
+
+_WORDS = {
+    "y": "y", "yes": "y",
+    "n": "n", "no": "n",
+    "d": "d", "diff": "d",
+    "e": "e", "feedback": "e",
+    "l": "l", "later": "l",
+    "?": "?", "h": "?", "help": "?",
+}  # fmt: skip
+"""What may be typed, in either case, and the key that it stands for."""
+
+KEYS = """\
+  y  yes: approve
+  n  no: reject; you are asked for the reason
+  d  show the diff
+  e  ask for changes: write feedback of one or more lines
+  l  decide later, with the commands above
+  ?  show the question and these keys again
+"""
+
+NO_REASON = "rejected without a reason"
+"""The feedback of a rejection whose reason was left empty."""
+
+FOREGROUND_CHECK = 0.5
+"""Seconds between two looks at whether this process was brought to the foreground."""
+
+_WITHOUT_WORK = frozenset({ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION})
+"""Questions of a running agent, to which feedback is a no with words."""
 
 
-class HumanDecision(NamedTuple):
-    """The human's decision: yes, or no with feedback."""
+@attrs.frozen
+class HumanDecision:
+    """The human's decision. Empty feedback is possible for a yes only."""
 
-    granted: bool
-    feedback: str
+    decision: ApprovalDecision
+    feedback: str = ""
 
 
-async def ask(terminal: Terminal, keyboard: int) -> HumanDecision | None:
-    """Ask for approval; return None if the human defers the decision.
+@attrs.frozen
+class DecisionPrompt:
+    """A question to show: its lines, the prompt for the keys, and how to get the diff."""
+
+    question: Question
+    headline: str
+    """The prompt, in one line."""
+    lines: Callable[[], Awaitable[Iterable[str]]]
+    """Returns the question, whole."""
+    diff: Callable[[], Awaitable[Iterable[str]]]
+    shown: bool = True
+    """Whether the question is on the screen already, among the lines of the run."""
+
+
+async def ask(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) -> HumanDecision | None:
+    """Ask for a decision; return None if the human defers it.
 
     Waits without a thread, so it can be cancelled at any moment.
     """
-    terminal.say("approve? y, n, or what to change instead; an empty line to decide later")
-    answer = await _line(keyboard)
-    match answer.lower():
-        case "":
+    await _until_foreground(keyboard)
+    if not prompt.shown:
+        terminal.show(await prompt.lines())
+    choices = len(prompt.question.choices)
+    keys = f"[y/n/d/e/l/?]{f' or 1-{choices}' if choices else ''}"
+    while True:
+        discard_input(keyboard)
+        terminal.say(f"{prompt.headline} {keys}")
+        answer = await _line(keyboard)
+        if answer is None:
             return None
-        case "y" | "yes":
-            return HumanDecision(granted=True, feedback="")
-        case "n" | "no":
-            terminal.say("why not? your answer is sent to the agent")
-            feedback = await _line(keyboard)
-            return HumanDecision(granted=False, feedback=feedback) if feedback else None
-        case _:
-            return HumanDecision(granted=False, feedback=answer)
+        answer = answer.strip()
+        match _WORDS.get(answer.lower()):
+            case "l":
+                return None
+            case "y":
+                return HumanDecision(ApprovalDecision.APPROVED)
+            case "n" | "e" as key:
+                decided = await (_refusal if key == "n" else _changes)(terminal, keyboard, prompt)
+                if decided is not None:
+                    return decided
+            case None if _is_choice(answer, choices):
+                return HumanDecision(ApprovalDecision.APPROVED, answer)
+            case key:
+                await _help(terminal, prompt, key)
 
 
-async def _line(keyboard: int) -> str:
-    """Return the next line typed; a terminal delivers whole lines."""
-    await anyio.wait_readable(keyboard)
-    return os.read(keyboard, 65536).decode("utf-8", "replace").strip()
+async def _help(terminal: Terminal, prompt: DecisionPrompt, key: str | None) -> None:
+    """Answer what decides nothing."""
+    if key == "d":
+        terminal.show(list(await prompt.diff()) or ["  there is no diff"])
+    elif key == "?":
+        terminal.show([*await prompt.lines(), *KEYS.splitlines()])
+    else:
+        terminal.say("nothing is decided: please answer with one of the keys, ? explains them")
+
+
+def discard_input(keyboard: int) -> None:
+    """Discard what was typed but not read yet."""
+    with suppress(termios.error):  # no terminal, or no more
+        termios.tcflush(keyboard, termios.TCIFLUSH)
+
+
+async def _until_foreground(keyboard: int) -> None:
+    """Wait until this process is in the foreground of its terminal: using it from the background would stop it."""
+    with suppress(OSError):  # not the terminal of this session: nothing stops this process
+        while os.tcgetpgrp(keyboard) != os.getpgrp():  # noqa: ASYNC110 - a terminal does not report it
+            await anyio.sleep(FOREGROUND_CHECK)
+
+
+def _is_choice(answer: str, choices: int) -> bool:
+    return answer.isascii() and answer.isdecimal() and len(answer) < 4 and 1 <= int(answer) <= choices
+
+
+async def _refusal(terminal: Terminal, keyboard: int, _: DecisionPrompt) -> HumanDecision | None:
+    """Ask for the reason of a no; return None at the end of the input: then nothing is decided."""
+    terminal.say("why not? one line for the agent; empty: without a reason; Ctrl-D: do not reject")
+    reason = await _line(keyboard)
+    return None if reason is None else HumanDecision(ApprovalDecision.REJECTED, reason.strip() or NO_REASON)
+
+
+async def _changes(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) -> HumanDecision | None:
+    """Ask for feedback of several lines; return None if it is empty: then nothing is decided."""
+    terminal.say("your feedback for the agent; an empty line ends it, Ctrl-D drops it")
+    lines: list[str] = []
+    while (line := await _line(keyboard)) is not None and line.strip():
+        lines.append(line)
+    if line is None or not lines:
+        return None
+    rejects = prompt.question.kind in _WITHOUT_WORK
+    decision = ApprovalDecision.REJECTED if rejects else ApprovalDecision.NEEDS_CHANGES
+    return HumanDecision(decision, "\n".join(lines))
+
+
+async def _line(keyboard: int) -> str | None:
+    """Return the next line typed, without its end; None at the end of the input, after a part of a line too."""
+    typed = b""
+    while not typed.endswith((b"\n", b"\r")):
+        await anyio.wait_readable(keyboard)
+        try:
+            data = os.read(keyboard, 65536)
+        except OSError:  # the terminal is gone
+            return None
+        if not data:
+            return None
+        typed += data
+    return typed.decode("utf-8", "replace").rstrip("\r\n").replace("\0", "")

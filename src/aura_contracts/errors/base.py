@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, dataclass_transform
 
+from aura_contracts.quoting import bounded
+
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 class _Facts(Exception):
-    """Facts, declared as annotations and given by name, as in a dataclass.
+    """Facts, declared as annotations and given by name, as in a dataclass. Texts are bounded (`TEXT_LIMIT`).
 
     One initialiser serves all classes: there are many, and every command would pay for generating theirs. A class is
     refused with a TypeError if a fact has the name of anything else in it, or a mutable default that they would share.
@@ -31,7 +33,12 @@ class _Facts(Exception):
             wrong = [f"does not have {', '.join(sorted(unknown))}"] if unknown else []
             wrong += [f"needs {', '.join(missing)}"] if missing else []
             raise TypeError(f"{type(self).__name__} {' and '.join(wrong)}")
-        self.__dict__.update(facts)
+        self.__dict__.update({name: _bounded(value) for name, value in facts.items()})
+
+
+def _bounded(fact: object) -> object:
+    """Return a fact; of a long text, such as the output of a program, both ends."""
+    return bounded(fact) if isinstance(fact, str) else fact
 
 
 class _Anything:

@@ -1,6 +1,17 @@
 """Errors of repositories and workspaces."""
 
+from collections.abc import Sequence
+
 from aura_contracts.errors.base import AuraError
+from aura_contracts.quoting import quoted
+
+_SHOWN = 5
+"""Maximum files that a message names; the facts have all of them."""
+
+
+def _shown(paths: Sequence[str]) -> str:
+    rest = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(map(quoted, paths[:_SHOWN])) + rest
 
 
 class GitError(AuraError, code="git"):
@@ -48,7 +59,7 @@ class DirtyWorktree(GitError, code="dirty_worktree"):
     remedy: str = "commit or stash them, then try again"
 
     def message(self) -> str:
-        shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
+        shown = _shown(self.paths)
         return f"{self.worktree} has uncommitted changes in the way: {shown}"
 
 
@@ -70,7 +81,7 @@ class MergeConflict(GitError, code="merge_conflict"):
     remedy: str = "resolve the conflict on the task's branch, then merge again"
 
     def message(self) -> str:
-        shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
+        shown = _shown(self.paths)
         return f"{self.source} cannot be merged into {self.target}: {shown}"
 
 
@@ -131,5 +142,5 @@ class WorkspaceError(AuraError, code="workspace"):
     left_behind: tuple[str, ...] = ()
 
     def message(self) -> str:
-        rest = f"; left behind: {', '.join(self.left_behind)}" if self.left_behind else ""
+        rest = f"; left behind: {', '.join(map(quoted, self.left_behind))}" if self.left_behind else ""
         return f"workspace {self.workspace_id} at {self.path}: {self.reason}{rest}"

@@ -63,7 +63,8 @@ class EventLog(ABC):
     ) -> Sequence[EventRecord]:
         """Return up to `limit` events at positions greater than `after`, in order, optionally only those of `topics`.
 
-        A topic is one event type in all its versions (``task.created``) or all types of an aggregate (``task.*``). An
+        A topic is one event type in all its versions (``task.created``) or all types of an aggregate (``task.*``).
+        Raises `InvalidInput` for one that no event has. An
         event that matches and cannot be decoded raises, even if its type is unknown; it is never skipped. Fewer events
         than `limit` mean that there are no more yet (of these topics, in this stream).
         """

@@ -21,7 +21,7 @@ exclusive. Ids must be complete; `find` completes them.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Collection, Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -45,21 +45,27 @@ S = TypeVar("S", bound=State)
 Words = str | Collection[str] | None
 """One word, several alternatives, or None for no filter."""
 
-Moment = int | datetime
-"""A position of the log, or an instant."""
+Moment = int | datetime | date
+"""A position of the log, an instant, or a date, which means its first instant in UTC."""
 
 DEFAULT_LIMIT = 50
 LIMIT = 1000
 """The most rows on a page."""
 
 
-def require_moment(at: Moment, field: str) -> None:
-    """Raise `NaiveDatetime` for a time without a zone, and `InvalidInput` for a position below 0."""
+def moment_of(at: Moment, field: str) -> int | datetime:
+    """Return a moment as a position or an instant.
+
+    Raises `NaiveDatetime` for a time without a zone, and `InvalidInput` for a position below 0.
+    """
     if isinstance(at, datetime):
-        require_aware(at, field)
-    elif at < 0:
+        return require_aware(at, field)
+    if isinstance(at, date):
+        return datetime.combine(at, time(), UTC)
+    if at < 0:
         remedy = "positions count from 1; 0 is before the first event"
         raise InvalidInput(field=field, reason=f"{at} is below 0", remedy=remedy)
+    return at
 
 
 # --- Queries ----------------------------------------------------------------------------------------------------------

@@ -32,6 +32,12 @@ from aura_engine.unit_of_work import UnitOfWork
 if TYPE_CHECKING:
     from aura_engine.facade.workspaces import Workspaces
 
+_DIFF_LIMIT = 64 * 1024 * 1024
+"""Maximum bytes of a diff: a human decides on all of it."""
+
+_CUT_HERE = "\\ The diff is cut here: it is too long to show the rest.\n"
+"""The last line of a diff that was cut; a backslash begins remarks in unified diffs."""
+
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
 
 
@@ -55,7 +61,10 @@ class Approvals:
         return await self._core.reads.list(ApprovalQuery(**filters))
 
     async def diff(self, approval: str) -> str:
-        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees."""
+        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees.
+
+        A diff of more than 64 MiB is cut, and its last line says so.
+        """
         question = await self.get(approval)
         if question.tool_call is not None:
             return question.tool_call.diff or ""
@@ -64,7 +73,8 @@ class Approvals:
         workspace = (await self._core.view(question.task_id)).workspace
         if workspace is None or workspace.status is WorkspaceStatus.REMOVED:
             return ""
-        return (await self._workspaces.diff(workspace.id)).patch
+        diff = await self._workspaces.diff(workspace.id, patch_limit=_DIFF_LIMIT)
+        return f"{diff.patch}{_CUT_HERE}" if diff.truncated else diff.patch
 
     async def approve(
         self,

@@ -15,7 +15,7 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from enum import Enum
 from importlib import import_module
@@ -214,9 +214,12 @@ def _flag(value: object, field: str) -> bool:
 
 
 def _time(value: object, field: str) -> datetime:
-    if not isinstance(value, datetime):
-        _refuse(field, value, "an aware datetime")
-    return value
+    """Return an instant; a date alone is its first one in UTC."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, date):
+        _refuse(field, value, "an aware datetime or a date")
+    return datetime.combine(value, time(), UTC)
 
 
 def _callable(value: object, field: str) -> object:
@@ -234,6 +237,7 @@ _SIMPLE: dict[object, Check] = {
     float: _number,
     bool: _flag,
     datetime: _time,
+    date: _time,
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from datetime import datetime
 
 import attrs
 
@@ -10,6 +11,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import TaskId
+from aura_contracts.ports.read_models import Moment, moment_of
 from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -42,10 +44,10 @@ class Events:
         execution: str | None = None,
         stream: str | None = None,
         types: Sequence[str] = (),
-        since: int = 0,
+        since: Moment = 0,
         limit: Limit = 1000,
     ) -> Sequence[EventRecord]:
-        """Return up to `limit` events (at least 1) after position `since`; see `read` for the filters."""
+        """Return up to `limit` events (at least 1) since a moment; see `read` for it and for the filters."""
         found: list[EventRecord] = []
         reading = self.read(task=task, execution=execution, stream=stream, types=types, since=since)
         async with aclosing(reading) as records:
@@ -62,16 +64,18 @@ class Events:
         execution: str | None = None,
         stream: str | None = None,
         types: Sequence[str] = (),
-        since: int = 0,
+        since: Moment = 0,
         follow: bool = False,
     ) -> AsyncGenerator[EventRecord, None]:
-        """Yield the events after position `since`; with `follow`, also later ones, as any process records them.
+        """Yield the events after position `since`, or from a time on; with `follow`, also those recorded later.
 
         `task` selects the events of a task, its workspace, its approvals and its runs, as `Run.events` does;
         `execution` those of a run, its lease and its output; `stream` those of one aggregate. Ids may be shortened.
         `types` are topics (``task.created``) or aggregates (``task``). Raises `InvalidInput` for an unknown type.
         """
         topics, log = topics_of(types), self._core.log
+        first = moment_of(since, "since")
+        after = first if isinstance(first, int) else 0
         stream_id = None if stream is None else await self._core.find("", stream, "stream")
         selectors: list[EventSelector] = []
         task_id = None
@@ -84,15 +88,19 @@ class Events:
             selectors.append(EventSelector.task(task_id))
         reading = log.tail if follow else log.read
         if task_id is None:
-            source = reading(since, topics=topics, stream_id=stream_id)
+            source = reading(after, topics=topics, stream_id=stream_id)
         else:  # an approval names its task, and a run is named, only in events that may come before `since`
             source = reading(await start_of(log, task_id))
         async with aclosing(source) as records:
             async for record in records:
                 admitted = all([selector.admits(record) for selector in selectors])  # noqa: C419 - each has to see it
                 selected = stream_id in (None, record.stream_id) and (not topics or record.event.topic in topics)
-                if admitted and selected and record.position > since:
+                if admitted and selected and _is_since(record, first):
                     yield record
+
+
+def _is_since(record: EventRecord, first: int | datetime) -> bool:
+    return record.position > first if isinstance(first, int) else record.time >= first
 
 
 def topics_of(types: Sequence[str]) -> frozenset[str]:

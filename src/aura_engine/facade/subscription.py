@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import anyio
 import attrs
 
+from aura_contracts.catalogue import CATALOGUE
 from aura_contracts.errors import InvalidInput, StoreReadOnly
 from aura_contracts.events import Event, EventRecord
 from aura_engine.exception_groups import unwrap_group
@@ -215,6 +216,9 @@ def _require_valid(event_type: object, callback: object, name: object, *, in_thr
     if not (isinstance(event_type, type) and issubclass(event_type, Event) and hasattr(event_type, "topic")):
         remedy = "give the class of an event, such as aura_engine.TaskCompleted"
         raise InvalidInput(field="event_type", reason=f"{event_type!r} is not a type of event", remedy=remedy)
+    if CATALOGUE.types.get(event_type.topic) is not event_type:
+        reason = f"{event_type.__name__} is not an event that AURA records"
+        raise InvalidInput(field="event_type", reason=reason, remedy="use a type of `aura_contracts.catalogue`")
     remedy = "give a function that takes the record of an event"
     if not callable(callback):
         raise InvalidInput(field="callback", reason=f"{callback!r} cannot be called", remedy=remedy)

@@ -7,6 +7,7 @@ from aura_contracts.execution import MessageSaid, ProcessStarted
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.ports import EventLog
+from aura_contracts.quoting import quoted
 from aura_engine.runtime.output_recorder import pieces
 from aura_engine.unit_of_work import CommandBus
 from aura_worker_protocol.messages import FileSummary, WorkDiff
@@ -51,7 +52,7 @@ async def _written(log: EventLog, execution_id: ExecutionId, since: datetime) ->
 
 
 def summary_of(diff: WorkDiff) -> str:
-    """Return a summary of a diff, one line per file, like ``git diff --stat`` without the bars."""
+    """Return a summary of a diff, one line per file, like ``git diff --stat`` without the bars, with git's quoting."""
     several = len({file.repository for file in diff.files}) > 1
     lines = [_line(file, several=several) for file in diff.files]
     added, removed = sum(f.added or 0 for f in diff.files), sum(f.removed or 0 for f in diff.files)
@@ -63,7 +64,7 @@ _LETTERS = {"added": "A", "modified": "M", "deleted": "D", "renamed": "R", "type
 
 
 def _line(file: FileSummary, *, several: bool) -> str:
-    where = f"{file.repository}: " if several else ""
-    name = f"{file.old_path} -> {file.path}" if file.old_path else file.path
+    where = f"{quoted(file.repository)}: " if several else ""
+    name = f"{quoted(file.old_path)} -> {quoted(file.path)}" if file.old_path else quoted(file.path)
     lines = "binary" if file.added is None else f"+{file.added} -{file.removed}"
     return f"{_LETTERS.get(file.kind, '?')}  {where}{name}  {lines}"

@@ -29,6 +29,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ApprovalId
+from aura_contracts.quoting import one_line, quoted
 from aura_contracts.task import (
     ApproveTask,
     BlockTask,
@@ -93,7 +94,9 @@ async def propose_changes(runtime: Runtime, view: View) -> None:
 
 async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkCollected:
     """Commit changes made since the agent finished, and record the heads of the branches."""
-    collect = messages.CollectWork(workspace=spec_of(workspace), message=f"{workspace.title}\n\nDuring review.")
+    collect = messages.CollectWork(
+        workspace=spec_of(workspace), message=f"{one_line(workspace.title)}\n\nDuring review."
+    )
     collected = await runtime.gateway.request(collect)
     if is_news(workspace, collected):
         commit = RecordCommit(heads=collected.heads, clean=collected.clean)
@@ -285,7 +288,7 @@ async def merge(runtime: Runtime, view: View) -> None:
         if not isinstance(error, GitError):
             await _fail_merge(runtime, view, workspace, error)
             return
-        await _ask_about(runtime, view, workspace, _files_of(workspace, error), f"{error}")
+        await _ask_about(runtime, view, workspace, _files_of(workspace, error), one_line(f"{error}"))
         return
     if merged.conflicts:
         await _ask_about(runtime, view, workspace, merged.conflicts, _conflict_text(workspace, merged.conflicts))
@@ -303,9 +306,11 @@ async def merge(runtime: Runtime, view: View) -> None:
 def _merge_message(view: View) -> str:
     task, workspace = view.task, view.workspace
     assert workspace is not None, "the work is in a workspace"
-    approved = view.approval is not None and view.approval.granted and view.approval.reviewed_by is not None
-    by = f"\nApproved-by: {str(view.approval.reviewed_by).partition(':')[2]}" if approved and view.approval else ""
-    return f"{task.title}\n\nMerged from {workspace.branch}.\n\nAura-Task: {task.id}{by}\n"
+    lines = [f"Aura-Task: {task.id}"]
+    if view.approval is not None and view.approval.granted and view.approval.reviewed_by is not None:
+        lines.append(f"Approved-by: {one_line(view.approval.reviewed_by.partition(':')[2])}")
+    trailers = "\n".join(lines)  # one line each: a title or a name with a line end must not forge one
+    return f"{one_line(task.title)}\n\nMerged from {workspace.branch}.\n\n{trailers}\n"
 
 
 def _files_of(workspace: Workspace, error: GitError) -> tuple[ConflictedFiles, ...]:
@@ -319,7 +324,8 @@ def _files_of(workspace: Workspace, error: GitError) -> tuple[ConflictedFiles, .
 def _conflict_text(workspace: Workspace, conflicts: tuple[ConflictedFiles, ...]) -> str:
     targets = {repository.name: repository.target_branch for repository in workspace.repositories}
     lines = [
-        f"{files.repository}: {', '.join(files.paths)} changed on {targets.get(files.repository)} as well"
+        f"{quoted(files.repository)}: {', '.join(map(quoted, files.paths))}"
+        f" changed on {targets.get(files.repository)} as well"
         for files in conflicts
     ]
     return "\n".join(["The work cannot be merged:", *lines])
@@ -346,7 +352,7 @@ async def _ask_about(
         )
         await unit.handle(approval_id, question)
         await unit.handle(workspace.id, RecordConflict(files=files, approval_id=approval_id))
-        resource = ", ".join(f"{part.repository}: {path}" for part in files for path in part.paths[:10])
+        resource = ", ".join(f"{quoted(part.repository)}: {quoted(path)}" for part in files for path in part.paths[:10])
         await unit.handle(task.id, BlockTask(reason=text.partition("\n")[0], resource=resource))
 
 

@@ -1,6 +1,7 @@
 """Stages: the work of an execution up to its review. Each function performs one repeatable step."""
 
 import msgspec
+from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE, WORKER, Actor
 from aura_contracts.errors import AuraError, ExecutableNotFound, InvalidInput, WorkerUnavailable
@@ -30,6 +31,7 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId, WorkspaceId
 from aura_contracts.lease import GrantLease, RecordProcess, RevokeLease
 from aura_contracts.ports.processes import ProcessExit
+from aura_contracts.quoting import bounded, one_line
 from aura_contracts.workspace import (
     WORKSPACE,
     AcquireWorkspace,
@@ -189,7 +191,9 @@ async def run_agent(runtime: Runtime, view: View) -> None:
     if finished.failure is not None:
         await _record_end(runtime, view, finished, None)
         return
-    collected = await _collect(runtime, execution, workspace, f"{workspace.title}\n\nBy {execution.executor}.")
+    collected = await _collect(
+        runtime, execution, workspace, f"{one_line(workspace.title)}\n\nBy {execution.executor}."
+    )
     if collected is None:
         return
     changed = _differs(workspace, execution, collected)
@@ -214,7 +218,7 @@ async def run_cleanup(runtime: Runtime, view: View) -> None:
     if finished.failure is not None:
         await _record_end(runtime, view, finished, None)
         return
-    collected = await _collect(runtime, execution, workspace, f"{workspace.title}\n\nCleanup.")
+    collected = await _collect(runtime, execution, workspace, f"{one_line(workspace.title)}\n\nCleanup.")
     if collected is not None:
         await _record_end(runtime, view, finished, done, collected)
 
@@ -333,7 +337,8 @@ def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:
 
 def _stage_failure(runtime: Runtime, execution: Execution, failure: Failure) -> RecordStageFailure:
     delay = runtime.delay(execution.retry, execution.attempt)
-    return RecordStageFailure(epoch=execution.epoch, failure=failure, delay=delay)
+    told = replace(failure, message=bounded(failure.message))
+    return RecordStageFailure(epoch=execution.epoch, failure=told, delay=delay)
 
 
 # --- Results ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cache
 from math import isfinite
 from typing import Any, Protocol
@@ -166,7 +167,7 @@ class FactCodec:
         """Return the label prefixes of events of `topics`, in any version; none without topics.
 
         A topic is one event type (``task.created``) or all types of an aggregate (``task.*``). Raises `InvalidInput`
-        for topics that no event can have.
+        for a topic that no event in the catalogue has: a misspelt one would be waited for forever.
         """
         if isinstance(topics, str):
             raise InvalidInput(field="topics", reason="a string is not a collection of topics", remedy="give a list")
@@ -175,6 +176,11 @@ class FactCodec:
             if not isinstance(topic, str) or not _TOPIC.fullmatch(topic):
                 remedy = "use, for example, 'task.created', or 'task.*' for all task events"
                 raise InvalidInput(field="topics", reason=f"{topic!r} is not a topic", remedy=remedy)
+            known = self._catalogue.types
+            if topic not in known and not (topic.endswith(".*") and any(one.startswith(topic[:-1]) for one in known)):
+                near = next(iter(get_close_matches(topic, known, 1)), "task.created")
+                remedy = f"use, for example, {near!r}, or 'task.*' for all task events"
+                raise InvalidInput(field="topics", reason=f"no event has the topic {topic!r}", remedy=remedy)
             prefixes.append(topic[:-1] if topic.endswith(".*") else f"{topic}@")
         return tuple(prefixes)
 

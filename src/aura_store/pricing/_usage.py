@@ -23,7 +23,7 @@ from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionReco
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import UsageCost, UsageKey
-from aura_contracts.ports.read_models import Moment, require_moment
+from aura_contracts.ports.read_models import Moment, moment_of
 from aura_contracts.ports.rows import UsageSum
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.pricing._prices import PriceTable, price
@@ -39,17 +39,16 @@ async def usage_of(log: EventLog, *, task: str | None = None, since: Moment | No
     log.
     """
     wanted = None if task is None else parse_id(task, "task")
-    if since is not None:
-        require_moment(since, "since")
+    first = None if since is None else moment_of(since, "since")
     fold = _Fold()
     topics = [ExecutionQueued.topic, SessionRecorded.topic, UsageRecorded.topic]
     async with aclosing(log.read(topics=topics)) as records:
         async for record in records:
-            fold.apply(record, counted=since is None or _is_since(record, since))
+            fold.apply(record, counted=first is None or _is_since(record, first))
     return tuple(each for each in fold.sums() if wanted in (None, each.task_id))
 
 
-def _is_since(record: EventRecord, since: Moment) -> bool:
+def _is_since(record: EventRecord, since: int | datetime) -> bool:
     return record.time >= since if isinstance(since, datetime) else record.position > since
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 
 import attrs
 
-from aura_contracts.errors import InvalidInput, require_aware
+from aura_contracts.errors import InvalidInput
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import RowDifference
-from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.read_models import Moment, moment_of
 from aura_store.read_models._check import Kind, compare_tables
 from aura_store.read_models._database import Transaction, memory_database
 from aura_store.read_models._models import LogReadModels
@@ -32,11 +32,12 @@ async def read_models_as_of(log: EventLog, at: Moment) -> AsyncIterator[LogReadM
 
 async def position_at(log: EventLog, at: Moment) -> int:
     """Return the position of the last event at a moment; 0 if there is no event yet."""
-    if isinstance(at, datetime):
-        require_aware(at, "at")
+    if isinstance(at, date):  # a datetime is one, too
+        moment = moment_of(at, "at")
+        assert isinstance(moment, datetime), "a date is an instant"
         position = 0
         while records := await log.page(position):
-            later = next((record for record in records if record.time > at), None)
+            later = next((record for record in records if record.time > moment), None)
             if later is not None:
                 return later.position - 1
             position = records[-1].position

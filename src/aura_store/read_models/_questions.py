@@ -11,7 +11,7 @@ from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import InvalidId, InvalidInput, require_text
 from aura_contracts.first_use import convert
 from aura_contracts.ids import parse_id
-from aura_contracts.ports.read_models import Moment, Query, require_moment
+from aura_contracts.ports.read_models import Moment, Query, moment_of
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
@@ -153,11 +153,12 @@ class Questions:
         wanted = list[Condition]()
         if task is not None:
             wanted.append(("task_id = ?", (parse_id(task, "task"),)))
-        if isinstance(since, datetime):
-            wanted.append(("used_at >= ?", (utc(since, "since"),)))
-        elif since is not None:
-            require_moment(since, "since")
-            wanted.append(("position > ?", (since,)))
+        if since is not None:
+            moment = moment_of(since, "since")
+            if isinstance(moment, datetime):
+                wanted.append(("used_at >= ?", (utc(moment, "since"),)))
+            else:
+                wanted.append(("position > ?", (moment,)))
         clause, values = where(wanted)
         dimensions = ", ".join(_DIMENSIONS)
         sums = ", ".join(f"sum({name})" for name in _AMOUNTS)

@@ -4,7 +4,7 @@ import inspect
 import subprocess
 import sys
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -192,6 +192,18 @@ async def test_the_value_of_an_enumeration_stands_for_its_member(engine):
     task = await engine.tasks.create("work", priority="high")
     assert (await engine.tasks.move(task.id, "cancelled")).id == task.id
     assert await engine.usage.costs(by="day", since=datetime(2026, 1, 1, tzinfo=UTC)) is not None
+
+
+async def test_a_date_stands_for_its_first_instant_in_utc(engine):
+    await engine.tasks.create("work")
+    long_ago, some_day = date(2026, 1, 1), date(9999, 12, 31)
+    assert await engine.usage.costs(by="day", since=long_ago) == ()
+    assert len(await engine.tasks.list(created_after=long_ago, created_before=some_day)) == 1
+    assert len(await engine.tasks.list(created_after=some_day)) == 0
+    assert (await engine.history.list(at=long_ago)).position == 0
+    assert (await engine.history.list(at=some_day)).position == await engine.events.head()
+    assert await engine.events.list(since=long_ago) == await engine.events.list()
+    assert await engine.events.list(since=some_day) == []
 
 
 def test_opening_and_reading_do_not_import_pydantic(tmp_path):

@@ -26,7 +26,13 @@ async def waits(record):
     """A callback that cannot be called in a thread."""
 
 
-@pytest.mark.parametrize("event_type", ["task.created", int, Event, None, TaskCreated.__mro__])
+class Foreign(Event, frozen=True, kw_only=True):
+    """An event that AURA never records: a subscription would wait for it forever."""
+
+    topic = "foreign.happened"
+
+
+@pytest.mark.parametrize("event_type", ["task.created", int, Event, None, TaskCreated.__mro__, Foreign])
 async def test_what_is_no_event_is_refused(opened, event_type):
     async with opened() as engine:
         with pytest.raises(InvalidInput) as refused:

@@ -119,7 +119,7 @@ class ReadConformance(StoreFixtures):
         assert await positions(topics=[edited], limit=2) == [1, 4]
         assert await positions(4, topics=[edited]) == [6]
         assert await positions(topics={queued, unqueued}) == [2, 3, 5]
-        assert await positions(topics=["conformance.nothing"]) == []
+        assert await positions(topics=["task.deleted"]) == []
         assert await positions(stream_id=stream_id(2)) == [5, 6]
         assert await positions(5, stream_id=stream_id(2)) == [6]
         assert await positions(stream_id=stream_id(1), topics=[queued]) == [2]

@@ -167,6 +167,7 @@ class RefusalConformance(StoreFixtures):
                 ("stream_id", partial(log.save_snapshot, Snapshot(bad, 1, "", b""))),
             ]
         calls += [("topics", lambda: log.page(topics="task.edited")), ("topics", lambda: log.page(topics=["\ud800"]))]
+        calls += [("topics", lambda: log.page(topics=["task.creatd"])), ("topics", lambda: log.page(topics=["tsk.*"]))]
         for field, call in calls:
             with anyio.fail_after(self.patience), pytest.raises(InvalidInput) as caught:
                 await call()
