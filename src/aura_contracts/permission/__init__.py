@@ -1,0 +1,39 @@
+"""Permission: rules that allow or refuse tool calls without asking a human, and fingerprints of calls. Pure.
+
+A rule is the name of a tool, optionally followed by what it is used on, in brackets. ``*`` is any text:
+
+    Read                   every call of the tool Read
+    mcp__github            every tool of that server; mcp__github__* says the same
+    Bash(git status)       this command
+    Bash(npm run *)        this command with any arguments, or none; Bash(npm run:*) says the same
+    Edit(src/*)            files below src in the agent's working folder
+    Read(~/.ssh/*)         files below a folder of the agent's user
+    WebFetch(domain:x.org) addresses of this host
+    *                      everything
+
+**Allow rules** are narrow. All that a call is used on has to be allowed: each command of a line, each file as written
+and where its symbolic links lead. **Deny rules** are wide: whatever part of a call they cover, in whatever spelling.
+**What cannot be told a human is asked**: a line of shell that is not understood is allowed by no pattern, and if a deny
+rule might cover it, by no rule at all.
+
+Rules look at the text of a call, not at its effects. An allowed command may do anything that it can: ``Bash(git *)``
+allows ``git -c core.pager=...``. And a deny rule does not see what a program does by itself: with ``Bash(rm *)``,
+``make clean`` is not refused. To be safe, allow little.
+
+    wildcards ► shell ► commands ► paths ► calls ► rules ► verdict
+"""
+
+from aura_contracts.permission.calls import CUT_MARK as CUT_MARK
+from aura_contracts.permission.calls import fingerprint_of as fingerprint_of
+from aura_contracts.permission.calls import paths_in as paths_in
+from aura_contracts.permission.calls import subject_of as subject_of
+from aura_contracts.permission.free_options import require_questions as require_questions
+from aura_contracts.permission.paths import Places as Places
+from aura_contracts.permission.paths import prefix_of as prefix_of
+from aura_contracts.permission.rules import PermissionRules as PermissionRules
+from aura_contracts.permission.rules import Rule as Rule
+from aura_contracts.permission.rules import is_about as is_about
+from aura_contracts.permission.rules import is_rule as is_rule
+from aura_contracts.permission.verdict import Judgement as Judgement
+from aura_contracts.permission.verdict import Verdict as Verdict
+from aura_contracts.permission.verdict import judge as judge

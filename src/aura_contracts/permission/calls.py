@@ -1,0 +1,197 @@
+"""Calls: what a tool call is used on, according to its arguments; and its fingerprint. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+
+import msgspec
+
+from aura_contracts.permission.commands import commands_in, text_of
+
+CUT_MARK = "characters left out; the output has them"
+"""Marks every text in an entry that was cut; no rule allows what cannot be seen whole."""
+
+COMMANDS = ("command", "cmd")
+PATHS = ("file_path", "filePath", "path", "paths", "notebook_path", "to")
+OTHERS = ("url", "pattern", "query")
+FOLDERS = ("cwd", "workdir", "working_directory", "workingDirectory", "root")
+"""Arguments that name where a command runs."""
+
+_SUBJECTS = (*COMMANDS, *PATHS, *OTHERS)
+"""Arguments that name what a tool is used on, the most specific first."""
+
+_WIDER = re.compile(r"env|environment\w*|network\w*|.*(sandbox|escalat|dangerous|privilege).*", re.IGNORECASE)
+"""Arguments by which a command is given more than its text says."""
+
+_READING = ("read", "view", "readfile", "notebookread", "readmanyfiles", "openfile", "viewimage", "fsread", "cat")
+_SEARCHING = ("grep", "glob", "ls", "search", "listdirectory", "listdir", "searchfilecontent", "findfiles", "list")
+_EDITING = (
+    *("edit", "write", "multiedit", "notebookedit", "writefile", "createfile", "editfile", "replace", "create"),
+    *("strreplace", "strreplaceeditor", "strreplacebasededittool", "applypatch", "patch", "fswrite", "delete", "move"),
+)
+_SHELLS = (
+    *("bash", "shell", "execute", "runshellcommand", "runcommand", "terminal", "exec", "execcommand", "localshell"),
+    *("runinterminal", "runterminalcommand", "executebash", "executecommand"),
+)
+_FAMILIES = {
+    **dict.fromkeys(_READING, "read"),
+    **dict.fromkeys(_SEARCHING, "search"),
+    **dict.fromkeys(_EDITING, "edit"),
+    **dict.fromkeys(_SHELLS, "shell"),
+}
+
+
+def family_of(tool: str) -> str:
+    """Return what a tool is for, whatever the agent calls it: read, search, edit, shell; empty if unknown."""
+    return _FAMILIES.get(re.sub(r"[\s_-]", "", tool).casefold(), "")
+
+
+def is_cut(arguments: Mapping[str, object]) -> bool:
+    """Return whether some text of a call was too long to be kept."""
+    return any(CUT_MARK in text for text in texts(arguments))
+
+
+def is_widened(arguments: Mapping[str, object]) -> bool:
+    """Return whether a call asks for more than its command: variables, the network, no sandbox."""
+    return any(value and _WIDER.fullmatch(name) for name, value in arguments.items())
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield every text in a JSON value; a list of words also as one."""
+    match value:
+        case str():
+            yield value
+        case list():
+            words = [word for word in value if isinstance(word, str)]
+            if len(words) == len(value):
+                yield " ".join(words)
+            for one in value:
+                yield from texts(one)
+        case Mapping():
+            for one in value.values():
+                yield from texts(one)
+        case _:
+            pass
+
+
+def commands_of(arguments: Mapping[str, object]) -> list[str]:
+    """Return the commands of a call; a list of words is one."""
+    return list(_named(COMMANDS, arguments))
+
+
+def listed_commands(arguments: Mapping[str, object]) -> list[str]:
+    """Return the commands that are lists of words, read as if the words were one line."""
+    found = (arguments.get(name) for name in COMMANDS)
+    return [text for value in found if not isinstance(value, str) for text in texts(value)]
+
+
+def paths_of(arguments: Mapping[str, object]) -> list[str]:
+    """Return the files that a call is used on; those in a list of changes too."""
+    found = list(_named(PATHS, arguments))
+    for name in ("changes", "edits", "files"):
+        several = arguments.get(name)
+        if isinstance(several, list):
+            found += [path for one in several if isinstance(one, Mapping) for path in _named(PATHS, one)]
+            found += [one for one in several if isinstance(one, str) and name != "edits"]
+        elif isinstance(several, Mapping) and name != "edits":
+            found += [path for path in several if isinstance(path, str)]
+    return found
+
+
+def folders_of(arguments: Mapping[str, object]) -> list[str]:
+    """Return the folders that a command is to run in."""
+    return list(_named(FOLDERS, arguments))
+
+
+def others_of(arguments: Mapping[str, object]) -> list[str]:
+    """Return the address or search text that a call is used on."""
+    return list(_named(OTHERS, arguments))[:1]
+
+
+def _named(names: Iterable[str], arguments: Mapping[str, object]) -> Iterator[str]:
+    """Yield the arguments with these names; a list of words is one command, a list of paths is several paths."""
+    for name in names:
+        value = arguments.get(name)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list) and all(isinstance(word, str) for word in value):
+            yield from [text_of(value)] if name in COMMANDS else value
+
+
+def subject_of(arguments: Mapping[str, object]) -> str | None:
+    """Return what a tool is used on, according to its arguments: a command, path or address; None if unknown."""
+    known: list[str] = []
+    for name in _SUBJECTS:
+        value = arguments.get(name)
+        words = isinstance(value, list) and all(isinstance(word, str) for word in value)
+        known += [" ".join(value)] if words and name in COMMANDS else list(_named((name,), arguments))
+        if known:
+            return known[0]
+    return None
+
+
+def fingerprint_of(tool: str, arguments: Mapping[str, object]) -> str:
+    """Return the digest of a call: equal for the same tool and arguments, regardless of their order.
+
+    `arguments` are JSON values. Leave out anything that differs when the agent asks again, such as ids and times.
+
+    >>> fingerprint_of("Bash", {"a": 1, "b": 2}) == fingerprint_of("Bash", {"b": 2, "a": 1})
+    True
+    """
+    return sha256(msgspec.json.encode([tool, dict(arguments)], order="sorted")).hexdigest()[:32]
+
+
+# --- Files that a command names ---------------------------------------------------------------------------------------
+
+_WRITERS = frozenset(
+    {
+        *("tee", "cp", "mv", "rm", "ln", "install", "sed", "dd", "truncate", "touch", "chmod", "chown", "patch"),
+        *("rsync", "mkdir", "rmdir", "shred", "unlink", "ed", "ex", "vi", "vim", "nano", "sponge", "split"),
+    }
+)
+
+
+class NamedFile(msgspec.Struct, frozen=True, gc=False):
+    """A word of a command that may be the path of a file; `glob` has holes for a shell's wildcards."""
+
+    path: str
+    glob: str
+    written: bool
+    """Whether the command may write it."""
+
+
+def files_in(command: str) -> tuple[list[NamedFile], bool]:
+    """Return what a line of shell may name as files, and whether it was understood."""
+    found: list[NamedFile] = []
+    commands, certain = commands_in(command)
+    for one in commands:
+        writes = any(word.text.rpartition("/")[2] in _WRITERS for word in one.words)
+        for word in one.words:
+            found += [NamedFile(*pair, writes) for pair in _path_parts(word.text, word.glob)]
+        for redirection in one.redirections:
+            if redirection.operator not in ("<<", "<<-", "<<<"):
+                target = redirection.target
+                found.append(NamedFile(target.text, target.glob, ">" in redirection.operator))
+    return found, certain
+
+
+def _path_parts(text: str, glob: str) -> Iterator[tuple[str, str]]:
+    """Yield a word, and the parts of it that programs take for a path: ``--file=.env``, ``@.env``, ``HEAD:.env``."""
+    yield text, glob
+    for mark in "=:@,":
+        if mark in text and text.count(mark) == glob.count(mark):
+            yield from ((part, part) for part in text.split(mark) if part)
+    if text.startswith("-") and not text.startswith("--") and len(text) > 2:
+        yield text[2:], glob[2:] if len(glob) > 2 else text[2:]
+
+
+PLACES_LIMIT = 1_000
+"""Maximum number of paths of a call whose real place is looked up."""
+
+
+def paths_in(arguments: Mapping[str, object]) -> list[str]:
+    """Return everything in a call that may be a path, at most `PLACES_LIMIT`: the worker finds out where each leads."""
+    found = [*paths_of(arguments), *folders_of(arguments), *others_of(arguments)]
+    for command in commands_of(arguments):
+        found += [one.path for one in files_in(command)[0]]
+    return list(dict.fromkeys(one for one in found if one and "\0" not in one))[:PLACES_LIMIT]
