@@ -6,18 +6,18 @@ from hashlib import sha256
 
 import msgspec
 
-from aura_contracts.permission.commands import commands_in, text_of
+from aura_contracts.permission.commands import commands_in, line_of
 
 CUT_MARK = "characters left out; the output has them"
 """Marks every text in an entry that was cut; no rule allows what cannot be seen whole."""
 
-COMMANDS = ("command", "cmd")
-PATHS = ("file_path", "filePath", "path", "paths", "notebook_path", "to")
-OTHERS = ("url", "pattern", "query")
-FOLDERS = ("cwd", "workdir", "working_directory", "workingDirectory", "root")
+_COMMANDS = ("command", "cmd")
+_PATHS = ("file_path", "filePath", "path", "paths", "notebook_path", "to")
+_OTHERS = ("url", "pattern", "query")
+_FOLDERS = ("cwd", "workdir", "working_directory", "workingDirectory", "root")
 """Arguments that name where a command runs."""
 
-_SUBJECTS = (*COMMANDS, *PATHS, *OTHERS)
+_SUBJECTS = (*_COMMANDS, *_PATHS, *_OTHERS)
 """Arguments that name what a tool is used on, the most specific first."""
 
 _WIDER = re.compile(r"env|environment\w*|network\w*|.*(sandbox|escalat|dangerous|privilege).*", re.IGNORECASE)
@@ -62,8 +62,7 @@ def texts(value: object) -> Iterator[str]:
         case str():
             yield value
         case list():
-            words = [word for word in value if isinstance(word, str)]
-            if len(words) == len(value):
+            if words := _words(value):
                 yield " ".join(words)
             for one in value:
                 yield from texts(one)
@@ -76,22 +75,22 @@ def texts(value: object) -> Iterator[str]:
 
 def commands_of(arguments: Mapping[str, object]) -> list[str]:
     """Return the commands of a call; a list of words is one."""
-    return list(_named(COMMANDS, arguments))
+    return list(_named(_COMMANDS, arguments))
 
 
 def listed_commands(arguments: Mapping[str, object]) -> list[str]:
     """Return the commands that are lists of words, read as if the words were one line."""
-    found = (arguments.get(name) for name in COMMANDS)
+    found = (arguments.get(name) for name in _COMMANDS)
     return [text for value in found if not isinstance(value, str) for text in texts(value)]
 
 
 def paths_of(arguments: Mapping[str, object]) -> list[str]:
     """Return the files that a call is used on; those in a list of changes too."""
-    found = list(_named(PATHS, arguments))
+    found = list(_named(_PATHS, arguments))
     for name in ("changes", "edits", "files"):
         several = arguments.get(name)
         if isinstance(several, list):
-            found += [path for one in several if isinstance(one, Mapping) for path in _named(PATHS, one)]
+            found += [path for one in several if isinstance(one, Mapping) for path in _named(_PATHS, one)]
             found += [one for one in several if isinstance(one, str) and name != "edits"]
         elif isinstance(several, Mapping) and name != "edits":
             found += [path for path in several if isinstance(path, str)]
@@ -100,33 +99,40 @@ def paths_of(arguments: Mapping[str, object]) -> list[str]:
 
 def folders_of(arguments: Mapping[str, object]) -> list[str]:
     """Return the folders that a command is to run in."""
-    return list(_named(FOLDERS, arguments))
+    return list(_named(_FOLDERS, arguments))
 
 
 def others_of(arguments: Mapping[str, object]) -> list[str]:
-    """Return the address or search text that a call is used on."""
-    return list(_named(OTHERS, arguments))[:1]
+    """Return the addresses and search texts that a call is used on."""
+    return list(_named(_OTHERS, arguments))
 
 
 def _named(names: Iterable[str], arguments: Mapping[str, object]) -> Iterator[str]:
     """Yield the arguments with these names; a list of words is one command, a list of paths is several paths."""
     for name in names:
         value = arguments.get(name)
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list) and all(isinstance(word, str) for word in value):
-            yield from [text_of(value)] if name in COMMANDS else value
+        words = _words(value)
+        yield from [line_of(words)] if name in _COMMANDS and words and not isinstance(value, str) else words
+
+
+def _words(value: object) -> list[str]:
+    """Return a text, or the texts of a list; nothing for any other value."""
+    values = value if isinstance(value, list) else [value]
+    words: list[str] = [one for one in values if isinstance(one, str)]
+    return words if len(words) == len(values) else []
+
+
+def is_readable(arguments: Mapping[str, object]) -> bool:
+    """Return whether what a call is used on is said in texts or lists of them."""
+    return all(_words(arguments[name]) for name in _SUBJECTS if arguments.get(name) not in (None, []))
 
 
 def subject_of(arguments: Mapping[str, object]) -> str | None:
     """Return what a tool is used on, according to its arguments: a command, path or address; None if unknown."""
-    known: list[str] = []
     for name in _SUBJECTS:
-        value = arguments.get(name)
-        words = isinstance(value, list) and all(isinstance(word, str) for word in value)
-        known += [" ".join(value)] if words and name in COMMANDS else list(_named((name,), arguments))
-        if known:
-            return known[0]
+        words = _words(arguments.get(name))
+        if words:
+            return " ".join(words) if name in _COMMANDS else words[0]
     return None
 
 

@@ -20,9 +20,9 @@ from aura_contracts.permission.shell import (
 )
 from aura_contracts.permission.wildcards import HOLE, Match, fits, match
 
-SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "pwsh"})
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "pwsh"})
 
-_RUNNERS = SHELLS | frozenset(
+_RUNNERS = _SHELLS | frozenset(
     {
         *("env", "sudo", "doas", "su", "runuser", "setpriv", "nohup", "nice", "ionice", "chrt", "taskset", "time"),
         *("timeout", "stdbuf", "setsid", "setarch", "linux32", "linux64", "unbuffer", "script", "xargs", "parallel"),
@@ -51,7 +51,7 @@ _NESTING = 6
 _TEXT_OF_COMMAND = re.compile(r"[\s;&|`$()<>]")
 
 
-def text_of(words: Sequence[str]) -> str:
+def line_of(words: Sequence[str]) -> str:
     """Return a list of arguments as a line of shell."""
     return shlex.join(words)
 
@@ -76,10 +76,10 @@ def _is_plain(command: SimpleCommand) -> bool:
     return known and not ASSIGNMENT.match(name.source) and name.text[:1] != "~"
 
 
-def allows(subject: str, source: str) -> bool:
+def allows_command(subject: str, source: str) -> bool:
     """Return whether a rule with this `subject` allows a command.
 
-    >>> allows("git log *", "git log"), allows("npm test:*", "npm test -v"), allows("git *", "gitk")
+    >>> allows_command("git log *", "git log"), allows_command("npm test:*", "npm test -v"), allows_command("git *", "gitk")
     (True, True, False)
     """
     return any(fits(source, pattern) for pattern in allowed_patterns(subject))
@@ -97,10 +97,10 @@ def allowed_patterns(subject: str) -> tuple[str, ...]:
 # --- Refusing ---------------------------------------------------------------------------------------------------------
 
 
-def refuses(subject: str, text: str) -> Match:
+def refuses_command(subject: str, text: str) -> Match:
     """Return whether a rule with this `subject` refuses a line of shell, which may run a command that it names.
 
-    >>> refuses("rm *", "cd x && sudo -u root /bin/rm y"), refuses("rm *", "$X y"), refuses("rm *", "ls rm")
+    >>> refuses_command("rm *", "cd x && sudo -u root /bin/rm y"), refuses_command("rm *", "$X y"), refuses_command("rm *", "ls rm")
     (<Match.YES: 2>, <Match.MAYBE: 1>, <Match.NO: 0>)
     """
     patterns = _refused_patterns(subject)
@@ -208,7 +208,7 @@ def _carried(command: SimpleCommand, words: tuple[Word, ...], depth: int) -> Ite
             yield from _from_argument(name, words[place:], depth)
     if name == "eval":
         yield from _run_by(read_line(" ".join(word.text for word in words[1:])), depth + 1)
-    if name in SHELLS:
+    if name in _SHELLS:
         yield from _read_by_shell(command, words[1:], depth)
 
 

@@ -53,7 +53,7 @@ def judge(rules: PermissionRules, call: ToolCall, places: Places | None = None) 
     places = NOWHERE if places is None else places
     doubtful = ""
     for rule in rules.deny:
-        found = refuses(rule, call, places)
+        found = refusing(rule, call, places)
         if found is Match.YES:
             return Judgement(Verdict.REFUSED, (rule,))
         doubtful = doubtful or (rule if found is Match.MAYBE else "")
@@ -87,9 +87,12 @@ def _needed(subjects: Mapping[str, str], call: ToolCall, places: Places) -> list
     """Return for each thing that a call is used on the rule that allows it."""
     arguments = call.arguments
     lines, files = calls.commands_of(arguments), calls.paths_of(arguments)
+    if not calls.is_readable(arguments):
+        return [None]
     if lines:
         here = all(_is_in_folder(folder, places) for folder in calls.folders_of(arguments))
-        if files or not here or calls.is_widened(arguments):
+        ambiguous = set(calls.listed_commands(arguments)[:1]) - set(lines)  # words that a line would split further
+        if files or ambiguous or not here or calls.is_widened(arguments):
             return [None]
         return [allowed for line in lines for allowed in _needed_commands(subjects, line)]
     if files:
@@ -112,7 +115,7 @@ def _first(subjects: Mapping[str, str], allows: Callable[[str], bool]) -> str | 
 
 
 def _allows_command(source: str, subject: str) -> bool:
-    return commands.allows(subject, source)
+    return commands.allows_command(subject, source)
 
 
 def _allows_path(path: str, places: Places, subject: str) -> bool:
@@ -160,7 +163,7 @@ def _host(address: str) -> str:
 # --- Refusing ---------------------------------------------------------------------------------------------------------
 
 
-def refuses(text: str, call: ToolCall, places: Places = NOWHERE) -> Match:
+def refusing(text: str, call: ToolCall, places: Places = NOWHERE) -> Match:
     """Return whether the deny rule `text` covers any part of `call`."""
     rule = _parsed(text)
     if rule is None:
@@ -192,7 +195,7 @@ def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places,
     if searched and not files:
         files = ["."]
     for line in (*lines, *calls.listed_commands(arguments)):
-        yield commands.refuses(subject, line)
+        yield commands.refuses_command(subject, line)
     for path in files:
         yield paths.refuses_path(subject, path, places, searched=searched)
     for other in others:
@@ -201,7 +204,7 @@ def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places,
     if not (lines or files or others):
         for text in calls.texts(arguments):
             yield _refuses_text(subject, text)
-            yield commands.refuses(subject, text)
+            yield commands.refuses_command(subject, text)
             yield paths.refuses_path(subject, text, places)
 
 
