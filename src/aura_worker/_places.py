@@ -11,7 +11,7 @@ import attrs
 from msgspec.structs import replace
 
 from aura_contracts.entries import AnyEntry, PermissionRequested
-from aura_contracts.permission import PermissionRules, Places, Rule, is_rule, paths_in, prefix_of
+from aura_contracts.permission import PermissionRules, Places, known_rule, paths_in, prefix_of
 
 
 @attrs.frozen
@@ -33,8 +33,8 @@ class PlaceFinder:
         """Return where the paths of `entry` and the beginnings of rules lead."""
         places = Places(folder=self.folder, home=self.home)
         texts = (*self.rules.allow, *self.rules.deny)
-        subjects = [rule.subject for text in texts if is_rule(text) and (rule := Rule.parse(text)).subject]
-        wanted = [*paths_in(entry.arguments), *(prefix_of(subject) for subject in subjects if subject)]
+        subjects = [rule.subject for text in texts if (rule := known_rule(text)) is not None and rule.subject]
+        wanted = [*paths_in(entry.arguments), *map(prefix_of, subjects)]
         wanted += [self.folder, self.home, "."]
         real = {path: found for path in wanted if path and (found := _real(places.below(path)))}
         return replace(places, real=real)

@@ -57,8 +57,7 @@ from aura_contracts.permission.paths import refuses_path as refuses_path
 from aura_contracts.permission.paths import relative as relative
 from aura_contracts.permission.rules import PermissionRules as PermissionRules
 from aura_contracts.permission.rules import Rule as Rule
-from aura_contracts.permission.rules import is_about as is_about
-from aura_contracts.permission.rules import is_rule as is_rule
+from aura_contracts.permission.rules import known_rule as known_rule
 from aura_contracts.permission.shell import ASSIGNMENT as ASSIGNMENT
 from aura_contracts.permission.shell import KEYWORDS as KEYWORDS
 from aura_contracts.permission.shell import CommandLine as CommandLine

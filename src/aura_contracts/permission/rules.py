@@ -71,23 +71,13 @@ def _matches_nothing(text: str, reason: str, remedy: str) -> InvalidInput:
     return InvalidInput(field="rule", reason=f"{text!r} would match nothing: {reason}", remedy=remedy)
 
 
-def is_rule(text: str) -> bool:
-    """Return whether `text` is a rule that can match something.
+def known_rule(text: str) -> Rule | None:
+    """Return the rule that `text` states; None for a text that is not a rule, or can match nothing.
 
-    >>> is_rule("Bash(git *)"), is_rule("Bash(git"), is_rule("git status")
-    (True, False, False)
+    >>> known_rule("Bash(git *)"), known_rule("git status")
+    (Rule(tool='Bash', subject='git *'), None)
     """
     try:
-        Rule.parse(text)
+        return Rule.parse(text)
     except InvalidInput:
-        return False
-    return True
-
-
-def is_about(rule: str, tool: str) -> bool:
-    """Return whether `rule` allows some calls of `tool`.
-
-    >>> is_about("Bash(git *)", "Bash"), is_about("git *", "Bash")
-    (True, False)
-    """
-    return is_rule(rule) and Rule.parse(rule).names(tool)
+        return None

@@ -180,8 +180,6 @@ class _Reader:
             named = next((word.text for word in words if word.bare and word.text not in KEYWORDS), "")
             if named in _NOT_UNDERSTOOD:
                 self._doubt(named)
-        if any(word.text[:1] == "=" for word in words[:1]):
-            self._doubt("a command that begins with =")  # zsh: the path of this program
         self._line.commands.append(SimpleCommand(tuple(words), tuple(redirections)))
 
     def _skip(self, char: str) -> None:
@@ -260,9 +258,11 @@ class _Reader:
             if not braced:
                 braced = char == "{"
                 glob += HOLE if char in "*?[{" else piece
+        source = self._text[start : self._at]
         if text == "[":
             glob = text
-        source = self._text[start : self._at]
+        elif source.startswith("="):
+            glob = HOLE + glob[1:]  # zsh: the path of the program of this name
         if self._text[self._at : self._at + 1] == "(":
             self._doubt("a bracket in a word")
         return Word(text, source.replace(_LINE_CONTINUED, ""), glob, bare and HOLE not in text)
@@ -340,7 +340,7 @@ class _Reader:
         if following in ("{", "[") or self._text.startswith(_LINE_CONTINUED, self._at):
             self._doubt("an expansion")
             return HOLE
-        return "$"
+        return HOLE if following and following in "=~^+" else "$"  # zsh: "$=X"
 
     def _backquoted(self) -> str:
         inner: list[str] = []

@@ -12,10 +12,9 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from aura_contracts.approval import ToolCall
-from aura_contracts.errors import InvalidInput
 from aura_contracts.permission import calls, commands, paths
 from aura_contracts.permission.paths import NOWHERE, Places
-from aura_contracts.permission.rules import PermissionRules, Rule
+from aura_contracts.permission.rules import PermissionRules, Rule, known_rule
 from aura_contracts.permission.shell import read_line
 from aura_contracts.permission.wildcards import HOLE, Match, fits, match
 
@@ -71,7 +70,7 @@ def allowing(rules: Sequence[str], call: ToolCall, places: Places | None = None)
     places = NOWHERE if places is None else places
     if calls.is_cut(call.arguments):
         return ()
-    parsed = {text: rule for text in rules if (rule := _parsed(text)) is not None and rule.names(call.tool)}
+    parsed = {text: rule for text in rules if (rule := known_rule(text)) is not None and rule.names(call.tool)}
     whole = next((text for text, rule in parsed.items() if rule.subject is None), None)
     if whole is not None:
         return (whole,)
@@ -165,7 +164,7 @@ def _host(address: str) -> str:
 
 def refusing(text: str, call: ToolCall, places: Places = NOWHERE) -> Match:
     """Return whether the deny rule `text` covers any part of `call`."""
-    rule = _parsed(text)
+    rule = known_rule(text)
     if rule is None:
         return Match.NO
     wanted, family = calls.family_of(rule.tool), calls.family_of(call.tool)
@@ -224,10 +223,3 @@ def _refuses_files(subject: str, arguments: Mapping[str, object], places: Places
         for file in files:
             if file.written or not editing:
                 yield paths.refuses_path(subject, file.path, places, file.glob)
-
-
-def _parsed(text: str) -> Rule | None:
-    try:
-        return Rule.parse(text)
-    except InvalidInput:
-        return None
