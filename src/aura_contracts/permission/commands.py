@@ -34,6 +34,17 @@ _RUNNERS = _SHELLS | frozenset(
 )
 """Programs whose arguments may be a command, or the text of one."""
 
+_RUN_NOTHING = frozenset(
+    {
+        *("echo", "printf", "grep", "egrep", "fgrep", "rg", "ag", "ls", "cat", "head", "tail", "less", "more", "wc"),
+        *("sort", "uniq", "cut", "tr", "sed", "which", "type", "whereis", "man", "cd", "pwd", "mkdir", "touch", "cp"),
+        *("mv", "rm", "rmdir", "ln", "chmod", "chown", "diff", "cmp", "test", "[", "true", "false", "sleep", "date"),
+        *("git", "stat", "file", "basename", "dirname", "realpath", "tee", "jq", "for", "export", "unset", "set"),
+        *("apt", "apt-get", "brew", "pip", "pip3", "npm", "pnpm", "yarn", "cargo", "go", "pytest", "tar", "gh"),
+    }
+)
+"""Programs whose arguments are no command. Of any other program it is not known."""
+
 _FINDERS = frozenset({"find", "fd", "fdfind"})
 _EXEC = re.compile(r"-(exec|execdir|ok|okdir|x|X)|--exec(-batch)?")
 
@@ -111,6 +122,9 @@ def refuses_command(subject: str, text: str) -> Match:
         if found is Match.YES:
             return found
         found = max(found, Match.MAYBE if words is None else _refuses_words(patterns, words))
+        if words and _name_of(words) not in _RUN_NOTHING | _FINDERS:
+            inner = max((_refuses_words(patterns, words[place:]) for place in range(1, len(words))), default=Match.NO)
+            found = max(found, min(inner, Match.MAYBE))
     if line.doubts and any(_refuses_words(patterns, _crude(part)) for part in re.split(r"[;&|`<>()\n]", text)):
         return Match.YES
     return found
@@ -199,17 +213,31 @@ def _run_by(line: CommandLine, depth: int) -> Iterator[tuple[Word, ...] | None]:
 def _carried(command: SimpleCommand, words: tuple[Word, ...], depth: int) -> Iterator[tuple[Word, ...] | None]:
     """Yield the commands that a command runs for others: its arguments, or texts in them."""
     name = _name_of(words)
-    if name in (".", "source") or (_INTERPRETERS.fullmatch(name) and _is_inline(name, words[1:])):
+    if name in (".", "source"):
         yield None
+    yield from _read_as_program(command, words, depth)
     if not _runs_others(name) or (name == "command" and words[1:2] and words[1].text in ("-v", "-V")):
         return
     for place in range(1, len(words)):
         if name not in _FINDERS or _EXEC.fullmatch(words[place - 1].text):
             yield from _from_argument(name, words[place:], depth)
+            yield from _read_as_program(command, _without_preamble(words[place:]), depth)
     if name == "eval":
         yield from _run_by(read_line(" ".join(word.text for word in words[1:])), depth + 1)
-    if name in _SHELLS:
-        yield from _read_by_shell(command, words[1:], depth)
+
+
+def _read_as_program(command: SimpleCommand, words: tuple[Word, ...], depth: int) -> Iterator[tuple[Word, ...] | None]:
+    """Yield what an interpreter or a shell runs that is not in its arguments; None if that is not known."""
+    name, arguments = _name_of(words), words[1:]
+    if _INTERPRETERS.fullmatch(name) and _is_inline(name, arguments):
+        yield None
+    if name not in _SHELLS:
+        return
+    inputs = [one.body or one.target.text for one in command.redirections if one.operator.startswith("<<")]
+    for text in inputs:
+        yield from _run_by(read_line(text), depth + 1)
+    if not inputs and not any(re.fullmatch(r"-[a-z]*c", word.text) for word in arguments):
+        yield None
 
 
 def _is_inline(name: str, arguments: Sequence[Word]) -> bool:
@@ -233,15 +261,6 @@ def _from_argument(name: str, words: tuple[Word, ...], depth: int) -> Iterator[t
             yield None
             yield _crude(text)
         yield from _run_by(nested, depth + 1)
-
-
-def _read_by_shell(command: SimpleCommand, arguments: Sequence[Word], depth: int) -> Iterator[tuple[Word, ...] | None]:
-    """Yield the commands that a shell reads from its input; None if they are not known."""
-    inputs = [one.body or one.target.text for one in command.redirections if one.operator.startswith("<<")]
-    for text in inputs:
-        yield from _run_by(read_line(text), depth + 1)
-    if not inputs and not any(re.fullmatch(r"-[a-z]*c", word.text) for word in arguments):
-        yield None
 
 
 def _runs_others(name: str) -> bool:

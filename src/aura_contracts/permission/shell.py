@@ -261,7 +261,7 @@ class _Reader:
         source = self._text[start : self._at]
         if text == "[":
             glob = text
-        elif source.startswith("="):
+        elif text.startswith("="):
             glob = HOLE + glob[1:]  # zsh: the path of the program of this name
         if self._text[self._at : self._at + 1] == "(":
             self._doubt("a bracket in a word")
