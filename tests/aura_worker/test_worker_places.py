@@ -191,6 +191,24 @@ def test_a_command_that_may_read_a_file_that_is_refused_is_asked(root, command):
     assert decided(root, command, allow=["Bash"], deny=["Read(./.env)"], tool="Bash") is Verdict.ASKED
 
 
+@pytest.mark.parametrize(
+    ("command", "verdict"),
+    [
+        ("cd secrets && cat key", Verdict.REFUSED),
+        ("cd src; cd ../secrets; cat key", Verdict.REFUSED),
+        ("cd $X && cat key", Verdict.ASKED),
+        ("git -C secrets show :key", Verdict.REFUSED),
+        ("tar -C secrets -c key", Verdict.REFUSED),
+        ("grep -r x .", Verdict.ASKED),
+        ("grep x README.md", Verdict.ALLOWED),
+        ("rg x", Verdict.ASKED),
+        ("cd src && cat a.py", Verdict.ALLOWED),
+    ],
+)
+def test_a_command_that_goes_to_another_folder_first(root, command, verdict):
+    assert decided(root, command, allow=["Bash"], deny=["Read(secrets/*)"], tool="Bash") is verdict
+
+
 def test_a_command_may_name_other_files(root):
     assert decided(root, "cat README.md", allow=["Bash"], deny=["Read(./.env)"], tool="Bash") is Verdict.ALLOWED
     assert decided(root, "pytest src/a.py", allow=["Bash"], deny=["Edit(src/*)"], tool="Bash") is Verdict.ALLOWED

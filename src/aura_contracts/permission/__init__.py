@@ -20,15 +20,12 @@ Rules look at the text of a call, not at its effects. An allowed command may do 
 allows ``git -c core.pager=...``. And a deny rule does not see what a program does by itself: with ``Bash(rm *)``,
 ``make clean`` is not refused. To be safe, allow little.
 
-    wildcards ► shell ► commands ► paths ► calls ► rules ► verdict
+    wildcards ► shell ► commands, paths ► calls ► files, rules ► verdict
 """
 
 from aura_contracts.permission.calls import CUT_MARK as CUT_MARK
-from aura_contracts.permission.calls import PLACES_LIMIT as PLACES_LIMIT
-from aura_contracts.permission.calls import NamedFile as NamedFile
 from aura_contracts.permission.calls import commands_of as commands_of
 from aura_contracts.permission.calls import family_of as family_of
-from aura_contracts.permission.calls import files_in as files_in
 from aura_contracts.permission.calls import fingerprint_of as fingerprint_of
 from aura_contracts.permission.calls import folders_of as folders_of
 from aura_contracts.permission.calls import is_cut as is_cut
@@ -36,7 +33,6 @@ from aura_contracts.permission.calls import is_readable as is_readable
 from aura_contracts.permission.calls import is_widened as is_widened
 from aura_contracts.permission.calls import listed_commands as listed_commands
 from aura_contracts.permission.calls import others_of as others_of
-from aura_contracts.permission.calls import paths_in as paths_in
 from aura_contracts.permission.calls import paths_of as paths_of
 from aura_contracts.permission.calls import subject_of as subject_of
 from aura_contracts.permission.calls import texts as texts
@@ -46,6 +42,10 @@ from aura_contracts.permission.commands import allows_command as allows_command
 from aura_contracts.permission.commands import commands_in as commands_in
 from aura_contracts.permission.commands import line_of as line_of
 from aura_contracts.permission.commands import refuses_command as refuses_command
+from aura_contracts.permission.files import PLACES_LIMIT as PLACES_LIMIT
+from aura_contracts.permission.files import NamedFile as NamedFile
+from aura_contracts.permission.files import files_in as files_in
+from aura_contracts.permission.files import paths_in as paths_in
 from aura_contracts.permission.free_options import require_questions as require_questions
 from aura_contracts.permission.paths import NOWHERE as NOWHERE
 from aura_contracts.permission.paths import Places as Places

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
-from aura_contracts.permission.commands import commands_in, line_of
+from aura_contracts.permission.commands import line_of
 
 CUT_MARK = "characters left out; the output has them"
 """Marks every text in an entry that was cut; no rule allows what cannot be seen whole."""
@@ -145,59 +145,3 @@ def fingerprint_of(tool: str, arguments: Mapping[str, object]) -> str:
     True
     """
     return sha256(msgspec.json.encode([tool, dict(arguments)], order="sorted")).hexdigest()[:32]
-
-
-# --- Files that a command names ---------------------------------------------------------------------------------------
-
-_WRITERS = frozenset(
-    {
-        *("tee", "cp", "mv", "rm", "ln", "install", "sed", "dd", "truncate", "touch", "chmod", "chown", "patch"),
-        *("rsync", "mkdir", "rmdir", "shred", "unlink", "ed", "ex", "vi", "vim", "nano", "sponge", "split"),
-    }
-)
-
-
-class NamedFile(msgspec.Struct, frozen=True, gc=False):
-    """A word of a command that may be the path of a file; `glob` has holes for a shell's wildcards."""
-
-    path: str
-    glob: str
-    written: bool
-    """Whether the command may write it."""
-
-
-def files_in(command: str) -> tuple[list[NamedFile], bool]:
-    """Return what a line of shell may name as files, and whether it was understood."""
-    found: list[NamedFile] = []
-    commands, certain = commands_in(command)
-    for one in commands:
-        writes = any(word.text.rpartition("/")[2] in _WRITERS for word in one.words)
-        for word in one.words:
-            found += [NamedFile(*pair, writes) for pair in _path_parts(word.text, word.glob)]
-        for redirection in one.redirections:
-            if redirection.operator not in ("<<", "<<-", "<<<"):
-                target = redirection.target
-                found.append(NamedFile(target.text, target.glob, ">" in redirection.operator))
-    return found, certain
-
-
-def _path_parts(text: str, glob: str) -> Iterator[tuple[str, str]]:
-    """Yield a word, and the parts of it that programs take for a path: ``--file=.env``, ``@.env``, ``HEAD:.env``."""
-    yield text, glob
-    for mark in "=:@,":
-        if mark in text and text.count(mark) == glob.count(mark):
-            yield from ((part, part) for part in text.split(mark) if part)
-    if text.startswith("-") and not text.startswith("--") and len(text) > 2:
-        yield text[2:], glob[2:] if len(glob) > 2 else text[2:]
-
-
-PLACES_LIMIT = 1_000
-"""Maximum number of paths of a call whose real place is looked up."""
-
-
-def paths_in(arguments: Mapping[str, object]) -> list[str]:
-    """Return everything in a call that may be a path, at most `PLACES_LIMIT`: the worker finds out where each leads."""
-    found = [*paths_of(arguments), *folders_of(arguments), *others_of(arguments)]
-    for command in commands_of(arguments):
-        found += [one.path for one in files_in(command)[0]]
-    return list(dict.fromkeys(one for one in found if one and "\0" not in one))[:PLACES_LIMIT]

@@ -13,6 +13,7 @@ import attrs
 
 from aura_contracts.approval import ToolCall
 from aura_contracts.permission import calls, commands, paths
+from aura_contracts.permission.files import PLACES_LIMIT, files_in
 from aura_contracts.permission.paths import NOWHERE, Places
 from aura_contracts.permission.rules import PermissionRules, Rule, known_rule
 from aura_contracts.permission.shell import read_line
@@ -217,9 +218,9 @@ def _refuses_text(subject: str, text: str) -> Match:
 def _refuses_files(subject: str, arguments: Mapping[str, object], places: Places, *, editing: bool) -> Iterator[Match]:
     """Yield whether the commands of a call read, or with `editing` write, what a rule about files refuses."""
     for line in calls.commands_of(arguments):
-        files, certain = calls.files_in(line)
-        if not certain or len(files) >= calls.PLACES_LIMIT:
+        files, certain = files_in(line, calls.folders_of(arguments))
+        if not certain or len(files) >= PLACES_LIMIT:
             yield Match.MAYBE
         for file in files:
             if file.written or not editing:
-                yield paths.refuses_path(subject, file.path, places, file.glob)
+                yield paths.refuses_path(subject, file.path, places, file.glob, searched=file.searched)

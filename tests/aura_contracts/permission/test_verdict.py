@@ -20,7 +20,7 @@ from aura_contracts.permission import (
     require_questions,
     subject_of,
 )
-from aura_contracts.permission.calls import paths_in
+from aura_contracts.permission.files import paths_in
 from aura_executors.adapter.bounded_text import clipped
 
 
