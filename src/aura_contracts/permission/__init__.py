@@ -13,7 +13,7 @@ A rule is the name of a tool, optionally followed by what it is used on, in brac
 
 **Allow rules** are narrow. All that a call is used on has to be allowed: each command of a line, each file as written
 and where its symbolic links lead. **Deny rules** are wide: whatever part of a call they cover, in whatever spelling.
-**What cannot be told a human is asked**: a line of shell that is not understood is allowed by no pattern, and if a deny
+**A human decides whatever is unclear**: a line of shell that is not understood is allowed by no pattern, and if a deny
 rule might cover it, by no rule at all.
 
 Rules look at the text of a call, not at its effects. An allowed command may do anything that it can: ``Bash(git *)``

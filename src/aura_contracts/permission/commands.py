@@ -43,7 +43,7 @@ _RUN_NOTHING = frozenset(
         *("apt", "apt-get", "brew", "pip", "pip3", "npm", "pnpm", "yarn", "cargo", "go", "pytest", "tar", "gh"),
     }
 )
-"""Programs whose arguments are no command. Of any other program it is not known."""
+"""Programs that do not run their arguments. Any other program might."""
 
 _FINDERS = frozenset({"find", "fd", "fdfind"})
 _EXEC = re.compile(r"-(exec|execdir|ok|okdir|x|X)|--exec(-batch)?")

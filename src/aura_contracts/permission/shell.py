@@ -1,6 +1,6 @@
-"""Shell: the commands in a line of shell, as far as they can be told without running it. Pure.
+"""Shell: the commands in a line of shell, as far as they are known without running it. Pure.
 
-This is no shell. It finds where each command begins and ends, what its words are, and **whether that is certain**.
+This is not a shell. It finds where each command begins and ends, what its words are, and **whether that is certain**.
 What a shell would only know when it runs is a hole in a word (`aura_contracts.permission.wildcards.HOLE`). Whatever is
 not understood (``case``, functions, arrays, arithmetic, extended globs, control characters) is a doubt; callers ask a
 human then. So the grammar may be small, but what it understands, bash, dash and zsh must understand in the same way.
@@ -183,7 +183,7 @@ class _Reader:
         self._line.commands.append(SimpleCommand(tuple(words), tuple(redirections)))
 
     def _skip(self, char: str) -> None:
-        """Skip the end of a line that goes on, or a comment."""
+        """Skip a line continuation, or a comment."""
         if char != "#":
             self._continued()
             return

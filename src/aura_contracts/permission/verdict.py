@@ -1,6 +1,6 @@
 """Verdict: what the rules of a run say about a tool call. Pure.
 
-Refusals are wide and win; allowances are narrow; whatever is left, and whatever cannot be told, a human decides.
+Refusals are wide and win; allowances are narrow; whatever is left, and whatever is unclear, a human decides.
 """
 
 import re
@@ -41,7 +41,7 @@ def judge(rules: PermissionRules, call: ToolCall, places: Places | None = None) 
     """Return what `rules` say about `call`, whose paths are in `places` (None: unknown).
 
     1. A deny rule that covers the call refuses it.
-    2. If a deny rule may cover it, for all that can be told, a human is asked.
+    2. If a deny rule may cover it, a human is asked.
     3. Allow rules that together cover all that the call is used on allow it.
     4. A human is asked.
 
