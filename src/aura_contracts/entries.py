@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.failures import Failure
+from aura_contracts.permission.paths import Places
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -102,7 +103,7 @@ class PermissionRequested(Entry, frozen=True, kw_only=True, tag="permission_requ
     """The agent waits for permission.
 
     `fingerprint` is the same if a resumed session makes the same call (`aura_contracts.permission.fingerprint_of`).
-    `call_id` links it to the `ToolCalled` and `ToolFinished` entries of the call.
+    `call_id` links it to the `ToolCalled` and `ToolFinished` entries of the call. The worker adds `places`.
     """
 
     request_id: str
@@ -111,6 +112,7 @@ class PermissionRequested(Entry, frozen=True, kw_only=True, tag="permission_requ
     arguments: dict[str, Any] = {}
     diff: str | None = None
     call_id: str = ""
+    places: Places | None = None
 
 
 class PermissionWithdrawn(Entry, frozen=True, kw_only=True, tag="permission_withdrawn", gc=False):

@@ -22,7 +22,7 @@ from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.executor_names import executor_name
 from aura_contracts.first_use import convert
-from aura_contracts.permission import PermissionRules, is_rule
+from aura_contracts.permission import PermissionRules, Rule
 from aura_contracts.secrets import require_no_secrets
 from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
 from aura_engine.decisions._decider import retry_problem
@@ -75,10 +75,11 @@ def _retry(value: Any) -> RetryPolicy:
 
 
 def _rule(text: str) -> str:
-    if not is_rule(text):
-        raise PydanticCustomError(
-            "rule", "{text} is not a rule", {"text": repr(text), "remedy": "write TOOL, or TOOL(SUBJECT)"}
-        )
+    try:
+        Rule.parse(text)
+    except InvalidInput as error:
+        given = {"reason": error.reason, "remedy": error.remedy}
+        raise PydanticCustomError("rule", "{reason}", given) from error
     return text
 
 
@@ -107,7 +108,7 @@ Filled = Annotated[str, AfterValidator(_filled)]
 ExecutorName = Annotated[Filled, AfterValidator(executor_name)]
 Key = Annotated[str, Field(max_length=KEY_LENGTH), AfterValidator(_filled), AfterValidator(_storable)]
 Person = Annotated[str, AfterValidator(_person)]
-Rule = Annotated[str, AfterValidator(_rule)]
+RuleText = Annotated[str, AfterValidator(_rule)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ScriptInput = Annotated[Script | None, BeforeValidator(_script)]
 RetryInput = Annotated[RetryPolicy, BeforeValidator(_retry)]
@@ -212,8 +213,10 @@ class HowToRun(Input):
     timeout: Seconds | None = Field(None, description="Seconds that each process may take")
     idle_timeout: Seconds | None = Field(None, description="Seconds that each process may be silent")
     output_limit: int = Field(OUTPUT_LIMIT, ge=1, le=2**63 - 1, description="Bytes that each process may write")
-    allow: tuple[Rule, ...] = Field((), description="Tool calls to allow without asking: rules such as Bash(npm test)")
-    deny: tuple[Rule, ...] = Field((), description="Tool calls to refuse without asking; checked before allow")
+    allow: tuple[RuleText, ...] = Field(
+        (), description="Tool calls to allow without asking: rules such as Bash(npm test)"
+    )
+    deny: tuple[RuleText, ...] = Field((), description="Tool calls to refuse without asking; checked before allow")
     tools: bool = Field(default=False, description="Give the agent AURA's own tools")
 
     @model_validator(mode="after")

@@ -63,6 +63,8 @@ class AgentSession:
     _fed: int
     """The number of the last record that the conversation was fed."""
     _recorded: int
+    _locate: Callable[[AnyEntry], AnyEntry] = lambda entry: entry
+    """Adds to a permission request where its paths lead."""
     sends: deque[KeyedSend] = attrs.field(factory=deque)
     finished: bool = False
     """Whether the agent has reported that it is done."""
@@ -112,7 +114,7 @@ class AgentSession:
         if not self._ended:
             self._ended = True
             said = self._asked(partial(self._conversation.end, exit))
-            self._last = _entries(said)
+            self._last = self._entries(said)
         return self._last
 
     def judge(self, exit: ProcessExit, stage: str) -> Failure | None:
@@ -145,12 +147,15 @@ class AgentSession:
         said = self._asked(partial(self._conversation.receive, chunk.source, chunk.raw))
         if not said:
             return
-        entries = _entries(said)
+        entries = self._entries(said)
         self.finished = self.finished or any(isinstance(entry, Finished) for entry in entries)
         self._note_questions(entries)
         if entries and number > self._recorded:
             self._parsed[number] = entries
         self._put_sends(str(number), said)
+
+    def _entries(self, said: Iterable[object]) -> tuple[AnyEntry, ...]:
+        return tuple(map(self._locate, _entries(said)))
 
     def _note_questions(self, entries: Iterable[AnyEntry]) -> None:
         """Note which questions are open; one whose call has finished was answered, whenever that was."""

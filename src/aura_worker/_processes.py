@@ -25,6 +25,7 @@ from aura_contracts.ports.executors import Launch
 from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
 from aura_worker._agent_session import AgentSession
 from aura_worker._launch import ExecutorSource, ToolsFactory, assignment_of
+from aura_worker._places import place_finder
 from aura_worker._pump import Pump
 from aura_worker_protocol.messages import (
     AnswerPermission,
@@ -193,7 +194,8 @@ class Processes:
         assignment = assignment_of(request, self._executors, self._environment, self._make_tools)
         running = await self._runner.start(assignment.spec)
         recorded = request.next_record - 1
-        session = AgentSession(assignment.conversation, assignment.judge, running.first_record - 1, recorded)
+        locate = place_finder(request.directory, assignment.spec.env, request.plan.permissions)
+        session = AgentSession(assignment.conversation, assignment.judge, running.first_record - 1, recorded, locate)
         if running.first_record <= recorded:
             await self._recall(request, running.first_record, session)
         return _KnownProcess(request, running, session, assignment.launch)

@@ -39,8 +39,9 @@ from aura_contracts.approval import (
     VoteCast,
     WithdrawApproval,
 )
+from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Event
-from aura_contracts.permission import is_about
+from aura_contracts.permission import Rule
 from aura_engine.decisions._decider import (
     Context,
     Decider,
@@ -189,8 +190,17 @@ def _require_rememberable(state: Approval, command: Approve) -> None:
         raise RuleBroken("remember", f"only an answer to a tool call is remembered, this is a {state.kind}")
     if (command.remember is Remember.PATTERN) is not bool(command.pattern and command.pattern.strip()):
         raise RuleBroken("pattern", "a pattern is given to remember by pattern, and only then")
-    if command.pattern and state.tool_call is not None and not is_about(command.pattern, state.tool_call.tool):
-        reason = f"{command.pattern!r} is not a rule about the tool {state.tool_call.tool}"
+    if command.pattern and state.tool_call is not None:
+        _require_rule_about(command.pattern, state.tool_call.tool)
+
+
+def _require_rule_about(pattern: str, tool: str) -> None:
+    try:
+        rule = Rule.parse(pattern)
+    except InvalidInput as error:
+        raise RuleBroken("pattern", error.reason, error.remedy) from error
+    if not rule.names(tool):
+        reason = f"{pattern!r} is not a rule about the tool {tool}"
         raise RuleBroken("pattern", reason, "write Tool, or Tool(what it is used on); * stands for anything")
 
 

@@ -26,7 +26,6 @@ from aura_contracts.approval import (
     Approve,
     Question,
     Reject,
-    Remember,
     RequestApproval,
     ToolCall,
     WithdrawApproval,
@@ -44,10 +43,10 @@ from aura_contracts.execution import (
     RecordAction,
 )
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
-from aura_contracts.permission import PermissionRules, fingerprint_of, matches, relative_to
+from aura_contracts.permission import Verdict, fingerprint_of
 from aura_contracts.secrets import redact
 from aura_contracts.task import TASK, ExecutionStarted, Task
-from aura_contracts.workspace import WORKSPACE
+from aura_engine.permissions.order import CallDecision, GivenAnswer, decide_call
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 Reviewers = Callable[[Task], tuple[str, ...]]
@@ -126,17 +125,17 @@ async def ask(
     call also rejects it, whatever was decided in an earlier run.
     """
     entry = _named(entry)
-    calls = await _as_rules_see_it(unit, execution, entry)
-    refused = refused or _refusal(execution.plan.permissions, calls)
     asked = await questions_of_task(unit, execution.task_id)
-    approval = None if refused else await _asked_before(unit, asked, token, entry)
-    automatic = False
+    decision = CallDecision(Verdict.REFUSED, refused) if refused else await _decision(unit, execution, entry, asked)
+    open_again = decision.verdict is not Verdict.REFUSED
+    approval = await _asked_before(unit, asked, token, entry) if open_again else None
+    automatic = approval is None and decision.verdict is not Verdict.ASKED
     if approval is None:
         number = sum(question.is_of(token, entry.request_id) for question in asked)
         name = f"{token}:{entry.request_id}:{number}" if number else f"{token}:{entry.request_id}"
         approval_id = ApprovalId(str(uuid5(UUID(execution.id), name)))
         await _request(unit, execution, approval_id, entry, reviewers)
-        automatic = await _decide(unit, execution, approval_id, calls, asked, refused)
+        await _answer(unit, approval_id, decision)
     else:
         approval_id = approval.id
     event = PermissionAsked(
@@ -150,17 +149,6 @@ async def ask(
         automatic=automatic,
     )
     await unit.handle(execution.id, RecordAction(epoch=execution.epoch, action=event))
-
-
-async def _as_rules_see_it(unit: UnitOfWork, execution: Execution, entry: PermissionRequested) -> tuple[ToolCall, ...]:
-    """Return the call as the agent gave it, and with its paths relative to the agent's folder.
-
-    Nothing is redacted: a rule could match a part that redaction removes."""
-    call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
-    workspace = None if execution.workspace_id is None else await unit.bus.get(WORKSPACE, execution.workspace_id)
-    if workspace is None:
-        return (call,)
-    return (call, replace(call, arguments=relative_to(workspace.directory, entry.arguments)))
 
 
 def _named(entry: PermissionRequested) -> PermissionRequested:
@@ -228,56 +216,23 @@ async def _request(
     await unit.acting_as(ENGINE).handle(approval_id, command)
 
 
-def _refusal(policy: PermissionRules, calls: Sequence[ToolCall]) -> str:
-    refused = next((rule for rule in policy.deny if any(matches(rule, one, denying=True) for one in calls)), None)
-    return "" if refused is None else f"the rule {refused!r} of this run does not permit it"
+async def _decision(
+    unit: UnitOfWork, execution: Execution, entry: PermissionRequested, asked: Sequence[PermissionQuestion]
+) -> CallDecision:
+    """Return who decides the call. Nothing is redacted: a rule could match a part that redaction removes."""
+    call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
+    answers: list[GivenAnswer] = []
+    for question in (one.asked for one in reversed(asked) if not one.asked.automatic):
+        approval = await unit.require(APPROVAL, question.approval_id)
+        if approval.decision is not None:
+            answers.append(GivenAnswer(approval, question.fingerprint, question.session_id))
+    return decide_call(execution.plan.permissions, call, entry.places, answers, execution.session_id)
 
 
-async def _decide(
-    unit: UnitOfWork,
-    execution: Execution,
-    approval_id: ApprovalId,
-    calls: Sequence[ToolCall],
-    asked: Sequence[PermissionQuestion],
-    refused: str,
-) -> bool:
-    """Decide by the policy of the run or an answer that covers later calls; return whether either did."""
+async def _answer(unit: UnitOfWork, approval_id: ApprovalId, decision: CallDecision) -> None:
+    """Answer a question by the policy of the run, or by an answer that covers later calls."""
     policy = unit.acting_as(POLICY)
-    if refused:
-        await policy.handle(approval_id, Reject(feedback=refused))
-        return True
-    allowed = next((rule for rule in execution.plan.permissions.allow if _allows(rule, calls)), None)
-    remembered = None if allowed is not None else await _remembered(unit, execution, calls, asked)
-    if allowed is not None:
-        await policy.handle(approval_id, Approve(feedback=f"the rule {allowed!r} of this run"))
-    elif remembered is not None:
-        feedback = f"{remembered.reviewed_by} allowed it in approval {remembered.id}"
-        await policy.handle(approval_id, Approve(feedback=feedback))
-    return allowed is not None or remembered is not None
-
-
-def _allows(rule: str, calls: Sequence[ToolCall]) -> bool:
-    return any(matches(rule, call) for call in calls)
-
-
-async def _remembered(
-    unit: UnitOfWork, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[PermissionQuestion]
-) -> Approval | None:
-    """Return the approval by which a human also allowed this call, unless a later refusal revoked it."""
-    for question in (one.asked for one in reversed(asked)):
-        if question.automatic:
-            continue
-        given = await unit.require(APPROVAL, question.approval_id)
-        if given.decision is None:
-            continue
-        same = question.fingerprint == calls[0].fingerprint
-        if same and not given.granted:
-            return None
-        session = question.session_id is not None and question.session_id == execution.session_id
-        if given.granted and (
-            (given.remember is Remember.TASK and same)
-            or (given.remember is Remember.SESSION and same and session)
-            or (given.remember is Remember.PATTERN and given.pattern is not None and _allows(given.pattern, calls))
-        ):
-            return given
-    return None
+    if decision.verdict is Verdict.REFUSED:
+        await policy.handle(approval_id, Reject(feedback=decision.reason))
+    elif decision.verdict is Verdict.ALLOWED:
+        await policy.handle(approval_id, Approve(feedback=decision.reason))

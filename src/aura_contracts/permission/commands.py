@@ -1,0 +1,283 @@
+"""Commands: the commands that a line of shell runs, against the commands that rules name. Pure.
+
+A rule that refuses looks at every command that the line may run, however it is wrapped: behind assignments,
+redirections, keywords and programs that run other programs (`env`, ``sudo``, ``xargs``, ``sh -c``). A rule that allows
+looks at the line as it is written, and allows none that is not plain: commands one after another, all known.
+"""
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from aura_contracts.permission.shell import (
+    ASSIGNMENT,
+    KEYWORDS,
+    CommandLine,
+    SimpleCommand,
+    Word,
+    read_line,
+)
+from aura_contracts.permission.wildcards import HOLE, Match, fits, match
+
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "pwsh"})
+
+_RUNNERS = _SHELLS | frozenset(
+    {
+        *("env", "sudo", "doas", "su", "runuser", "setpriv", "nohup", "nice", "ionice", "chrt", "taskset", "time"),
+        *("timeout", "stdbuf", "setsid", "setarch", "linux32", "linux64", "unbuffer", "script", "xargs", "parallel"),
+        *("command", "builtin", "exec", "eval", "trap", "watch", "entr", "find", "fd", "fdfind", "caffeinate"),
+        *("strace", "ltrace", "gdb", "valgrind", "flock", "chroot", "unshare", "nsenter", "systemd-run", "busybox"),
+        *("toybox", "ssh", "alias", "mapfile", "readarray", "complete", "bind", "fakeroot", "proot", "bwrap"),
+        *("firejail", "tini", "dumb-init", "xvfb-run", "dbus-run-session"),
+    }
+)
+"""Programs whose arguments may be a command, or the text of one."""
+
+_RUN_NOTHING = frozenset(
+    {
+        *("echo", "printf", "grep", "egrep", "fgrep", "rg", "ag", "ls", "cat", "head", "tail", "less", "more", "wc"),
+        *("sort", "uniq", "cut", "tr", "sed", "which", "type", "whereis", "man", "cd", "pwd", "mkdir", "touch", "cp"),
+        *("mv", "rm", "rmdir", "ln", "chmod", "chown", "diff", "cmp", "test", "[", "true", "false", "sleep", "date"),
+        *("git", "stat", "file", "basename", "dirname", "realpath", "tee", "jq", "for", "export", "unset", "set"),
+        *("apt", "apt-get", "brew", "pip", "pip3", "npm", "pnpm", "yarn", "cargo", "go", "pytest", "tar", "gh"),
+    }
+)
+"""Programs that do not run their arguments. Any other program might."""
+
+_FINDERS = frozenset({"find", "fd", "fdfind"})
+_EXEC = re.compile(r"-(exec|execdir|ok|okdir|x|X)|--exec(-batch)?")
+
+_LOADER = re.compile(r"ld-?(linux|musl|so)?[\w.-]*\.so(\.\d+)?")
+
+_INTERPRETERS = re.compile(
+    r"(python|pypy|perl|ruby|node|nodejs|bun|deno|php|lua|tclsh|osascript|Rscript|awk|gawk|mawk|nawk)[0-9.]*"
+)
+_INLINE = re.compile(r"-[A-Za-z]*[cerE]|--(eval|print|command|execute|run)\b.*|-|eval")
+"""Arguments that give an interpreter its program in words."""
+
+_HARMLESS_ENVIRONMENT = re.compile(r"(LC_\w+|LANG|TZ|COLUMNS|LINES|CI|NO_COLOR|FORCE_COLOR|TERM|DEBUG|NODE_ENV)\+?=")
+_NESTING = 6
+
+_TEXT_OF_COMMAND = re.compile(r"[\s;&|`$()<>]")
+
+
+def line_of(words: Sequence[str]) -> str:
+    """Return a list of arguments as a line of shell."""
+    return shlex.join(words)
+
+
+# --- Allowing ---------------------------------------------------------------------------------------------------------
+
+
+def allowed_sources(line: CommandLine) -> tuple[str, ...] | None:
+    """Return the commands of a plain line as written, without harmless redirections; None for any other line."""
+    if line.doubts or not line.plain or not line.commands:
+        return None
+    if all(_is_plain(command) for command in line.commands):
+        return tuple(command.source for command in line.commands)
+    return None
+
+
+def _is_plain(command: SimpleCommand) -> bool:
+    if not command.words or not all(one.harmless for one in command.redirections):
+        return False
+    name = command.words[0]
+    known = not any(HOLE in word.text for word in command.words) and HOLE not in name.glob
+    return known and not ASSIGNMENT.match(name.source) and name.text[:1] != "~"
+
+
+def allows_command(subject: str, source: str) -> bool:
+    """Return whether a rule with this `subject` allows a command.
+
+    >>> allows_command("git log *", "git log"), allows_command("git:*", "git log"), allows_command("git *", "gitk")
+    (True, True, False)
+    """
+    return any(fits(source, pattern) for pattern in allowed_patterns(subject))
+
+
+def allowed_patterns(subject: str) -> tuple[str, ...]:
+    """Return the patterns of a subject: ``rm:*`` and ``rm *`` are ``rm`` with any arguments, or none."""
+    for ending in (":*", " *"):
+        if subject.endswith(ending) and subject != ending:
+            start = subject.removesuffix(ending)
+            return (start, f"{start} *")
+    return (subject,)
+
+
+# --- Refusing ---------------------------------------------------------------------------------------------------------
+
+
+def refuses_command(subject: str, text: str) -> Match:
+    """Return whether a rule with this `subject` refuses a line of shell, which may run a command that it names.
+
+    >>> [refuses_command("rm *", text).name for text in ("cd x && sudo -u root /bin/rm y", "$X y", "ls rm")]
+    ['YES', 'MAYBE', 'NO']
+    """
+    patterns = _refused_patterns(subject)
+    line = read_line(text)
+    found = max((match(" ".join(text.casefold().split()), one) for one in patterns), default=Match.NO)
+    found = max(found, Match.MAYBE if line.doubts else Match.NO)
+    for words in _run_by(line, 0):
+        if found is Match.YES:
+            return found
+        found = max(found, Match.MAYBE if words is None else _refuses_words(patterns, words))
+        if words and _name_of(words) not in _RUN_NOTHING | _FINDERS:
+            inner = max((_refuses_words(patterns, words[place:]) for place in range(1, len(words))), default=Match.NO)
+            found = max(found, min(inner, Match.MAYBE))
+    if line.doubts and any(_refuses_words(patterns, _crude(part)) for part in re.split(r"[;&|`<>()\n]", text)):
+        return Match.YES
+    return found
+
+
+def commands_in(text: str) -> tuple[list[SimpleCommand], bool]:
+    """Return the commands that a line may run, those nested in words too, and whether these are certainly all."""
+    line = read_line(text)
+    found, certain = list(line.commands), not line.doubts
+    for command in line.commands:
+        for word in command.words:
+            if _TEXT_OF_COMMAND.search(word.text) and word.text != text and _runs_others(_name_of(command.words)):
+                nested = read_line(word.text)
+                found += nested.commands
+                certain = certain and not nested.doubts
+    return found, certain
+
+
+def _crude(part: str) -> tuple[Word, ...]:
+    """Return the words of a part of a line that was not understood, without quotes."""
+    words = part.translate(_QUOTES).strip("!{}() \t").split()
+    return _without_preamble(tuple(Word(word, word, word, bare=True) for word in words))
+
+
+_QUOTES = str.maketrans("", "", "\"'\\")
+
+
+def _refused_patterns(subject: str) -> tuple[str, ...]:
+    """Return patterns in lower case: the subject, the same with any arguments, and without its program's folder."""
+    plain = " ".join(subject.casefold().split())
+    named = {plain, " ".join(subject.casefold().translate(_QUOTES).split())}
+    for one in list(named):
+        start = one.removesuffix(":*").removesuffix(" *")
+        named |= {start, f"{start} *"} if start else set()
+    bare = {posixpath.basename(one.split(" ")[0]) + one[len(one.split(" ")[0]) :] for one in named}
+    return tuple(sorted(one for one in named | bare if one.strip()))
+
+
+def _refuses_words(patterns: Sequence[str], words: Sequence[Word]) -> Match:
+    if not words:
+        return Match.NO
+    found = Match.NO
+    for joined in (" ".join(word.text for word in words), " ".join(word.glob for word in words)):
+        name, _, rest = joined.casefold().partition(" ")
+        short = f"{posixpath.basename(name)} {rest}".strip()
+        for text in {joined.casefold(), short, _closed(short)}:
+            found = max(found, *(match(text, pattern) for pattern in patterns))
+    return max(found, Match.MAYBE if any(_other_options(pattern, words) for pattern in patterns) else Match.NO)
+
+
+def _closed(text: str) -> str:
+    """Return `text` with the spaces around holes in them: an unquoted variable may be empty, or several words."""
+    return re.sub(rf" *{HOLE} *", HOLE, text)
+
+
+def _other_options(pattern: str, words: Sequence[Word]) -> bool:
+    """Return whether `words` are those of a pattern but for their options: ``git -C x push`` for ``git push *``."""
+    wanted = [word for word in pattern.split() if not word.startswith("-") and word != "*"]
+    name, *rest = [word.text.casefold() for word in words]
+    if not wanted or len(pattern.split()) < 2 or not any(word.startswith("-") for word in rest):
+        return False
+    if len(wanted) == 1 and not any(word.startswith("-") for word in pattern.split()):
+        return False
+    later = iter(rest)
+    return bool(match(posixpath.basename(name), posixpath.basename(wanted[0]))) and all(
+        any(match(have, want) for have in later) for want in wanted[1:]
+    )
+
+
+def _run_by(line: CommandLine, depth: int) -> Iterator[tuple[Word, ...] | None]:
+    """Yield the words of each command that a line may run; None for one that cannot be known."""
+    for command in line.commands:
+        words = _without_preamble(command.words)
+        yield words
+        if depth > _NESTING:
+            yield None
+            return
+        for word in command.words[: len(command.words) - len(words)]:  # programs may run what a variable names
+            value = ASSIGNMENT.sub("", word.text, count=1)
+            if words and value != word.text and not _HARMLESS_ENVIRONMENT.match(word.text):
+                yield from _run_by(read_line(value), depth + 1)
+        if words:
+            yield from _carried(command, words, depth)
+
+
+def _carried(command: SimpleCommand, words: tuple[Word, ...], depth: int) -> Iterator[tuple[Word, ...] | None]:
+    """Yield the commands that a command runs for others: its arguments, or texts in them."""
+    name = _name_of(words)
+    if name in (".", "source"):
+        yield None
+    yield from _read_as_program(command, words, depth)
+    if not _runs_others(name) or (name == "command" and words[1:2] and words[1].text in ("-v", "-V")):
+        return
+    for place in range(1, len(words)):
+        if name not in _FINDERS or _EXEC.fullmatch(words[place - 1].text):
+            yield from _from_argument(name, words[place:], depth)
+            yield from _read_as_program(command, _without_preamble(words[place:]), depth)
+    if name == "eval":
+        yield from _run_by(read_line(" ".join(word.text for word in words[1:])), depth + 1)
+
+
+def _read_as_program(command: SimpleCommand, words: tuple[Word, ...], depth: int) -> Iterator[tuple[Word, ...] | None]:
+    """Yield what an interpreter or a shell runs that is not in its arguments; None if that is not known."""
+    name, arguments = _name_of(words), words[1:]
+    if _INTERPRETERS.fullmatch(name) and _is_inline(name, arguments):
+        yield None
+    if name not in _SHELLS:
+        return
+    inputs = [one.body or one.target.text for one in command.redirections if one.operator.startswith("<<")]
+    for text in inputs:
+        yield from _run_by(read_line(text), depth + 1)
+    if not inputs and not any(re.fullmatch(r"-[a-z]*c", word.text) for word in arguments):
+        yield None
+
+
+def _is_inline(name: str, arguments: Sequence[Word]) -> bool:
+    """Return whether an interpreter gets its program in words, or reads it."""
+    script = any(not word.text.startswith("-") for word in arguments)
+    return "awk" in name or not script or any(_INLINE.fullmatch(word.text) for word in arguments)
+
+
+def _from_argument(name: str, words: tuple[Word, ...], depth: int) -> Iterator[tuple[Word, ...] | None]:
+    """Yield the commands that begin with this argument, or are the text of it."""
+    inner = _without_preamble(words)
+    yield inner
+    if name in ("xargs", "parallel"):
+        yield (*inner, Word(HOLE, HOLE, HOLE, bare=False))
+        if _runs_others(_name_of(inner)) or _INTERPRETERS.fullmatch(_name_of(inner)):
+            yield None  # the arguments that follow are not known
+    text = words[0].text
+    if _TEXT_OF_COMMAND.search(text) or HOLE in text:
+        nested = read_line(text)
+        if nested.doubts:
+            yield None
+            yield _crude(text)
+        yield from _run_by(nested, depth + 1)
+
+
+def _runs_others(name: str) -> bool:
+    return name in _RUNNERS or _LOADER.fullmatch(name) is not None
+
+
+def _name_of(words: Sequence[Word]) -> str:
+    words = _without_preamble(words)
+    return posixpath.basename(words[0].text).casefold() if words else ""
+
+
+def _without_preamble(words: Sequence[Word]) -> tuple[Word, ...]:
+    """Return words without the assignments and keywords before the command."""
+    start = 0
+    while start < len(words):
+        word = words[start]
+        if not (word.text in KEYWORDS or ASSIGNMENT.match(word.source)):
+            break
+        start += 1
+    return tuple(words[start:])

@@ -1,0 +1,105 @@
+"""Order: who decides a tool call. Pure. The first that applies decides:
+
+1. A **deny rule** of the run that covers the call refuses it, whatever anyone allowed before.
+2. An **answer to the same question**, if an agent that died asked it before and did not make the call yet.
+3. If a deny rule **may** cover the call (a line of shell that is not understood, say): 5, or else a human.
+4. **Allow rules** of the run that cover all of the call.
+5. A human's **remembered answer** to the same call, for the task or the agent's session. A later refusal of the same
+   call takes it back, and the patterns of 6 for this call.
+6. **Patterns** that humans gave for this task with an answer; they add to the allow rules.
+7. **A human** is asked. Silence means no.
+
+Two options are not in this order, because no question reaches it. With ``--yolo`` and its kin the agent does not ask:
+everything is allowed, so AURA refuses to start a run that has rules as well (`require_questions`). ``--approval auto``
+is about the result, and answers no question about a call.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+
+from aura_contracts.approval import Approval, Remember, ToolCall
+from aura_contracts.permission import PermissionRules, Places, Verdict, judge
+from aura_contracts.permission.verdict import allowing
+
+
+@attrs.frozen
+class GivenAnswer:
+    """A human's decision about an earlier call of the task, which `fingerprint` identifies."""
+
+    approval: Approval
+    fingerprint: str
+    session_id: str | None
+
+
+@attrs.frozen
+class CallDecision:
+    """What happens to a call, and why."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+def decide_call(
+    rules: PermissionRules,
+    call: ToolCall,
+    places: Places | None,
+    answers: Sequence[GivenAnswer] = (),
+    session_id: str | None = None,
+) -> CallDecision:
+    """Return who decides `call`, by 1 and 3 to 7 of the order; 2 needs the log.
+
+    `answers` are those to earlier calls of the task, newest first; `session_id` is the session that asks.
+    """
+    judged = judge(rules, call, places)
+    if judged.verdict is Verdict.REFUSED:
+        return CallDecision(Verdict.REFUSED, f"the rule {judged.rules[0]!r} of this run does not permit it")
+    if judged.verdict is Verdict.ALLOWED:
+        return CallDecision(Verdict.ALLOWED, _by_rules(judged.rules))
+    valid = _not_taken_back(answers, call)
+    same = next((one for one in valid if _holds(one, call, session_id)), None)
+    if same is not None:
+        return CallDecision(Verdict.ALLOWED, _by_human(same))
+    return CallDecision(Verdict.ASKED) if judged.rules else _by_patterns(rules, call, places, valid)
+
+
+def _by_patterns(
+    rules: PermissionRules, call: ToolCall, places: Places | None, answers: Sequence[GivenAnswer]
+) -> CallDecision:
+    patterns = {
+        one.approval.pattern: one
+        for one in reversed(answers)
+        if one.approval.granted and one.approval.remember is Remember.PATTERN and one.approval.pattern is not None
+    }
+    used = allowing((*rules.allow, *patterns), call, places)
+    if not used:
+        return CallDecision(Verdict.ASKED)
+    humans = [_by_human(patterns[rule]) for rule in used if rule in patterns]
+    own = tuple(rule for rule in used if rule not in patterns)
+    return CallDecision(Verdict.ALLOWED, "; ".join([*humans, *([_by_rules(own)] if own else [])]))
+
+
+def _not_taken_back(answers: Sequence[GivenAnswer], call: ToolCall) -> Sequence[GivenAnswer]:
+    """Return the answers since the last refusal of the same call."""
+    for place, one in enumerate(answers):
+        if one.fingerprint == call.fingerprint and not one.approval.granted:
+            return answers[:place]
+    return answers
+
+
+def _holds(answer: GivenAnswer, call: ToolCall, session_id: str | None) -> bool:
+    if answer.fingerprint != call.fingerprint or not answer.approval.granted:
+        return False
+    if answer.approval.remember is Remember.SESSION:
+        return session_id is not None and answer.session_id == session_id
+    return answer.approval.remember is Remember.TASK
+
+
+def _by_rules(rules: Sequence[str]) -> str:
+    if len(rules) == 1:
+        return f"the rule {rules[0]!r} of this run"
+    return f"the rules {', '.join(map(repr, rules))} of this run"
+
+
+def _by_human(answer: GivenAnswer) -> str:
+    return f"{answer.approval.reviewed_by} allowed it in approval {answer.approval.id}"
