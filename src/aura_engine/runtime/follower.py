@@ -4,7 +4,13 @@ Invariants:
 
 - A task is driven under its lock: taken before its driver starts, released after it has ended. So one engine at a time
   drives a task, whichever process it lives in. Within an engine a lock is not counted, so it is taken and released
-    in turn (`_turn`), and it is not released while there is a driver.
+  in turn (`_turn`), and it is not released while there is a driver.
+- A lock may end before its driver does (see `Locks.lost`). It is taken again at most `LOCK_CHECK` after that is
+  possible; if another engine was faster, the driver steps back, and this engine stands by. In between there may be two
+  drivers: the epoch of the lease decides which one records.
+- While it drives anything, an engine holds a lock of its own. Other engines leave the work of its worker to it for as
+  long as it does: only they would have to start that again.
+- What goes wrong with one task ends its driver, and neither another driver nor the engine.
 - The tail starts at the head as it was before the first driver read anything. A driver listens to its streams before it
   relies on what it read of them, so an event is either in what it read or wakes it.
 - A task that this engine stands by for is either driven by another engine, or taken on within `LOCK_CHECK`: the lock
@@ -22,9 +28,10 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.abc import TaskGroup
 
-from aura_contracts.errors import AuraError
+from aura_contracts.errors import AuraError, StoreUnavailable
 from aura_contracts.events import EventRecord
-from aura_contracts.ids import StreamId, TaskId
+from aura_contracts.execution import ExecutionLeased
+from aura_contracts.ids import ExecutionId, StreamId, TaskId
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import ExecutionStarted
@@ -32,12 +39,20 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
+from aura_engine.runtime.session_turns import SessionTurns
+from aura_engine.runtime.views import load_view
 
 _LOG = logging.getLogger(__name__)
 
 
 LOCK_CHECK = 1.0
-"""Seconds between two looks at a lock that another engine holds."""
+"""Seconds between two looks at the locks: those of other engines that this one stands by for, and its own."""
+
+_ABSENCES = 3
+"""Times in a row that an engine is found without its lock before the work of its worker is taken from it."""
+
+_TAIL_PAUSE = 1.0
+"""Seconds before the log is read again after the store did not answer for the whole outage timeout."""
 
 _FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
 
@@ -60,9 +75,14 @@ class Follower:
         self._listeners: dict[StreamId, set[Driver]] = {}
         self._standby: dict[TaskId, AuraError | None] = {}
         """Tasks to take over from the engines that drive them, with the error of the last attempt."""
+        self._absences: dict[TaskId, int] = {}
+        """By task to take over: how often in a row the engine that it is held for was found without its lock."""
+        self._lost: set[TaskId] = set()
+        """Tasks that this engine drives without their lock, until it has it again or steps back."""
         self._watches_locks = False
         self._defects: dict[TaskId, Exception] = {}
         self._turns: WeakValueDictionary[TaskId, anyio.Lock] = WeakValueDictionary()
+        self._session_turns = SessionTurns(runtime, self.is_driven)
         self._activity = anyio.Event()
         runtime.gateway.on_change = self._wake_all
 
@@ -86,11 +106,21 @@ class Follower:
                 self._tails = True
 
     async def _follow_log(self, after: int) -> None:
-        async for record in self._runtime.bus.log.tail(after, topics=_FOLLOWED):
-            self._runtime.bus.states.observe(record)
-            await self._on_record(record)
+        """Follow the log for as long as the engine is open, through outages of any length."""
+        while True:
+            try:
+                async with aclosing(self._runtime.bus.log.tail(after, topics=_FOLLOWED)) as records:
+                    async for record in records:
+                        after = record.position
+                        self._runtime.bus.states.observe(record)
+                        self._on_record(record)
+            except StoreUnavailable as error:
+                _LOG.warning("the log cannot be followed: %s", error)
+                await anyio.sleep(_TAIL_PAUSE)
 
-    async def _on_record(self, record: EventRecord) -> None:
+    def _on_record(self, record: EventRecord) -> None:
+        if isinstance(record.event, ExecutionLeased):
+            self._runtime.gateway.forget(ExecutionId(record.stream_id))
         for driver in tuple(self._listeners.get(record.stream_id, ())):
             driver.wake(record)
         if self._drive_all and isinstance(record.event, ExecutionStarted):
@@ -108,9 +138,9 @@ class Follower:
         await self._tail()
         states = self._runtime.bus.states
         async with self._turn(task_id):
-            await self._locks.acquire(_lock_of(task_id))
             with states.collecting() as streams:
                 try:
+                    await self._locks.acquire(_lock_of(task_id))
                     await create()
                     taken = await self._take(task_id, streams)  # another engine may have released the lock by now
                 except BaseException:
@@ -163,22 +193,25 @@ class Follower:
         """Start the driver of a task, under its lock; `streams` are those it is known to need."""
         if self._wake(task_id):
             return True
-        if not await self._locks.acquire(_lock_of(task_id)):
-            return False
         try:
+            if not await self._locks.acquire(_lock_of(task_id)):
+                return False
+            await self._locks.acquire(self._own_lock)
             await self._runtime.gateway.connect()
             group = self._require_open()
         except BaseException:
             await self._let_go(task_id)
             raise
-        driver = Driver(self._runtime, task_id, self)
+        driver = Driver(self._runtime, task_id, self, self._session_turns)
         driver.streams = frozenset(streams)
         for stream_id in driver.streams:
             self.listen(driver, stream_id)
         self._drivers[task_id] = driver
         self._defects.pop(task_id, None)
         self._standby.pop(task_id, None)
+        self._absences.pop(task_id, None)
         group.start_soon(self._run_driver, driver)
+        self._watch()
         return True
 
     async def _let_go(self, task_id: TaskId) -> None:
@@ -199,36 +232,97 @@ class Follower:
         """Whether this engine takes the task over when the engine that drives it stops."""
         return task_id in self._standby
 
-    # --- Taking over --------------------------------------------------------------------------------------------------
+    # --- Locks --------------------------------------------------------------------------------------------------------
 
-    def _stand_by(self, task_id: TaskId) -> None:
-        self._standby.setdefault(task_id, None)
+    @property
+    def _own_lock(self) -> str:
+        return _lock_of_engine(self._runtime.gateway.engine_id)
+
+    def _watch(self) -> None:
+        """Look at the locks at intervals, for as long as there is one that matters."""
         if not self._watches_locks:
             self._watches_locks = True
             self._require_open().start_soon(self._watch_locks)
 
     async def _watch_locks(self) -> None:
-        while self._standby:
+        while self._standby or self._drivers:
             await anyio.sleep(LOCK_CHECK)
+            await self._retake_lost()
             for task_id in tuple(self._standby):
                 await self._take_over(task_id)
         self._watches_locks = False
+        await self._locks.release(self._own_lock)  # a driver that starts now has it taken again in its first round
+
+    async def _retake_lost(self) -> None:
+        """Take locks again that have ended, or step back where another engine has the lock by now."""
+        lost = set(await self._locks.lost())
+        self._lost |= {task_id for task_id in self._drivers if _lock_of(task_id) in lost}
+        self._lost &= self._drivers.keys()
+        try:
+            if self._drivers:
+                await self._locks.acquire(self._own_lock)
+            for task_id in tuple(self._lost):
+                await self._retake(task_id)
+        except AuraError as error:  # the next round tries again; meanwhile nothing can be recorded
+            _LOG.warning("locks that have ended cannot be taken again yet: %s", error)
+
+    async def _retake(self, task_id: TaskId) -> None:
+        async with self._turn(task_id):
+            driver = self._drivers.get(task_id)
+            held = driver is None or await self._locks.acquire(_lock_of(task_id))
+        self._lost.discard(task_id)
+        if driver is not None and not held:
+            _LOG.warning("task %s is left to another engine: the lock on it had ended", task_id)
+            driver.step_back()
+
+    # --- Taking over --------------------------------------------------------------------------------------------------
+
+    def _stand_by(self, task_id: TaskId, error: AuraError | None = None) -> None:
+        self._standby.setdefault(task_id, error)
+        self._watch()
 
     async def _take_over(self, task_id: TaskId) -> None:
         """Take a task on if the engine that drove it has stopped before its end. An error is kept and tried again."""
         try:
             if await self._locks.held_elsewhere(_lock_of(task_id)):
+                self._absences.pop(task_id, None)
                 return
             left = await self._runtime.reads.list(TaskQuery(id=task_id, unfinished=True))
             if not left.rows:
-                self._standby.pop(task_id, None)
+                self._forget(task_id)
                 self.notify()
-            elif await self.drive(task_id):
+            elif await self._is_free(task_id) and await self.drive(task_id):
                 _LOG.info("took over task %s from an engine that stopped", task_id)
         except AuraError as error:
             _LOG.warning("task %s is not taken over: %s", task_id, error)
             self._standby[task_id] = error
             self.notify()
+        except Exception as error:  # noqa: BLE001 - a bug: see `_keep_defect`
+            self._keep_defect(task_id, error)
+
+    async def _is_free(self, task_id: TaskId) -> bool:
+        """Whether no other engine with another worker still has what runs of the task.
+
+        After an outage of the database every engine takes its locks again; for a moment a living one is without."""
+        view = await load_view(self._runtime.bus, task_id)
+        lease, gateway = view.lease, self._runtime.gateway
+        await gateway.connect()
+        if lease is None or lease.worker_id in (None, gateway.worker_id):
+            return True
+        alive = await self._locks.held_elsewhere(_lock_of_engine(lease.engine_id))
+        self._absences[task_id] = 0 if alive else self._absences.get(task_id, 0) + 1
+        return self._absences[task_id] >= _ABSENCES
+
+    def _forget(self, task_id: TaskId) -> None:
+        self._standby.pop(task_id, None)
+        self._absences.pop(task_id, None)
+
+    def _keep_defect(self, task_id: TaskId, error: Exception) -> None:
+        """Note a bug that stops only this task, and raise it to its waiters."""
+        _LOG.error("task %s is no longer driven", task_id, exc_info=error)
+        self._forget(task_id)
+        self._defects[task_id] = unwrap_group(error)
+        self.notify()
 
     async def _take_on_started(self, task_id: TaskId) -> None:
         """Take on a task that another program has started; a failure does not affect other tasks."""
@@ -236,16 +330,17 @@ class Follower:
             await self.take_on(task_id)
         except AuraError as error:
             _LOG.warning("task %s is not driven: %s", task_id, error)
-            self._stand_by(task_id)
+            self._stand_by(task_id, error)
+        except Exception as error:  # noqa: BLE001 - a bug: see `_keep_defect`
+            self._keep_defect(task_id, error)
 
     async def _run_driver(self, driver: Driver) -> None:
         try:
             await driver.run()
-            while driver.woken:
+            while driver.woken and not driver.stepped_back:
                 await driver.run()
-        except Exception as error:  # noqa: BLE001 - a bug: it stops only this task, and is raised to its waiters
-            _LOG.exception("task %s is no longer driven", driver.task_id)
-            self._defects[driver.task_id] = unwrap_group(error)
+        except Exception as error:  # noqa: BLE001 - a bug: see `_keep_defect`
+            self._keep_defect(driver.task_id, error)
         finally:
             self._drivers.pop(driver.task_id, None)
             for stream_id in driver.streams:
@@ -253,6 +348,8 @@ class Follower:
             with anyio.CancelScope(shield=True):
                 async with self._turn(driver.task_id):
                     await self._let_go(driver.task_id)  # unless another driver has been started meanwhile
+            if driver.stepped_back:
+                self._stand_by(driver.task_id)
             self.notify()
 
     def listen(self, driver: Driver, stream_id: StreamId) -> None:
@@ -299,3 +396,7 @@ class Follower:
 
 def _lock_of(task_id: TaskId) -> str:
     return f"task:{task_id}"
+
+
+def _lock_of_engine(engine_id: str) -> str:
+    return f"engine:{engine_id}"

@@ -86,7 +86,18 @@ async def lease_again(runtime: Runtime, view: View) -> None:
         await _grant(runtime, unit, execution)
 
 
-async def _grant(runtime: Runtime, unit: UnitOfWork, execution: Execution) -> int:
+async def take_over(runtime: Runtime, view: View) -> None:
+    """Grant an execution that another engine drove to this one. What runs of it goes on, and reports to this engine.
+
+    The new epoch fences the other engine, if it is still there: it can record nothing more about the execution.
+    """
+    execution, _ = _running(view)
+    assert view.lease is not None, "it is taken over from a holder"
+    async with runtime.bus.unit(ENGINE) as unit:
+        await _grant(runtime, unit, execution, revoking=view.lease.epoch)
+
+
+async def _grant(runtime: Runtime, unit: UnitOfWork, execution: Execution, *, revoking: int | None = None) -> int:
     gateway, lease_id = runtime.gateway, lease_of(execution.id)
     if gateway.worker_id is None or gateway.identity is None:
         raise WorkerUnavailable(reason="no worker is connected")
@@ -96,6 +107,8 @@ async def _grant(runtime: Runtime, unit: UnitOfWork, execution: Execution) -> in
         worker_id=gateway.worker_id,
         identity=gateway.identity,
         grace=runtime.grace,
+        revoking=revoking,
+        engine_id=gateway.engine_id,
     )
     granted = await unit.handle(lease_id, command)
     epoch: int = granted.epoch
@@ -199,6 +212,12 @@ async def run_agent(runtime: Runtime, view: View) -> None:
     await _record_end(runtime, view, finished, FinishCoding(epoch=execution.epoch, outcome=outcome), collected)
 
 
+async def interrupt_unstarted(runtime: Runtime, view: View) -> None:
+    """Record that an agent was interrupted before it was started."""
+    execution, _ = _running(view)
+    await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, INTERRUPTED))
+
+
 async def run_cleanup(runtime: Runtime, view: View) -> None:
     """Run the cleanup script, if there is one, and commit what it changed."""
     execution, workspace = _running(view)
@@ -225,6 +244,7 @@ async def run_process(
     Returns None if it could not be started, after recording that as the failure of the stage."""
     execution, workspace = _running(view)
     gateway, token = runtime.gateway, str(execution.process_token)
+    await gateway.require_grant(execution)  # one that is over could be a process that has ended and is forgotten
     gateway.known.add(token)  # if cancelled before its start is recorded, it is still found and ended
     try:
         started = await gateway.request(
