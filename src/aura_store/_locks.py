@@ -22,7 +22,7 @@ import attrs
 from aura_contracts.errors import StoreReadOnly
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.store_url import StoreUrl
-from aura_store.log._patience import Patience
+from aura_store.log._patience import OUTAGE_TIMEOUT
 
 _GLANCE = 0.005
 """Seconds; a mere check whether a lock is held takes it for less than this."""
@@ -148,7 +148,7 @@ class MemoryLocks:
         self._held.clear()
 
 
-def locks_for(url: str | StoreUrl, *, outage_timeout: float = Patience.outage_timeout) -> Locks:
+def locks_for(url: str | StoreUrl, *, outage_timeout: float = OUTAGE_TIMEOUT) -> Locks:
     """Return the locks for the log at `url`; see `aura_store.open_log`, also for `outage_timeout` (seconds)."""
     where = StoreUrl.parse(str(url))
     if where.path is not None:

@@ -21,7 +21,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 
 from aura_contracts.errors import AuraError, StoreUnavailable
-from aura_store.log._patience import Patience
+from aura_store.log._patience import OUTAGE_TIMEOUT, Patience
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
 from aura_store.postgres._connections import Connector, parse_url, public_url, translate
 
@@ -49,7 +49,7 @@ class AdvisoryLocks:
     While the server is away, `acquire` and `held_elsewhere` wait up to `outage_timeout` seconds.
     """
 
-    def __init__(self, url: str, *, outage_timeout: float = Patience.outage_timeout) -> None:
+    def __init__(self, url: str, *, outage_timeout: float = OUTAGE_TIMEOUT) -> None:
         parameters = parse_url(url)
         self._name = public_url(parameters)
         self._connector = Connector(parameters, read_only=False, lock_timeout=LOCK_TIMEOUT)
