@@ -20,11 +20,11 @@ from typing import Protocol
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError, RuleViolated, SessionBusy
+from aura_contracts.errors import AuraError, RefChanged, RuleViolated, SessionBusy, VersionConflict
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
-from aura_engine.runtime import cleanup, review, stages
+from aura_engine.runtime import cleanup, leases, review, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_turns import SessionTurns
 from aura_engine.runtime.steps import Do, Step, is_anothers, next_step
@@ -38,9 +38,9 @@ Perform = Callable[[Runtime, View], Awaitable[None]]
 PERFORM: Mapping[Do, Perform] = MappingProxyType(
     {
         Do.FAIL_DEPENDENT: review.fail_dependent,
-        Do.LEASE: stages.lease,
-        Do.LEASE_AGAIN: stages.lease_again,
-        Do.TAKE_OVER: stages.take_over,
+        Do.LEASE: leases.lease,
+        Do.LEASE_AGAIN: leases.lease_again,
+        Do.TAKE_OVER: leases.take_over,
         Do.PREPARE: stages.prepare,
         Do.RUN_SETUP: stages.run_setup,
         Do.RUN_AGENT: stages.run_agent,
@@ -67,6 +67,9 @@ PERFORM: Mapping[Do, Perform] = MappingProxyType(
 _PAUSES = (0.0, 0.02, 0.1, 0.5, 2.0, 10.0)
 """Seconds before a failed step is retried; the last one repeats."""
 
+_RACE_PAUSE = 0.5
+"""Seconds at most before a step is retried that lost a race, such as that of merges for the target branch."""
+
 TURN_CHECK = 0.5
 """Seconds between two looks at a session that another run works in."""
 
@@ -76,10 +79,10 @@ _WORKING = _NEEDS_ROOM | {Do.RETRY_STAGE}
 _GIVEN_UP = frozenset(
     {
         *(Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN),
-        *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.APPLY_DECISION, Do.MERGE, Do.RESOLVE_CONFLICT),
+        *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.MERGE, Do.RESOLVE_CONFLICT),
     }
 )
-"""Steps that fail the task when they keep failing, instead of being retried forever."""
+"""Steps that are given up when they keep failing; see `review.give_up`. The others are retried until they succeed."""
 
 
 class Listeners(Protocol):
@@ -253,6 +256,8 @@ class Driver:
         self.last_error = error
         self._listeners.notify()
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        if isinstance(error, RefChanged | VersionConflict):  # others make progress: it is our turn soon
+            pause = min(pause, _RACE_PAUSE)
         self._failures += 1
         level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
         _LOG.log(level, "task %s: %s could not be done: %s", self.task_id, what, error)
