@@ -51,7 +51,7 @@ LOCK_CHECK = 1.0
 _ABSENCES = 3
 """Times in a row that an engine is found without its lock before the work of its worker is taken from it."""
 
-_TAIL_PAUSE = 1.0
+TAIL_PAUSE = 1.0
 """Seconds before the log is read again after the store did not answer for the whole outage timeout."""
 
 _FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
@@ -116,7 +116,7 @@ class Follower:
                         self._on_record(record)
             except StoreUnavailable as error:
                 _LOG.warning("the log cannot be followed: %s", error)
-                await anyio.sleep(_TAIL_PAUSE)
+                await anyio.sleep(TAIL_PAUSE)
 
     def _on_record(self, record: EventRecord) -> None:
         if isinstance(record.event, ExecutionLeased):

@@ -228,10 +228,11 @@ async def fail_dependent(runtime: Runtime, view: View) -> None:
 async def give_up(runtime: Runtime, view: View, error: AuraError) -> None:
     """Ask a human about finished work that something keeps from being reviewed or merged; nothing runs again for it.
 
-    Fails a task whose work is not done, or whose repository is gone.
+    Fails a task whose work is not done, or is gone with its repository or its worktree.
     """
     workspace = view.workspace
-    if workspace is not None and is_done(view, workspace) and not isinstance(error, NotARepository):
+    obstacle = isinstance(error, GitError) and not isinstance(error, NotARepository)
+    if obstacle and workspace is not None and is_done(view, workspace):
         await ask_about(runtime, view, workspace, files_of(workspace, error), f"The work waits: {error}", TRY_AGAIN)
         return
     reason = FailureReason.STAGE_ERROR
