@@ -14,10 +14,11 @@ import attrs
 import pytest
 
 from aura_contracts.output import OutputRecorded, OutputSource
+from aura_engine import open_engine
 from aura_store import open_log
 from aura_store.audit import verify
 from conditions import until
-from repositories import content, git, worktrees
+from repositories import content, git, make_repository, worktrees
 from sites import Site, made_site, wait
 
 pytestmark = pytest.mark.anyio
@@ -164,3 +165,27 @@ async def test_sessions_end_while_engines_drive(site, restartable_postgres, how,
 
         await check_runs(site, lose, chance)
         site.stop()
+
+
+async def test_an_engine_with_another_worker_leaves_what_runs_to_a_living_one(postgres, postgres_url, tmp_path):
+    """Engines on two machines: the other one could only start the agent again."""
+    repository = make_repository(tmp_path / "app")
+    agent = AGENT.format(folder=tmp_path, number=0, lines=LINES)
+    options = {"executor": "custom", "options": {"base_command": "sh", "params": ["-c", agent]}, "approval": "auto"}
+    here, there = {"home": tmp_path / "here"}, {"home": tmp_path / "there", "drive_all": True}
+    of_locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+    async with (
+        open_engine(postgres_url, user="alice", **here) as engine,
+        open_engine(postgres_url, user="alice", **there) as other,
+    ):
+        run = await engine.run("Say more", repositories=[str(repository)], **options)
+        await until((tmp_path / "starts-0").exists)
+        await until(lambda: other._core.follower.stands_by(run.id))
+        for _ in range(2):
+            await until(lambda: other._core.locks.held_elsewhere(f"task:{run.id}"))
+            postgres.execute(of_locks)
+        with anyio.fail_after(30):
+            assert (await run.result()).status == "completed"
+        kinds = Counter(record.event.topic for record in await engine.events.list(limit=1000))
+    assert kinds["lease.granted"] == kinds["execution.queued"] == 1
+    assert (tmp_path / "starts-0").read_text() == "started\n"

@@ -105,7 +105,7 @@ class NoSession(AuraError, code="no_session"):
 
 
 class SessionBusy(AuraError, code="session_busy"):
-    """Another run works in the session of an agent. The run that was to resume it waits for its turn."""
+    """Another run works in the session of an agent. The run that would resume it waits for its turn."""
 
     summary = "the session {session} of {executor} is in use by task {task_id}"
     transient = True

@@ -82,7 +82,7 @@ _GIVEN_UP = frozenset(
         *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.MERGE, Do.RESOLVE_CONFLICT),
     }
 )
-"""Steps that are given up when they keep failing; see `review.give_up`. The others are retried until they succeed."""
+"""Steps that the engine abandons when they keep failing, see `review.give_up`; it retries the others forever."""
 
 
 class Listeners(Protocol):

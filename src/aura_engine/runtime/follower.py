@@ -14,8 +14,8 @@ Invariants:
 - The tail starts at the head as it was before the first driver read anything. A driver listens to its streams before it
   relies on what it read of them, so an event is either in what it read or wakes it.
 - A task that this engine stands by for is either driven by another engine, or taken on within `LOCK_CHECK`: the lock
-  tells, since it ends with its engine. It is forgotten when it is taken on, or has no work left.
-- `_drivers`, `_listeners`, `_standby` and `_defects` belong to the event loop: they change between two awaits, never
+  tells, since it ends with its engine. See `Standby`.
+- `_drivers`, `_listeners`, `_lost` and `_defects` belong to the event loop: they change between two awaits, never
   across one.
 - Nothing starts until the first task is taken on: an engine that only answers queries follows nothing."""
 
@@ -40,16 +40,13 @@ from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.session_turns import SessionTurns
-from aura_engine.runtime.views import load_view
+from aura_engine.runtime.standby import Standby, lock_of, lock_of_engine
 
 _LOG = logging.getLogger(__name__)
 
 
 LOCK_CHECK = 1.0
 """Seconds between two looks at the locks: those of other engines that this one stands by for, and its own."""
-
-_ABSENCES = 3
-"""Times in a row that an engine is found without its lock before the work of its worker is taken from it."""
 
 TAIL_PAUSE = 1.0
 """Seconds before the log is read again after the store did not answer for the whole outage timeout."""
@@ -73,10 +70,7 @@ class Follower:
         self._tails = False
         self._drivers: dict[TaskId, Driver] = {}
         self._listeners: dict[StreamId, set[Driver]] = {}
-        self._standby: dict[TaskId, AuraError | None] = {}
-        """Tasks to take over from the engines that drive them, with the error of the last attempt."""
-        self._absences: dict[TaskId, int] = {}
-        """By task to take over: how often in a row the engine that it is held for was found without its lock."""
+        self._standby = Standby(runtime, locks, self.drive, self.notify, self._keep_defect)
         self._lost: set[TaskId] = set()
         """Tasks that this engine drives without their lock, until it has it again or steps back."""
         self._watches_locks = False
@@ -140,7 +134,7 @@ class Follower:
         async with self._turn(task_id):
             with states.collecting() as streams:
                 try:
-                    await self._locks.acquire(_lock_of(task_id))
+                    await self._locks.acquire(lock_of(task_id))
                     await create()
                     taken = await self._take(task_id, streams)  # another engine may have released the lock by now
                 except BaseException:
@@ -194,7 +188,7 @@ class Follower:
         if self._wake(task_id):
             return True
         try:
-            if not await self._locks.acquire(_lock_of(task_id)):
+            if not await self._locks.acquire(lock_of(task_id)):
                 return False
             await self._locks.acquire(self._own_lock)
             await self._runtime.gateway.connect()
@@ -208,8 +202,7 @@ class Follower:
             self.listen(driver, stream_id)
         self._drivers[task_id] = driver
         self._defects.pop(task_id, None)
-        self._standby.pop(task_id, None)
-        self._absences.pop(task_id, None)
+        self._standby.discard(task_id)
         group.start_soon(self._run_driver, driver)
         self._watch()
         return True
@@ -218,7 +211,7 @@ class Follower:
         """Release the lock of a task that could not be taken on; a driver that has started keeps it."""
         if task_id not in self._drivers:
             with anyio.CancelScope(shield=True):
-                await self._locks.release(_lock_of(task_id))
+                await self._locks.release(lock_of(task_id))
 
     def drives(self, task_id: TaskId) -> bool:
         """Whether this engine drives the task."""
@@ -226,7 +219,7 @@ class Follower:
 
     async def is_driven(self, task_id: TaskId) -> bool:
         """Whether an engine drives the task: this one, or another one on the same log."""
-        return task_id in self._drivers or await self._locks.held_elsewhere(_lock_of(task_id))
+        return task_id in self._drivers or await self._locks.held_elsewhere(lock_of(task_id))
 
     def stands_by(self, task_id: TaskId) -> bool:
         """Whether this engine takes the task over when the engine that drives it stops."""
@@ -236,7 +229,7 @@ class Follower:
 
     @property
     def _own_lock(self) -> str:
-        return _lock_of_engine(self._runtime.gateway.engine_id)
+        return lock_of_engine(self._runtime.gateway.engine_id)
 
     def _watch(self) -> None:
         """Look at the locks at intervals, for as long as there is one that matters."""
@@ -248,15 +241,14 @@ class Follower:
         while self._standby or self._drivers:
             await anyio.sleep(LOCK_CHECK)
             await self._retake_lost()
-            for task_id in tuple(self._standby):
-                await self._take_over(task_id)
+            await self._standby.take_over()
         self._watches_locks = False
         await self._locks.release(self._own_lock)  # a driver that starts now has it taken again in its first round
 
     async def _retake_lost(self) -> None:
         """Take locks again that have ended, or step back where another engine has the lock by now."""
         lost = set(await self._locks.lost())
-        self._lost |= {task_id for task_id in self._drivers if _lock_of(task_id) in lost}
+        self._lost |= {task_id for task_id in self._drivers if lock_of(task_id) in lost}
         self._lost &= self._drivers.keys()
         try:
             if self._drivers:
@@ -269,60 +261,22 @@ class Follower:
     async def _retake(self, task_id: TaskId) -> None:
         async with self._turn(task_id):
             driver = self._drivers.get(task_id)
-            held = driver is None or await self._locks.acquire(_lock_of(task_id))
+            held = driver is None or await self._locks.acquire(lock_of(task_id))
         self._lost.discard(task_id)
         if driver is not None and not held:
             _LOG.warning("task %s is left to another engine: the lock on it had ended", task_id)
             driver.step_back()
 
-    # --- Taking over --------------------------------------------------------------------------------------------------
-
-    def _stand_by(self, task_id: TaskId, error: AuraError | None = None) -> None:
-        self._standby.setdefault(task_id, error)
-        self._watch()
-
-    async def _take_over(self, task_id: TaskId) -> None:
-        """Take a task on if the engine that drove it has stopped before its end. An error is kept and tried again."""
-        try:
-            if await self._locks.held_elsewhere(_lock_of(task_id)):
-                self._absences.pop(task_id, None)
-                return
-            left = await self._runtime.reads.list(TaskQuery(id=task_id, unfinished=True))
-            if not left.rows:
-                self._forget(task_id)
-                self.notify()
-            elif await self._is_free(task_id) and await self.drive(task_id):
-                _LOG.info("took over task %s from an engine that stopped", task_id)
-        except AuraError as error:
-            _LOG.warning("task %s is not taken over: %s", task_id, error)
-            self._standby[task_id] = error
-            self.notify()
-        except Exception as error:  # noqa: BLE001 - a bug: see `_keep_defect`
-            self._keep_defect(task_id, error)
-
-    async def _is_free(self, task_id: TaskId) -> bool:
-        """Whether no other engine with another worker still has what runs of the task.
-
-        After an outage of the database every engine takes its locks again; for a moment a living one is without."""
-        view = await load_view(self._runtime.bus, task_id)
-        lease, gateway = view.lease, self._runtime.gateway
-        await gateway.connect()
-        if lease is None or lease.worker_id in (None, gateway.worker_id):
-            return True
-        alive = await self._locks.held_elsewhere(_lock_of_engine(lease.engine_id))
-        self._absences[task_id] = 0 if alive else self._absences.get(task_id, 0) + 1
-        return self._absences[task_id] >= _ABSENCES
-
-    def _forget(self, task_id: TaskId) -> None:
-        self._standby.pop(task_id, None)
-        self._absences.pop(task_id, None)
-
     def _keep_defect(self, task_id: TaskId, error: Exception) -> None:
         """Note a bug that stops only this task, and raise it to its waiters."""
         _LOG.error("task %s is no longer driven", task_id, exc_info=error)
-        self._forget(task_id)
+        self._standby.discard(task_id)
         self._defects[task_id] = unwrap_group(error)
         self.notify()
+
+    def _stand_by(self, task_id: TaskId, error: AuraError | None = None) -> None:
+        self._standby.add(task_id, error)
+        self._watch()
 
     async def _take_on_started(self, task_id: TaskId) -> None:
         """Take on a task that another program has started; a failure does not affect other tasks."""
@@ -375,7 +329,7 @@ class Follower:
     @property
     def blockers(self) -> Mapping[TaskId, AuraError]:
         """The error that currently holds up each task, driven or to be taken over; retried until it succeeds."""
-        errors = self._standby | {task_id: driver.last_error for task_id, driver in self._drivers.items()}
+        errors = self._standby.errors | {task_id: driver.last_error for task_id, driver in self._drivers.items()}
         return {task_id: error for task_id, error in errors.items() if error is not None}
 
     def raise_defect(self, task_id: TaskId) -> None:
@@ -392,11 +346,3 @@ class Follower:
         """Set `activity`, and replace it with a new event."""
         self._activity.set()
         self._activity = anyio.Event()
-
-
-def _lock_of(task_id: TaskId) -> str:
-    return f"task:{task_id}"
-
-
-def _lock_of_engine(engine_id: str) -> str:
-    return f"engine:{engine_id}"

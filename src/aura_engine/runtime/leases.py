@@ -30,7 +30,7 @@ async def lease_again(runtime: Runtime, view: View) -> None:
 
 
 async def take_over(runtime: Runtime, view: View) -> None:
-    """Grant an execution that another engine drove to this one. What runs of it goes on, and reports to this engine.
+    """Grant an execution that another engine drove to this one. What runs of it continues, and reports to this engine.
 
     The new epoch fences the other engine, if it is still there: it can record nothing more about the execution.
     """

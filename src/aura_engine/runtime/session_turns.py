@@ -1,4 +1,4 @@
-"""Session turns: the agents that are to work in one session do so one after another.
+"""Session turns: the agents that resume one session work one after another.
 
 Two agents that write the same transcript at once lose a part of it, or mix the two. So a run that was given the session
 of another run waits for its turn before its agent starts, and says so with `SessionBusy`. A run with a copy of the
@@ -10,7 +10,7 @@ Invariants:
   and a run that asks has begun its stage, so no two runs believe that it is their turn.
 - A run has its turn until its agent has ended. A run that no engine drives has an agent for at most the grace of its
   worker; after that the turn passes on. The run enters the queue again when it is retried.
-- Sessions are told apart by executor and id. Only a run that was given a session when it was queued shares one: the
+- A session is identified by executor and id. Only a run that was given a session when it was queued shares one: the
   sessions that agents begin are their own.
 """
 
