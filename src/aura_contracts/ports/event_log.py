@@ -191,7 +191,7 @@ class Locks(Protocol):
         ...
 
     async def lost(self) -> Collection[str]:
-        """Return the keys of locks that ended without being released; from now on they are not held.
+        """Return the keys of locks that ended without being released; they are no longer held.
 
         Each is returned once. `acquire` takes them again, unless another process was faster. Does not raise: if the
         database does not answer, all locks in it count as lost."""
