@@ -91,7 +91,10 @@ class StaleReport(LateReport, frozen=True, kw_only=True, gc=False):
 
 
 class LeaseGranted(Event, frozen=True, kw_only=True):
-    """A worker was given the right to run the execution, under a new epoch. `grace` is in seconds."""
+    """A worker was given the right to run the execution, under a new epoch, for the engine that drives its task.
+
+    `grace` is in seconds.
+    """
 
     topic = "lease.granted"
     lease_id: LeaseId
@@ -100,6 +103,7 @@ class LeaseGranted(Event, frozen=True, kw_only=True):
     identity: WorkerIdentity
     epoch: int
     grace: float
+    engine_id: str = ""
 
 
 class GrantEvent(Event, frozen=True, kw_only=True):
@@ -183,6 +187,8 @@ class WorkerLease(State, frozen=True, kw_only=True):
     """The epoch of the newest grant, starting at 1."""
     worker_id: WorkerId | None = None
     identity: WorkerIdentity | None = None
+    engine_id: str = ""
+    """The engine that the newest grant was made for; one that took over grants it to its own worker again."""
     process: ProcessIdentity | None = None
     """The newest process of this grant that the worker reported."""
     grace: float = RETURN_GRACE
@@ -218,6 +224,7 @@ class GrantLease(Command[WorkerLease], frozen=True, kw_only=True):
     identity: WorkerIdentity
     grace: float = RETURN_GRACE
     revoking: int | None = None
+    engine_id: str = ""
 
 
 class GrantCommand(Command[WorkerLease], frozen=True, kw_only=True):
@@ -338,6 +345,7 @@ def _granted(state: WorkerLease | None, event: LeaseGranted, fact: HappenedFact,
         epoch=event.epoch,
         worker_id=event.worker_id,
         identity=event.identity,
+        engine_id=event.engine_id,
         grace=event.grace,
         granted_at=fact.time,
         last_end=state.last_end if state else None,

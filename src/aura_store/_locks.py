@@ -4,10 +4,15 @@ SQLite       a locked file next to the database for each key (flock), released b
              files is found by the resolved path of the database, so links and relative paths lead to the same locks.
 memory       a set, because the log belongs to one process
 PostgreSQL   an advisory lock in a session of its own, released by the server
+
+A lock may end before its holder does: its file is removed or replaced, the session ends with the server. The holder
+learns of it from `lost`.
 """
 
 import fcntl
 import os
+from collections.abc import Collection
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,6 +22,7 @@ import attrs
 from aura_contracts.errors import StoreReadOnly
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.store_url import StoreUrl
+from aura_store.log._patience import OUTAGE_TIMEOUT
 
 _GLANCE = 0.005
 """Seconds; a mere check whether a lock is held takes it for less than this."""
@@ -47,8 +53,14 @@ class FileLocks:
         """Release the lock, and delete its file while it is still locked: see `_lock`."""
         descriptor = self._held.pop(key, None)
         if descriptor is not None:
-            self._path(key).unlink(missing_ok=True)
-            os.close(descriptor)
+            self._drop(key, descriptor)
+
+    async def lost(self) -> Collection[str]:
+        """See the port. A lock is lost when its path leads to another file, or to none."""
+        lost = [key for key, descriptor in self._held.items() if not _is_at(descriptor, self._path(key))]
+        for key in lost:
+            os.close(self._held.pop(key))
+        return lost
 
     async def held_elsewhere(self, key: str) -> bool:
         """Whether another process has the lock."""
@@ -56,8 +68,7 @@ class FileLocks:
             return False
         descriptor = self._lock(key)
         if descriptor is not None:  # left by a process that was killed
-            self._path(key).unlink(missing_ok=True)
-            os.close(descriptor)
+            self._drop(key, descriptor)
         return descriptor is None
 
     async def aclose(self) -> None:
@@ -67,6 +78,14 @@ class FileLocks:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{sha256(key.encode()).hexdigest()[:32]}.lock"
+
+    def _drop(self, key: str, descriptor: int) -> None:
+        """Delete the file of a lock, unless it is by now that of another process, and release the lock."""
+        path = self._path(key)
+        with suppress(OSError):  # a file that cannot be deleted locks nothing once it is closed
+            if _is_at(descriptor, path):
+                path.unlink()
+        os.close(descriptor)
 
     def _lock(self, key: str) -> int | None:
         """Return a locked descriptor, or None if another process holds the lock.
@@ -82,14 +101,23 @@ class FileLocks:
                 raise StoreReadOnly(store=str(self._folder), stream_id="", position=0, reason=str(error)) from error
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    return descriptor
             except BlockingIOError:
                 os.close(descriptor)
                 return None
-            except FileNotFoundError:
-                pass
+            except OSError as error:  # the file system has no locks
+                os.close(descriptor)
+                raise StoreReadOnly(store=str(self._folder), stream_id="", position=0, reason=str(error)) from error
+            if _is_at(descriptor, path):
+                return descriptor
             os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether `path` still leads to the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
 
 
 @attrs.define
@@ -107,6 +135,10 @@ class MemoryLocks:
         """Release the lock."""
         self._held.discard(key)
 
+    async def lost(self) -> Collection[str]:
+        """Return nothing: only this process can end them."""
+        return ()
+
     async def held_elsewhere(self, key: str) -> bool:
         """Return False: there are no other engines."""
         return False
@@ -116,8 +148,8 @@ class MemoryLocks:
         self._held.clear()
 
 
-def locks_for(url: str | StoreUrl) -> Locks:
-    """Return the locks for the log at `url`, see `aura_store.open_log`."""
+def locks_for(url: str | StoreUrl, *, outage_timeout: float = OUTAGE_TIMEOUT) -> Locks:
+    """Return the locks for the log at `url`; see `aura_store.open_log`, also for `outage_timeout` (seconds)."""
     where = StoreUrl.parse(str(url))
     if where.path is not None:
         file = where.path.resolve()
@@ -126,4 +158,4 @@ def locks_for(url: str | StoreUrl) -> Locks:
         return MemoryLocks()
     from aura_store.postgres._advisory_locks import AdvisoryLocks  # noqa: PLC0415 - needs the extra
 
-    return AdvisoryLocks(where.text)
+    return AdvisoryLocks(where.text, outage_timeout=outage_timeout)

@@ -114,8 +114,8 @@ class Pump:
         """Return how the process ended, once the engine has everything that it wrote.
 
         Raises `WorkerUnavailable` when the connection closes; the process continues, and so will another pump. Raises
-        `CommandRefused` when the engine does not want this output: the process is then being ended. While the engine
-        cannot store anything, retries.
+        `CommandRefused` when the engine does not want this output: the process is then being ended, unless it reports
+        to another engine by now. While the engine cannot store anything, retries.
         """
         failures = 0
         while True:
@@ -125,8 +125,9 @@ class Pump:
                 exit = await self._running.wait()
                 return self._finished(exit)
             except (_Rewind, StoreError, RemoteError, CommandRefused) as error:
-                if isinstance(error, CommandRefused) and not _is_gap(error):
-                    await self._running.interrupt(str(error))
+                if isinstance(error, CommandRefused) and not _is(error, "sequence_gap"):
+                    if not _is(error, "taken_over"):
+                        await self._running.interrupt(str(error))
                     raise
                 failures = 1 if self._next > before else failures + 1
                 _log.warning("output of %s is handed over again from %d: %s", self._order.token, self._next, error)
@@ -246,9 +247,11 @@ class Pump:
             raise _Rewind(f"the engine has the records before {next_record} only")
 
 
-def _is_gap(error: CommandRefused) -> bool:
-    """Whether records before these are missing: what came before them could not be stored."""
-    return isinstance(error, RuleViolated) and error.rule == "sequence_gap"
+def _is(error: CommandRefused, rule: str) -> bool:
+    """Whether this rule refused: ``sequence_gap`` if records before these are missing, because they could not be
+    stored; ``taken_over`` if the process reports to another engine, to which it is left.
+    """
+    return isinstance(error, RuleViolated) and error.rule == rule
 
 
 @asynccontextmanager

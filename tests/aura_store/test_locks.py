@@ -1,11 +1,13 @@
 """Locks: one engine has a task, whatever it dies of; then another may."""
 
+import shutil
 import subprocess
 import sys
 
+import anyio
 import pytest
 
-from aura_contracts.errors import StoreReadOnly
+from aura_contracts.errors import StoreReadOnly, StoreUnavailable
 from aura_store._locks import FileLocks, MemoryLocks, locks_for
 from conditions import until
 
@@ -107,4 +109,129 @@ async def test_a_log_in_memory_has_no_others():
     assert isinstance(locks, MemoryLocks)
     assert await locks.acquire("key")
     assert not await locks.held_elsewhere("key")
+    await locks.aclose()
+
+
+# --- Locks that end before their holder -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_lock_whose_file_is_taken_away_is_lost_once_and_can_be_taken_again(tmp_path, replaced):
+    one, other = FileLocks(tmp_path), FileLocks(tmp_path)
+    assert await one.acquire("key")
+    assert await one.acquire("kept")
+    (file,) = [path for path in tmp_path.iterdir() if path == one._path("key")]
+    file.unlink()
+    if replaced:
+        file.touch()
+    assert set(await one.lost()) == {"key"}
+    assert not await one.lost(), "it is told once"
+    assert await one.acquire("key")
+    assert not await other.acquire("key")
+    assert not await other.acquire("kept")
+    await one.aclose()
+    assert not list(tmp_path.glob("*.lock"))
+
+
+async def test_a_lock_that_another_process_took_meanwhile_is_left_to_it(tmp_path):
+    one, other = FileLocks(tmp_path), FileLocks(tmp_path)
+    assert await one.acquire("key")
+    one._path("key").unlink()
+    assert await other.acquire("key")
+    await one.release("key")
+    assert not await one.acquire("key"), "releasing what was lost does not release the lock of another"
+    assert not await other.lost()
+    await other.release("key")
+    assert await one.acquire("key")
+
+
+async def test_releasing_a_lock_whose_folder_is_gone_does_not_raise(tmp_path):
+    locks = FileLocks(tmp_path / "locks")
+    assert await locks.acquire("key")
+    assert await locks.acquire("other")
+    shutil.rmtree(tmp_path / "locks")
+    (tmp_path / "locks").touch()
+    await locks.release("key")
+    assert set(await locks.lost()) == {"other"}
+    await locks.aclose()
+
+
+def end_sessions(server, url):
+    """End every session that holds a lock in the database of `url`."""
+    database = url.partition("postgresql://postgres@/")[2].partition("?")[0]
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        f" AND database = (SELECT oid FROM pg_database WHERE datname = '{database}')"
+    )
+
+
+async def test_locks_end_with_their_session_and_can_be_taken_again(postgres, postgres_url):
+    one, other = locks_for(postgres_url), locks_for(postgres_url)
+    try:
+        assert await one.acquire("task:1")
+        assert await one.acquire("task:2")
+        assert not await one.lost()
+        end_sessions(postgres, postgres_url)
+        assert set(await one.lost()) == {"task:1", "task:2"}
+        assert not await one.lost(), "they are told once"
+        assert await other.acquire("task:2")
+        assert await one.acquire("task:1")
+        assert not await one.acquire("task:2")
+        assert await one.held_elsewhere("task:2")
+        assert not await one.held_elsewhere("task:1")
+    finally:
+        await one.aclose()
+        await other.aclose()
+
+
+async def test_releasing_a_lock_whose_session_has_ended_does_not_raise(postgres, postgres_url):
+    locks = locks_for(postgres_url)
+    assert await locks.acquire("task:1")
+    assert await locks.acquire("task:2")
+    end_sessions(postgres, postgres_url)
+    await locks.release("task:1")
+    assert set(await locks.lost()) == {"task:2"}
+    await locks.aclose()
+    await locks.aclose()
+
+
+async def test_asking_whether_a_lock_is_held_does_not_take_it(postgres_url):
+    one, other = locks_for(postgres_url), locks_for(postgres_url)
+    try:
+        for key in (f"task:{number}" for number in range(50)):  # keys have either sign
+            assert not await other.held_elsewhere(key)
+            assert await one.acquire(key)
+            assert await other.held_elsewhere(key)
+    finally:
+        await one.aclose()
+        await other.aclose()
+
+
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
+async def test_a_restart_of_the_server_is_waited_out(restartable_postgres, mode):
+    server = restartable_postgres
+    locks = locks_for(server.url())
+    assert await locks.acquire(f"task:{mode}")
+    server.stop(mode)
+    answers = []
+
+    async def ask():
+        answers.append(await locks.held_elsewhere("task:2"))
+        answers.append(await locks.acquire(f"task:{mode}"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await anyio.to_thread.run_sync(server.start)
+    assert answers == [False, True]
+    await locks.aclose()
+
+
+async def test_an_outage_is_told_when_it_lasts(tmp_path):
+    locks = locks_for(f"postgresql://postgres@/none?host={tmp_path}", outage_timeout=0.1)
+    with pytest.raises(StoreUnavailable):
+        await locks.acquire("task:1")
+    with pytest.raises(StoreUnavailable):
+        await locks.held_elsewhere("task:1")
+    assert not await locks.lost()
+    await locks.release("task:1")
     await locks.aclose()

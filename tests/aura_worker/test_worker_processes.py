@@ -2,7 +2,7 @@
 
 import anyio
 import pytest
-from worker_stage import Stage, StagedExecutors, agent, end_of, script, token_of
+from worker_stage import Stage, StagedExecutors, agent, end_of, refusal, script, token_of
 
 from aura_contracts.entries import ErrorReported, Message, PermissionRequested, Unknown
 from aura_contracts.errors import (
@@ -257,6 +257,22 @@ async def test_whoever_holds_a_past_epoch_ends_its_process():
         await engine.request(script(epoch=2))
         await engine.request(end_of(script(epoch=2)))
     assert stage.engine.output == b"too late"
+
+
+async def test_a_process_that_reports_to_another_engine_is_left_alone():
+    stage = Stage()
+    async with stage.connected() as engine:
+        await engine.request(script())
+        stage.engine.troubles = [refusal("taken_over")]
+        process(stage).say(b"goes on")
+        with pytest.raises(RuleViolated) as caught:
+            await engine.request(end_of(script()))
+        assert caught.value.rule == "taken_over"
+        assert process(stage).interrupts == []
+        await engine.request(script(epoch=1))
+        process(stage).end()
+        await engine.request(end_of(script()))
+    assert stage.engine.output == b"goes on"
 
 
 async def test_a_new_epoch_takes_over_and_the_old_one_asks_in_vain():

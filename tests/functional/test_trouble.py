@@ -8,14 +8,23 @@ import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
 from aura_contracts.entries import Message, Usage, UsageReported
-from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, InvalidId, InvalidInput, StoreUnavailable
-from aura_contracts.execution import AgentErrorReported, ExecutionStatus, MessageSaid
+from aura_contracts.errors import (
+    AggregateNotFound,
+    AuraError,
+    EngineClosed,
+    InvalidId,
+    InvalidInput,
+    LogDamaged,
+    StoreUnavailable,
+    TemplateError,
+)
+from aura_contracts.execution import AgentErrorReported, ExecutionStatus, MessageSaid, ProcessExited, ProcessStarted
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import Conversation, Executor, Launch
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine.runtime import driver
-from engines import AT_ONCE, ONCE, events_of, open_questions, scripted, settled, write
+from aura_engine.runtime import driver, follower, stages
+from engines import AT_ONCE, ONCE, events_of, everything, open_questions, scripted, settled, write
 from repositories import content, git, make_repository
 
 pytestmark = pytest.mark.anyio
@@ -222,14 +231,33 @@ class Broken(Exception):
 
 async def test_what_ends_the_engine_is_raised_as_it_is(opened, repository, monkeypatch):
     async def tail(*_, **__):
-        raise StoreUnavailable(store="here", reason="gone", waited=0.0, attempts=1)
+        raise LogDamaged(store="here", reason="an event is missing")
         yield
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(LogDamaged):
         async with opened() as engine:
             monkeypatch.setattr(type(engine._core.log), "tail", tail)
             async with opened(drive_all=True):
                 await anyio.sleep_forever()
+
+
+async def test_an_outage_of_any_length_does_not_end_the_engine(opened, repository, monkeypatch):
+    monkeypatch.setattr(follower, "TAIL_PAUSE", 0.01)
+    async with opened() as engine:
+        log, failures = type(engine._core.log), iter(range(3))
+        tail = log.tail
+
+        async def away(self, *arguments, **more):
+            if next(failures, None) is not None:
+                raise StoreUnavailable(store="here", reason="gone", waited=0.0, attempts=1)
+            async with aclosing(tail(self, *arguments, **more)) as records:
+                async for record in records:
+                    yield record
+
+        monkeypatch.setattr(log, "tail", away)
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+    assert next(failures, None) is None
 
 
 async def test_a_defect_is_raised_as_it_is(opened, repository, monkeypatch):
@@ -355,3 +383,116 @@ async def test_misuse_is_said(opened, repository):
         await engine.resume(run.id)
     with pytest.raises(AuraError):
         await settled(engine, run.id)
+
+
+# --- Decisions that outlive what failed -------------------------------------------------------------------------------
+
+
+async def starts_of(engine, task_id):
+    """Return how often an agent was started for a task."""
+    events = [event async for event in everything(engine, task_id)]
+    return sum(isinstance(record.event, ProcessStarted) and record.event.token.coding for record in events)
+
+
+async def check_that_the_question_comes_back(engine, run, remove):
+    """Approve a task that something keeps from being merged, twice; remove it with `remove`; it is merged then."""
+    await engine.approvals.approve(run.id)
+    for time in (1, 2):
+        assert (await settled(engine, run.id)).status is TaskStatus.BLOCKED
+        (question,) = await open_questions(engine, run.id)
+        assert question.kind is ApprovalKind.MERGE_CONFLICT
+        assert "merge in progress" in question.proposed_solution
+        assert "Approve to try again" in question.proposed_solution
+        if time == 2:
+            remove()
+        await engine.approvals.approve(question.id)
+    assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert await starts_of(engine, run.id) == 1, "its work was done"
+
+
+def half_merge(tree):
+    """Begin a merge with a conflict in a worktree, and leave it half finished."""
+    git(tree, "branch", "theirs")
+    git(tree, "checkout", "-q", "theirs")
+    (tree / "a.txt").write_text("one\ndeux\nthree\n")
+    git(tree, "commit", "-q", "-am", "theirs")
+    git(tree, "checkout", "-q", "-")
+    (tree / "a.txt").write_text("one\ntwee\nthree\n")
+    git(tree, "commit", "-q", "-am", "ours")
+    with pytest.raises(AssertionError, match="merge"):
+        git(tree, "merge", "-q", "theirs")
+
+
+async def test_a_merge_that_a_human_left_half_finished_in_the_target_does_not_use_up_the_decision(opened, repository):
+    async with opened() as engine:
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        await settled(engine, run.id)
+        half_merge(repository)
+        await check_that_the_question_comes_back(engine, run, lambda: git(repository, "merge", "--abort"))
+    assert content(repository, "main", "new.txt") == "more"
+
+
+async def test_a_merge_left_half_finished_in_the_worktree_does_not_use_up_the_decision(opened, repository, tmp_path):
+    async with opened() as engine:
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        await settled(engine, run.id)
+        view = await engine.tasks.view(run.id)
+        tree = tmp_path.__class__(view.workspace.worktrees[0].path)
+        (repository / "a.txt").write_text("one\ndeux\nthree\n")
+        git(repository, "commit", "-q", "-am", "theirs")
+        (tree / "a.txt").write_text("one\ntwee\nthree\n")
+        git(tree, "commit", "-q", "-am", "ours")
+        with pytest.raises(AssertionError, match="merge"):
+            git(tree, "merge", "-q", "main")
+        await engine.approvals.approve(run.id)
+        task = await settled(engine, run.id)
+        assert task.status is TaskStatus.BLOCKED, task.failure
+        (question,) = await open_questions(engine, run.id)
+        await engine.approvals.approve(question.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.BLOCKED, "it comes back"
+        git(tree, "checkout", "-q", "--ours", "a.txt")
+        git(tree, "commit", "-q", "-am", "both")
+        for _ in range(2):  # what was obstructed, then what the human has added
+            (question,) = await open_questions(engine, run.id)
+            await engine.approvals.approve(question.id)
+            if (await settled(engine, run.id)).status is TaskStatus.COMPLETED:
+                break
+        assert (await engine.tasks.get(run.id)).status is TaskStatus.COMPLETED
+        assert await starts_of(engine, run.id) == 1
+    assert content(repository, "main", "a.txt") == "one\ntwee\nthree"
+
+
+async def test_a_template_that_is_broken_when_work_is_rejected_does_not_use_up_the_decision(
+    opened, repository, monkeypatch
+):
+    async def broken(*_, **__):
+        raise TemplateError(template="follow_up", line=1, reason="unexpected end of template")
+
+    async with opened() as engine:
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        await settled(engine, run.id)
+        monkeypatch.setattr(type(engine._core.runtime.prompts), "make", broken)
+        with pytest.raises(TemplateError):
+            await engine.approvals.reject(run.id, "more than more")
+        (question,) = await open_questions(engine, run.id)
+        await engine.approvals.approve(question.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+
+
+async def test_work_that_git_refuses_to_commit_fails_without_running_the_agent_again(opened, repository, monkeypatch):
+    """The agent leaves a merge half finished in its worktree."""
+    monkeypatch.setattr(stages, "_COLLECT_PAUSES", (0.0,))
+    half = (
+        "git branch theirs && echo more > new.txt && git add . && git commit -qm ours && git checkout -q theirs &&"
+        " echo less > new.txt && git add . && git commit -qm theirs && git checkout -q - && ! git merge -q theirs"
+    )
+    agent = {"executor": "custom", "options": {"base_command": "sh", "params": ["-c", half]}}
+    async with opened() as engine:
+        run = await engine.run("Merge", repositories=[str(repository)], retry=AT_ONCE, **agent)
+        task = await settled(engine, run.id)
+        assert task.status is TaskStatus.FAILED
+        assert task.failure.reason is FailureReason.WORKSPACE_ERROR
+        assert "merge in progress" in task.failure.message
+        assert await starts_of(engine, run.id) == 1
+        events = [record.event async for record in everything(engine, run.id)]
+    assert any(isinstance(event, ProcessExited) for event in events), "how it ended is on record"

@@ -58,6 +58,7 @@
     ├── AmbiguousId                  a partial id matches several ids: kind, candidates
     ├── KeyReused                    the same key with a different request: key, task
     ├── NoSession                    no session to resume: executor, place
+    ├── SessionBusy                  another run works in the session: session, task
     ├── RunFailed                    a run failed: task, failure
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
     ├── RunNotDriven                 a run has not ended, but no engine drives it: task, status
@@ -116,6 +117,7 @@ from aura_contracts.errors.runs import ProcessStartFailed as ProcessStartFailed
 from aura_contracts.errors.runs import RunCancelled as RunCancelled
 from aura_contracts.errors.runs import RunFailed as RunFailed
 from aura_contracts.errors.runs import RunNotDriven as RunNotDriven
+from aura_contracts.errors.runs import SessionBusy as SessionBusy
 from aura_contracts.errors.runs import TemplateError as TemplateError
 from aura_contracts.errors.runs import UnknownExecutor as UnknownExecutor
 from aura_contracts.errors.runs import WorkingDirectoryMissing as WorkingDirectoryMissing

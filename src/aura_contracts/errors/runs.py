@@ -104,6 +104,18 @@ class NoSession(AuraError, code="no_session"):
     remedy: str = "start without it, or name one of the sessions in the list of sessions"
 
 
+class SessionBusy(AuraError, code="session_busy"):
+    """Another run works in the session of an agent. The run that would resume it waits for its turn."""
+
+    summary = "the session {session} of {executor} is in use by task {task_id}"
+    transient = True
+    session: str
+    executor: str
+    task_id: str
+    """The task whose turn it is."""
+    remedy: str = "wait until that task is done with it, cancel that task, or start this one with --fork"
+
+
 class RunFailed(AuraError, code="run_failed"):
     """A run failed; `failure` has the details."""
 

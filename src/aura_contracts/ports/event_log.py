@@ -176,20 +176,34 @@ class SelfChecking(Protocol):
 
 
 class Locks(Protocol):
-    """Locks that end with the process that holds them, no matter how it ends."""
+    """Locks that end with the process that holds them, no matter how it ends.
+
+    They may also end earlier, with the database's session or the lock's file: ask `lost` at intervals.
+    """
 
     async def acquire(self, key: str) -> bool:
-        """Take the lock `key`, or return False at once if another process holds it. Taking it twice is harmless."""
+        """Take the lock `key`, or return False at once if another process holds it. Taking it twice is harmless.
+
+        Raises `StoreReadOnly` and, after the outage timeout, `StoreUnavailable`."""
         ...
 
     async def release(self, key: str) -> None:
-        """Release the lock `key`, if held."""
+        """Release the lock `key`, if held. Never raises: a lock that cannot be released has ended, or ends here."""
+        ...
+
+    async def lost(self) -> Collection[str]:
+        """Return the keys of locks that ended without being released; they are no longer held.
+
+        Each is returned once. `acquire` takes them again, unless another process was faster. Does not raise: if the
+        database does not answer, all locks in it count as lost."""
         ...
 
     async def held_elsewhere(self, key: str) -> bool:
-        """Whether another engine holds the lock right now."""
+        """Whether another engine holds the lock right now.
+
+        Raises `StoreReadOnly` and, after the outage timeout, `StoreUnavailable`."""
         ...
 
     async def aclose(self) -> None:
-        """Release all locks."""
+        """Release all locks. Never raises."""
         ...

@@ -90,7 +90,7 @@ async def open_engine(
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
     opening = aura_store.open_log(url, clock=host.clock, read_only=read_only, auditing=auditing, **options, **waiting)
     async with opening as log, aura_store.open_read_models(log) as reads:
-        locks = aura_store.locks_for(url)
+        locks = aura_store.locks_for(url, **waiting)
         core = Core(
             bus=CommandBus(
                 log=log,

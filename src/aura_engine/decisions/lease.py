@@ -81,6 +81,7 @@ def _grant(state: WorkerLease | None, command: GrantLease, context: Context) -> 
         identity=command.identity,
         epoch=1 if state is None else state.epoch + 1,
         grace=command.grace,
+        engine_id=command.engine_id,
     )
     if state is None:
         return [granted]
@@ -92,7 +93,8 @@ def _grant(state: WorkerLease | None, command: GrantLease, context: Context) -> 
     if command.revoking != state.epoch:
         reason = f"worker {state.worker_id} holds it under epoch {state.epoch}"
         raise RuleBroken("held", reason, "wait until it is free, or revoke it")
-    return [LeaseRevoked(epoch=state.epoch, reason=f"handed over to worker {command.worker_id}"), granted]
+    to = "another engine" if command.worker_id == state.worker_id else f"worker {command.worker_id}"
+    return [LeaseRevoked(epoch=state.epoch, reason=f"handed over to {to}"), granted]
 
 
 def _record_process(state: WorkerLease, command: RecordProcess, context: Context) -> Events:

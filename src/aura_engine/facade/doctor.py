@@ -126,7 +126,8 @@ class Doctor:
         }.get(snapshot.task.status)
         if asked is not None and asked.status is ApprovalStatus.PENDING:
             return False
-        step = next_step(snapshot, self._core.bus.clock(), self._core.runtime.gateway.worker_id)
+        driver = "" if snapshot.lease is None else snapshot.lease.engine_id
+        step = next_step(snapshot, self._core.bus.clock(), self._core.runtime.gateway.worker_id, driver)
         if snapshot.execution is not None and not snapshot.execution.final and step.do is Do.NOTHING:
             return step.until is not None or self._core.runtime.gateway.worker_id is None
         return step.do not in (Do.NOTHING, Do.REST) or step.until is not None

@@ -151,6 +151,8 @@ class Deliveries:
             await self._answer_or_expire(approval_id)
         except AuraError as error:  # attended to again when the task is next taken on
             _LOG.warning("approval %s is not attended to: %s", approval_id, error)
+        except Exception:  # noqa: BLE001 - a bug: it must not end the engine, which drives other tasks
+            _LOG.exception("approval %s is not attended to", approval_id)
 
     async def _answer_or_expire(self, approval_id: ApprovalId) -> None:
         approval = await self._approval(approval_id)

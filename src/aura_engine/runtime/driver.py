@@ -3,6 +3,12 @@
 It loads the task, performs the next step, and loads the task again. If it is killed in the middle of a step, the next
 driver of the task performs that step again. After a conflict with another writer it reloads too; if a step fails for
 now, it retries with growing pauses.
+
+Invariants:
+
+- A driver that starts takes over what another engine holds, under a new epoch. After that it never does: an execution
+  that is held for another engine has been taken over from this driver, which steps back and ends nothing.
+- A failure to read or record is never a failure of the task.
 """
 
 import logging
@@ -14,13 +20,14 @@ from typing import Protocol
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError
+from aura_contracts.errors import AuraError, RefChanged, RuleViolated, SessionBusy, VersionConflict
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
-from aura_engine.runtime import cleanup, review, stages
+from aura_engine.runtime import cleanup, leases, review, stages
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.steps import Do, Step, next_step
+from aura_engine.runtime.session_turns import SessionTurns
+from aura_engine.runtime.steps import Do, Step, is_anothers, next_step
 from aura_engine.runtime.views import View, driver_view
 from aura_worker_protocol.messages import InterruptProcess
 
@@ -31,8 +38,9 @@ Perform = Callable[[Runtime, View], Awaitable[None]]
 PERFORM: Mapping[Do, Perform] = MappingProxyType(
     {
         Do.FAIL_DEPENDENT: review.fail_dependent,
-        Do.LEASE: stages.lease,
-        Do.LEASE_AGAIN: stages.lease_again,
+        Do.LEASE: leases.lease,
+        Do.LEASE_AGAIN: leases.lease_again,
+        Do.TAKE_OVER: leases.take_over,
         Do.PREPARE: stages.prepare,
         Do.RUN_SETUP: stages.run_setup,
         Do.RUN_AGENT: stages.run_agent,
@@ -59,16 +67,22 @@ PERFORM: Mapping[Do, Perform] = MappingProxyType(
 _PAUSES = (0.0, 0.02, 0.1, 0.5, 2.0, 10.0)
 """Seconds before a failed step is retried; the last one repeats."""
 
+_RACE_PAUSE = 0.5
+"""Seconds at most before a step is retried that lost a race, such as that of merges for the target branch."""
+
+TURN_CHECK = 0.5
+"""Seconds between two looks at a session that another run works in."""
+
 _NEEDS_ROOM = frozenset({Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP})
 _WORKING = _NEEDS_ROOM | {Do.RETRY_STAGE}
 
 _GIVEN_UP = frozenset(
     {
         *(Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN),
-        *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.APPLY_DECISION, Do.MERGE, Do.RESOLVE_CONFLICT),
+        *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.MERGE, Do.RESOLVE_CONFLICT),
     }
 )
-"""Steps that fail the task when they keep failing, instead of being retried forever."""
+"""Steps that the engine abandons when they keep failing, see `review.give_up`; it retries the others forever."""
 
 
 class Listeners(Protocol):
@@ -86,18 +100,24 @@ class Listeners(Protocol):
 
 @attrs.define(eq=False)
 class Driver:
-    """Drives one task. `run` returns when the task has ended and is cleaned up."""
+    """Drives one task. `run` returns when the task has ended and is cleaned up, or another engine drives it."""
 
     _runtime: Runtime
     task_id: TaskId
     _listeners: Listeners
+    _turns: SessionTurns
     last_error: AuraError | None = None
     """The error of the last step, which is retried; None if it succeeded."""
     streams: frozenset[StreamId] = frozenset()
     """The streams that this driver listens to."""
     _changed: anyio.Event = attrs.field(factory=anyio.Event)
     _interrupts: anyio.Event = attrs.field(factory=anyio.Event)
+    stepped_back: bool = False
+    """Whether another engine drives the task now."""
     _view: View | None = None
+    _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope)
+    _settled: bool = False
+    """Whether this driver has found the execution to be its own, or made it so."""
     _failures: int = 0
 
     def wake(self, record: EventRecord | None = None) -> None:
@@ -111,39 +131,65 @@ class Driver:
         """Whether the driver was woken since it last looked."""
         return self._changed.is_set()
 
+    def step_back(self) -> None:
+        """Stop, because another engine has the task's lock. What runs is left to that engine."""
+        self.stepped_back = True
+        self._scope.cancel()
+
     async def run(self) -> None:
         """Drive the task to its end. Cancel to stop; recorded decisions stay, and another driver can continue."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._pass_interrupts_on)
-            try:
-                while await self._once():
-                    pass
-            finally:
-                if self._view is not None and self._view.execution is not None:
-                    self._runtime.slots.give_back(self._view.execution.id)
-                group.cancel_scope.cancel()
+        with anyio.CancelScope() as self._scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._pass_interrupts_on)
+                try:
+                    while await self._once():
+                        pass
+                finally:
+                    if self._view is not None and self._view.execution is not None:
+                        self._runtime.slots.give_back(self._view.execution.id)
+                    group.cancel_scope.cancel()
 
     async def _once(self) -> bool:
         """Look, and perform one step; return whether there may be more to do."""
         self._changed = anyio.Event()
-        view = await driver_view(self._runtime.bus, self.task_id, self._listen)
+        try:
+            view = await self._look()
+        except AuraError as error:
+            if not error.transient:
+                raise
+            await self._pause(error, "look")
+            return True
         if view is None:
             return False
+        gateway = self._runtime.gateway
+        step = next_step(view, self._runtime.bus.clock(), gateway.worker_id, gateway.engine_id)
+        if step.do not in _WORKING and view.execution is not None:
+            self._runtime.slots.give_back(view.execution.id)
+        if step.do is Do.NOTHING:
+            await self._wait(step)
+        elif await self._may_perform(step, view):
+            await self._perform(step, view)
+        return step.do is not Do.REST
+
+    async def _look(self) -> View | None:
+        """Return the task as it is, None if there is nothing to drive or another engine drives it."""
+        view = await driver_view(self._runtime.bus, self.task_id, self._listen)
+        if view is None:
+            return None
         self._view = view
         for stream_id in self.streams - view.streams:
             self._listeners.leave(self, stream_id)
         self.streams &= view.streams
-        step = next_step(view, self._runtime.bus.clock(), self._runtime.gateway.worker_id)
-        if step.do not in _WORKING and view.execution is not None:
-            self._runtime.slots.give_back(view.execution.id)
-        if step.do is Do.REST:
+        anothers = is_anothers(view, self._runtime.gateway.engine_id)
+        self.stepped_back = self.stepped_back or (anothers and self._settled)
+        self._settled = self._settled or not anothers
+        return None if self.stepped_back else view
+
+    async def _may_perform(self, step: Step, view: View) -> bool:
+        """Wait for what the step needs, or until the driver is woken; return whether it is there."""
+        if step.do is Do.REST or (step.do is Do.RUN_AGENT and not await self._has_turn(view)):
             return False
-        if step.do is Do.NOTHING:
-            await self._wait(step)
-            return True
-        if step.do not in _NEEDS_ROOM or await self._has_room(view):
-            await self._perform(step, view)
-        return True
+        return step.do not in _NEEDS_ROOM or await self._has_room(view)
 
     def _listen(self, stream_id: StreamId) -> None:
         """Listen to a stream before it is read: each of its events is either read or wakes the driver."""
@@ -168,28 +214,55 @@ class Driver:
                 group.cancel_scope.cancel()
         return slots.has(execution_id)
 
+    async def _has_turn(self, view: View) -> bool:
+        """Whether the agent may start in its session; if not, wait a while, without a slot."""
+        execution = view.execution
+        assert execution is not None, "an agent works on an execution"
+        try:
+            await self._turns.require(execution)
+        except SessionBusy as busy:
+            self._runtime.slots.give_back(execution.id)
+            if execution.interrupted:
+                await self._perform(Step(Do.RUN_AGENT), view, stages.interrupt_unstarted)
+                return False
+            self.last_error = busy
+            self._listeners.notify()
+            with anyio.move_on_after(TURN_CHECK):
+                await self._changed.wait()
+            return False
+        except AuraError as error:
+            await self._pause(error, "look for its turn")
+            return False
+        return True
+
     async def _wait(self, step: Step) -> None:
-        self._failures = 0
+        self.last_error, self._failures = None, 0
         seconds = None if step.until is None else _seconds(self._runtime.bus.clock(), step.until)
         with anyio.move_on_after(seconds):
             await self._changed.wait()
 
-    async def _perform(self, step: Step, view: View) -> None:
+    async def _perform(self, step: Step, view: View, perform: Perform | None = None) -> None:
         try:
-            await PERFORM[step.do](self._runtime, view)
+            await (perform or PERFORM[step.do])(self._runtime, view)
         except AuraError as error:
-            self.last_error = error
-            self._listeners.notify()
-            pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
-            self._failures += 1
-            level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
-            _LOG.log(level, "task %s: %s could not be done: %s", self.task_id, step.do.name, error)
-            if self._failures >= len(_PAUSES) and step.do in _GIVEN_UP and not error.transient:
+            if self._failures + 1 >= len(_PAUSES) and step.do in _GIVEN_UP and _is_lasting(error):
                 await self._give_up(view, error)
-            with anyio.move_on_after(pause):
-                await self._changed.wait()
+            await self._pause(error, step.do.name)
         else:
             self.last_error, self._failures = None, 0
+
+    async def _pause(self, error: AuraError, what: str) -> None:
+        """Note that something could not be done, and wait for a change, or a while: longer each time."""
+        self.last_error = error
+        self._listeners.notify()
+        pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        if isinstance(error, RefChanged | VersionConflict):  # others make progress: it is our turn soon
+            pause = min(pause, _RACE_PAUSE)
+        self._failures += 1
+        level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
+        _LOG.log(level, "task %s: %s could not be done: %s", self.task_id, what, error)
+        with anyio.move_on_after(pause):
+            await self._changed.wait()
 
     async def _give_up(self, view: View, error: AuraError) -> None:
         try:
@@ -210,6 +283,15 @@ class Driver:
                 await self._runtime.gateway.request(request)
             except AuraError as error:
                 _LOG.debug("task %s: nothing to interrupt: %s", self.task_id, error)
+
+
+_CONFLICT_RULES = frozenset({"taken_over", "stale_epoch", "held"})
+"""Rules that refuse because another engine has recorded something first: to look again is enough."""
+
+
+def _is_lasting(error: AuraError) -> bool:
+    """Whether repeating the step will not help."""
+    return not error.transient and not (isinstance(error, RuleViolated) and error.rule in _CONFLICT_RULES)
 
 
 def _seconds(now: datetime, until: datetime) -> float:

@@ -4,12 +4,18 @@ Invariants:
 
 - A task is driven under its lock: taken before its driver starts, released after it has ended. So one engine at a time
   drives a task, whichever process it lives in. Within an engine a lock is not counted, so it is taken and released
-    in turn (`_turn`), and it is not released while there is a driver.
+  in turn (`_turn`), and it is not released while there is a driver.
+- A lock may end before its driver does (see `Locks.lost`). It is taken again at most `LOCK_CHECK` after that is
+  possible; if another engine was faster, the driver steps back, and this engine stands by. In between there may be two
+  drivers: the epoch of the lease decides which one records.
+- While it drives anything, an engine holds a lock of its own. Other engines leave the work of its worker to it for as
+  long as it does: only they would have to start that again.
+- What goes wrong with one task ends its driver, and neither another driver nor the engine.
 - The tail starts at the head as it was before the first driver read anything. A driver listens to its streams before it
   relies on what it read of them, so an event is either in what it read or wakes it.
 - A task that this engine stands by for is either driven by another engine, or taken on within `LOCK_CHECK`: the lock
-  tells, since it ends with its engine. It is forgotten when it is taken on, or has no work left.
-- `_drivers`, `_listeners`, `_standby` and `_defects` belong to the event loop: they change between two awaits, never
+  tells, since it ends with its engine. See `Standby`.
+- `_drivers`, `_listeners`, `_lost` and `_defects` belong to the event loop: they change between two awaits, never
   across one.
 - Nothing starts until the first task is taken on: an engine that only answers queries follows nothing."""
 
@@ -22,9 +28,10 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.abc import TaskGroup
 
-from aura_contracts.errors import AuraError
+from aura_contracts.errors import AuraError, StoreUnavailable
 from aura_contracts.events import EventRecord
-from aura_contracts.ids import StreamId, TaskId
+from aura_contracts.execution import ExecutionLeased
+from aura_contracts.ids import ExecutionId, StreamId, TaskId
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import ExecutionStarted
@@ -32,12 +39,17 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
+from aura_engine.runtime.session_turns import SessionTurns
+from aura_engine.runtime.standby import Standby, lock_of, lock_of_engine
 
 _LOG = logging.getLogger(__name__)
 
 
 LOCK_CHECK = 1.0
-"""Seconds between two looks at a lock that another engine holds."""
+"""Seconds between two looks at the locks: those of other engines that this one stands by for, and its own."""
+
+TAIL_PAUSE = 1.0
+"""Seconds before the log is read again after the store did not answer for the whole outage timeout."""
 
 _FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
 
@@ -58,11 +70,13 @@ class Follower:
         self._tails = False
         self._drivers: dict[TaskId, Driver] = {}
         self._listeners: dict[StreamId, set[Driver]] = {}
-        self._standby: dict[TaskId, AuraError | None] = {}
-        """Tasks to take over from the engines that drive them, with the error of the last attempt."""
+        self._standby = Standby(runtime, locks, self.drive, self.notify, self._keep_defect)
+        self._lost: set[TaskId] = set()
+        """Tasks that this engine drives without their lock, until it has it again or steps back."""
         self._watches_locks = False
         self._defects: dict[TaskId, Exception] = {}
         self._turns: WeakValueDictionary[TaskId, anyio.Lock] = WeakValueDictionary()
+        self._session_turns = SessionTurns(runtime, self.is_driven)
         self._activity = anyio.Event()
         runtime.gateway.on_change = self._wake_all
 
@@ -86,11 +100,21 @@ class Follower:
                 self._tails = True
 
     async def _follow_log(self, after: int) -> None:
-        async for record in self._runtime.bus.log.tail(after, topics=_FOLLOWED):
-            self._runtime.bus.states.observe(record)
-            await self._on_record(record)
+        """Follow the log for as long as the engine is open, through outages of any length."""
+        while True:
+            try:
+                async with aclosing(self._runtime.bus.log.tail(after, topics=_FOLLOWED)) as records:
+                    async for record in records:
+                        after = record.position
+                        self._runtime.bus.states.observe(record)
+                        self._on_record(record)
+            except StoreUnavailable as error:
+                _LOG.warning("the log cannot be followed: %s", error)
+                await anyio.sleep(TAIL_PAUSE)
 
-    async def _on_record(self, record: EventRecord) -> None:
+    def _on_record(self, record: EventRecord) -> None:
+        if isinstance(record.event, ExecutionLeased):
+            self._runtime.gateway.forget(ExecutionId(record.stream_id))
         for driver in tuple(self._listeners.get(record.stream_id, ())):
             driver.wake(record)
         if self._drive_all and isinstance(record.event, ExecutionStarted):
@@ -108,9 +132,9 @@ class Follower:
         await self._tail()
         states = self._runtime.bus.states
         async with self._turn(task_id):
-            await self._locks.acquire(_lock_of(task_id))
             with states.collecting() as streams:
                 try:
+                    await self._locks.acquire(lock_of(task_id))
                     await create()
                     taken = await self._take(task_id, streams)  # another engine may have released the lock by now
                 except BaseException:
@@ -163,29 +187,31 @@ class Follower:
         """Start the driver of a task, under its lock; `streams` are those it is known to need."""
         if self._wake(task_id):
             return True
-        if not await self._locks.acquire(_lock_of(task_id)):
-            return False
         try:
+            if not await self._locks.acquire(lock_of(task_id)):
+                return False
+            await self._locks.acquire(self._own_lock)
             await self._runtime.gateway.connect()
             group = self._require_open()
         except BaseException:
             await self._let_go(task_id)
             raise
-        driver = Driver(self._runtime, task_id, self)
+        driver = Driver(self._runtime, task_id, self, self._session_turns)
         driver.streams = frozenset(streams)
         for stream_id in driver.streams:
             self.listen(driver, stream_id)
         self._drivers[task_id] = driver
         self._defects.pop(task_id, None)
-        self._standby.pop(task_id, None)
+        self._standby.discard(task_id)
         group.start_soon(self._run_driver, driver)
+        self._watch()
         return True
 
     async def _let_go(self, task_id: TaskId) -> None:
         """Release the lock of a task that could not be taken on; a driver that has started keeps it."""
         if task_id not in self._drivers:
             with anyio.CancelScope(shield=True):
-                await self._locks.release(_lock_of(task_id))
+                await self._locks.release(lock_of(task_id))
 
     def drives(self, task_id: TaskId) -> bool:
         """Whether this engine drives the task."""
@@ -193,42 +219,64 @@ class Follower:
 
     async def is_driven(self, task_id: TaskId) -> bool:
         """Whether an engine drives the task: this one, or another one on the same log."""
-        return task_id in self._drivers or await self._locks.held_elsewhere(_lock_of(task_id))
+        return task_id in self._drivers or await self._locks.held_elsewhere(lock_of(task_id))
 
     def stands_by(self, task_id: TaskId) -> bool:
         """Whether this engine takes the task over when the engine that drives it stops."""
         return task_id in self._standby
 
-    # --- Taking over --------------------------------------------------------------------------------------------------
+    # --- Locks --------------------------------------------------------------------------------------------------------
 
-    def _stand_by(self, task_id: TaskId) -> None:
-        self._standby.setdefault(task_id, None)
+    @property
+    def _own_lock(self) -> str:
+        return lock_of_engine(self._runtime.gateway.engine_id)
+
+    def _watch(self) -> None:
+        """Look at the locks at intervals, for as long as there is one that matters."""
         if not self._watches_locks:
             self._watches_locks = True
             self._require_open().start_soon(self._watch_locks)
 
     async def _watch_locks(self) -> None:
-        while self._standby:
+        while self._standby or self._drivers:
             await anyio.sleep(LOCK_CHECK)
-            for task_id in tuple(self._standby):
-                await self._take_over(task_id)
+            await self._retake_lost()
+            await self._standby.take_over()
         self._watches_locks = False
+        await self._locks.release(self._own_lock)  # a driver that starts now has it taken again in its first round
 
-    async def _take_over(self, task_id: TaskId) -> None:
-        """Take a task on if the engine that drove it has stopped before its end. An error is kept and tried again."""
+    async def _retake_lost(self) -> None:
+        """Take locks again that have ended, or step back where another engine has the lock by now."""
+        lost = set(await self._locks.lost())
+        self._lost |= {task_id for task_id in self._drivers if lock_of(task_id) in lost}
+        self._lost &= self._drivers.keys()
         try:
-            if await self._locks.held_elsewhere(_lock_of(task_id)):
-                return
-            left = await self._runtime.reads.list(TaskQuery(id=task_id, unfinished=True))
-            if not left.rows:
-                self._standby.pop(task_id, None)
-                self.notify()
-            elif await self.drive(task_id):
-                _LOG.info("took over task %s from an engine that stopped", task_id)
-        except AuraError as error:
-            _LOG.warning("task %s is not taken over: %s", task_id, error)
-            self._standby[task_id] = error
-            self.notify()
+            if self._drivers:
+                await self._locks.acquire(self._own_lock)
+            for task_id in tuple(self._lost):
+                await self._retake(task_id)
+        except AuraError as error:  # the next round tries again; meanwhile nothing can be recorded
+            _LOG.warning("locks that have ended cannot be taken again yet: %s", error)
+
+    async def _retake(self, task_id: TaskId) -> None:
+        async with self._turn(task_id):
+            driver = self._drivers.get(task_id)
+            held = driver is None or await self._locks.acquire(lock_of(task_id))
+        self._lost.discard(task_id)
+        if driver is not None and not held:
+            _LOG.warning("task %s is left to another engine: the lock on it had ended", task_id)
+            driver.step_back()
+
+    def _keep_defect(self, task_id: TaskId, error: Exception) -> None:
+        """Note a bug that stops only this task, and raise it to its waiters."""
+        _LOG.error("task %s is no longer driven", task_id, exc_info=error)
+        self._standby.discard(task_id)
+        self._defects[task_id] = unwrap_group(error)
+        self.notify()
+
+    def _stand_by(self, task_id: TaskId, error: AuraError | None = None) -> None:
+        self._standby.add(task_id, error)
+        self._watch()
 
     async def _take_on_started(self, task_id: TaskId) -> None:
         """Take on a task that another program has started; a failure does not affect other tasks."""
@@ -236,16 +284,17 @@ class Follower:
             await self.take_on(task_id)
         except AuraError as error:
             _LOG.warning("task %s is not driven: %s", task_id, error)
-            self._stand_by(task_id)
+            self._stand_by(task_id, error)
+        except Exception as error:  # noqa: BLE001 - a bug: see `_keep_defect`
+            self._keep_defect(task_id, error)
 
     async def _run_driver(self, driver: Driver) -> None:
         try:
             await driver.run()
-            while driver.woken:
+            while driver.woken and not driver.stepped_back:
                 await driver.run()
-        except Exception as error:  # noqa: BLE001 - a bug: it stops only this task, and is raised to its waiters
-            _LOG.exception("task %s is no longer driven", driver.task_id)
-            self._defects[driver.task_id] = unwrap_group(error)
+        except Exception as error:  # noqa: BLE001 - a bug: see `_keep_defect`
+            self._keep_defect(driver.task_id, error)
         finally:
             self._drivers.pop(driver.task_id, None)
             for stream_id in driver.streams:
@@ -253,6 +302,8 @@ class Follower:
             with anyio.CancelScope(shield=True):
                 async with self._turn(driver.task_id):
                     await self._let_go(driver.task_id)  # unless another driver has been started meanwhile
+            if driver.stepped_back:
+                self._stand_by(driver.task_id)
             self.notify()
 
     def listen(self, driver: Driver, stream_id: StreamId) -> None:
@@ -278,7 +329,7 @@ class Follower:
     @property
     def blockers(self) -> Mapping[TaskId, AuraError]:
         """The error that currently holds up each task, driven or to be taken over; retried until it succeeds."""
-        errors = self._standby | {task_id: driver.last_error for task_id, driver in self._drivers.items()}
+        errors = self._standby.errors | {task_id: driver.last_error for task_id, driver in self._drivers.items()}
         return {task_id: error for task_id, error in errors.items() if error is not None}
 
     def raise_defect(self, task_id: TaskId) -> None:
@@ -295,7 +346,3 @@ class Follower:
         """Set `activity`, and replace it with a new event."""
         self._activity.set()
         self._activity = anyio.Event()
-
-
-def _lock_of(task_id: TaskId) -> str:
-    return f"task:{task_id}"

@@ -1,7 +1,9 @@
 """Gateway: the engine's end of the connection to a worker.
 
 Reports of the worker become commands, under the epoch they name; requests to the worker may be repeated. A report under
-a past epoch changes nothing: it is recorded on the lease, and refused.
+a past epoch changes nothing: it is recorded on the lease, and refused. If the lease went to another engine with the
+same worker (several may share a home), nothing is lost with the report, since the process reports to that engine too;
+then it is only refused, as ``taken_over``, and the process is left alone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,9 +20,10 @@ from aura_contracts.errors import (
     CommandRefused,
     RuleViolated,
     StoreError,
+    VersionConflict,
     WorkerUnavailable,
 )
-from aura_contracts.execution import EXECUTION
+from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import ExecutionId, WorkerId, WorkerIdentity
 from aura_contracts.lease import LateReport, RecordStaleReport
 from aura_contracts.ports.executors import Capability
@@ -163,6 +166,10 @@ class Gateway:
             accepted = await self.outputs.record(
                 batch.execution_id, batch.first, batch.chunks, understand if batch.parsed else None
             )
+        except (VersionConflict, RuleViolated):  # perhaps another engine reports on it by now
+            self.forget(batch.execution_id)
+            await self._require_epoch(batch.execution_id, batch)
+            raise
         except StoreError as error:
             self.last_error = error
             self.on_change()
@@ -176,20 +183,28 @@ class Gateway:
         return OutputRead(first=first, chunks=tuple(chunks), after=after)
 
     def forget(self, execution_id: ExecutionId) -> None:
-        """Forget an execution that has ended."""
+        """Forget the epoch of an execution: it has ended, or another epoch has begun."""
         self._epochs.pop(execution_id, None)
 
+    async def require_grant(self, execution: Execution) -> None:
+        """Raise `RuleViolated` if the execution is by now granted to another engine or worker."""
+        stored = await self.bus.fetch(EXECUTION, execution.id)
+        if stored is not None and stored.epoch != execution.epoch:
+            raise _taken_over("StartProcess", execution.id, stored.epoch, execution.epoch)
+
     async def _require_epoch(self, execution_id: ExecutionId, report: AppendOutput | ReadOutput) -> None:
-        """Refuse and record a report under a past epoch. The epoch is loaded only when in doubt."""
+        """Refuse a report under a past epoch. The epoch is loaded only when in doubt."""
         if self._epochs.get(execution_id) == report.epoch:
             return
-        execution = await self.bus.get(EXECUTION, execution_id)
+        execution = await self.bus.fetch(EXECUTION, execution_id)
         epoch = 0 if execution is None else execution.epoch
         self._epochs[execution_id] = epoch
         if report.epoch == epoch:
             return
         about = {"aggregate": "execution", "aggregate_id": execution_id, "command": type(report).__name__}
         if 1 <= report.epoch < epoch:
+            if execution is not None and execution.worker_id == self.worker_id:
+                raise _taken_over(type(report).__name__, execution_id, epoch, report.epoch)
             await self._record_stale(execution_id, report)
         reason = f"the lease is in epoch {epoch}, the report came from epoch {report.epoch}"
         raise RuleViolated(**about, rule="stale_epoch", reason=reason, remedy="end what still runs of it")
@@ -206,3 +221,14 @@ class Gateway:
             await self.bus.handle(WORKER, lease_id, command)
         except CommandRefused:
             return  # the lease is closed: the execution is over, and the report is refused all the same
+
+
+def _taken_over(command: str, execution_id: ExecutionId, epoch: int, stale: int) -> RuleViolated:
+    return RuleViolated(
+        aggregate="execution",
+        aggregate_id=execution_id,
+        command=command,
+        rule="taken_over",
+        reason=f"another engine drives it, under epoch {epoch}; this one had epoch {stale}",
+        remedy="leave it to that engine",
+    )

@@ -10,7 +10,6 @@ import attrs
 
 from aura_contracts.actors import WORKER
 from aura_contracts.aggregate import HappenedFact
-from aura_contracts.errors import RuleViolated, VersionConflict
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import ExecutionId, StreamId, output_stream
 from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, OutputRecorded, RecordOutput
@@ -36,7 +35,7 @@ async def pieces(log: EventLog, stream_id: StreamId) -> AsyncGenerator[Sequence[
 
 @attrs.define
 class _StreamTip:
-    """How far the output of an execution is recorded. It has no other writer while its lease is held."""
+    """How far the output of an execution is recorded. It has no other writer while its engine holds the lease."""
 
     state: Output | None = None
     version: int = 0
@@ -69,7 +68,7 @@ class OutputRecorder:
 
         The callback adds events to the same append; it receives the number of the first new record, and is called again
         after a conflict with another writer. Raises `RuleViolated` (``sequence_gap``) if records before `first` are
-        missing.
+        missing, and `VersionConflict` if another engine records the output too; the next call finds what it recorded.
         """
         known = self._known[execution_id]
         async with known.lock:
@@ -123,19 +122,11 @@ class OutputRecorder:
         decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=WORKER, now=now))
         facts = tuple(self._fact(event, now, execution_id) for event in decision.events)
         known.loaded = False  # until the outcome of the append is known
-        try:
-            append = Append(stream_id, known.version, facts)
-            if beside is None or not isinstance(command, RecordOutput):
-                await self._bus.log.append(append)
-            else:
-                await self._append_with(append, command.first, beside)
-        except VersionConflict as conflict:
-            if conflict.stream_id != stream_id:
-                raise
-            reason = f"another writer recorded output of execution {execution_id}"
-            raise RuleViolated(
-                aggregate="output", aggregate_id=stream_id, command="RecordOutput", rule="stale_epoch", reason=reason
-            ) from conflict
+        append = Append(stream_id, known.version, facts)
+        if beside is None or not isinstance(command, RecordOutput):
+            await self._bus.log.append(append)
+        else:
+            await self._append_with(append, command.first, beside)
         known.state, known.version, known.loaded = decision.state, known.version + len(facts), True
 
     async def _append_with(

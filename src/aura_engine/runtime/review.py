@@ -16,6 +16,7 @@ from aura_contracts.approval import (
 from aura_contracts.errors import (
     AuraError,
     GitError,
+    NotARepository,
     TemplateError,
     WorkspaceError,
 )
@@ -32,7 +33,6 @@ from aura_contracts.ids import ApprovalId
 from aura_contracts.quoting import one_line, quoted
 from aura_contracts.task import (
     ApproveTask,
-    BlockTask,
     CompleteTask,
     CreateTask,
     DecomposeTask,
@@ -48,7 +48,6 @@ from aura_contracts.workspace import (
     AcquireWorkspace,
     ConflictedFiles,
     RecordCommit,
-    RecordConflict,
     RecordMerge,
     ReleaseWorkspace,
     ResolveConflict,
@@ -59,6 +58,7 @@ from aura_contracts.workspace import (
 )
 from aura_engine.runtime.attempts import continuation_of, queue
 from aura_engine.runtime.context import Runtime, reviewers_of, subtask_spec
+from aura_engine.runtime.obstacles import REJECT, TRY_AGAIN, ask_about, files_of, is_done
 from aura_engine.runtime.proposals import summary_of, words_of
 from aura_engine.runtime.stages import is_news, save
 from aura_engine.runtime.views import View, spec_of
@@ -229,7 +229,15 @@ async def fail_dependent(runtime: Runtime, view: View) -> None:
 
 
 async def give_up(runtime: Runtime, view: View, error: AuraError) -> None:
-    """Fail a task that no engine can complete."""
+    """Ask a human about finished work that something keeps from being reviewed or merged; nothing runs again for it.
+
+    Fails a task whose work is not done, or is gone with its repository or its worktree.
+    """
+    workspace = view.workspace
+    obstacle = isinstance(error, GitError) and not isinstance(error, NotARepository)
+    if obstacle and workspace is not None and is_done(view, workspace):
+        await ask_about(runtime, view, workspace, files_of(workspace, error), f"The work waits: {error}", TRY_AGAIN)
+        return
     reason = FailureReason.STAGE_ERROR
     if isinstance(error, GitError | WorkspaceError):
         reason = FailureReason.WORKSPACE_ERROR
@@ -283,15 +291,15 @@ async def merge(runtime: Runtime, view: View) -> None:
     try:
         merged = await runtime.gateway.request(request)
     except AuraError as error:
-        if error.transient:
+        if error.transient or isinstance(error, NotARepository):
             raise  # the target has moved, or no worker is connected: merge again
-        if not isinstance(error, GitError):
-            await _fail_merge(runtime, view, workspace, error)
-            return
-        await _ask_about(runtime, view, workspace, _files_of(workspace, error), one_line(f"{error}"))
+        await ask_about(runtime, view, workspace, files_of(workspace, error), one_line(f"{error}"), TRY_AGAIN)
         return
     if merged.conflicts:
-        await _ask_about(runtime, view, workspace, merged.conflicts, _conflict_text(workspace, merged.conflicts))
+        trees = ", ".join(tree.path for tree in workspace.worktrees)
+        remedy = f"Resolve it on {workspace.branch} (in {trees}) and approve, or {REJECT}."
+        text = _conflict_text(workspace, merged.conflicts)
+        await ask_about(runtime, view, workspace, merged.conflicts, text, remedy)
         return
     async with runtime.bus.unit(ENGINE) as unit:
         if merged.commits:
@@ -313,14 +321,6 @@ def _merge_message(view: View) -> str:
     return f"{one_line(task.title)}\n\nMerged from {workspace.branch}.\n\n{trailers}\n"
 
 
-def _files_of(workspace: Workspace, error: GitError) -> tuple[ConflictedFiles, ...]:
-    """Return the files that prevent a merge; the repository itself (``.``) if no file does."""
-    names = {repository.path: repository.name for repository in workspace.repositories}
-    name = names.get(error.repository, workspace.repositories[0].name)
-    paths = tuple(str(path) for path in error.facts().get("paths") or (".",))
-    return (ConflictedFiles(repository=name, paths=paths),)
-
-
 def _conflict_text(workspace: Workspace, conflicts: tuple[ConflictedFiles, ...]) -> str:
     targets = {repository.name: repository.target_branch for repository in workspace.repositories}
     lines = [
@@ -329,38 +329,6 @@ def _conflict_text(workspace: Workspace, conflicts: tuple[ConflictedFiles, ...])
         for files in conflicts
     ]
     return "\n".join(["The work cannot be merged:", *lines])
-
-
-async def _ask_about(
-    runtime: Runtime, view: View, workspace: Workspace, files: tuple[ConflictedFiles, ...], text: str
-) -> None:
-    """Block the task until a human has resolved the conflict. Nothing was merged."""
-    task, execution = _parts(view)
-    branch, root = workspace.branch, ", ".join(tree.path for tree in workspace.worktrees)
-    remedy = f"Resolve it on {branch} (in {root}) and approve, or reject with what the agent should do about it."
-    approval_id = ApprovalId(runtime.bus.ids())
-    async with runtime.bus.unit(ENGINE) as unit:
-        question = RequestApproval(
-            approval_id=approval_id,
-            question=Question(
-                kind=ApprovalKind.MERGE_CONFLICT,
-                reviewers=reviewers_of(task),
-                task_id=task.id,
-                execution_id=execution.id,
-                proposed_solution=f"{text}\n\n{remedy}",
-            ),
-        )
-        await unit.handle(approval_id, question)
-        await unit.handle(workspace.id, RecordConflict(files=files, approval_id=approval_id))
-        resource = ", ".join(f"{quoted(part.repository)}: {quoted(path)}" for part in files for path in part.paths[:10])
-        await unit.handle(task.id, BlockTask(reason=text.partition("\n")[0], resource=resource))
-
-
-async def _fail_merge(runtime: Runtime, view: View, workspace: Workspace, error: AuraError) -> None:
-    failure = Failure(FailureReason.WORKSPACE_ERROR, f"the merge failed: {error}")
-    async with runtime.bus.unit(ENGINE) as unit:
-        await unit.handle(workspace.id, AbandonMerge(reason=failure.message))
-        await _give_up(unit, view, failure)
 
 
 async def resolve_conflict(runtime: Runtime, view: View) -> None:

@@ -33,7 +33,7 @@ prompt as a command-line argument accept at most 128 KiB.
 _PIECE = 4_000
 """Maximum characters of one message; a quarter of it for the arguments of a tool call."""
 
-_BEGINNINGS = (SetupFinished, FollowUpRequested, StageRetried)
+BEGINNINGS = (SetupFinished, FollowUpRequested, StageRetried)
 """The events that begin an attempt of the agent."""
 
 
@@ -44,7 +44,7 @@ async def beginning_of(bus: CommandBus, execution_id: ExecutionId) -> tuple[Exec
     agent had named a session.
     """
     facts = await bus.log.facts(execution_id)
-    places = [place for place, fact in enumerate(facts, 1) if isinstance(fact.event, _BEGINNINGS)]
+    places = [place for place, fact in enumerate(facts, 1) if isinstance(fact.event, BEGINNINGS)]
     place = places[-1] if places else len(facts)
     begun = EXECUTION.fold(facts[:place])
     assert begun is not None, "it has been queued"

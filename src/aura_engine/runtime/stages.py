@@ -1,10 +1,11 @@
 """Stages: the work of an execution up to its review. Each function performs one repeatable step."""
 
+import anyio
 import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE, WORKER, Actor
-from aura_contracts.errors import AuraError, ExecutableNotFound, InvalidInput, WorkerUnavailable
+from aura_contracts.errors import AuraError, ExecutableNotFound, GitError, InvalidInput, NotARepository
 from aura_contracts.execution import (
     CODING,
     EXECUTION,
@@ -16,7 +17,6 @@ from aura_contracts.execution import (
     FinishCoding,
     FinishPreparation,
     FinishSetup,
-    LeaseExecution,
     LoseWorker,
     Outcome,
     RecordProcessExit,
@@ -25,11 +25,10 @@ from aura_contracts.execution import (
     Report,
     RetryStage,
     Script,
-    StartPreparation,
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId, WorkspaceId
-from aura_contracts.lease import GrantLease, RecordProcess, RevokeLease
+from aura_contracts.lease import RecordProcess, RevokeLease
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.quoting import bounded, one_line
 from aura_contracts.workspace import (
@@ -62,6 +61,9 @@ from aura_worker_protocol.messages import (
     StartProcess,
 )
 
+_COLLECT_PAUSES = (0.1, 0.5, 2.0)
+"""Seconds between attempts to commit the work of an agent that has ended."""
+
 INTERRUPTED = Failure(FailureReason.CANCELLED, "it was interrupted")
 
 
@@ -72,38 +74,6 @@ def _running(view: View) -> tuple[Execution, Workspace]:
 
 
 # --- Before the work --------------------------------------------------------------------------------------------------
-
-
-async def lease(runtime: Runtime, view: View) -> None:
-    """Grant the execution to the connected worker, under a new epoch."""
-    execution, _ = _running(view)
-    async with runtime.bus.unit(ENGINE) as unit:
-        epoch = await _grant(runtime, unit, execution)
-        await unit.handle(execution.id, StartPreparation(epoch=epoch))
-
-
-async def lease_again(runtime: Runtime, view: View) -> None:
-    """Grant an execution in review to the connected worker: it has lost nothing."""
-    execution, _ = _running(view)
-    async with runtime.bus.unit(ENGINE) as unit:
-        await _grant(runtime, unit, execution)
-
-
-async def _grant(runtime: Runtime, unit: UnitOfWork, execution: Execution) -> int:
-    gateway, lease_id = runtime.gateway, lease_of(execution.id)
-    if gateway.worker_id is None or gateway.identity is None:
-        raise WorkerUnavailable(reason="no worker is connected")
-    command = GrantLease(
-        lease_id=lease_id,
-        execution_id=execution.id,
-        worker_id=gateway.worker_id,
-        identity=gateway.identity,
-        grace=runtime.grace,
-    )
-    granted = await unit.handle(lease_id, command)
-    epoch: int = granted.epoch
-    await unit.handle(execution.id, LeaseExecution(lease_id=lease_id, epoch=epoch, worker_id=gateway.worker_id))
-    return epoch
 
 
 async def prepare(runtime: Runtime, view: View) -> None:
@@ -191,9 +161,7 @@ async def run_agent(runtime: Runtime, view: View) -> None:
     if finished.failure is not None:
         await _record_end(runtime, view, finished, None)
         return
-    collected = await _collect(
-        runtime, execution, workspace, f"{one_line(workspace.title)}\n\nBy {execution.executor}."
-    )
+    collected = await _collect(runtime, view, finished, f"{one_line(workspace.title)}\n\nBy {execution.executor}.")
     if collected is None:
         return
     changed = _differs(workspace, execution, collected)
@@ -203,6 +171,12 @@ async def run_agent(runtime: Runtime, view: View) -> None:
         await _record_end(runtime, view, msgspec.structs.replace(finished, failure=denied), None)
         return
     await _record_end(runtime, view, finished, FinishCoding(epoch=execution.epoch, outcome=outcome), collected)
+
+
+async def interrupt_unstarted(runtime: Runtime, view: View) -> None:
+    """Record that an agent was interrupted before it was started."""
+    execution, _ = _running(view)
+    await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, INTERRUPTED))
 
 
 async def run_cleanup(runtime: Runtime, view: View) -> None:
@@ -218,7 +192,7 @@ async def run_cleanup(runtime: Runtime, view: View) -> None:
     if finished.failure is not None:
         await _record_end(runtime, view, finished, None)
         return
-    collected = await _collect(runtime, execution, workspace, f"{one_line(workspace.title)}\n\nCleanup.")
+    collected = await _collect(runtime, view, finished, f"{one_line(workspace.title)}\n\nCleanup.")
     if collected is not None:
         await _record_end(runtime, view, finished, done, collected)
 
@@ -231,6 +205,7 @@ async def run_process(
     Returns None if it could not be started, after recording that as the failure of the stage."""
     execution, workspace = _running(view)
     gateway, token = runtime.gateway, str(execution.process_token)
+    await gateway.require_grant(execution)  # one that is over could be a process that has ended and is forgotten
     gateway.known.add(token)  # if cancelled before its start is recorded, it is still found and ended
     try:
         started = await gateway.request(
@@ -281,7 +256,7 @@ async def _record_end(
     runtime: Runtime,
     view: View,
     finished: ProcessFinished,
-    done: Report | None,
+    done: Report | FailExecution | None,
     collected: messages.WorkCollected | None = None,
 ) -> None:
     """Record the end of a process with its consequences in one append; then forget its files."""
@@ -345,18 +320,34 @@ def _stage_failure(runtime: Runtime, execution: Execution, failure: Failure) -> 
 
 
 async def _collect(
-    runtime: Runtime, execution: Execution, workspace: Workspace, message: str
+    runtime: Runtime, view: View, finished: ProcessFinished, message: str
 ) -> messages.WorkCollected | None:
-    """Commit everything on the branch and count it. Returns None if that failed, recorded as the stage's failure."""
+    """Commit everything on the branch and count it. Returns None if that failed, recorded as the stage's failure.
+
+    What git refuses is tried again after short pauses; if it still does, the execution fails. It does not retry the
+    stage: the work is done, and running the agent again would not remove what is in the way.
+    """
+    execution, workspace = _running(view)
     request = messages.CollectWork(workspace=spec_of(workspace), message=message)
-    try:
-        return await runtime.gateway.request(request)
-    except AuraError as error:
-        if error.transient:
-            raise
-        failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
-        await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
-        return None
+    for pause in (*_COLLECT_PAUSES, None):
+        try:
+            return await runtime.gateway.request(request)
+        except GitError as error:
+            if pause is not None and not isinstance(error, NotARepository):
+                await anyio.sleep(pause)
+                continue
+            failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), str(execution.status))
+            gone = isinstance(error, NotARepository)
+            end = _stage_failure(runtime, execution, failure) if gone else FailExecution(failure=failure)
+            await _record_end(runtime, view, finished, end)
+            return None
+        except AuraError as error:
+            if error.transient:
+                raise
+            failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
+            await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
+            return None
+    raise AssertionError("unreachable: the last attempt returns")
 
 
 def _differs(workspace: Workspace, execution: Execution, collected: messages.WorkCollected) -> bool:

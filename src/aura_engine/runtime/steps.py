@@ -56,6 +56,8 @@ class Do(Enum):
     LOSE_WORKER = auto()
     LEASE_AGAIN = auto()
     """Grant an execution in review, which lost nothing with its worker, to the connected worker."""
+    TAKE_OVER = auto()
+    """Grant an execution that another engine drove, with the same worker, to this engine, under a new epoch."""
     CANCEL_EXECUTION = auto()
     RELEASE = auto()
     """End running processes; release lease, workspace and agent."""
@@ -80,8 +82,8 @@ UNMERGED = frozenset({WorkspaceStatus.MERGING, WorkspaceStatus.CONFLICTED})
 """Workspaces in the middle of a merge."""
 
 
-def next_step(view: View, now: datetime, worker: WorkerId | None) -> Step:
-    """Return the next step of the task, for an engine whose worker is `worker` (None: none is connected)."""
+def next_step(view: View, now: datetime, worker: WorkerId | None, engine_id: str) -> Step:
+    """Return the next step of the task, for the engine `engine_id` with this worker (None: none is connected)."""
     execution = view.execution
     if execution is None:
         return Step(Do.REST) if view.task.ended else WAIT
@@ -89,7 +91,18 @@ def next_step(view: View, now: datetime, worker: WorkerId | None) -> Step:
         return _after_the_end(view, execution, now)
     if view.task.ended:
         return Step(Do.CANCEL_EXECUTION)
-    return WAIT if worker is None else _in_a_stage(view, execution, worker, now)
+    if worker is None:
+        return WAIT
+    lease = view.lease
+    if lease is not None and lease.worker_id == worker and is_anothers(view, engine_id):
+        return Step(Do.TAKE_OVER)
+    return _in_a_stage(view, execution, worker, now)
+
+
+def is_anothers(view: View, engine_id: str) -> bool:
+    """Whether the execution is held for another engine than this one."""
+    lease = view.lease
+    return lease is not None and lease.worker_id is not None and lease.engine_id != engine_id
 
 
 def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetime) -> Step:

@@ -16,6 +16,10 @@ GiveUp = Callable[[float, DatabaseAway, int], AuraError | None]
 """``(seconds waited, why, attempts)`` -> the error for the caller, or None to keep trying."""
 
 
+OUTAGE_TIMEOUT = 30.0
+"""Seconds that callers wait for the database by default."""
+
+
 @attrs.frozen(kw_only=True)
 class Patience:
     """How long callers wait if the database is locked or down.
@@ -24,7 +28,7 @@ class Patience:
     that many processes do not return at once. A caller gets `StoreUnavailable` after `outage_timeout` seconds.
     """
 
-    outage_timeout: float = 30.0
+    outage_timeout: float = OUTAGE_TIMEOUT
     first_pause: float = 0.05
     longest_pause: float = 2.0
     random: Callable[[], float] = lambda: 0.5

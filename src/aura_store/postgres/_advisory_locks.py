@@ -1,70 +1,160 @@
-"""Session locks of a PostgreSQL server. See `aura_store._locks`."""
+"""Session locks of a PostgreSQL server. See `aura_store._locks`.
 
+Invariants:
+
+- All locks belong to one session. When it ends, for whatever reason, all of them have ended.
+- `_session` and `_held` change only under `_lock`, in the thread that uses the session. What ended with a session is in
+  `_ended` until `lost` returns it.
+- A session that did not answer is closed, so the server cannot hold a lock that this side believes to be free.
+"""
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from hashlib import sha256
 from threading import Lock
-from typing import Any
+from typing import LiteralString, TypeVar
 
 import anyio
 import psycopg
 from anyio import to_thread
+from psycopg import Connection
+from psycopg.rows import DictRow
 
-from aura_contracts.errors import StoreUnavailable
+from aura_contracts.errors import AuraError, StoreUnavailable
+from aura_store.log._patience import OUTAGE_TIMEOUT, Patience
+from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
+from aura_store.postgres._connections import Connector, parse_url, public_url, translate
+
+R = TypeVar("R")
+
+_THREADS = 2
+"""One uses the session; another may wait for it. Taken from no one else, so that locks never wait for other work."""
+
+_ACQUIRE = "SELECT pg_try_advisory_lock(%s) AS answer"
+_RELEASE = "SELECT pg_advisory_unlock(%s) AS answer"
+_HELD = """
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid <> pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (classid::bigint << 32) | objid::bigint = %s
+) AS answer
+"""
+"""The manual, "pg_locks": a bigint key is in classid (high half) and objid, with objsubid 1."""
 
 
 class AdvisoryLocks:
-    """Session locks of a PostgreSQL server (its documentation, "Advisory Locks"), which end with the session."""
+    """Session locks of a PostgreSQL server (its documentation, "Advisory Locks"), which end with the session.
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: Any = None
+    While the server is away, `acquire` and `held_elsewhere` wait up to `outage_timeout` seconds.
+    """
+
+    def __init__(self, url: str, *, outage_timeout: float = OUTAGE_TIMEOUT) -> None:
+        parameters = parse_url(url)
+        self._name = public_url(parameters)
+        self._connector = Connector(parameters, read_only=False, lock_timeout=LOCK_TIMEOUT)
+        self._patience = Patience(outage_timeout=outage_timeout)
+        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._session: Connection[DictRow] | None = None
         self._held: set[str] = set()
+        self._ended: set[str] = set()
         self._lock = Lock()
 
     async def acquire(self, key: str) -> bool:
         """Take the lock `key`, see the port."""
-        if key in self._held:
-            return True
-        with anyio.CancelScope(shield=True):  # otherwise a cancellation could leave it held unnoticed
-            if await self._try(key):
-                self._held.add(key)
-        return key in self._held
+        return await self._patiently(lambda: self._acquire(key))
 
     async def release(self, key: str) -> None:
-        """Release the lock."""
+        """Release the lock, or end the session that has it."""
         if key in self._held:
-            self._held.discard(key)
-            await to_thread.run_sync(self._ask, "SELECT pg_advisory_unlock(%s)", key)
+            await self._in_thread(lambda: self._release(key))
+
+    async def lost(self) -> Collection[str]:
+        """See the port. The session is asked for a sign of life."""
+        if self._held:
+            await self._in_thread(self._require_session)
+        with self._lock:
+            lost, self._ended = self._ended, set()
+        return lost
 
     async def held_elsewhere(self, key: str) -> bool:
         """Whether another session has the lock."""
-        if key in self._held:
-            return False
-        free = False
-        with anyio.CancelScope(shield=True):
-            free = await self._try(key)
-            if free:  # locks are counted per session: one that `acquire` took in the meantime stays taken
-                await to_thread.run_sync(self._ask, "SELECT pg_advisory_unlock(%s)", key)
-        return not free
-
-    async def _try(self, key: str) -> bool:
-        return bool(await to_thread.run_sync(self._ask, "SELECT pg_try_advisory_lock(%s)", key))
+        return key not in self._held and await self._patiently(lambda: self._answer(_HELD, key))
 
     async def aclose(self) -> None:
         """Release all locks, by closing their session."""
-        connection, self._connection = self._connection, None
-        self._held.clear()
-        if connection is not None:
-            await to_thread.run_sync(connection.close)
+        await self._in_thread(self._close)
 
-    def _ask(self, question: str, key: str) -> Any:
-        number = int.from_bytes(sha256(b"aura:" + key.encode()).digest()[:8], signed=True)
+    # --- In threads ---------------------------------------------------------------------------------------------------
+
+    async def _patiently(self, work: Callable[[], bool]) -> bool:
+        """Run `work` in a thread until the server answers.
+
+        A cancellation waits for the answer to one question: it could leave a lock behind that no one knows of.
+        """
+        return await self._patience.run(work, limiter=self._threads, give_up=self._give_up)
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(work, limiter=self._threads)
+
+    def _give_up(self, waited: float, away: DatabaseAway, attempts: int) -> AuraError | None:
+        if waited < self._patience.outage_timeout:
+            return None
+        return StoreUnavailable(store=self._name, reason=str(away), waited=waited, attempts=attempts)
+
+    def _acquire(self, key: str) -> bool:
         with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = psycopg.connect(self._url, autocommit=True)
-                row = self._connection.execute(question, (number,)).fetchone()
-            except psycopg.Error as error:
-                self._connection = None
-                self._held.clear()  # the locks ended with the session
-                raise StoreUnavailable(store="PostgreSQL", reason=str(error), waited=0.0, attempts=1) from error
-        return row[0]
+            if key not in self._held and self._ask(_ACQUIRE, key):
+                self._held.add(key)
+                self._ended.discard(key)
+            return key in self._held
+
+    def _answer(self, question: LiteralString, key: str) -> bool:
+        with self._lock:
+            return self._ask(question, key)
+
+    def _release(self, key: str) -> None:
+        with self._lock:
+            if key in self._held:
+                self._held.discard(key)
+                with suppress(DatabaseAway, AuraError, psycopg.Error):  # then the session was closed
+                    self._ask(_RELEASE, key)
+
+    def _require_session(self) -> None:
+        with self._lock:
+            if self._session is not None:
+                try:
+                    self._session.execute("SELECT")
+                except psycopg.Error:
+                    self._end_session()
+
+    def _close(self) -> None:
+        with self._lock:
+            self._end_session()
+            self._ended.clear()
+
+    # --- Under `_lock` ------------------------------------------------------------------------------------------------
+
+    def _ask(self, question: LiteralString, key: str) -> bool:
+        """Ask the server. Raises `DatabaseAway`, and what `translate` makes of other errors."""
+        try:
+            if self._session is None:
+                self._session = self._connector.connect()
+            row = self._session.execute(question, (_number(key),)).fetchone()
+        except psycopg.Error as error:
+            self._end_session()
+            raise translate(error, self._name) from error
+        return row is not None and bool(row["answer"])
+
+    def _end_session(self) -> None:
+        session, self._session = self._session, None
+        self._ended |= self._held
+        self._held.clear()
+        if session is not None:
+            with suppress(psycopg.Error):
+                session.close()
+
+
+def _number(key: str) -> int:
+    return int.from_bytes(sha256(b"aura:" + key.encode()).digest()[:8], signed=True)

@@ -21,6 +21,7 @@ from aura_engine.runtime.views import View
 from strategies import EPOCH, IDS
 
 WORKER, OTHER = IDS[0], IDS[1]
+ENGINE_ID = "engine"
 TREE = Worktree(repository="app", path="/w/app", base_commit="a" * 40, head="b" * 40)
 
 
@@ -51,7 +52,7 @@ def execution(status, **more):
     )
 
 
-def lease(status=LeaseStatus.HELD, worker=WORKER, **more):
+def lease(status=LeaseStatus.HELD, worker=WORKER, engine_id=ENGINE_ID, **more):
     identity = WorkerIdentity(host="h", instance="i")
     return WorkerLease(
         id=IDS[2],
@@ -60,6 +61,7 @@ def lease(status=LeaseStatus.HELD, worker=WORKER, **more):
         epoch=1,
         worker_id=worker,
         identity=identity,
+        engine_id=engine_id,
         granted_at=EPOCH,
         **more,
     )
@@ -178,6 +180,14 @@ CASES = [
             "lease": lease(LeaseStatus.OFFLINE, offline_since=EPOCH, last_seen=EPOCH),
         },
     ),
+    (Do.TAKE_OVER, {"task": task(), "execution": execution(E.SETUP), "lease": lease(engine_id="other")}),
+    (Do.TAKE_OVER, {"task": task(T.AWAITING_APPROVAL), "execution": review, "lease": lease(engine_id="other")}),
+    (Do.TAKE_OVER, {"task": task(), "execution": review, "lease": lease(LeaseStatus.OFFLINE, engine_id="other")}),
+    (Do.CANCEL_EXECUTION, {"task": task(T.CANCELLED), "execution": review, "lease": lease(engine_id="other")}),
+    (
+        Do.RECORD_OFFLINE,
+        {"task": task(), "execution": execution(E.SETUP), "lease": lease(worker=OTHER, engine_id="other")},
+    ),
     (Do.LEASE_AGAIN, {"task": task(), "execution": review, "lease": lease(LeaseStatus.FREE, None)}),
     (Do.LOSE_WORKER, {"task": task(), "execution": execution(E.SETUP), "lease": lease(LeaseStatus.FREE, None)}),
 ]
@@ -185,7 +195,7 @@ CASES = [
 
 @pytest.mark.parametrize(("do", "parts"), CASES, ids=lambda value: value.name if isinstance(value, Do) else "")
 def test_the_usual_cases(do, parts):
-    assert next_step(View(**parts), EPOCH + timedelta(hours=1), WORKER).do is do
+    assert next_step(View(**parts), EPOCH + timedelta(hours=1), WORKER, ENGINE_ID).do is do
 
 
 def test_every_step_is_among_the_usual_cases():
@@ -223,8 +233,8 @@ def test_every_step_but_waiting_has_somebody_who_performs_it():
 def test_there_is_an_answer_for_everything_and_it_never_changes_by_itself(view, worker):
     """Combinations that cannot be, too: an engine that stumbles over one would leave its task stuck."""
     now = EPOCH + timedelta(hours=1)
-    step = next_step(view, now, worker)
-    assert step == next_step(view, now, worker)
+    step = next_step(view, now, worker, ENGINE_ID)
+    assert step == next_step(view, now, worker, ENGINE_ID)
     assert step.until is None or step.do is Do.NOTHING
     assert step.until is None or step.until > now, "a wait that is over is no wait: the driver would spin"
 
@@ -232,9 +242,9 @@ def test_there_is_an_answer_for_everything_and_it_never_changes_by_itself(view, 
 def test_silence_that_was_configured_to_mean_yes_is_one():
     continued = approval(A.EXPIRED, on_expiry=OnExpiry.CONTINUE, commits={"app": TREE.head})
     view = View(task=task(T.APPROVED), execution=review, approval=continued, **held)
-    assert next_step(view, EPOCH, WORKER).do is Do.MERGE
+    assert next_step(view, EPOCH, WORKER, ENGINE_ID).do is Do.MERGE
     denied = replace(continued, on_expiry=OnExpiry.DENY)
     assert (
-        next_step(View(task=task(T.APPROVED), execution=review, approval=denied, **held), EPOCH, WORKER).do
+        next_step(View(task=task(T.APPROVED), execution=review, approval=denied, **held), EPOCH, WORKER, ENGINE_ID).do
         is not Do.MERGE
     )
