@@ -153,6 +153,10 @@ class RepositoryDescribed(Result, frozen=True, kw_only=True):
     branch: str | None = None
     """The branch that is checked out."""
     head: str | None = None
+    subfolder: str = ""
+    """The described path, relative to `path`."""
+    obstacle: str = ""
+    """Why a folder without a repository can only be worked on in place."""
 
 
 class DescribeRepository(ToWorker[RepositoryDescribed], frozen=True, kw_only=True):

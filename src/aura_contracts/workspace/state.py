@@ -20,6 +20,7 @@ from aura_contracts.workspace.values import (
     WorkspaceLayout,
     WorkspaceStatus,
     Worktree,
+    working_directory,
 )
 
 
@@ -52,8 +53,8 @@ class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
 
     @property
     def directory(self) -> str:
-        """The folder that scripts and agents are started in: the worktree if there is one only, else the root."""
-        return self.worktrees[0].path if len(self.worktrees) == 1 else self.root
+        """The folder that scripts and agents are started in."""
+        return working_directory(self.root, self.worktrees, self.subfolder)
 
 
 # --- Table ------------------------------------------------------------------------------------------------------------
