@@ -216,15 +216,6 @@ async def test_a_cancelled_run_leaves_no_process_and_keeps_its_work(opened, repo
     assert worktrees(repository) == []
 
 
-async def test_a_folder_without_a_repository_is_worked_in_as_it_is(opened, tmp_path):
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    async with opened() as engine:
-        run = await engine.run("Write", repositories=[str(folder)], **scripted([write("new.txt", "more\n")]))
-        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
-    assert (folder / "new.txt").read_text() == "more\n"
-
-
 async def test_an_engine_that_is_closed_leaves_the_agent_to_the_next_one(opened, repository, tmp_path):
     steps = [{"print": "one"}, {"wait_for": str(tmp_path / "go")}, {"print": "two"}, write("new.txt", "more\n")]
     async with opened() as engine:

@@ -89,6 +89,7 @@ def report(error: BaseException, *, json: bool) -> None:
 
 _NOUNS = {
     "tasks": "task",
+    "engine": "task",
     "approvals": "approval",
     "agents": "agent",
     "workspaces": "workspace",

@@ -268,6 +268,7 @@ class SessionFilters(TypedDict, total=False):
     task: Words
     agent: Words
     folder: str | None
+    place: str | None
     used_after: datetime | None
     used_before: datetime | None
 

@@ -178,7 +178,7 @@ def _plain(found: RepositoryDescribed, place: Place) -> Repository:
     """Return the private repository of a folder that is in none."""
     if found.obstacle:
         reason = f"{found.path} is in no repository, and AURA cannot keep versions of it: {found.obstacle}"
-        remedy = "make a repository of it with `git init`, or use --in-place: changes then need no approval"
+        remedy = "make a repository of it with `git init`, or use --in-place: changes are then made at once"
         raise InvalidInput(field="repositories", reason=reason, remedy=remedy)
     if place.target_branch:
         reason = f"{found.path} is in no repository, so it has no branches"

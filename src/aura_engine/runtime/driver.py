@@ -20,7 +20,7 @@ from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
 from aura_engine.runtime import cleanup, review, stages
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.steps import Do, Step, next_step
+from aura_engine.runtime.steps import STARTING, Do, Step, next_step
 from aura_engine.runtime.views import View, driver_view
 from aura_worker_protocol.messages import InterruptProcess
 
@@ -91,6 +91,8 @@ class Driver:
     _runtime: Runtime
     task_id: TaskId
     _listeners: Listeners
+    starts: bool = attrs.field(default=True, kw_only=True)
+    """Whether it starts agents and scripts, and waits; without, it only puts the task in order."""
     last_error: AuraError | None = None
     """The error of the last step, which is retried; None if it succeeded."""
     streams: frozenset[StreamId] = frozenset()
@@ -136,7 +138,7 @@ class Driver:
         step = next_step(view, self._runtime.bus.clock(), self._runtime.gateway.worker_id)
         if step.do not in _WORKING and view.execution is not None:
             self._runtime.slots.give_back(view.execution.id)
-        if step.do is Do.REST:
+        if step.do is Do.REST or (not self.starts and step.do in STARTING | {Do.NOTHING}):
             return False
         if step.do is Do.NOTHING:
             await self._wait(step)

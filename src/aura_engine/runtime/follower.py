@@ -132,8 +132,8 @@ class Follower:
             self._stand_by(task_id)
         return driven
 
-    async def drive(self, task_id: TaskId) -> bool:
-        """Drive a task, now and after each change, until it has ended.
+    async def drive(self, task_id: TaskId, *, starts: bool = True) -> bool:
+        """Drive a task, now and after each change, until it has ended; without `starts`, only put it in order.
 
         Returns False if another engine drives it. Driving it twice is harmless. Raises `EngineClosed`, and the error of
         a worker that could not be started.
@@ -143,7 +143,7 @@ class Follower:
             return True
         await self._tail()
         async with self._turn(task_id):
-            if not await self._take(task_id):
+            if not await self._take(task_id, starts=starts):
                 return False
         group.start_soon(self._deliveries.attend_open, task_id, group)
         return True
@@ -159,7 +159,7 @@ class Follower:
             driver.wake()
         return driver is not None
 
-    async def _take(self, task_id: TaskId, streams: Iterable[StreamId] = ()) -> bool:
+    async def _take(self, task_id: TaskId, streams: Iterable[StreamId] = (), *, starts: bool = True) -> bool:
         """Start the driver of a task, under its lock; `streams` are those it is known to need."""
         if self._wake(task_id):
             return True
@@ -171,7 +171,7 @@ class Follower:
         except BaseException:
             await self._let_go(task_id)
             raise
-        driver = Driver(self._runtime, task_id, self)
+        driver = Driver(self._runtime, task_id, self, starts=starts)
         driver.streams = frozenset(streams)
         for stream_id in driver.streams:
             self.listen(driver, stream_id)

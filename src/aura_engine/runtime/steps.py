@@ -67,6 +67,12 @@ class Do(Enum):
     """Remove worktrees whose contents exist elsewhere."""
 
 
+STARTING = frozenset(
+    {Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN},
+)
+"""The steps that start an agent or a script, or lead to one."""
+
+
 @attrs.frozen
 class Step:
     """The next step; `until` is when to look again even if nothing has happened."""

@@ -241,6 +241,7 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
         },
         ask.SessionQuery: {
             "id": _words("id"),
+            "place": _nested("workspace_id IN (SELECT id FROM workspaces WHERE {})", _holds("folders")),
             "folder": _either(
                 lambda field, value, _: _inside("directory", field, value),
                 _nested("workspace_id IN (SELECT id FROM workspaces WHERE {})", _one_inside("folders")),
