@@ -21,6 +21,7 @@ from aura_contracts.agent import AgentSpec
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.permission import PermissionRules, is_rule
+from aura_contracts.ports.executors import EXECUTOR_ALIASES
 from aura_contracts.secrets import require_no_secrets
 from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
 from aura_engine.decisions._decider import retry_problem
@@ -101,7 +102,12 @@ def _script(value: Any) -> Any:
     return Script(text=value) if isinstance(value, str) else _struct(Script)(value)
 
 
+def _executor(name: str) -> str:
+    return EXECUTOR_ALIASES.get(_filled(name), name)
+
+
 Filled = Annotated[str, AfterValidator(_filled)]
+ExecutorName = Annotated[str, AfterValidator(_executor)]
 Key = Annotated[str, Field(max_length=KEY_LENGTH), AfterValidator(_filled), AfterValidator(_storable)]
 Person = Annotated[str, AfterValidator(_person)]
 Rule = Annotated[str, AfterValidator(_rule)]
@@ -260,7 +266,7 @@ class RunRequest(Place, HowToRun, Review):
     """One task from prompt to result."""
 
     prompt: Filled = Field(description="The task, in words")
-    executor: Filled = Field(description="The executor to use, as `Engine.executors` lists them")
+    executor: ExecutorName = Field(description="The executor to use, as `Engine.executors` lists them")
     title: str = Field("", description="A short name for the task; empty: taken from the prompt")
     repositories: tuple[Filled, ...] = Field((".",), description="Paths of repositories, or of one folder")
     session_id: str | None = Field(None, description="The agent's session to resume")
@@ -324,14 +330,14 @@ class Assignment(Place, HowToRun):
 
     agent: str | None = Field(None, description="A certain agent of the pool")
     agent_type: Filled | None = Field(None, description="An idle agent of this type")
-    executor: Filled | None = Field(None, description="An idle agent with this executor; added if none exists")
+    executor: ExecutorName | None = Field(None, description="An idle agent with this executor; added if none exists")
 
 
 class NewAgent(Input):
     """An agent for the pool."""
 
     name: Filled = Field(description="The name of the agent")
-    executor: Filled = Field(description="The executor that runs it")
+    executor: ExecutorName = Field(description="The executor that runs it")
     type: Filled = Field("developer", description="The role of the agent: developer, tester, or any other word")
     variant: str = Field("", description="A named set of the executor's options")
     options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets")

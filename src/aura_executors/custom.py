@@ -3,9 +3,17 @@
     aura run --executor custom --prompt "..." --base-command sh --param -c --param 'make "$AURA_PROMPT"'
 
 The command runs in the worktree. What it writes is its output, exit code 0 is success, and what it changed in the files
-is the proposal. It has no session: a follow-up runs it again, with the feedback as its prompt.
+is the proposal. A follow-up runs it again, with the feedback as its prompt.
+
+What else it may need is in its environment: the variables of the run under their own names (``--var KEY=VALUE``), and
+
+    AURA_SESSION_ID     the session to resume, as named with --session
+    AURA_MODEL          the model, as named with --model
+    AURA_REVIEW_MODE    what a human approves: plan, changes, both or auto
+    OPENAI_BASE_URL     the service of --openai-endpoint, with /v1 if the URL has no path
 """
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -13,10 +21,13 @@ import msgspec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Capability, Executor, Launch
 from aura_contracts.ports.processes import ARGUMENT_LIMIT
+from aura_executors.adapter.endpoint import ENDPOINT_VARIABLE, endpoint_url
 from aura_executors.adapter.option_reader import read_options
-from aura_executors.adapter.options import require_clean
+from aura_executors.adapter.options import require_clean, require_forkable
 
 PROMPT_VARIABLE = "AURA_PROMPT"
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 PLACEHOLDER = "{prompt}"
 """An argument that is exactly this is replaced by the prompt, where the prompt goes by argument."""
@@ -48,6 +59,10 @@ class CustomOptions(msgspec.Struct, frozen=True, kw_only=True):
     Not an added argument, because most commands that are given complete (``sh -c SCRIPT``, ``make test``) would take
     it for something else: a shell as its own name, in front of every error message; make as a target.
     """
+    model: str | None = None
+    """Given as ``AURA_MODEL``."""
+    openai_endpoint: str | None = None
+    """Given as ``OPENAI_BASE_URL``; ``/v1`` is added to a URL without a path."""
     append_prompt: str = ""
     """Appended to the prompt, after an empty line."""
     env: dict[str, str] = {}
@@ -59,13 +74,14 @@ class CustomExecutor(Executor):
 
     name = "custom"
     summary = "any command: --base-command CMD, --param ARG; the prompt is in $AURA_PROMPT"
-    capability = Capability(resume=False, permissions=False, plan=True)
+    capability = Capability(resume=True, permissions=False, plan=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = read_options(self.name, run.options, CustomOptions)
         if not options.base_command.strip():
             raise InvalidInput(field="option base_command", reason="is empty", remedy="name the program to run")
         require_clean(options)
+        require_forkable(self.name, run, forks=False)
         prompt = "\n\n".join(part for part in (run.prompt, options.append_prompt) if part)
         via = options.prompt_via or (PromptVia.ARGUMENT if PLACEHOLDER in options.params else PromptVia.ENV)
         unfit = _unfit(prompt)
@@ -74,9 +90,26 @@ class CustomExecutor(Executor):
             raise InvalidInput(field="prompt", reason=f"{unfit}, so it cannot be given by {via}", remedy=remedy)
         return Launch(
             argv=(options.base_command, *_arguments(options.params, prompt, via)),
-            env={**options.env, PROMPT_VARIABLE: None if unfit else prompt},
+            env={**_variables(run, options), **options.env, PROMPT_VARIABLE: None if unfit else prompt},
             stdin=prompt.encode("utf-8", "surrogatepass") if via is PromptVia.STDIN else None,
         )
+
+
+def _variables(run: AgentRun, options: CustomOptions) -> dict[str, str | None]:
+    """Return what tells the command about its run; None removes what AURA itself was started with."""
+    known = {
+        "AURA_SESSION_ID": run.session_id,
+        "AURA_MODEL": options.model,
+        "AURA_REVIEW_MODE": run.review or None,
+    }
+    if options.openai_endpoint is not None:
+        known[ENDPOINT_VARIABLE] = endpoint_url(options.openai_endpoint, "openai_endpoint")
+    for name in run.variables:
+        if not _VARIABLE.fullmatch(name) or name.startswith("AURA_"):
+            reason = "cannot be a variable of the command's environment"
+            remedy = "use letters, digits and _, without AURA_ at the beginning"
+            raise InvalidInput(field=f"variable {name}", reason=reason, remedy=remedy)
+    return {**run.variables, **known}
 
 
 def _arguments(params: tuple[str, ...], prompt: str, via: PromptVia) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
 
 from aura_contracts.errors import InvalidInput, UnknownExecutor
-from aura_contracts.ports.executors import Availability, Capability, Executor
+from aura_contracts.ports.executors import EXECUTOR_ALIASES, Availability, Capability, Executor
 from aura_worker_protocol.messages import ExecutorInfo
 
 GROUP = "aura.executors"
@@ -78,7 +78,7 @@ class ExecutorRegistry:
         except Exception as error:  # noqa: BLE001 - a plugin's fault must not break listing the others
             availability = Availability(available=False, reason=f"the check failed: {_described_error(error)}")
         return ExecutorInfo(
-            name=name, summary=executor.summary, capability=executor.capability, availability=availability
+            name=executor.name, summary=executor.summary, capability=executor.capability, availability=availability
         )
 
     def _found(self) -> Mapping[str, tuple[EntryPoint, ...]]:
@@ -89,6 +89,8 @@ class ExecutorRegistry:
     def _load(self, name: str) -> Executor | None:
         """Return the executor; None if the name is unknown or its plugin broken; the reason is recorded then."""
         with self._lock:
+            if name not in self._loaded and name not in self._found():
+                name = EXECUTOR_ALIASES.get(name, name)
             if name not in self._loaded and name not in self._broken and name in self._found():
                 try:
                     self._loaded[name] = _executor_of(name, self._found()[name])

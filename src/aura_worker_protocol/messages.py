@@ -211,6 +211,8 @@ class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
     """Resume a copy of that session."""
     task_id: TaskId | None = None
     """The task that the agent may act on, if it gets AURA's own tools."""
+    review: str = ""
+    """What a human approves of the task: ``plan``, ``changes``, ``both`` or ``auto``."""
 
 
 class StartedProcess(Result, frozen=True, kw_only=True):
@@ -303,7 +305,8 @@ class ListExecutors(ToWorker[ExecutorsListed], frozen=True, kw_only=True):
 class CheckOptions(ToWorker[Result], frozen=True, kw_only=True):
     """Have an executor look at the options of a run, as it will when it is started. Nothing is started.
 
-    Raises `UnknownExecutor`, or `InvalidInput` for what the executor would refuse.
+    Raises `UnknownExecutor`, or `InvalidInput` for what the executor would refuse. With `installed`, also
+    `ExecutableNotFound` for a program that is not there.
     """
 
     method = "executors.check"
@@ -313,6 +316,8 @@ class CheckOptions(ToWorker[Result], frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     session_id: str | None = None
     fork: bool = False
+    installed: bool = False
+    variables: dict[str, str] = {}
 
 
 # --- Worker to engine -------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause, ProcessExit, merged_environment
+from aura_executors.adapter.endpoint import endpoint_url
 from aura_executors.custom import CustomExecutor
 
 EXECUTOR = CustomExecutor()
@@ -37,6 +38,60 @@ def test_a_command_is_started_as_it_was_given_and_the_prompt_is_in_the_environme
     done = run("be quick", tmp_path, **python("import sys, os; print(sys.argv[1:], os.environ['AURA_PROMPT'])"))
     assert done.stdout == "[] be quick\n"
     assert run("x", tmp_path, base_command="sh", params=["-c", "nosuch"]).stderr.startswith("sh: ")
+
+
+def test_the_command_is_told_about_its_run():
+    given = {
+        "base_command": "true",
+        "model": "small",
+        "openai_endpoint": "http://127.0.0.1:11434",
+        "env": {"MINE": "x"},
+    }
+    told = {"session_id": "s1", "variables": {"area": "api", "MINE": "y"}, "review": "both"}
+    env = EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options=given, **told)).env
+    assert env == {
+        "AURA_PROMPT": "p",
+        "AURA_SESSION_ID": "s1",
+        "AURA_MODEL": "small",
+        "AURA_REVIEW_MODE": "both",
+        "OPENAI_BASE_URL": "http://127.0.0.1:11434/v1",
+        "area": "api",
+        "MINE": "x",
+    }
+
+
+def test_what_is_not_told_is_not_inherited_from_an_outer_run_either():
+    env = EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options={"base_command": "true"})).env
+    assert env == {"AURA_PROMPT": "p", "AURA_SESSION_ID": None, "AURA_MODEL": None, "AURA_REVIEW_MODE": None}
+
+
+@pytest.mark.parametrize("name", ["AURA_PROMPT", "AURA_HOME", "a-b", "1", "a=b"])
+def test_a_variable_that_no_environment_may_hold_is_refused(name):
+    with pytest.raises(InvalidInput) as refused:
+        EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options={"base_command": "true"}, variables={name: "x"}))
+    assert refused.value.field == f"variable {name}"
+
+
+@pytest.mark.parametrize(
+    ("url", "used"),
+    [
+        ("http://127.0.0.1:11434", "http://127.0.0.1:11434/v1"),
+        ("http://127.0.0.1:11434/", "http://127.0.0.1:11434/v1"),
+        ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),
+        ("https://example.invalid/api/", "https://example.invalid/api/"),
+    ],
+)
+def test_an_endpoint_without_a_path_gets_one(url, used):
+    assert endpoint_url(url, "endpoint") == used
+    options = {"base_command": "true", "openai_endpoint": url}
+    assert EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options=options)).env["OPENAI_BASE_URL"] == used
+
+
+def test_what_is_no_endpoint_is_refused():
+    options = {"base_command": "true", "openai_endpoint": "nowhere"}
+    with pytest.raises(InvalidInput) as refused:
+        EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options=options))
+    assert refused.value.field == "option openai_endpoint"
 
 
 def test_the_prompt_as_an_argument(tmp_path: Path):
@@ -114,8 +169,8 @@ def test_the_command_runs_in_the_folder_and_nothing_is_split_or_expanded(tmp_pat
         ({"base_command": "sh", "prompt_via": "mail"}, "option prompt_via: invalid enum value 'mail'"),
         ({"base_comand": "sh"}, "option base_comand: executor custom has no such option; did you mean base_command"),
         (
-            {"base_command": "sh", "model": "m"},
-            "option model: executor custom has no such option; its options are base_comm",
+            {"base_command": "sh", "yolo": True},
+            "option yolo: executor custom has no such option; its options are base_comm",
         ),
         ({"base_command": "sh", "env": {"API_KEY": "x"}}, "options.env.API_KEY: looks like a secret"),
     ],

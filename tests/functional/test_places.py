@@ -147,3 +147,17 @@ async def test_the_same_request_after_the_first_has_completed_runs_again(opened,
                 pass
     assert (tmp_path / "runs").read_text() == "x\nx\n"
     assert not worktrees(monorepo)
+
+
+async def test_the_command_of_a_run_is_told_about_it(opened, repository):
+    told = "$AURA_SESSION_ID $AURA_MODEL $AURA_REVIEW_MODE $area $OPENAI_BASE_URL"
+    script = f'echo "{told}" > told'
+    work = shell(script)
+    work["options"] |= {"model": "small", "openai_endpoint": "http://127.0.0.1:1"}
+    async with opened() as engine:
+        run = await engine.run(
+            "Work", repositories=[str(repository)], session_id="s1", variables={"area": "api"}, **work
+        )
+        await settled(engine, run.id)
+        branch = (await engine.tasks.view(run.id)).workspace.branch
+    assert git(repository, "show", f"{branch}:told") == "s1 small changes api http://127.0.0.1:1/v1"

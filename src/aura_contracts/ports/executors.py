@@ -16,6 +16,7 @@ AURA finds it through the entry point group ``aura.executors``, or as ``open_eng
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -89,6 +90,14 @@ class AgentRun:
     """The agent's environment, before `Launch.env` is merged into it."""
     tool_servers: tuple[ToolServer, ...] = ()
     """Tools for the agent besides its own. Executors whose agent cannot use them leave them out."""
+    variables: dict[str, str] = attrs.field(factory=dict)
+    """The variables of the run, which are those of its prompt templates."""
+    review: str = ""
+    """What a human approves: ``plan``, ``changes``, ``both`` or ``auto``; empty if the run belongs to no task."""
+
+
+EXECUTOR_ALIASES: Mapping[str, str] = MappingProxyType({"cursor": "cursor-agent", "qwen": "qwen-code"})
+"""Other names of executors, accepted wherever one is named; what is recorded is the name itself."""
 
 
 @attrs.frozen(kw_only=True)
@@ -104,6 +113,8 @@ class Launch:
     interrupt: InterruptPlan = attrs.field(factory=InterruptPlan)
     exit_grace: float = 5.0
     """Seconds for the agent to exit by itself after its conversation reports `Finished`."""
+    install: str = ""
+    """How to install the program, for those who have not; empty if AURA does not know."""
 
 
 class Conversation:

@@ -121,9 +121,10 @@ class Tasks:
         """
         given = facade.Assignment.model_validate(options)
         task_id = TaskId(await self._core.find("task", task))
-        title = (await self._core.view(task_id)).task.title
+        before = await self._core.view(task_id)
+        title, runs = before.task.title, before.workspace is not None or bool(given.repositories)
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
-        await self._require_known(agent_id, given)
+        await self._require_known(agent_id, given, runs=runs)
         workspace = await self._placement.workspace(task_id, title, given)
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
@@ -148,15 +149,19 @@ class Tasks:
 
         return await self._transact_and_drive(task_id, decide, by)
 
-    async def _require_known(self, agent_id: str | None, given: "Assignment") -> None:
-        """Have the executor examine its options; those of an agent of the pool may be added to."""
+    async def _require_known(self, agent_id: str | None, given: "Assignment", *, runs: bool) -> None:
+        """Have the executor examine its options; those of an agent of the pool may be added to.
+
+        If the agent `runs` here, its program has to be installed, unless a setup script may do that.
+        """
         executor, options, variant = given.executor, given.options, given.variant
         if agent_id is not None:
             agent = await self._core.load(AGENT, agent_id)
             executor, variant = agent.executor, variant or agent.variant or None
             options = {**agent.options, **options}
-        if executor is not None and (agent_id is None or given.options):
-            await facade.examine_options(self._core, executor, options, variant=variant)
+        if executor is not None and (agent_id is None or given.options or runs):
+            installed = runs and given.setup is None
+            await facade.examine_options(self._core, executor, options, variant=variant, installed=installed)
 
     async def _chosen(
         self, unit: UnitOfWork, view: View, agent_id: str | None, agent_type: str | None, executor: str | None

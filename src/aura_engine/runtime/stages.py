@@ -180,6 +180,7 @@ async def run_agent(runtime: Runtime, view: View) -> None:
         session_id=begun.session_id,
         fork=begun.fork,
         task_id=execution.task_id if execution.plan.tools else None,
+        review=str(view.task.approval_mode),
     )
     finished = await run_process(runtime, view, agent=work)
     if finished is None:

@@ -5,18 +5,15 @@ import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
 from aura_executors import isolated
+from aura_executors.adapter.endpoint import ENDPOINT_VARIABLE, endpoint_url
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.options import PositiveCount, require_clean
-
-ENDPOINT_VARIABLE = "OPENAI_BASE_URL"
-"""Names the endpoint where no option does, as for OpenAI's own clients."""
 
 _PROGRAM = "aura_executors.agents.local.program.main"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -131,25 +128,7 @@ def endpoint_of(options: LocalOptions, run: AgentRun) -> str:
     if not url:
         remedy = "give option endpoint (--openai-endpoint URL), such as http://127.0.0.1:11434/v1"
         raise InvalidInput(field="option endpoint", reason="executor local requires it", remedy=remedy)
-    if reason := _unfit(url):
-        raise InvalidInput(field="option endpoint", reason=reason, remedy="such as http://127.0.0.1:11434/v1")
-    return url
-
-
-def _unfit(url: str) -> str:
-    """Return why `url` cannot be an endpoint, or an empty text."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        return f"is not a URL: {error}"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        return "is not a URL that begins with http:// or https:// and a host"
-    if parts.username is not None or parts.query or parts.fragment:
-        return "has more than scheme, host, port and path"
-    if not (url.isascii() and url.isprintable()) or " " in url:
-        return "holds characters that a URL may not hold"
-    return ""
+    return endpoint_url(url, "endpoint")
 
 
 def autonomy_of(options: LocalOptions) -> Autonomy:
