@@ -2,9 +2,9 @@
 
 Source: specification, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
 
-Who may do what: agents act only on the task assigned to them; humans approve only what they created or are a reviewer
-of, and only they change who reviews it and whether it needs approval; AURA itself (``system:``) carries out what
-policies and approvals decided.
+Who may do what: agents act only on the task assigned to them; humans queue, edit, cancel and approve only what they
+created or are a reviewer of, and only they change who reviews it and whether it needs approval; AURA itself
+(``system:``) carries out what policies and approvals decided.
 """
 
 from datetime import timedelta
@@ -88,6 +88,18 @@ def _require_own_agent(state: Task, command: Command[Task], context: Context) ->
     """Agents act only on tasks assigned to them; humans and AURA may always act."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
         raise NotAllowed(f"the task is assigned to {state.assigned_agent or 'no agent'}")
+
+
+def _require_concerned(state: Task, command: Command[Task], context: Context) -> None:
+    """Agents act on the task assigned to them; humans on one that they created or review; AURA on any.
+
+    A task that no human created and none reviews is any human's.
+    """
+    _require_own_agent(state, command, context)
+    concerned = context.actor == state.created_by or actor_name(context.actor) in state.reviewers
+    anyones = actor_kind(state.created_by) != "human" and not state.reviewers
+    if is_human(context) and not (concerned or anyones):
+        raise NotAllowed("not the creator and not a reviewer")
 
 
 def _require_worker(state: Task, command: Command[Task], context: Context) -> None:
@@ -274,10 +286,10 @@ TASK_DECIDER = Decider(
     TASK,
     {
         CreateTask: (anyone, _create),
-        EditTask: (_require_own_agent, _edit),
+        EditTask: (_require_concerned, _edit),
         ReparentTask: (_require_own_agent, _reparent),
-        QueueTask: (anyone, _queue),
-        UnqueueTask: (anyone, _unqueue),
+        QueueTask: (_require_concerned, _queue),
+        UnqueueTask: (_require_concerned, _unqueue),
         AssignTask: (_no_agent, _assign),
         UnassignTask: (_require_own_agent, becomes(TaskUnassigned)),
         SubmitProposal: (_require_worker, _submit),
@@ -293,7 +305,7 @@ TASK_DECIDER = Decider(
         RetryTask: (_no_agent, _retry),
         CompleteTask: (_require_own_agent, _complete),
         FailTask: (_require_own_agent, becomes(TaskFailed)),
-        CancelTask: (_no_agent, becomes(TaskCancelled)),
+        CancelTask: (_require_concerned, becomes(TaskCancelled)),
         DeleteTask: (_no_agent, becomes(TaskDeleted)),
     },
 )

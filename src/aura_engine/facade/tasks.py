@@ -7,8 +7,8 @@ import attrs
 
 from aura_contracts.actors import ENGINE, actor_name
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AGENT, Agent, AgentStatus, ReleaseAgent, TakeTask, TaskOutcome
-from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
+from aura_contracts.agent import AGENT, Agent, AgentStatus, PauseAgent, ReleaseAgent, TakeTask, TaskOutcome
+from aura_contracts.approval import POLICY, Approval, ApprovalKind, ApprovalStatus, Approve, Question, RequestApproval
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import CancelExecution, ExecutionStatus, RequestFollowUp, RequestInterrupt, RunPlan
@@ -109,7 +109,14 @@ class Tasks:
 
     async def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
         """Delete a task that no agent works on; its history stays in the log."""
-        return await self._core.handle(TASK, task, DeleteTask(reason=reason), by)
+        task_id = TaskId(await self._core.find("task", task))
+
+        async def decide(unit: UnitOfWork, view: View) -> Task:
+            deleted = await unit.handle(task_id, DeleteTask(reason=reason))
+            await runtime.complete_whole(unit, deleted)
+            return deleted
+
+        return await self._transact(task_id, decide, by)
 
     # --- Working ------------------------------------------------------------------------------------------------------
 
@@ -254,6 +261,7 @@ class Tasks:
             elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
                 await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=TaskOutcome.CANCELLED))
             await runtime.withdraw_questions(engine, view, f"{actor_name(actor)} cancelled the task")
+            await runtime.complete_whole(unit, cancelled)
             return cancelled
 
         return await self._transact_and_drive(task_id, decide, by)
@@ -261,25 +269,48 @@ class Tasks:
     # --- Deciding -----------------------------------------------------------------------------------------------------
 
     async def submit(
-        self, task: str, proposal: str, *, confidence: Share | None = None, by: str | None = None
+        self,
+        task: str,
+        proposal: str,
+        *,
+        confidence: Share | None = None,
+        requires_approval: bool = True,
+        by: str | None = None,
     ) -> Approval:
-        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1."""
+        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1.
+
+        The agent waits for the decision: nothing of the task is started before. Without `requires_approval` the
+        proposal is approved at once, in the name of the policy.
+        """
         task_id = TaskId(await self._core.find("task", task))
-        view = await self._core.view(task_id)
-        assigned = view.task.assigned_agent
+        assigned = (await self._core.view(task_id)).task.assigned_agent
         actor = agent_actor(assigned) if by is None and assigned else self._core.actor(by)
         approval_id = ApprovalId(self._core.bus.ids())
         submit = SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence)
-        question = Question(
-            kind=ApprovalKind.PLAN,
-            reviewers=runtime.reviewers_of(view.task),
-            task_id=task_id,
-            proposed_solution=proposal,
-            confidence=confidence,
-        )
-        async with self._core.bus.unit(actor) as unit:
+
+        async def decide(unit: UnitOfWork, view: View) -> Approval:
             await unit.handle(task_id, submit)
-            return await unit.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
+            question = Question(
+                kind=ApprovalKind.PLAN,
+                reviewers=runtime.reviewers_of(view.task),
+                task_id=task_id,
+                proposed_solution=proposal,
+                confidence=confidence,
+            )
+            approval = await unit.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
+            engine, agent = unit.acting_as(ENGINE), view.agent
+            if agent is not None and agent.current_task_id == task_id and agent.status is AgentStatus.WORKING:
+                await engine.handle(agent.id, PauseAgent(task_id=task_id, approval_id=approval_id))
+            if requires_approval:
+                return approval
+            approved = await unit.acting_as(POLICY).handle(approval_id, Approve())
+            await runtime.decided(self._core.runtime, engine, await view_in(unit, task_id), approved)
+            return approved
+
+        approval = await self._transact(task_id, decide, str(actor))
+        if not requires_approval and (await self.get(task_id)).execution_id is not None:
+            await self._core.drive(task_id)
+        return approval
 
     async def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
         """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks."""

@@ -105,7 +105,17 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
     if execution.retry_at is not None:
         due = now >= execution.retry_at or execution.interrupted
         return Step(Do.RETRY_STAGE) if due else Step(Do.NOTHING, execution.retry_at)
+    if _is_paused(view, execution):
+        return _asked(view, now) if view.approval is not None and view.approval.deadline is not None else WAIT
     return _STAGES[execution.status](view, now)
+
+
+def _is_paused(view: View, execution: Execution) -> bool:
+    """Whether the stage has not started its process, and a proposal of the agent waits for its decision."""
+    if view.task.status is not TaskStatus.AWAITING_APPROVAL or execution.status is ExecutionStatus.REVIEW:
+        return False
+    token = str(execution.process_token)
+    return all(process.identity.token != token for process in execution.processes)
 
 
 # --- The worker -------------------------------------------------------------------------------------------------------
