@@ -7,7 +7,7 @@ Worktrees come from the branch, and approved work is merged into it, as in any r
 folder: a commit on HEAD, at which the branch is then started again. A merge ends by *delivering*: the folder's files
 are taken from HEAD to the branch, all of them or none.
 
-- Whoever records or delivers holds the folder's lock, with the git processes that it has started.
+- A caller that records or delivers holds the folder's lock, with the git processes that it has started.
 - A merge that a crash left undelivered is dropped by the next recording, and is made again by its task: what a human
   has changed in the folder since is then merged with it, or is a conflict.
 - A file that was changed after the recording is not overwritten: the delivery is taken back, and the merge repeated.
@@ -82,7 +82,7 @@ class PlainFolders:
         """
         for folder in _folders(spec):
             if reason := self.obstacle(folder.path):
-                remedy = "put it right, or work on it in place"
+                remedy = "fix that, or work on it in place"
                 raise WorkspaceError(workspace_id=spec.id, path=folder.path, reason=reason, remedy=remedy)
         with self._recorded(spec):
             yield

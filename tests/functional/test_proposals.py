@@ -4,7 +4,7 @@ import pytest
 
 from aura_contracts.agent import AgentStatus
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.errors import ActorNotAllowed
+from aura_contracts.errors import ActorNotAllowed, InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.task import TaskChanges, TaskStatus
 from engines import open_questions, scripted, settled, write
@@ -89,3 +89,39 @@ async def test_a_task_that_was_split_completes_with_its_parts(opened, repository
                 assert (await engine.tasks.get(whole.id)).status is TaskStatus.APPROVED
         done = await engine.tasks.get(whole.id)
         assert (done.status, done.result) == (TaskStatus.COMPLETED, {"parts": 2 if last == "completed" else 1})
+
+
+# --- A completed task -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+async def test_feedback_on_a_completed_task_begins_it_again(opened, repository, in_place):
+    rounds = [{"say": "I am Tom."}, write("one.txt", "1\n")], [{"say": "Still Tom."}, write("two.txt", "2\n")]
+    where = {"repositories": [str(repository)], "in_place": in_place}
+    async with opened() as engine:
+        run = await engine.run("Write", **where, **scripted(*rounds))
+        await settled(engine, run.id)
+        if (await engine.tasks.get(run.id)).status is TaskStatus.AWAITING_APPROVAL:
+            await engine.approvals.approve(run.id)
+            await settled(engine, run.id)
+        before = await engine.tasks.view(run.id)
+        assert before.task.status is TaskStatus.COMPLETED
+        await engine.tasks.follow_up(run.id, "And two")
+        await settled(engine, run.id)
+        view = await engine.tasks.view(run.id)
+        assert (view.task.status, view.task.executions) == (TaskStatus.AWAITING_APPROVAL, 2)
+        assert view.workspace.branch == before.workspace.branch
+        assert view.workspace.directory == before.workspace.directory
+        (question,) = await open_questions(engine, run.id)
+        assert "two.txt" in question.proposed_solution
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert (repository / "one.txt").exists()
+    assert (repository / "two.txt").exists()
+
+
+async def test_feedback_on_a_task_without_work_is_refused(opened):
+    async with opened() as engine:
+        task = await engine.tasks.create("Write")
+        with pytest.raises(InvalidInput, match="none of its work is in review"):
+            await engine.tasks.follow_up(task.id, "Go on")

@@ -94,6 +94,9 @@ _TABLE: Table = MappingProxyType(
             events.ConflictResolved: _S.READY,
             events.MergeAbandoned: _S.READY,
         },
+        _S.REMOVED: {
+            events.RecreationRequested: _S.REQUESTED,
+        },
         _S.FAILED: {
             events.RecreationRequested: _S.REQUESTED,
             events.WorkspaceRemoved: _S.REMOVED,
@@ -135,6 +138,14 @@ def _restored(
     return replace(state, status=status, snapshots=snapshots, unsaved=False)
 
 
+def _recreated(
+    state: Workspace, event: events.RecreationRequested, fact: HappenedFact, status: WorkspaceStatus
+) -> Workspace:
+    """Worktrees that were removed begin again, from the target as it is by then, at the same place."""
+    worktrees = () if state.status is WorkspaceStatus.REMOVED else state.worktrees
+    return replace(state, status=status, unsaved=False, worktrees=worktrees)
+
+
 def _committed(state: Workspace, event: events.WorkCommitted, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
     saved = event.clean and status is WorkspaceStatus.READY
     worktrees = _with_heads(state.worktrees, event.heads)
@@ -163,7 +174,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workspace]] = MappingProxyType(
         events.WorkspaceReleased: sets(holder=None),
         events.SnapshotTaken: _snapshot,
         events.SnapshotRestored: _restored,
-        events.RecreationRequested: sets(unsaved=False),
+        events.RecreationRequested: _recreated,
         events.WorkCommitted: _committed,
         events.MergeStarted: sets(merge_style=given("style")),
         events.WorkMerged: _merged,
@@ -179,5 +190,6 @@ WORKSPACE = Aggregate(
     state=Workspace,
     statuses=WorkspaceStatus,
     table=_TABLE,
+    restartable=frozenset({WorkspaceStatus.REMOVED}),
     evolvers=_EVOLVERS,
 )

@@ -33,6 +33,7 @@ from aura_contracts.task import (
     QueueTask,
     RecordAttemptFailure,
     RejectTask,
+    ReopenTask,
     ReparentTask,
     RequestTaskChanges,
     RetryTask,
@@ -53,6 +54,7 @@ from aura_contracts.task import (
     TaskFailed,
     TaskQueued,
     TaskRejected,
+    TaskReopened,
     TaskReparented,
     TaskRetried,
     TaskStatus,
@@ -274,6 +276,11 @@ def _retry(state: Task, command: RetryTask, context: Context) -> Events:
     return [TaskRetried()]
 
 
+def _reopen(state: Task, command: ReopenTask, context: Context) -> Events:
+    _require_feedback(command.feedback)
+    return [TaskReopened(feedback=command.feedback)]
+
+
 def _complete(state: Task, command: CompleteTask, context: Context) -> Events:
     needs_approval = state.approval_mode is not ApprovalMode.AUTO
     if needs_approval and state.status is TaskStatus.IN_PROGRESS and not is_system(context):
@@ -303,6 +310,7 @@ TASK_DECIDER = Decider(
         ProposeDecomposition: (_require_worker, _propose_decomposition),
         DecomposeTask: (_require_reviewer, _decompose),
         RetryTask: (_no_agent, _retry),
+        ReopenTask: (_no_agent, _reopen),
         CompleteTask: (_require_own_agent, _complete),
         FailTask: (_require_own_agent, becomes(TaskFailed)),
         CancelTask: (_require_concerned, becomes(TaskCancelled)),

@@ -162,10 +162,7 @@ class Doctor:
         async with anyio.create_task_group() as group:
 
             async def settle() -> None:
-                while follower.drives(task_id):
-                    activity = follower.activity
-                    if follower.drives(task_id):
-                        await activity.wait()
+                await follower.undriven(task_id)
                 group.cancel_scope.cancel()
 
             group.start_soon(settle)

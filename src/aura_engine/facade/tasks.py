@@ -11,7 +11,14 @@ from aura_contracts.agent import AGENT, Agent, AgentStatus, PauseAgent, ReleaseA
 from aura_contracts.approval import POLICY, Approval, ApprovalKind, ApprovalStatus, Approve, Question, RequestApproval
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import CancelExecution, ExecutionStatus, RequestFollowUp, RequestInterrupt, RunPlan
+from aura_contracts.execution import (
+    CancelExecution,
+    Execution,
+    ExecutionStatus,
+    RequestFollowUp,
+    RequestInterrupt,
+    RunPlan,
+)
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.rows import Page
@@ -24,6 +31,7 @@ from aura_contracts.task import (
     DeleteTask,
     EditTask,
     ProposeDecomposition,
+    ReopenTask,
     ReparentTask,
     RetryTask,
     SubmitProposal,
@@ -33,6 +41,7 @@ from aura_contracts.task import (
     TaskSpec,
     TaskStatus,
 )
+from aura_contracts.workspace import RecreateWorkspace, WorkspaceStatus
 from aura_engine import facade, runtime
 from aura_engine.facade.arguments import Share
 from aura_engine.facade.core import Core
@@ -196,8 +205,9 @@ class Tasks:
         return await self._transact_and_drive(task_id, decide, by)
 
     async def follow_up(self, task: str, feedback: str, *, by: str | None = None) -> Task:
-        """Have the agent revise work in review. If a human is asked to approve it, this answers with a request for
-        changes.
+        """Have the agent revise its work. If a human is asked to approve it, this answers with a request for changes.
+
+        A completed task begins again with the feedback: in a new worktree on the same branch, and in the same session.
         """
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.view(task_id)).approval
@@ -205,8 +215,13 @@ class Tasks:
             await self._approvals.request_changes(asked.id, feedback, by=by)
             return await self.get(task_id)
 
+        if (await self.get(task_id)).status is TaskStatus.COMPLETED and await self._core.drive(task_id):
+            await self._core.follower.undriven(task_id)  # until its worktree is removed
+
         async def decide(unit: UnitOfWork, view: View) -> Task:
             execution = view.execution
+            if view.task.status is TaskStatus.COMPLETED and execution is not None:
+                return await self._reopened(unit, view, execution, feedback)
             if execution is None or execution.status is not ExecutionStatus.REVIEW:
                 reason = f"it is {view.task.status}, and none of its work is in review"
                 raise InvalidInput(field="task", reason=reason, remedy="create a new task, or wait for the agent")
@@ -220,6 +235,28 @@ class Tasks:
             return await unit.require(TASK, task_id)
 
         return await self._transact_and_drive(task_id, decide, by)
+
+    async def _reopened(self, unit: UnitOfWork, view: View, execution: Execution, feedback: str) -> Task:
+        """Queue another execution of a completed task, by its agent or an idle one of the same executor."""
+        workspace, engine = view.workspace, unit.acting_as(ENGINE)
+        if workspace is not None and not workspace.in_place and workspace.status is not WorkspaceStatus.REMOVED:
+            reason = "it has just completed, and its worktree is about to be removed"
+            raise InvalidInput(field="task", reason=reason, remedy="try again")
+        task = await unit.handle(view.task.id, ReopenTask(feedback=feedback))
+        agent = view.agent
+        if agent is None or agent.status is not AgentStatus.IDLE:
+            agent = await self._placement.idle_agent(unit, executor=execution.executor)
+            task = await unit.handle(task.id, AssignTask(agent_id=agent.id, agent_type=agent.type))
+        await engine.handle(agent.id, TakeTask(task_id=task.id))
+        if workspace is not None and not workspace.in_place:
+            again = RecreateWorkspace(reason="the completed task continues", dirty=False)
+            await engine.handle(workspace.id, again)
+        session_id, plan = runtime.continuation_of(execution)
+        known = {"feedback": feedback, "proposal": ""}
+        prompt = await self._core.runtime.prompts.make("follow_up", task, plan.variables, **known)
+        return await runtime.queue(
+            self._core.runtime, engine, task, agent, prompt, plan, session_id=session_id, variant=execution.variant
+        )
 
     async def retry(self, task: str, *, by: str | None = None) -> Task:
         """Retry a failed task with its agent, in the worktree as it is and with a fresh count of attempts."""

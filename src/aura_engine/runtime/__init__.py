@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING
 from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from aura_engine.runtime.attempts import continuation_of as continuation_of
+    from aura_engine.runtime.attempts import queue as queue
     from aura_engine.runtime.attempts import requeue as requeue
     from aura_engine.runtime.cleanup import remove as remove
     from aura_engine.runtime.cleanup import withdraw_questions as withdraw_questions

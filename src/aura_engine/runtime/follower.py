@@ -195,6 +195,13 @@ class Follower:
         """Whether an engine drives the task: this one, or another one on the same log."""
         return task_id in self._drivers or await self._locks.held_elsewhere(_lock_of(task_id))
 
+    async def undriven(self, task_id: TaskId) -> None:
+        """Wait until this engine does not drive the task. Cancel to stop waiting."""
+        while self.drives(task_id):
+            activity = self._activity
+            if self.drives(task_id):
+                await activity.wait()
+
     def stands_by(self, task_id: TaskId) -> bool:
         """Whether this engine takes the task over when the engine that drives it stops."""
         return task_id in self._standby

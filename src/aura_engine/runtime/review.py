@@ -210,7 +210,7 @@ async def _request_follow_up(runtime: Runtime, unit: UnitOfWork, view: View, fee
         await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
         return
     if execution is not None and not execution.final:
-        return  # the agent goes on where it waited, and reads the decision
+        return  # the agent continues where it waited, and reads the decision
     if agent is None or view.workspace is None:
         return  # an agent outside AURA proposed it, and will read the decision
     session_id, plan = (None, RunPlan()) if execution is None else continuation_of(execution)

@@ -184,16 +184,20 @@ def _after_the_work(view: View) -> Do:
         return Do.PROPOSE_PLAN
     if execution.outcome is None:
         return Do.COMPLETE
-    if task.approval_mode in (ApprovalMode.CHANGES, ApprovalMode.BOTH) and not _is_approved(view.workspace, approval):
+    if task.approval_mode in (ApprovalMode.CHANGES, ApprovalMode.BOTH) and not _is_approved(
+        view.workspace, execution, approval
+    ):
         return Do.PROPOSE_CHANGES
     merges = view.workspace is not None and not view.workspace.in_place
     return Do.MERGE if merges else Do.COMPLETE
 
 
-def _is_approved(workspace: Workspace | None, approval: Approval | None) -> bool:
+def _is_approved(workspace: Workspace | None, execution: Execution, approval: Approval | None) -> bool:
     """Whether exactly this work was approved: not earlier work, and with nothing added since."""
     if approval is None or approval.kind is not ApprovalKind.CHANGES or not approval.granted:
         return False
+    if workspace is not None and workspace.in_place and approval.execution_id not in {None, execution.id}:
+        return False  # nothing is committed in place, which would tell earlier work from this
     trees = workspace.worktrees if workspace else ()
     return all(approval.commits.get(tree.repository, tree.head) == tree.head for tree in trees)
 
