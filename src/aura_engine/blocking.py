@@ -125,8 +125,9 @@ class BlockingTasks:
         return self._portal.call(self._target.execute, task, by=by)
 
     def follow_up(self, task: str, feedback: str, *, by: str | None = None) -> Task:
-        """Have the agent revise work in review. If a human is asked to approve it, this answers with a request for
-        changes.
+        """Have the agent revise its work. If a human is asked to approve it, this answers with a request for changes.
+
+        A completed task begins again with the feedback: in a new worktree on the same branch, and in the same session.
         """
         return self._portal.call(self._target.follow_up, task, feedback, by=by)
 

@@ -21,9 +21,9 @@ import msgspec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Capability, Executor, Launch
 from aura_contracts.ports.processes import ARGUMENT_LIMIT
-from aura_executors.adapter.endpoint import ENDPOINT_VARIABLE, endpoint_url
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.options import require_clean, require_forkable
+from aura_executors.adapter.service_url import ENDPOINT_VARIABLE, endpoint_url
 
 PROMPT_VARIABLE = "AURA_PROMPT"
 

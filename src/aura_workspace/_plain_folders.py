@@ -52,10 +52,10 @@ class PlainFolders:
 
     def obstacle(self, folder: str) -> str:
         """Return why a private repository cannot hold `folder`, an absolute real path; empty if it can."""
-        if Path(folder).is_relative_to(self._home) or self._home.is_relative_to(folder):
+        if Path(folder).is_relative_to(self._home):
             return f"AURA keeps its own data in {self._home}"
         try:
-            return _survey(folder)
+            return _survey(folder, str(self._home))
         except OSError as error:
             return f"{error.filename} cannot be read: {error.strerror}"
 
@@ -128,12 +128,20 @@ class PlainFolders:
             raise GitFailed(repository=folder.path, command="recording", reason=gone, remedy="restore it")
         if not Path(repository, "refs").is_dir():
             self._git.create_repository(repository, PLAIN_TARGET)
+        self._leave_home_out(folder, Path(repository, "info"))
         before, target = self._git.inspect(repository).head, self._git.find_ref(repository, _BRANCH)
         now = self._git.record_folder(repository, folder.path, before, f"{folder.path}, before {spec.title}")
         if now != before:
             self._git.update_ref(repository, "HEAD", now, before, "recorded")
         if now != target:
             self._git.update_ref(repository, _BRANCH, now, target, "recorded")
+
+    def _leave_home_out(self, folder: Repository, info: Path) -> None:
+        """Have git ignore AURA's own data, if that is in the folder."""
+        if self._home.is_relative_to(folder.path):
+            inside = self._home.relative_to(folder.path).as_posix()
+            info.mkdir(exist_ok=True)
+            info.joinpath("exclude").write_bytes(b"/%b/\n" % os.fsencode(re.sub(r"([\\*?\[\] ])", r"\\\1", inside)))
 
     def _deliver(self, folder: Repository) -> None:
         repository = self.repository_of(folder.path)
@@ -155,7 +163,7 @@ def _folders(spec: WorkspaceSpec) -> list[Repository]:
     return [repository for repository in spec.repositories if repository.plain]
 
 
-def _survey(top: str) -> str:
+def _survey(top: str, home: str) -> str:
     files = size = 0
     folders = [top]
     while folders:
@@ -165,7 +173,7 @@ def _survey(top: str) -> str:
                     return f"{Path(entry.path).parent} is a repository of its own"
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
-                    folders.append(entry.path)
+                    folders += [entry.path] if entry.path != home else []
                     continue
                 if stat.S_ISREG(status.st_mode) and not os.access(entry.path, os.R_OK):
                     return f"{entry.path} cannot be read"

@@ -12,7 +12,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause, ProcessExit, merged_environment
-from aura_executors.adapter.endpoint import endpoint_url
+from aura_executors.adapter.service_url import endpoint_url
 from aura_executors.custom import CustomExecutor
 
 EXECUTOR = CustomExecutor()

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from worlds import World, command_line_git, tree
+from worlds import World, command_line_git, new_id, tree
 
 from aura_contracts.errors import GitFailed, InsideGitDirectory, RefChanged, WorkspaceError
+from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import PLAIN_TARGET, MergeStyle, Repository
-from aura_workspace import _plain_folders
+from aura_workspace import LocalWorkspaces, _plain_folders
 from aura_workspace._plain_folders import PlainFolders
 from repositories import git
 
@@ -206,8 +207,20 @@ def test_a_file_that_cannot_be_read_is_named(world, folder):
     assert world.workspaces.describe(str(folder)).obstacle == f"{folder / 'secret'} cannot be read"
 
 
-@pytest.mark.parametrize("where", ["", "home", "home/workspaces"])
-def test_the_folders_around_and_inside_of_the_home_are_not_copied(world, tmp_path, where):
+def test_the_home_of_aura_is_left_out_of_a_folder_around_it(tmp_path):
+    folder = tmp_path / "all"
+    (folder / "notes.txt").parent.mkdir()
+    (folder / "notes.txt").write_text("precious\n")
+    home = folder / "my [home]"
+    workspaces = LocalWorkspaces(home, command_line_git(), patience=0.2)
+    plain = Repository("all", str(folder), PLAIN_TARGET, plain=True)
+    spec = WorkspaceSpec(id=new_id(), title="t", slug="t", branch="aura/t", repositories=(plain,))
+    made = workspaces.prepare(spec)
+    assert sorted(path.name for path in Path(made.directory).iterdir()) == [".git", "notes.txt"]
+
+
+@pytest.mark.parametrize("where", ["home", "home/workspaces"])
+def test_the_inside_of_the_home_is_not_copied(world, tmp_path, where):
     (world.home / "workspaces").mkdir(parents=True)
     assert "AURA keeps its own data" in world.workspaces.describe(str(tmp_path / where)).obstacle
 

@@ -7,7 +7,7 @@ from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import ActorNotAllowed, InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.task import TaskChanges, TaskStatus
-from engines import open_questions, scripted, settled, write
+from engines import ONCE, open_questions, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +118,19 @@ async def test_feedback_on_a_completed_task_begins_it_again(opened, repository, 
         assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert (repository / "one.txt").exists()
     assert (repository / "two.txt").exists()
+
+
+async def test_a_failed_task_whose_worktree_was_cleared_away_is_retried(opened, repository, tmp_path):
+    script = f"echo 1 >> one.txt; test -e {tmp_path / 'go'}"
+    work = {"executor": "custom", "options": {"base_command": "sh", "params": ["-c", script]}, "approval": "auto"}
+    async with opened() as engine:
+        run = await engine.run("Write", repositories=[str(repository)], retry=ONCE, **work)
+        assert (await settled(engine, run.id)).status is TaskStatus.FAILED
+        await engine.workspaces.clean(run.id)
+        (tmp_path / "go").touch()
+        await engine.tasks.retry(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert (repository / "one.txt").exists()
 
 
 async def test_feedback_on_a_task_without_work_is_refused(opened):

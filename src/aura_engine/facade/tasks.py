@@ -41,7 +41,7 @@ from aura_contracts.task import (
     TaskSpec,
     TaskStatus,
 )
-from aura_contracts.workspace import RecreateWorkspace, WorkspaceStatus
+from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import facade, runtime
 from aura_engine.facade.arguments import Share
 from aura_engine.facade.core import Core
@@ -248,9 +248,6 @@ class Tasks:
             agent = await self._placement.idle_agent(unit, executor=execution.executor)
             task = await unit.handle(task.id, AssignTask(agent_id=agent.id, agent_type=agent.type))
         await engine.handle(agent.id, TakeTask(task_id=task.id))
-        if workspace is not None and not workspace.in_place:
-            again = RecreateWorkspace(reason="the completed task continues", dirty=False)
-            await engine.handle(workspace.id, again)
         session_id, plan = runtime.continuation_of(execution)
         known = {"feedback": feedback, "proposal": ""}
         prompt = await self._core.runtime.prompts.make("follow_up", task, plan.variables, **known)

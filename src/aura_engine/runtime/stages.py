@@ -107,8 +107,8 @@ async def prepare(runtime: Runtime, view: View) -> None:
     """Have the worktrees created, and acquire them for this execution."""
     execution, workspace = _running(view)
     replacing = await _over(runtime, workspace, execution)
-    if workspace.status is WorkspaceStatus.FAILED:
-        again = RecreateWorkspace(reason="the preparation is tried again", dirty=False)
+    if workspace.status in {WorkspaceStatus.FAILED, WorkspaceStatus.REMOVED}:
+        again = RecreateWorkspace(reason="it is needed again", dirty=False)
         workspace = await runtime.bus.handle(ENGINE, workspace.id, again)
     try:
         made = await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))

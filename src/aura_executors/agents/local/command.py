@@ -11,9 +11,9 @@ import msgspec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
 from aura_executors import isolated
-from aura_executors.adapter.endpoint import ENDPOINT_VARIABLE, endpoint_url
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.options import PositiveCount, require_clean
+from aura_executors.adapter.service_url import ENDPOINT_VARIABLE, endpoint_url
 
 _PROGRAM = "aura_executors.agents.local.program.main"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
