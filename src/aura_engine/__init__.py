@@ -260,6 +260,7 @@ if TYPE_CHECKING:
     from aura_contracts.task import TaskFailed as TaskFailed
     from aura_contracts.task import TaskQueued as TaskQueued
     from aura_contracts.task import TaskRejected as TaskRejected
+    from aura_contracts.task import TaskReopened as TaskReopened
     from aura_contracts.task import TaskReparented as TaskReparented
     from aura_contracts.task import TaskRetried as TaskRetried
     from aura_contracts.task import TaskStatus as TaskStatus

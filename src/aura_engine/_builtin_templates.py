@@ -11,7 +11,7 @@
     replay           history: the conversation of a session that the agent lost; prompt
 
 If a task's description begins with its title, as in a task made from a prompt, the prompt is the description alone,
-unchanged to the character.
+unchanged to the character. The context of a task, if it has any, follows as JSON.
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,10 @@ _CODING = """\
 {{ task.title }}
 
 {{ task.description }}
+{%- endif -%}
+{%- if task.context %}
+
+Context: {{ task.context | tojson }}
 {%- endif -%}
 """
 

@@ -125,8 +125,9 @@ class BlockingTasks:
         return self._portal.call(self._target.execute, task, by=by)
 
     def follow_up(self, task: str, feedback: str, *, by: str | None = None) -> Task:
-        """Have the agent revise work in review. If a human is asked to approve it, this answers with a request for
-        changes.
+        """Have the agent revise its work. If a human is asked to approve it, this answers with a request for changes.
+
+        A completed task begins again with the feedback: in a new worktree on the same branch, and in the same session.
         """
         return self._portal.call(self._target.follow_up, task, feedback, by=by)
 
@@ -142,9 +143,23 @@ class BlockingTasks:
         """Cancel a task: interrupt its agent and withdraw its open questions, but keep its work."""
         return self._portal.call(self._target.cancel, task, reason, by=by)
 
-    def submit(self, task: str, proposal: str, *, confidence: Share | None = None, by: str | None = None) -> Approval:
-        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1."""
-        return self._portal.call(self._target.submit, task, proposal, confidence=confidence, by=by)
+    def submit(
+        self,
+        task: str,
+        proposal: str,
+        *,
+        confidence: Share | None = None,
+        requires_approval: bool = True,
+        by: str | None = None,
+    ) -> Approval:
+        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1.
+
+        The agent waits for the decision: nothing of the task is started before. Without `requires_approval` the
+        proposal is approved at once, in the name of the policy.
+        """
+        return self._portal.call(
+            self._target.submit, task, proposal, confidence=confidence, requires_approval=requires_approval, by=by
+        )
 
     def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
         """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks."""
@@ -329,7 +344,10 @@ class BlockingSessions:
         return self._portal.call(self._target.list, **filters)
 
     def latest(self, *, executor: str | None = None, folders: Sequence[str] = ()) -> SessionRow | None:
-        """Return the most recent session of `executor` on files in one of `folders`, None without one."""
+        """Return the most recent session of `executor` that worked on one of `folders`, None without one.
+
+        A folder is a repository or a subfolder of one: sessions of other subfolders are other sessions.
+        """
         return self._portal.call(self._target.latest, executor=executor, folders=folders)
 
 
@@ -355,7 +373,8 @@ class BlockingExecutors:
     def check(self, request: RunRequest) -> None:
         """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
-        Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse.
+        Raises `UnknownExecutor`, `InvalidInput` for anything that the executor cannot do or would refuse, and
+        `ExecutableNotFound` if its program is not installed; but a setup script may install it.
         """
         return self._portal.call(self._target.check, request)
 
@@ -561,7 +580,10 @@ class BlockingDoctor:
         return self._portal.iterate(self._target.examine(unknown=unknown))
 
     def fix(self, finding: Finding) -> Finding:
-        """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why."""
+        """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why.
+
+        No agent and no script is started: a task that was cut off is put in order, and the remedy then resumes it.
+        """
         return self._portal.call(self._target.fix, finding)
 
 

@@ -194,7 +194,9 @@ def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
 class Place(Input):
     """Where to work on a task."""
 
-    repositories: tuple[Filled, ...] = Field((), description="Paths of repositories, or of one folder outside any")
+    repositories: tuple[Filled, ...] = Field(
+        (), description="Paths of repositories, of a subfolder of one, or of one folder outside any"
+    )
     in_place: bool = Field(default=False, description="Work directly in the given folder, without a worktree")
     target_branch: str = Field("", description="The branch to merge into; empty: the one that is checked out")
     copy_files: tuple[Filled, ...] = Field(

@@ -81,7 +81,7 @@ class ExecutorRegistry:
         except Exception as error:  # noqa: BLE001 - a plugin's fault must not break listing the others
             availability = Availability(available=False, reason=f"the check failed: {_described_error(error)}")
         return ExecutorInfo(
-            name=name, summary=executor.summary, capability=executor.capability, availability=availability
+            name=executor.name, summary=executor.summary, capability=executor.capability, availability=availability
         )
 
     def _found(self) -> Mapping[str, tuple[EntryPoint, ...]]:

@@ -7,6 +7,7 @@ Rooms, each of which imports only those before it:
     files/         changes and commits, snapshots
     worktrees/     linked worktrees
     merging/       predicting and doing merges
+    folders/       folders that are in no repository
 """
 
 import os
@@ -29,6 +30,8 @@ from aura_contracts.workspace import MergeStyle
 from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
 from aura_git.files import _changes, _snapshot
+from aura_git.folders import _folder_repository
+from aura_git.folders._folder_repository import FolderRepository
 from aura_git.merging._merge import merge, predict
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository, Repositories, inspect
@@ -141,6 +144,16 @@ class CommandLineGit(Git):
 
     def commit(self, worktree: str, message: str, *, allow_empty: bool = False) -> str | None:
         return _changes.commit(self._worktree(worktree), message, allow_empty=allow_empty)
+
+    def create_repository(self, repo: str, branch: str) -> None:
+        self._require_branch_name(repo, branch)
+        _folder_repository.create(self._repositories, repo, branch)
+
+    def record_folder(self, repo: str, folder: str, parent: str | None, message: str) -> str:
+        return _folder_repository.record(FolderRepository(self._repositories, repo, folder), parent, message)
+
+    def update_folder(self, repo: str, folder: str, old: str, new: str) -> None:
+        _folder_repository.update(FolderRepository(self._repositories, repo, folder), old, new)
 
     def snapshot(self, worktree: str, ref: str, message: str) -> str:
         return _snapshot.snapshot(self._worktree(worktree), ref, message)

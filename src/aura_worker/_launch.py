@@ -1,5 +1,7 @@
 """Launch: the process that a request of the engine asks for, and the conversation that reads its output. Pure."""
 
+import os.path
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
@@ -8,7 +10,7 @@ from uuid import UUID, uuid5
 import attrs
 from msgspec.structs import replace
 
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import ExecutableNotFound, InvalidInput
 from aura_contracts.execution import Script, Shell
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId, TaskId
@@ -95,6 +97,20 @@ def assignment_of(
     return ProcessAssignment(_spec(request, launch, env), launch, Conversation(), _script_failure)
 
 
+def require_program(launch: Launch, environment: Mapping[str, str]) -> None:
+    """Raise `ExecutableNotFound` unless the program of `launch` is there: on the PATH, or where its path says. Blocks.
+
+    A relative path is not judged: it is one in the worktree.
+    """
+    program, search = launch.argv[0], launch.env.get("PATH", environment.get("PATH"))
+    if (os.sep in program and not os.path.isabs(program)) or shutil.which(program, path=search):  # noqa: PTH117
+        return
+    missing = ExecutableNotFound(token="", executable=program, reason="it is not installed")
+    if launch.install:
+        missing = missing.replaced(remedy=f"{launch.install}; or set its path with --executor-path NAME=PATH")
+    raise missing
+
+
 def _agent(
     request: StartProcess, work: AgentWork, executor: Executor, env: dict[str, str], make_tools: ToolsFactory
 ) -> ProcessAssignment:
@@ -121,10 +137,11 @@ def _agent(
         fork=work.fork and work.session_id is not None,
         session_usage=work.session_usage,
         idle_timeout=request.plan.idle_timeout,
-        variables=request.plan.variables,
         new_session_id=str(uuid5(UUID(request.execution_id), request.token)),
         environment=env,
         tool_servers=servers,
+        variables=request.plan.variables,
+        review=work.review,
     )
     launch = executor.launch(run)
     conversation = executor.converse(run)

@@ -20,7 +20,7 @@ from aura_contracts.ids import WorkerId, WorkerIdentity
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ProcessRunner
 from aura_contracts.ports.workspaces import WorkspaceProvider
-from aura_worker._launch import ExecutorSource, ToolsFactory
+from aura_worker._launch import ExecutorSource, ToolsFactory, require_program
 from aura_worker._processes import Processes
 from aura_worker._workspaces import WorkspaceService
 from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Result, Role, Transport
@@ -186,6 +186,9 @@ class Worker:
             session_id=request.session_id,
             fork=request.fork,
             environment=dict(self._environment),
+            variables=request.variables,
         )
-        await anyio.to_thread.run_sync(executor.launch, run)
+        launch = await anyio.to_thread.run_sync(executor.launch, run)
+        if request.installed:
+            await anyio.to_thread.run_sync(require_program, launch, self._environment)
         return Result()

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ids import WorkspaceId
@@ -90,9 +91,7 @@ class WorkspaceService:
 
     async def describe(self, request: DescribeRepository) -> RepositoryDescribed:
         found = await self._in_thread("", request.path, partial(self._workspaces.describe, request.path))
-        return RepositoryDescribed(
-            path=found.path, name=found.name, repository=found.repository, branch=found.branch, head=found.head
-        )
+        return RepositoryDescribed(**msgspec.structs.asdict(found))
 
     async def orphans(self, request: FindOrphans) -> OrphansFound:
         work = partial(self._workspaces.orphans, request.living)

@@ -153,6 +153,10 @@ class RepositoryDescribed(Result, frozen=True, kw_only=True):
     branch: str | None = None
     """The branch that is checked out."""
     head: str | None = None
+    subfolder: str = ""
+    """The described path, relative to `path`."""
+    obstacle: str = ""
+    """Why a folder without a repository can only be worked on in place."""
 
 
 class DescribeRepository(ToWorker[RepositoryDescribed], frozen=True, kw_only=True):
@@ -209,6 +213,8 @@ class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
     """What that session had consumed before, by its agent's count; None if the log does not have it."""
     task_id: TaskId | None = None
     """The task that the agent may act on, if it gets AURA's own tools."""
+    review: str = ""
+    """What a human approves of the task: ``plan``, ``changes``, ``both`` or ``auto``."""
 
 
 class StartedProcess(Result, frozen=True, kw_only=True):
@@ -301,7 +307,8 @@ class ListExecutors(ToWorker[ExecutorsListed], frozen=True, kw_only=True):
 class CheckOptions(ToWorker[Result], frozen=True, kw_only=True):
     """Have an executor look at the options of a run, as it will when it is started. Nothing is started.
 
-    Raises `UnknownExecutor`, or `InvalidInput` for what the executor would refuse.
+    Raises `UnknownExecutor`, or `InvalidInput` for what the executor would refuse. With `installed`, also
+    `ExecutableNotFound` for a program that is not there.
     """
 
     method = "executors.check"
@@ -311,6 +318,8 @@ class CheckOptions(ToWorker[Result], frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     session_id: str | None = None
     fork: bool = False
+    installed: bool = False
+    variables: dict[str, str] = {}
 
 
 # --- Worker to engine -------------------------------------------------------------------------------------------------

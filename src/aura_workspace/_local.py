@@ -4,10 +4,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aura_contracts.errors import GitError, NotARepository, WorkspaceError
+from aura_contracts.errors import GitError, InsideGitDirectory, NotARepository, WorkspaceError
 from aura_contracts.ids import WorkspaceId, is_canonical_id
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import (
@@ -26,9 +26,11 @@ from aura_workspace._checkouts import RepositoryCheckout, as_workspace_error, ch
 from aura_workspace._locks import locked
 from aura_workspace._merge import MergeOperation
 from aura_workspace._orphans import find_orphans, remove_orphan
+from aura_workspace._plain_folders import PlainFolders
 from aura_workspace._pool import WorktreePool
 from aura_workspace._preparation import Preparation, prepare_in_place
 from aura_workspace._removal import Removal, remove_in_place
+from aura_workspace._subfolder import ensure_subfolder, in_subfolder, require_outside_git, subfolder_of
 
 
 class LocalWorkspaces:
@@ -36,6 +38,7 @@ class LocalWorkspaces:
 
         workspaces/<short id>-<slug>/<repository>    worktrees
         pool/<repository>/<number>                   worktrees that are ready to take, or about to be removed
+        folders/<name>-<hash>.git                    the versions of a folder that is in no repository
         locks/<workspace id>                         held during an operation on a workspace
 
     `patience` is the number of seconds that an operation waits for another one on the same workspace, in any process,
@@ -50,6 +53,7 @@ class LocalWorkspaces:
         self._patience = patience
         self._clock = clock
         self._pool = WorktreePool(self._home / "pool", git)
+        self._folders = PlainFolders(self._home, git, patience=patience, clock=clock)
 
     @property
     def _workspaces(self) -> Path:
@@ -61,20 +65,36 @@ class LocalWorkspaces:
         path = os.path.abspath(path)  # noqa: PTH100 - without following symbolic links; git does that
         try:
             info = self._git.inspect(path)
+        except InsideGitDirectory:
+            raise
         except NotARepository:
             if not Path(path).is_dir():
                 raise
             top = os.path.realpath(path)
-            return RepositoryDescription(path=top, name=_folder_name(top), repository=False)
+            require_outside_git(top)
+            obstacle = self._folders.obstacle(top)
+            return RepositoryDescription(path=top, name=_folder_name(top), repository=False, obstacle=obstacle)
         top = info.worktree or info.common_dir
-        name = _folder_name(top.removesuffix(".git") if info.bare else top)
-        return RepositoryDescription(path=top, name=name, repository=True, branch=info.branch, head=info.head)
+        return RepositoryDescription(
+            path=top,
+            name=_folder_name(top.removesuffix(".git") if info.bare else top),
+            repository=True,
+            branch=info.branch,
+            head=info.head,
+            subfolder=subfolder_of(path, info.worktree),
+        )
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         with self._exclusive(spec) as (root, checkouts):
             if spec.in_place:
-                return prepare_in_place(self._git, spec, checkouts)
-            return Preparation(self._git, self._pool, spec, root, checkouts).run()
+                return in_subfolder(spec, prepare_in_place(self._git, spec, checkouts))
+            try:
+                with self._folders.recorded(spec):
+                    resolved = self._folders.resolved(spec)
+                    made = Preparation(self._git, self._pool, resolved, root, checkouts).run()
+            except GitError as error:
+                raise as_workspace_error(spec.id, str(root), error, [], []) from error
+            return in_subfolder(spec, made)
 
     def inspect(self, spec: WorkspaceSpec) -> WorkspaceCondition:
         with self._exclusive(spec) as (root, checkouts):
@@ -82,7 +102,10 @@ class LocalWorkspaces:
 
     def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
         with self._exclusive(spec) as (_, checkouts):
-            return _session.collect(self._git, spec, checkouts, message)
+            collected = _session.collect(self._git, spec, checkouts, message)
+            with suppress(FileExistsError, NotADirectoryError):  # what begins there next tells that it cannot
+                ensure_subfolder(spec)  # the agent may have removed it
+            return collected
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
         with self._exclusive(spec) as (_, checkouts):
@@ -99,8 +122,8 @@ class LocalWorkspaces:
     def merge(self, spec: WorkspaceSpec, style: MergeStyle, message: str) -> MergedWorkspace:
         if spec.in_place:
             return MergedWorkspace()
-        with self._exclusive(spec) as (_, checkouts):
-            return MergeOperation(self._git, spec, checkouts, style, message).run()
+        with self._exclusive(spec) as (_, checkouts), self._folders.delivering(spec):
+            return MergeOperation(self._git, self._folders.resolved(spec), checkouts, style, message).run()
 
     def remove(self, spec: WorkspaceSpec, *, delete_branch: bool) -> None:
         with self._exclusive(spec) as (root, checkouts):
@@ -140,7 +163,7 @@ class LocalWorkspaces:
         """Yield the workspace's folder and its checkouts, while no other operation on it runs."""
         root = Path(spec.root) if spec.root else self._workspaces / workspace_folder(spec.id, spec.slug)
         with self._lock(spec.id, str(root)):
-            yield root, checkouts_of(spec, root)
+            yield root, checkouts_of(self._folders.resolved(spec), root)
 
     @contextmanager
     def _lock(self, workspace_id: str, path: str) -> Iterator[None]:

@@ -80,7 +80,7 @@ def is_written():
     return path is not None and path.read_text().strip() != ""
 
 
-def test_what_somebody_drives_is_left_alone_and_what_nobody_drives_is_gone_on_with(place):
+def test_what_somebody_drives_is_left_alone_and_what_nobody_drives_is_not_started_unasked(place):
     with started(place) as process:
         anyio.run(until, is_written)
         code, (store,) = diagnosed()
@@ -88,17 +88,41 @@ def test_what_somebody_drives_is_left_alone_and_what_nobody_drives_is_gone_on_wi
         process.send_signal(signal.SIGKILL)
         process.wait()
     worktree = pid_file().parent
-    code, found = diagnosed()
-    assert code == 1
-    assert [(row["kind"], row["status"]) for row in found[1:]] == [("task", "wrong")]
-    assert "aura doctor --fix" in found[1]["remedy"]
+    for words in ((), ("--fix",)):
+        code, found = diagnosed(*words)
+        assert (code, [(row["kind"], row["status"]) for row in found[1:]]) == (1, [("task", "wrong")])
+        task = found[1]["id"]
+        assert found[1]["remedy"] == f"aura task resume {task} resumes it; aura task cancel {task} cancels it"
+    starts = len(call_aura("events", "--type", "execution.process_started", "--json").objects)
     (worktree / "go").touch()
-    code, found = diagnosed("--fix")
-    assert code == 0
-    assert [(row["kind"], row["status"]) for row in found[1:]] == [("task", "fixed")]
-    assert "completed now" in found[1]["text"]
+    assert call_aura("task", "resume", task).code == 0
+    assert len(call_aura("events", "--type", "execution.process_started", "--json").objects) == starts
     assert diagnosed()[0] == 0
     assert git(place, "show", "main:new.txt") == "more"
+
+
+def test_a_decision_that_nobody_carried_out_is(place):
+    words = ("--executor", "custom", "--base-command", "sh", "--param", "-c", "--param", "echo more > new.txt")
+    assert call_aura("run", *words, "--prompt", "Say more", "--repo", place, "--no-tui").code == 0
+    assert call_aura("approval", "approve", "--no-wait").code == 0
+    code, found = diagnosed()
+    assert (code, [(row["kind"], row["status"]) for row in found[1:]]) == (1, [("task", "wrong")])
+    assert "aura doctor --fix puts it in order" in found[1]["remedy"]
+    code, found = diagnosed("--fix")
+    assert (code, [(row["kind"], row["status"]) for row in found[1:]]) == (0, [("task", "fixed")])
+    assert "completed now" in found[1]["text"]
+    assert git(place, "show", "main:new.txt") == "more"
+
+
+def test_feedback_that_nobody_passed_on_waits_for_its_agent_to_be_resumed(place):
+    words = ("--executor", "custom", "--base-command", "sh", "--param", "-c", "--param", "echo more >> new.txt")
+    assert call_aura("run", *words, "--prompt", "Say more", "--repo", place, "--no-tui").code == 0
+    assert call_aura("approval", "reject", "--feedback", "again", "--no-wait").code == 0
+    code, found = diagnosed("--fix")
+    assert (code, [(row["kind"], row["status"]) for row in found[1:]]) == (1, [("task", "wrong")])
+    assert "CodingFollowUp" in found[1]["text"]
+    assert found[1]["remedy"].startswith("aura task resume ")
+    assert len(call_aura("events", "--type", "execution.process_started", "--json").objects) == 1
 
 
 def leave_process(token):

@@ -127,7 +127,9 @@ def test_only_recorded_it_waits_for_somebody_who_drives_it(place):
     answer = call_aura("task", "assign", task_id, *WRITES, "--no-wait")
     assert answer.out == f"task {task_id} is in_progress: Say\n"
     assert call_aura("doctor").code == 1
-    assert call_aura("doctor", "--fix").code == 0
+    assert call_aura("doctor", "--fix").code == 1, "it starts no agent"
+    assert status_of(task_id) == "in_progress"
+    assert call_aura("task", "resume", task_id).code == 0
     assert status_of(task_id) == "completed"
     assert content(place, "main", "new.txt") == "more"
 

@@ -1,9 +1,11 @@
 """``aura run``: what makes no sense is refused before anything is done; what is told comes in an order that does."""
 
+import shutil
+
 import pytest
 
 from command_line import call_aura
-from repositories import branches, worktrees
+from repositories import branches, git, worktrees
 
 
 def aura_run(script, *more):
@@ -35,6 +37,39 @@ def test_an_executor_that_there_is_not(place):
     assert "custom" in answer.error["remedy"]
     assert tasks() == []
     assert worktrees(place) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "install"),
+    [
+        (("claude",), "npm install -g @anthropic-ai/claude-code"),
+        (("qwen",), "npm install -g @qwen-code/qwen-code"),
+        (("acp", "--option", "agent=opencode"), "npm install -g opencode-ai"),
+        (("custom", "--base-command", "no-such-program"), "install it"),
+        (("custom", "--base-command", "/no/such/program"), "install it"),
+        (("codex", "--executor-path", "codex=/no/such/program"), "npm install -g @openai/codex"),
+    ],
+)
+def test_an_executor_that_is_not_installed(place, monkeypatch, words, install):
+    programs = place.parent / "programs"
+    programs.mkdir()
+    (programs / "git").symlink_to(shutil.which("git"))
+    monkeypatch.setenv("PATH", str(programs))
+    answer = call_aura("run", "--prompt", "x", "--json", "--executor", *words)
+    assert (answer.code, answer.out, answer.error["code"]) == (1, "", "executable_not_found")
+    assert answer.error["remedy"].startswith(install)
+    assert tasks() == []
+    assert worktrees(place) == []
+
+
+def test_a_program_in_the_worktree_is_not_looked_for_before_it_is_there(place):
+    (place / "agent.sh").write_text("#!/bin/sh\necho hello\n")
+    (place / "agent.sh").chmod(0o755)
+    git(place, "add", ".")
+    git(place, "commit", "-qm", "agent")
+    answer = call_aura("run", "--no-tui", "--prompt", "x", "--executor", "custom", "--base-command", "./agent.sh")
+    assert answer.code == 0
+    assert "[stdout] hello" in answer.out.splitlines()
 
 
 def test_a_session_where_there_are_none(place):

@@ -322,8 +322,8 @@ def plain_types(hint):
 
 
 def test_the_table_says_what_is_final_what_has_ended_and_which_events_end_it():
-    assert TASK.final == {"completed", "cancelled", "deleted"}
-    assert TASK.ended == {*TASK.final, "failed"}, "a failed task may be started again"
+    assert TASK.final == {"cancelled", "deleted"}
+    assert TASK.ended == {*TASK.final, "failed", "completed"}, "a failed or completed task may be started again"
     assert {event.topic for event in TASK.endings} == {
         "task.completed",
         "task.cancelled",

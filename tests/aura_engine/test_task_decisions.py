@@ -13,15 +13,18 @@ from aura_contracts.task import (
     ApprovalMode,
     ApproveTask,
     AssignTask,
+    CancelTask,
     CompleteTask,
     CreateTask,
     EditTask,
+    QueueTask,
     RequestTaskChanges,
     SubmitProposal,
     Task,
     TaskChanges,
     TaskEdited,
     TaskSpec,
+    UnqueueTask,
 )
 from aura_engine.decisions import Context
 from aura_engine.decisions.task import TASK_DECIDER
@@ -70,10 +73,33 @@ def test_who_may_approve_changes_them(actor):
     ]
 
 
-@pytest.mark.parametrize("actor", [WORKER, MALLORY])
+@pytest.mark.parametrize("actor", [WORKER, ALICE, BOB])
 def test_anybody_who_works_on_it_says_it_better(actor):
     same = EditTask(changes=TaskChanges(title="Fix it", approval_mode=ApprovalMode.CHANGES, reviewers=("bob",)))
     assert Story().do(actor, same) == [TaskEdited(changes=TaskChanges(title="Fix it"))]
+
+
+def created(spec, by):
+    return TASK_DECIDER.decide(TASK_ID, None, CreateTask(task_id=TASK_ID, spec=spec), Context(actor=by, now=NOW)).state
+
+
+@pytest.mark.parametrize("actor", [MALLORY, agent("0192f0c1-2d3e-7abc-8def-0123456789ab")])
+@pytest.mark.parametrize(
+    "command", [EditTask(changes=TaskChanges(title="Mine")), QueueTask(), UnqueueTask(), CancelTask()], ids=type
+)
+def test_strangers_leave_it_alone(actor, command):
+    task = created(TaskSpec(title="Fix it", reviewers=("bob",)), ALICE)
+    with pytest.raises(ActorNotAllowed):
+        TASK_DECIDER.decide(TASK_ID, task, command, Context(actor=actor, now=NOW))
+
+
+def test_the_assigned_agent_may_cancel_its_task():
+    assert Story().do(WORKER, CancelTask())
+
+
+def test_what_no_human_created_and_none_reviews_is_any_humans():
+    task = created(TaskSpec(title="Sweep", approval_mode=ApprovalMode.AUTO), ENGINE)
+    assert TASK_DECIDER.decide(TASK_ID, task, CancelTask(), Context(actor=MALLORY, now=NOW)).events
 
 
 def test_an_agent_does_not_complete_what_nobody_approved():

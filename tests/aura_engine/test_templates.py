@@ -16,7 +16,7 @@ from aura_engine._builtin_templates import BUILTIN
 from aura_engine.decisions.template import TEXT_LIMIT
 from aura_engine.templates import OUTPUT_LIMIT, Template, builtin, render, variables_of
 
-TASK = {"id": "1", "title": "Fix the login", "description": "It fails.", "priority": "high", "context": {"a": [1]}}
+TASK = {"id": "1", "title": "Fix the login", "description": "It fails.", "priority": "high", "context": {}}
 KNOWN = {
     "coding": {},
     "plan": {},
@@ -70,6 +70,13 @@ def test_a_task_made_from_a_prompt_is_told_by_exactly_that_prompt(prompt: str):
 )
 def test_title_and_description_are_both_told_where_they_say_different_things(title, description, prompt):
     assert render(builtin("coding"), {"task": {**TASK, "title": title, "description": description}}) == prompt
+
+
+def test_the_context_of_a_task_reaches_its_prompt():
+    task = {"title": "Fix the login", "description": "", "context": {"page": "/login", "tries": 3}}
+    for name in ("coding", "plan", "implement"):
+        text = render(builtin(name), {"task": task, "plan": ""})
+        assert text.startswith('Fix the login\n\nContext: {"page": "/login", "tries": 3}')
 
 
 @pytest.mark.parametrize("name", BUILTIN)

@@ -336,9 +336,13 @@ def test_a_commit_is_in_the_repositories_of_the_workspace(heads):
         Story(*USED).do(RecordCommit(heads=heads))
 
 
-def test_a_removed_workspace_stays_removed():
+def test_a_removed_workspace_begins_again_at_the_same_place():
+    story = Story(PREPARE, RemoveWorkspace(dirty=False))
+    root = story.state.root
     with pytest.raises(TransitionRefused):
-        Story(PREPARE, RemoveWorkspace(dirty=False)).do(RecreateWorkspace(reason="follow-up", dirty=False))
+        story.do(ACQUIRE)
+    story.do(RecreateWorkspace(reason="follow-up", dirty=False))
+    assert (story.state.status, story.state.root, story.state.worktrees) == (WorkspaceStatus.REQUESTED, root, ())
 
 
 # --- Snapshots and paths ----------------------------------------------------------------------------------------------

@@ -12,13 +12,14 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause, ProcessExit, merged_environment
+from aura_executors.adapter.service_url import endpoint_url
 from aura_executors.custom import CustomExecutor
 
 EXECUTOR = CustomExecutor()
 
 
-def run(prompt: str, cwd: Path, *, about: dict[str, Any] | None = None, **options: Any) -> Any:
-    launch = EXECUTOR.launch(AgentRun(prompt=prompt, cwd=str(cwd), options=options, **(about or {})))
+def run(prompt: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    launch = EXECUTOR.launch(AgentRun(prompt=prompt, cwd=str(cwd), options=options))
     environment = merged_environment(os.environ, launch.env)
     given = {"stdin": subprocess.DEVNULL} if launch.stdin is None else {"input": launch.stdin.decode()}
     return subprocess.run(launch.argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False, **given)
@@ -37,6 +38,60 @@ def test_a_command_is_started_as_it_was_given_and_the_prompt_is_in_the_environme
     done = run("be quick", tmp_path, **python("import sys, os; print(sys.argv[1:], os.environ['AURA_PROMPT'])"))
     assert done.stdout == "[] be quick\n"
     assert run("x", tmp_path, base_command="sh", params=["-c", "nosuch"]).stderr.startswith("sh: ")
+
+
+def test_the_command_is_told_about_its_run():
+    given = {
+        "base_command": "true",
+        "model": "small",
+        "openai_endpoint": "http://127.0.0.1:11434",
+        "env": {"MINE": "x"},
+    }
+    told = {"session_id": "s1", "variables": {"area": "api", "MINE": "y"}, "review": "both"}
+    env = EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options=given, **told)).env
+    assert env == {
+        "AURA_PROMPT": "p",
+        "AURA_SESSION_ID": "s1",
+        "AURA_MODEL": "small",
+        "AURA_REVIEW_MODE": "both",
+        "OPENAI_BASE_URL": "http://127.0.0.1:11434/v1",
+        "area": "api",
+        "MINE": "x",
+    }
+
+
+def test_what_is_not_told_is_not_inherited_from_an_outer_run_either():
+    env = EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options={"base_command": "true"})).env
+    assert env == {"AURA_PROMPT": "p", "AURA_SESSION_ID": None, "AURA_MODEL": None, "AURA_REVIEW_MODE": None}
+
+
+@pytest.mark.parametrize("name", ["AURA_PROMPT", "AURA_HOME", "a-b", "1", "a=b"])
+def test_a_variable_that_no_environment_may_hold_is_refused(name):
+    with pytest.raises(InvalidInput) as refused:
+        EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options={"base_command": "true"}, variables={name: "x"}))
+    assert refused.value.field == f"variable {name}"
+
+
+@pytest.mark.parametrize(
+    ("url", "used"),
+    [
+        ("http://127.0.0.1:11434", "http://127.0.0.1:11434/v1"),
+        ("http://127.0.0.1:11434/", "http://127.0.0.1:11434/v1"),
+        ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),
+        ("https://example.invalid/api/", "https://example.invalid/api/"),
+    ],
+)
+def test_an_endpoint_without_a_path_gets_one(url, used):
+    assert endpoint_url(url, "endpoint") == used
+    options = {"base_command": "true", "openai_endpoint": url}
+    assert EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options=options)).env["OPENAI_BASE_URL"] == used
+
+
+def test_what_is_no_endpoint_is_refused():
+    options = {"base_command": "true", "openai_endpoint": "nowhere"}
+    with pytest.raises(InvalidInput) as refused:
+        EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options=options))
+    assert refused.value.field == "option openai_endpoint"
 
 
 def test_the_prompt_as_an_argument(tmp_path: Path):
@@ -114,8 +169,8 @@ def test_the_command_runs_in_the_folder_and_nothing_is_split_or_expanded(tmp_pat
         ({"base_command": "sh", "prompt_via": "mail"}, "option prompt_via: invalid enum value 'mail'"),
         ({"base_comand": "sh"}, "option base_comand: executor custom has no such option; did you mean base_command"),
         (
-            {"base_command": "sh", "agent": "m"},
-            "option agent: executor custom has no such option; its options are base_comm",
+            {"base_command": "sh", "yolo": True},
+            "option yolo: executor custom has no such option; its options are base_comm",
         ),
         ({"base_command": "sh", "env": {"API_KEY": "x"}}, "options.env.API_KEY: looks like a secret"),
     ],
@@ -130,66 +185,3 @@ def test_its_exit_code_is_its_word():
     assert conversation.judge(ProcessExit(token="t", cause=ExitCause.OWN, exit_code=0)) is None
     failure = conversation.judge(ProcessExit(token="t", cause=ExitCause.OWN, exit_code=7))
     assert (failure.reason, failure.exit_code) == (FailureReason.AGENT_ERROR, 7)
-
-
-# --- What the environment says about the run
-
-
-def environment(tmp_path: Path, *, about: dict[str, Any] | None = None, **options: Any) -> dict[str, str]:
-    """Return what a command finds in its environment, which had nothing of this kind before."""
-    done = run("p", tmp_path, about=about, base_command="env", **options)
-    found = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
-    return {name: value for name, value in found.items() if name not in os.environ}
-
-
-def test_a_run_without_further_wishes_has_only_its_prompt(tmp_path: Path):
-    assert environment(tmp_path) == {"AURA_PROMPT": "p"}
-
-
-def test_session_model_review_and_variables_are_in_the_environment(tmp_path: Path):
-    about = {"session_id": "s-1", "variables": {"TICKET": "A-1", "lower_case": "x y"}}
-    assert environment(tmp_path, about=about, model="m-1", review=True) == {
-        "AURA_PROMPT": "p",
-        "AURA_SESSION_ID": "s-1",
-        "AURA_MODEL": "m-1",
-        "AURA_REVIEW_MODE": "1",
-        "TICKET": "A-1",
-        "lower_case": "x y",
-    }
-
-
-@pytest.mark.parametrize("name", ["AURA_PROMPT", "AURA_TASK_TOKEN", "GIT_DIR", "not a name", "1st", ""])
-def test_a_variable_that_is_not_one_of_the_environment_stays_with_the_templates(tmp_path: Path, name: str):
-    assert environment(tmp_path, about={"variables": {name: "x"}}) == {"AURA_PROMPT": "p"}
-
-
-def test_an_option_env_wins_over_a_variable(tmp_path: Path):
-    found = environment(tmp_path, about={"variables": {"TICKET": "A-1"}}, env={"TICKET": "B-2"})
-    assert found["TICKET"] == "B-2"
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        ("http://127.0.0.1:1234", "http://127.0.0.1:1234/v1"),
-        ("http://127.0.0.1:1234/", "http://127.0.0.1:1234/v1"),
-        ("https://gpu.example/api/v2/", "https://gpu.example/api/v2"),
-    ],
-)
-def test_an_endpoint_without_a_path_gets_one(tmp_path: Path, given: str, told: str, monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    found = environment(tmp_path, openai_endpoint=given)
-    assert {found["OPENAI_BASE_URL"], found["OPENAI_API_BASE"]} == {told}
-    assert found["OPENAI_API_KEY"] == "local"
-
-
-def test_a_key_that_is_set_is_kept(tmp_path: Path):
-    about = {"environment": {"OPENAI_API_KEY": "key"}}
-    assert "OPENAI_API_KEY" not in environment(tmp_path, about=about, openai_endpoint="http://h")
-
-
-@pytest.mark.parametrize("url", ["localhost:1234", "ftp://h", "http://h/?a=1", "http://h/a b"])
-def test_what_is_no_endpoint_is_refused(tmp_path: Path, url: str):
-    with pytest.raises(InvalidInput) as error:
-        run("p", tmp_path, base_command="env", openai_endpoint=url)
-    assert error.value.field == "option openai_endpoint"

@@ -5,7 +5,7 @@ from contextlib import aclosing
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import ExecutableNotFound, InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.failures import FailureReason
 from aura_contracts.output import OutputRecorded, OutputSource
@@ -150,8 +150,10 @@ async def test_a_failing_agent_is_tried_again_and_then_fails_the_task(opened, re
 
 async def test_a_program_that_is_not_there_fails_at_once_with_what_to_do(opened, repository):
     async with opened() as engine:
-        options = {"base_command": "no-such-program"}
-        run = await engine.run("Work", executor="custom", repositories=[str(repository)], options=options)
+        work = {"executor": "custom", "repositories": [str(repository)], "options": {"base_command": "no-such-program"}}
+        with pytest.raises(ExecutableNotFound, match="no-such-program"):
+            await engine.run("Work", **work)
+        run = await engine.run("Work", **work, setup="true")  # a script that might install it
         task = await settled(engine, run.id)
     assert task.status is TaskStatus.FAILED
     assert task.failure.reason is FailureReason.EXECUTABLE_NOT_FOUND
@@ -214,15 +216,6 @@ async def test_a_cancelled_run_leaves_no_process_and_keeps_its_work(opened, repo
         workspace = await engine.workspaces.get(view.workspace.id)
     assert [copy.ref for copy in workspace.snapshots], "and saved before it is cleared away"
     assert worktrees(repository) == []
-
-
-async def test_a_folder_without_a_repository_is_worked_in_as_it_is(opened, tmp_path):
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    async with opened() as engine:
-        run = await engine.run("Write", repositories=[str(folder)], **scripted([write("new.txt", "more\n")]))
-        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
-    assert (folder / "new.txt").read_text() == "more\n"
 
 
 async def test_an_engine_that_is_closed_leaves_the_agent_to_the_next_one(opened, repository, tmp_path):

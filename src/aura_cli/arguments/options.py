@@ -239,7 +239,7 @@ NO_WAIT = Option("", "--no-wait", "record it only, without driving the task")
 FOLLOW_EPILOG = """\
 The agent then works here, and its output is shown as `aura run` shows it,
 unless another process drives the task already. With --no-wait it is left to
-whatever drives the task next, such as `aura doctor --fix`.
+whatever drives the task next, such as `aura task resume`.
 """
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 Checks Python and git, the files of the store, tasks that are stuck, and
 leftover processes and worktrees. Tasks that another process is working on are
-left alone.
+left alone. A task whose agent was cut off is not resumed: its hint says how.
 
 exit code: 0 if no problem remains, 1 otherwise.
 """
@@ -31,7 +31,8 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="fix problems: resume stuck tasks, end leftover processes, remove leftover worktrees after a safety copy",
+        help="fix problems, starting no agent: put stuck tasks in order, end leftover processes, remove worktrees"
+        " after a safety copy",
     )
     parser.add_argument(
         "--unknown",

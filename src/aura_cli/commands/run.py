@@ -10,9 +10,10 @@ _EPILOG = """\
 Lines of the agent's output start with [stdout] or [stderr], messages that it
 sends in its own protocol with [agent], and AURA's own messages with [aura].
 
-In a repository the agent works in a worktree on its own branch, and nothing is
-merged before you approve it (see `aura approval`), unless you choose --approval
-auto. In any other folder it works in place.
+The agent works in a worktree on its own branch, and nothing is merged before
+you approve it (see `aura approval`), unless you choose --approval auto. In a
+subfolder of a repository it starts in that subfolder. A folder that is in no
+repository gets a private one, and approved changes are applied to the folder.
 
 Run the same command again to resume a run that was interrupted by a crash.
 Ctrl-C lets the agent finish gracefully, and then names the commands that resume

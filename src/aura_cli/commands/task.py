@@ -81,6 +81,11 @@ def configure(parser: ArgumentParser) -> None:
     retrying = add_subcommand(commands, "retry", "let the agent try a failed task again", _retry, epilog=FOLLOW_EPILOG)
     _add_id(retrying)
     add_follow_options(retrying)
+    resuming = add_subcommand(
+        commands, "resume", "resume a task that was cut off, where it stopped", _resume, epilog=FOLLOW_EPILOG
+    )
+    _add_id(resuming)
+    add_follow_options(resuming)
     splitting = add_subcommand(commands, "decompose", "propose to split a task into subtasks", _decompose)
     splitting.epilog = "The subtasks are created once the proposal is approved: `aura approval approve`."
     _add_id(splitting)
@@ -241,6 +246,10 @@ async def _follow_up(call: Invocation) -> int:
 
 async def _retry(call: Invocation) -> int:
     return await _work(call, lambda engine, task_id: engine.tasks.retry(task_id))
+
+
+async def _resume(call: Invocation) -> int:
+    return await _work(call, lambda engine, task_id: engine.tasks.get(task_id))
 
 
 async def _move(call: Invocation) -> int:

@@ -99,6 +99,7 @@ def _indented(message: str) -> str:
 
 _NOUNS = {
     "tasks": "task",
+    "engine": "task",
     "approvals": "approval",
     "agents": "agent",
     "workspaces": "workspace",

@@ -108,7 +108,10 @@ class Narration:
             case workspace.WorkspaceRequested():
                 layout = event.layout
                 self._branch, self._in_place = layout.branch, layout.in_place
-                self._targets = {repository.name: repository.target_branch for repository in layout.repositories}
+                self._targets = {
+                    repository.name: repository.path if repository.plain else repository.target_branch
+                    for repository in layout.repositories
+                }
                 self._paths = (layout.root,) if layout.in_place else ()
             case workspace.WorkspacePrepared():
                 if not self._in_place:

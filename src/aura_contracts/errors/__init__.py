@@ -28,6 +28,7 @@
     ├── GitError                     an operation on a repository failed: repository
     │   ├── GitUnavailable           git is missing, or too old
     │   ├── NotARepository
+    │   │   └── InsideGitDirectory
     │   ├── UnknownRevision
     │   ├── InvalidBranchName
     │   ├── DirtyWorktree            uncommitted changes are in the way
@@ -97,6 +98,7 @@ from aura_contracts.errors.repositories import GitError as GitError
 from aura_contracts.errors.repositories import GitFailed as GitFailed
 from aura_contracts.errors.repositories import GitTimeout as GitTimeout
 from aura_contracts.errors.repositories import GitUnavailable as GitUnavailable
+from aura_contracts.errors.repositories import InsideGitDirectory as InsideGitDirectory
 from aura_contracts.errors.repositories import InvalidBranchName as InvalidBranchName
 from aura_contracts.errors.repositories import MergeConflict as MergeConflict
 from aura_contracts.errors.repositories import NotARepository as NotARepository

@@ -35,6 +35,13 @@ class NotARepository(GitError, code="not_a_repository"):
     remedy: str = "name a folder in a git repository, or create one with `git init`"
 
 
+class InsideGitDirectory(NotARepository, code="inside_git_directory"):
+    """A folder is inside of the ``.git`` of a repository, where git alone may write."""
+
+    summary = "{repository} is inside of a .git folder, where git alone may write"
+    remedy: str = "name the repository itself"
+
+
 class UnknownRevision(GitError, code="unknown_revision"):
     """A revision does not name a commit."""
 

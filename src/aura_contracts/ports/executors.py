@@ -95,6 +95,8 @@ class AgentRun:
     """The agent's environment, before `Launch.env` is merged into it."""
     tool_servers: tuple[ToolServer, ...] = ()
     """Tools for the agent besides its own. Executors whose agent cannot use them leave them out."""
+    review: str = ""
+    """What a human approves: ``plan``, ``changes``, ``both`` or ``auto``; empty if the run belongs to no task."""
 
 
 @attrs.frozen(kw_only=True)
@@ -110,6 +112,8 @@ class Launch:
     interrupt: InterruptPlan = attrs.field(factory=InterruptPlan)
     exit_grace: float = 5.0
     """Seconds for the agent to exit by itself after its conversation reports `Finished`."""
+    install: str = ""
+    """How to install the program, for those who have not; empty if AURA does not know."""
 
 
 class Conversation:

@@ -254,6 +254,28 @@ class GitFiles(ABC):
         commit. Raises `OperationInProgress` while there are conflicts.
         """
 
+    # --- Folders without a repository ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def create_repository(self, repo: str, branch: str) -> None:
+        """Create a bare repository at `repo`, with HEAD on `branch`, which has no commit yet. Repeatable."""
+
+    @abstractmethod
+    def record_folder(self, repo: str, folder: str, parent: str | None, message: str) -> str:
+        """Return a commit on `parent` of the files in `folder` that are not ignored.
+
+        The commit is made in the bare repository `repo`. Returns `parent` itself if nothing differs from it.
+        No ref is moved and nothing in the folder is touched. One folder per repository, one call at a time.
+        """
+
+    @abstractmethod
+    def update_folder(self, repo: str, folder: str, old: str, new: str) -> None:
+        """Take the files in `folder` from commit `old`, which it was just recorded as, to commit `new`.
+
+        Raises `DirtyWorktree` before anything is touched if files that would change have been changed since, or if
+        others are in the way. Files that the two commits share are left alone.
+        """
+
     # --- Snapshots ----------------------------------------------------------------------------------------------------
 
     @abstractmethod

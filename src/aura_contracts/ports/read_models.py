@@ -246,6 +246,8 @@ class SessionQuery(Query[SessionRow], frozen=True, kw_only=True):
     agent: Words = None
     folder: str | None = None
     """Absolute; matches sessions of agents that were started there or below, or worked on a repository there."""
+    place: str | None = None
+    """Absolute; matches sessions of agents that worked exactly there: on this repository, or this subfolder of one."""
     used_after: datetime | None = None
     used_before: datetime | None = None
 

@@ -18,10 +18,10 @@ NANO = 1_000_000_000
 
 
 class SessionRow(msgspec.Struct, Plain, frozen=True, kw_only=True):
-    """A resumable agent session, with its newest run."""
+    """A resumable agent session, with its newest run: known by its id, its executor and the place of its work."""
 
     id: str
-    """The agent's own id for the session, unique within one executor."""
+    """The agent's own id for the session, unique within one executor and place."""
     executor: str
     status: ExecutionStatus
     """Of the newest run."""

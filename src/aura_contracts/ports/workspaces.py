@@ -13,7 +13,14 @@ from aura_contracts.execution import Outcome
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.git import Diff
-from aura_contracts.workspace import ConflictedFiles, MergeStyle, Repository, RepositoryCommit, Worktree
+from aura_contracts.workspace import (
+    ConflictedFiles,
+    MergeStyle,
+    Repository,
+    RepositoryCommit,
+    Worktree,
+    working_directory,
+)
 
 
 class WorkspaceSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +37,13 @@ class WorkspaceSpec(msgspec.Struct, frozen=True, kw_only=True):
     root: str = ""
     """Empty until the workspace is first prepared."""
     worktrees: tuple[Worktree, ...] = ()
+    subfolder: str = ""
+    """The folder to work in, relative to the only repository."""
+
+    @property
+    def directory(self) -> str:
+        """The folder that scripts and agents are started in, once the workspace is prepared."""
+        return working_directory(self.root, self.worktrees, self.subfolder)
 
 
 class PreparedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,13 +51,14 @@ class PreparedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
 
     root: str
     worktrees: tuple[Worktree, ...]
+    subfolder: str = ""
     from_pool: tuple[str, ...] = ()
     """Repositories whose worktree came from the warm pool."""
 
     @property
     def directory(self) -> str:
-        """The working directory for agents: the worktree if there is only one, otherwise the root."""
-        return self.worktrees[0].path if len(self.worktrees) == 1 else self.root
+        """The folder that scripts and agents are started in."""
+        return working_directory(self.root, self.worktrees, self.subfolder)
 
 
 class WorkspaceCondition(msgspec.Struct, Plain, frozen=True, kw_only=True):
@@ -103,6 +118,10 @@ class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
     repository: bool
     branch: str | None = None
     head: str | None = None
+    subfolder: str = ""
+    """The described path, relative to `path`; empty for the top of the worktree."""
+    obstacle: str = ""
+    """Why a folder without a repository can only be worked on in place; empty if AURA can keep a copy of it."""
 
 
 class WorkspaceProvider(Protocol):

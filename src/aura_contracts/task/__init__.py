@@ -24,6 +24,7 @@ from aura_contracts.task.commands import ProposeDecomposition as ProposeDecompos
 from aura_contracts.task.commands import QueueTask as QueueTask
 from aura_contracts.task.commands import RecordAttemptFailure as RecordAttemptFailure
 from aura_contracts.task.commands import RejectTask as RejectTask
+from aura_contracts.task.commands import ReopenTask as ReopenTask
 from aura_contracts.task.commands import ReparentTask as ReparentTask
 from aura_contracts.task.commands import RequestTaskChanges as RequestTaskChanges
 from aura_contracts.task.commands import RetryTask as RetryTask
@@ -50,6 +51,7 @@ from aura_contracts.task.event_types import TaskEdited as TaskEdited
 from aura_contracts.task.event_types import TaskFailed as TaskFailed
 from aura_contracts.task.event_types import TaskQueued as TaskQueued
 from aura_contracts.task.event_types import TaskRejected as TaskRejected
+from aura_contracts.task.event_types import TaskReopened as TaskReopened
 from aura_contracts.task.event_types import TaskReparented as TaskReparented
 from aura_contracts.task.event_types import TaskRetried as TaskRetried
 from aura_contracts.task.event_types import TaskUnassigned as TaskUnassigned

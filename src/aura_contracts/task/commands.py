@@ -143,6 +143,13 @@ class RetryTask(Command[Task], frozen=True, kw_only=True):
     emits = (events.TaskRetried,)
 
 
+class ReopenTask(Command[Task], frozen=True, kw_only=True):
+    """Continue a completed task with feedback."""
+
+    emits = (events.TaskReopened,)
+    feedback: str
+
+
 class CompleteTask(Command[Task], frozen=True, kw_only=True):
     """Record that the task is done."""
 

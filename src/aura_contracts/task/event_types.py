@@ -140,6 +140,13 @@ class TaskRetried(Event, frozen=True, kw_only=True):
     topic = "task.retried"
 
 
+class TaskReopened(Event, frozen=True, kw_only=True):
+    """A completed task was continued with feedback, by an agent of the same executor and in its session."""
+
+    topic = "task.reopened"
+    feedback: str
+
+
 class TaskCompleted(Event, frozen=True, kw_only=True):
     """The task is done."""
 

@@ -113,6 +113,9 @@ _TABLE: Table = MappingProxyType(
             events.TaskFailed: _S.FAILED,
             events.TaskCancelled: _S.CANCELLED,
         },
+        _S.COMPLETED: {
+            events.TaskReopened: _S.IN_PROGRESS,
+        },
         _S.FAILED: {
             events.TaskAssigned: _S.IN_PROGRESS,
             events.TaskRetried: _S.IN_PROGRESS,
@@ -206,6 +209,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Task]] = MappingProxyType(
         ),
         events.TaskDecomposed: sets("subtask_ids", approved_at=TIME),
         events.TaskRetried: sets(attempts_failed=0, retry_at=None, failure=None, completed_at=None),
+        events.TaskReopened: sets("feedback", attempts_failed=0, result=None, completed_at=None),
         events.TaskCompleted: sets("result", completed_at=TIME, failure=None),
         events.TaskFailed: sets("failure", completed_at=TIME, retry_at=None, blocked_by=None),
         events.TaskCancelled: sets(completed_at=TIME, retry_at=None, blocked_by=None),
@@ -218,6 +222,6 @@ TASK = Aggregate(
     state=Task,
     statuses=TaskStatus,
     table=_TABLE,
-    restartable=frozenset({TaskStatus.FAILED}),
+    restartable=frozenset({TaskStatus.FAILED, TaskStatus.COMPLETED}),
     evolvers=_EVOLVERS,
 )

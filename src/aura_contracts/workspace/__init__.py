@@ -46,6 +46,7 @@ from aura_contracts.workspace.event_types import WorkspaceRemoved as WorkspaceRe
 from aura_contracts.workspace.event_types import WorkspaceRequested as WorkspaceRequested
 from aura_contracts.workspace.state import WORKSPACE as WORKSPACE
 from aura_contracts.workspace.state import Workspace as Workspace
+from aura_contracts.workspace.values import PLAIN_TARGET as PLAIN_TARGET
 from aura_contracts.workspace.values import WORKSPACE_SLUG_LIMIT as WORKSPACE_SLUG_LIMIT
 from aura_contracts.workspace.values import ConflictedFiles as ConflictedFiles
 from aura_contracts.workspace.values import FailedPreparation as FailedPreparation
@@ -60,6 +61,7 @@ from aura_contracts.workspace.values import SnapshotReason as SnapshotReason
 from aura_contracts.workspace.values import WorkspaceLayout as WorkspaceLayout
 from aura_contracts.workspace.values import WorkspaceStatus as WorkspaceStatus
 from aura_contracts.workspace.values import Worktree as Worktree
+from aura_contracts.workspace.values import working_directory as working_directory
 from aura_contracts.workspace.values import workspace_branch as workspace_branch
 from aura_contracts.workspace.values import workspace_folder as workspace_folder
 from aura_contracts.workspace.values import workspace_slug as workspace_slug

@@ -20,6 +20,7 @@ from aura_contracts.workspace.values import (
     WorkspaceLayout,
     WorkspaceStatus,
     Worktree,
+    working_directory,
 )
 
 
@@ -52,8 +53,8 @@ class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
 
     @property
     def directory(self) -> str:
-        """The folder that scripts and agents are started in: the worktree if there is one only, else the root."""
-        return self.worktrees[0].path if len(self.worktrees) == 1 else self.root
+        """The folder that scripts and agents are started in."""
+        return working_directory(self.root, self.worktrees, self.subfolder)
 
 
 # --- Table ------------------------------------------------------------------------------------------------------------
@@ -92,6 +93,9 @@ _TABLE: Table = MappingProxyType(
             events.SnapshotTaken: _S.CONFLICTED,
             events.ConflictResolved: _S.READY,
             events.MergeAbandoned: _S.READY,
+        },
+        _S.REMOVED: {
+            events.RecreationRequested: _S.REQUESTED,
         },
         _S.FAILED: {
             events.RecreationRequested: _S.REQUESTED,
@@ -134,6 +138,14 @@ def _restored(
     return replace(state, status=status, snapshots=snapshots, unsaved=False)
 
 
+def _recreated(
+    state: Workspace, event: events.RecreationRequested, fact: HappenedFact, status: WorkspaceStatus
+) -> Workspace:
+    """Worktrees that were removed begin again, from the target as it is by then, at the same place."""
+    worktrees = () if state.status is WorkspaceStatus.REMOVED else state.worktrees
+    return replace(state, status=status, unsaved=False, worktrees=worktrees)
+
+
 def _committed(state: Workspace, event: events.WorkCommitted, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
     saved = event.clean and status is WorkspaceStatus.READY
     worktrees = _with_heads(state.worktrees, event.heads)
@@ -162,7 +174,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workspace]] = MappingProxyType(
         events.WorkspaceReleased: sets(holder=None),
         events.SnapshotTaken: _snapshot,
         events.SnapshotRestored: _restored,
-        events.RecreationRequested: sets(unsaved=False),
+        events.RecreationRequested: _recreated,
         events.WorkCommitted: _committed,
         events.MergeStarted: sets(merge_style=given("style")),
         events.WorkMerged: _merged,
@@ -178,5 +190,6 @@ WORKSPACE = Aggregate(
     state=Workspace,
     statuses=WorkspaceStatus,
     table=_TABLE,
+    restartable=frozenset({WorkspaceStatus.REMOVED}),
     evolvers=_EVOLVERS,
 )

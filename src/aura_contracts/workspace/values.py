@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -43,6 +44,10 @@ class SnapshotReason(StrEnum):
     REQUESTED = "requested"
 
 
+PLAIN_TARGET = "folder"
+"""The target branch of a plain folder, in its private repository."""
+
+
 class Repository(msgspec.Struct, frozen=True, gc=False):
     """A repository in a workspace. `name` is the name of its folder there."""
 
@@ -53,6 +58,8 @@ class Repository(msgspec.Struct, frozen=True, gc=False):
     """The branch to merge the work into."""
     base: str = ""
     """The revision to start from; empty for the tip of the target branch."""
+    plain: bool = False
+    """`path` is a folder in no repository: its versions are kept in a private repository of the worker."""
 
 
 class Worktree(msgspec.Struct, frozen=True, gc=False):
@@ -117,6 +124,14 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
     merged_at: datetime
 
 
+def working_directory(root: str, worktrees: Sequence[Worktree], subfolder: str) -> str:
+    """Return the folder that scripts and agents are started in.
+
+    It is `root`, or `subfolder` of the worktree if there is only one.
+    """
+    return f"{worktrees[0].path}/{subfolder}".rstrip("/") if len(worktrees) == 1 else root
+
+
 class WorkspaceLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The worktrees that a task needs, and their place."""
 
@@ -133,6 +148,8 @@ class WorkspaceLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The folder that holds the worktrees; empty until the worker chooses it, and never changed afterwards."""
     in_place: bool = False
     """Work directly in the repositories, or in the folder `root`: no worktree, no branch, no merge."""
+    subfolder: str = ""
+    """The folder to work in, relative to the only repository; empty for its top, and with several repositories."""
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
 Source: specification, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
 
-Who may do what: agents act only on the task assigned to them; humans approve only what they created or are a reviewer
-of, and only they change who reviews it and whether it needs approval; AURA itself (``system:``) carries out what
-policies and approvals decided.
+Who may do what: agents act only on the task assigned to them; humans queue, edit, cancel and approve only what they
+created or are a reviewer of, and only they change who reviews it and whether it needs approval; AURA itself
+(``system:``) carries out what policies and approvals decided.
 """
 
 from datetime import timedelta
@@ -33,6 +33,7 @@ from aura_contracts.task import (
     QueueTask,
     RecordAttemptFailure,
     RejectTask,
+    ReopenTask,
     ReparentTask,
     RequestTaskChanges,
     RetryTask,
@@ -53,6 +54,7 @@ from aura_contracts.task import (
     TaskFailed,
     TaskQueued,
     TaskRejected,
+    TaskReopened,
     TaskReparented,
     TaskRetried,
     TaskStatus,
@@ -88,6 +90,18 @@ def _require_own_agent(state: Task, command: Command[Task], context: Context) ->
     """Agents act only on tasks assigned to them; humans and AURA may always act."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
         raise NotAllowed(f"the task is assigned to {state.assigned_agent or 'no agent'}")
+
+
+def _require_concerned(state: Task, command: Command[Task], context: Context) -> None:
+    """Agents act on the task assigned to them; humans on one that they created or review; AURA on any.
+
+    A task that no human created and none reviews is any human's.
+    """
+    _require_own_agent(state, command, context)
+    concerned = context.actor == state.created_by or actor_name(context.actor) in state.reviewers
+    anyones = actor_kind(state.created_by) != "human" and not state.reviewers
+    if is_human(context) and not (concerned or anyones):
+        raise NotAllowed("not the creator and not a reviewer")
 
 
 def _require_worker(state: Task, command: Command[Task], context: Context) -> None:
@@ -262,6 +276,11 @@ def _retry(state: Task, command: RetryTask, context: Context) -> Events:
     return [TaskRetried()]
 
 
+def _reopen(state: Task, command: ReopenTask, context: Context) -> Events:
+    _require_feedback(command.feedback)
+    return [TaskReopened(feedback=command.feedback)]
+
+
 def _complete(state: Task, command: CompleteTask, context: Context) -> Events:
     needs_approval = state.approval_mode is not ApprovalMode.AUTO
     if needs_approval and state.status is TaskStatus.IN_PROGRESS and not is_system(context):
@@ -274,10 +293,10 @@ TASK_DECIDER = Decider(
     TASK,
     {
         CreateTask: (anyone, _create),
-        EditTask: (_require_own_agent, _edit),
+        EditTask: (_require_concerned, _edit),
         ReparentTask: (_require_own_agent, _reparent),
-        QueueTask: (anyone, _queue),
-        UnqueueTask: (anyone, _unqueue),
+        QueueTask: (_require_concerned, _queue),
+        UnqueueTask: (_require_concerned, _unqueue),
         AssignTask: (_no_agent, _assign),
         UnassignTask: (_require_own_agent, becomes(TaskUnassigned)),
         SubmitProposal: (_require_worker, _submit),
@@ -291,9 +310,10 @@ TASK_DECIDER = Decider(
         ProposeDecomposition: (_require_worker, _propose_decomposition),
         DecomposeTask: (_require_reviewer, _decompose),
         RetryTask: (_no_agent, _retry),
+        ReopenTask: (_no_agent, _reopen),
         CompleteTask: (_require_own_agent, _complete),
         FailTask: (_require_own_agent, becomes(TaskFailed)),
-        CancelTask: (_no_agent, becomes(TaskCancelled)),
+        CancelTask: (_require_concerned, becomes(TaskCancelled)),
         DeleteTask: (_no_agent, becomes(TaskDeleted)),
     },
 )

@@ -24,8 +24,7 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.findings import Finding
 from aura_engine.facade.gate import gated
 from aura_engine.facade.noun import Noun
-from aura_engine.facade.run import Run
-from aura_engine.runtime.steps import Do, next_step
+from aura_engine.runtime.steps import STARTING, Do, Step, next_step
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import not_found
 from aura_worker_protocol.messages import ForgetProcess
@@ -75,13 +74,14 @@ class Doctor:
         yield store
         if store.status == "wrong":
             return
+        await self._core.runtime.gateway.connect()
         stuck: set[TaskId] = set()
         async for task in self._core.reads.rows(TaskQuery(unfinished=True, descending=False)):
             snapshot = await self._core.view(task.id)
-            if self._is_stuck(snapshot) and not await self._core.follower.is_driven(task.id):
+            step = self._waiting_step(snapshot)
+            if step is not None and not await self._core.follower.is_driven(task.id):
                 stuck.add(task.id)
-                yield self._task(snapshot)
-        await self._core.runtime.gateway.connect()
+                yield self._task(snapshot, step)
         for token in sorted(self._core.runtime.gateway.known):
             process = await self._process(token, stuck, unknown=unknown)
             if process is not None:
@@ -90,7 +90,10 @@ class Doctor:
             yield await self._orphan(orphan, unknown=unknown)
 
     async def fix(self, finding: Finding) -> Finding:
-        """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why."""
+        """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why.
+
+        No agent and no script is started: a task that was cut off is put in order, and the remedy then resumes it.
+        """
         if finding.fix is None:
             return finding
         self._core.bus.require_writable()
@@ -99,6 +102,8 @@ class Doctor:
         except AuraError as error:
             text = f"{finding.text}: {error.message()}"
             return attrs.evolve(finding, status="wrong", text=text, remedy=error.remedy)
+        if isinstance(done, Finding):
+            return done
         return attrs.evolve(finding, status="fixed", text=f"{finding.text}: {done}", remedy="")
 
     # --- The store ----------------------------------------------------------------------------------------------------
@@ -118,46 +123,47 @@ class Doctor:
 
     # --- Tasks --------------------------------------------------------------------------------------------------------
 
-    def _is_stuck(self, snapshot: View) -> bool:
-        """Whether the task has work left, now or later, that does not wait for a human."""
+    def _waiting_step(self, snapshot: View) -> Step | None:
+        """Return the step that no engine performs, now or later; None if the task waits for a human, or has ended."""
         asked = {
             TaskStatus.AWAITING_APPROVAL: snapshot.approval,
             TaskStatus.BLOCKED: snapshot.conflict,
         }.get(snapshot.task.status)
         if asked is not None and asked.status is ApprovalStatus.PENDING:
-            return False
+            return None
+        gateway = self._core.runtime.gateway
         driver = "" if snapshot.lease is None else snapshot.lease.engine_id
-        step = next_step(snapshot, self._core.bus.clock(), self._core.runtime.gateway.worker_id, driver)
-        if snapshot.execution is not None and not snapshot.execution.final and step.do is Do.NOTHING:
-            return step.until is not None or self._core.runtime.gateway.worker_id is None
-        return step.do not in (Do.NOTHING, Do.REST) or step.until is not None
+        step = next_step(snapshot, self._core.bus.clock(), gateway.worker_id, driver)
+        if step.do not in (Do.NOTHING, Do.REST) or step.until is not None:
+            return step
+        works = snapshot.execution is not None and not snapshot.execution.final
+        return step if works and gateway.worker_id is None else None
 
-    def _task(self, snapshot: View) -> Finding:
+    def _task(self, snapshot: View, step: Step) -> Finding:
+        """Return a finding about a stuck task. It has no fix if nothing is left but to start its agent again."""
         task, execution = snapshot.task, snapshot.execution
         stage = "" if execution is None else f", its run is in {execution.status}"
+        resumes = step.do in STARTING or step.do is Do.NOTHING
+        first = f"engine.resume({task.id!r}) resumes it" if resumes else f"{_FIX} puts it in order"
         return Finding(
             id=task.id,
             kind="task",
             status="wrong",
             text=f"{task.title!r} is {task.status}{stage}, and no engine drives it",
-            remedy=f"{_FIX} resumes it; tasks.cancel({task.id!r}) cancels it",
-            fix=partial(self._resume, task.id),
+            remedy=f"{first}; tasks.cancel({task.id!r}) cancels it",
+            fix=None if resumes else partial(self._put_in_order, task.id),
         )
 
-    async def _resume(self, task_id: TaskId) -> str:
-        """Drive a task until it has ended or waits for a human. Raises an error that holds it up for too long."""
-        if not await self._core.follower.drive(task_id):
+    async def _put_in_order(self, task_id: TaskId) -> "str | Finding":
+        """Perform the steps that are left and start nothing. Raises an error that holds them up for too long."""
+        follower = self._core.follower
+        if not await follower.drive(task_id, starts=False):
             return "another process drives it now"
         errors: list[AuraError] = []
         async with anyio.create_task_group() as group:
 
             async def settle() -> None:
-                try:
-                    async with aclosing(Run(task_id, self._core).events(after=await self._core.log.head())) as records:
-                        async for _ in records:
-                            pass
-                except AuraError as error:
-                    errors.append(error)
+                await follower.undriven(task_id)
                 group.cancel_scope.cancel()
 
             group.start_soon(settle)
@@ -165,7 +171,9 @@ class Doctor:
             group.cancel_scope.cancel()
         if errors:
             raise errors[0]
-        return f"it is {(await self._core.view(task_id)).task.status} now"
+        snapshot = await self._core.view(task_id)
+        step = self._waiting_step(snapshot)
+        return f"it is {snapshot.task.status} now" if step is None else self._task(snapshot, step)
 
     async def _lasting_error(self, task_id: TaskId) -> AuraError:
         """Wait until one error has held up a task for too long; return it."""

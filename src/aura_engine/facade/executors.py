@@ -1,6 +1,7 @@
 """Executors: the agent adapters on the worker's machine."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -38,7 +39,9 @@ class Executors:
     async def check(self, request: "RunRequest") -> None:
         """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
-        Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse."""
+        Raises `UnknownExecutor`, `InvalidInput` for anything that the executor cannot do or would refuse, and
+        `ExecutableNotFound` if its program is not installed; but a setup script may install it.
+        """
         can = await self.capability(request.executor)
         _require_able(can, request)
         options = await examine_options(
@@ -50,7 +53,9 @@ class Executors:
             directory=next(iter(request.repositories), "."),
             session_id=request.session_id,
             fork=request.fork and request.session_id is not None,
+            variables=request.variables,
             complete=True,
+            installed=request.setup is None,  # which may install it
         )
         require_questions(request.plan.permissions, request.executor, options, asks=can.permissions)
 
@@ -79,12 +84,14 @@ async def examine_options(
     directory: str = ".",
     session_id: str | None = None,
     fork: bool = False,
+    variables: Mapping[str, str] = MappingProxyType({}),
     complete: bool = False,
+    installed: bool = False,
 ) -> Mapping[str, Any]:
     """Have an executor examine options, as it will for a run; return them with those of the profiles.
 
-    Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
-    for what the executor would refuse."""
+    Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, `InvalidInput` for
+    what the executor would refuse, and with `installed` `ExecutableNotFound`."""
     gateway = core.runtime.gateway
     await gateway.capability(executor)  # an unknown executor is refused before its variant
     profiles = await core.runtime.profiles.load()
@@ -96,6 +103,8 @@ async def examine_options(
         options=whole,
         session_id=session_id,
         fork=fork,
+        installed=installed,
+        variables=dict(variables),
     )
     try:
         await gateway.request(check)

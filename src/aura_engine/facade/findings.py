@@ -21,7 +21,10 @@ class _Told(msgspec.Struct, Plain):
 
 @attrs.frozen(kw_only=True)
 class Finding(Plain):
-    """The result of a check. `fix` repairs the problem and returns what it did; None if only a person can repair it."""
+    """The result of a check. `fix` repairs the problem and returns what it did, or what remains.
+
+    Without one, only a person can repair it.
+    """
 
     id: str
     kind: str
@@ -29,7 +32,7 @@ class Finding(Plain):
     status: Literal["ok", "note", "wrong", "fixed"]
     text: str
     remedy: str = ""
-    fix: Callable[[], Awaitable[str]] | None = attrs.field(default=None, eq=False, repr=False)
+    fix: Callable[[], Awaitable["str | Finding"]] | None = attrs.field(default=None, eq=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values, without the fix."""

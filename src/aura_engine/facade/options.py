@@ -87,7 +87,7 @@ class NewTaskOptions(TypedDict, total=False):
     context: Mapping[str, Any]
     """Further data about the task, as JSON values."""
     repositories: Strings
-    """Paths of repositories, or of one folder outside any."""
+    """Paths of repositories, of a subfolder of one, or of one folder outside any."""
     in_place: bool
     """Work directly in the given folder, without a worktree."""
     target_branch: str
@@ -128,7 +128,7 @@ class AssignmentOptions(TypedDict, total=False):
     tools: bool
     """Give the agent AURA's own tools."""
     repositories: Strings
-    """Paths of repositories, or of one folder outside any."""
+    """Paths of repositories, of a subfolder of one, or of one folder outside any."""
     in_place: bool
     """Work directly in the given folder, without a worktree."""
     target_branch: str
@@ -268,6 +268,7 @@ class SessionFilters(TypedDict, total=False):
     task: Words
     agent: Words
     folder: str | None
+    place: str | None
     used_after: datetime | None
     used_before: datetime | None
 

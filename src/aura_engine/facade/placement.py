@@ -13,7 +13,14 @@ from aura_contracts.execution import RunPlan
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.ports.read_models import AgentQuery
 from aura_contracts.task import AgentType, ApprovalMode, AssignTask, CreateTask, Task, TaskSpec
-from aura_contracts.workspace import Repository, RequestWorkspace, WorkspaceLayout, workspace_branch, workspace_slug
+from aura_contracts.workspace import (
+    PLAIN_TARGET,
+    Repository,
+    RequestWorkspace,
+    WorkspaceLayout,
+    workspace_branch,
+    workspace_slug,
+)
 from aura_engine.facade.core import Core
 from aura_engine.inputs import Place, RunRequest, title_of
 from aura_engine.runtime.attempts import queue
@@ -87,8 +94,8 @@ class Placement:
     async def workspace(self, task_id: TaskId, title: str, place: Place) -> RequestWorkspace | None:
         """Return the request for a workspace, None without repositories.
 
-        The agent works directly in a folder outside any repository. Raises `InvalidInput` for paths that do not go
-        together.
+        A folder in no repository gets a private one. Raises `InvalidInput` for a folder that none can hold, unless it
+        is worked on in place, and for paths that do not go together.
         """
         if not place.repositories:
             return None
@@ -98,8 +105,11 @@ class Placement:
         if plain and len(found) > 1:
             reason = f"{plain[0].path} is not in a repository"
             raise InvalidInput(field="repositories", reason=reason, remedy="name repositories only, or one folder")
-        in_place = place.in_place or bool(plain)
-        repositories = _named([one for one in found if one.repository], place.target_branch, in_place=in_place)
+        if plain and not place.in_place:
+            repositories: tuple[Repository, ...] = (_plain(plain[0], place),)
+        else:
+            known = [one for one in found if one.repository]
+            repositories = _named(known, place.target_branch, in_place=place.in_place)
         workspace_id = workspace_of(task_id)
         slug = workspace_slug(title)
         layout = WorkspaceLayout(
@@ -109,8 +119,9 @@ class Placement:
             branch=workspace_branch(workspace_id, slug),
             repositories=repositories,
             copy_globs=place.copy_files,
-            in_place=in_place,
-            root=found[0].path if in_place else "",
+            in_place=place.in_place,
+            root=found[0].path if place.in_place else "",
+            subfolder=found[0].subfolder if len(found) == 1 else "",
         )
         return RequestWorkspace(workspace_id=workspace_id, layout=layout)
 
@@ -161,6 +172,18 @@ class Placement:
             proposed = approval.proposed_solution
             return await prompts.make("implement", view.task, plan.variables, plan=proposed)
         return await prompts.make("plan" if view.planning else "coding", view.task, plan.variables)
+
+
+def _plain(found: RepositoryDescribed, place: Place) -> Repository:
+    """Return the private repository of a folder that is in none."""
+    if found.obstacle:
+        reason = f"{found.path} is in no repository, and AURA cannot keep versions of it: {found.obstacle}"
+        remedy = "make a repository of it with `git init`, or use --in-place: changes are then made at once"
+        raise InvalidInput(field="repositories", reason=reason, remedy=remedy)
+    if place.target_branch:
+        reason = f"{found.path} is in no repository, so it has no branches"
+        raise InvalidInput(field="target_branch", reason=reason, remedy="leave it out")
+    return Repository(name=found.name, path=found.path, target_branch=PLAIN_TARGET, plain=True)
 
 
 def _named(found: Sequence[RepositoryDescribed], target_branch: str, *, in_place: bool) -> tuple[Repository, ...]:

@@ -1,5 +1,6 @@
 """Sessions: agent conversations that can be resumed."""
 
+import os.path
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -29,7 +30,7 @@ class Sessions:
             matches = await reads.find("session", session, limit=LIMIT)
             found = (await reads.list(SessionQuery(id=[match.id for match in matches], executor=executor))).rows
         if len(found) > 1:
-            names = tuple(f"{row.id} of {row.executor}" for row in found)
+            names = tuple(f"{row.id} of {row.executor} in {row.directory}" for row in found)
             raise AmbiguousId(kind="session", text=session, candidates=names)
         if not found:
             raise not_found("session", session)
@@ -40,9 +41,16 @@ class Sessions:
         return await self._core.reads.list(SessionQuery(**filters))
 
     async def latest(self, *, executor: str | None = None, folders: Sequence[str] = ()) -> SessionRow | None:
-        """Return the most recent session of `executor` on files in one of `folders`, None without one."""
+        """Return the most recent session of `executor` that worked on one of `folders`, None without one.
+
+        A folder is a repository or a subfolder of one: sessions of other subfolders are other sessions.
+        """
         newest: list[SessionRow] = []
         for folder in folders or (None,):
-            query = SessionQuery(executor=executor, folder=folder, limit=1)
+            query = SessionQuery(executor=executor, place=_real(folder), limit=1)
             newest += (await self._core.reads.list(query)).rows
         return max(newest, key=lambda row: row.queued_at, default=None)
+
+
+def _real(folder: str | None) -> str | None:
+    return None if folder is None else os.path.realpath(folder)

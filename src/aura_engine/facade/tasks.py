@@ -7,11 +7,18 @@ import attrs
 
 from aura_contracts.actors import ENGINE, actor_name
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AGENT, Agent, AgentStatus, ReleaseAgent, TakeTask, TaskOutcome
-from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
+from aura_contracts.agent import AGENT, Agent, AgentStatus, PauseAgent, ReleaseAgent, TakeTask, TaskOutcome
+from aura_contracts.approval import POLICY, Approval, ApprovalKind, ApprovalStatus, Approve, Question, RequestApproval
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import CancelExecution, ExecutionStatus, RequestFollowUp, RequestInterrupt, RunPlan
+from aura_contracts.execution import (
+    CancelExecution,
+    Execution,
+    ExecutionStatus,
+    RequestFollowUp,
+    RequestInterrupt,
+    RunPlan,
+)
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.rows import Page
@@ -24,6 +31,7 @@ from aura_contracts.task import (
     DeleteTask,
     EditTask,
     ProposeDecomposition,
+    ReopenTask,
     ReparentTask,
     RetryTask,
     SubmitProposal,
@@ -33,6 +41,7 @@ from aura_contracts.task import (
     TaskSpec,
     TaskStatus,
 )
+from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import facade, runtime
 from aura_engine.facade.arguments import Share
 from aura_engine.facade.core import Core
@@ -109,7 +118,14 @@ class Tasks:
 
     async def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
         """Delete a task that no agent works on; its history stays in the log."""
-        return await self._core.handle(TASK, task, DeleteTask(reason=reason), by)
+        task_id = TaskId(await self._core.find("task", task))
+
+        async def decide(unit: UnitOfWork, view: View) -> Task:
+            deleted = await unit.handle(task_id, DeleteTask(reason=reason))
+            await runtime.complete_whole(unit, deleted)
+            return deleted
+
+        return await self._transact(task_id, decide, by)
 
     # --- Working ------------------------------------------------------------------------------------------------------
 
@@ -121,9 +137,10 @@ class Tasks:
         """
         given = facade.Assignment.model_validate(options)
         task_id = TaskId(await self._core.find("task", task))
-        title = (await self._core.view(task_id)).task.title
+        before = await self._core.view(task_id)
+        title, runs = before.task.title, before.workspace is not None or bool(given.repositories)
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
-        await self._require_known(agent_id, given)
+        await self._require_known(agent_id, given, runs=runs)
         workspace = await self._placement.workspace(task_id, title, given)
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
@@ -148,15 +165,19 @@ class Tasks:
 
         return await self._transact_and_drive(task_id, decide, by)
 
-    async def _require_known(self, agent_id: str | None, given: "Assignment") -> None:
-        """Have the executor examine its options; those of an agent of the pool may be added to."""
+    async def _require_known(self, agent_id: str | None, given: "Assignment", *, runs: bool) -> None:
+        """Have the executor examine its options; those of an agent of the pool may be added to.
+
+        If the agent `runs` here, its program has to be installed, unless a setup script may do that.
+        """
         executor, options, variant = given.executor, given.options, given.variant
         if agent_id is not None:
             agent = await self._core.load(AGENT, agent_id)
             executor, variant = agent.executor, variant or agent.variant or None
             options = {**agent.options, **options}
-        if executor is not None and (agent_id is None or given.options):
-            await facade.examine_options(self._core, executor, options, variant=variant)
+        if executor is not None and (agent_id is None or given.options or runs):
+            installed = runs and given.setup is None
+            await facade.examine_options(self._core, executor, options, variant=variant, installed=installed)
 
     async def _chosen(
         self, unit: UnitOfWork, view: View, agent_id: str | None, agent_type: str | None, executor: str | None
@@ -184,8 +205,9 @@ class Tasks:
         return await self._transact_and_drive(task_id, decide, by)
 
     async def follow_up(self, task: str, feedback: str, *, by: str | None = None) -> Task:
-        """Have the agent revise work in review. If a human is asked to approve it, this answers with a request for
-        changes.
+        """Have the agent revise its work. If a human is asked to approve it, this answers with a request for changes.
+
+        A completed task begins again with the feedback: in a new worktree on the same branch, and in the same session.
         """
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.view(task_id)).approval
@@ -193,8 +215,13 @@ class Tasks:
             await self._approvals.request_changes(asked.id, feedback, by=by)
             return await self.get(task_id)
 
+        if (await self.get(task_id)).status is TaskStatus.COMPLETED and await self._core.drive(task_id):
+            await self._core.follower.undriven(task_id)  # until its worktree is removed
+
         async def decide(unit: UnitOfWork, view: View) -> Task:
             execution = view.execution
+            if view.task.status is TaskStatus.COMPLETED and execution is not None:
+                return await self._reopened(unit, view, execution, feedback)
             if execution is None or execution.status is not ExecutionStatus.REVIEW:
                 reason = f"it is {view.task.status}, and none of its work is in review"
                 raise InvalidInput(field="task", reason=reason, remedy="create a new task, or wait for the agent")
@@ -208,6 +235,25 @@ class Tasks:
             return await unit.require(TASK, task_id)
 
         return await self._transact_and_drive(task_id, decide, by)
+
+    async def _reopened(self, unit: UnitOfWork, view: View, execution: Execution, feedback: str) -> Task:
+        """Queue another execution of a completed task, by its agent or an idle one of the same executor."""
+        workspace, engine = view.workspace, unit.acting_as(ENGINE)
+        if workspace is not None and not workspace.in_place and workspace.status is not WorkspaceStatus.REMOVED:
+            reason = "it has just completed, and its worktree is about to be removed"
+            raise InvalidInput(field="task", reason=reason, remedy="try again")
+        task = await unit.handle(view.task.id, ReopenTask(feedback=feedback))
+        agent = view.agent
+        if agent is None or agent.status is not AgentStatus.IDLE:
+            agent = await self._placement.idle_agent(unit, executor=execution.executor)
+            task = await unit.handle(task.id, AssignTask(agent_id=agent.id, agent_type=agent.type))
+        await engine.handle(agent.id, TakeTask(task_id=task.id))
+        session_id, plan = runtime.continuation_of(execution)
+        known = {"feedback": feedback, "proposal": ""}
+        prompt = await self._core.runtime.prompts.make("follow_up", task, plan.variables, **known)
+        return await runtime.queue(
+            self._core.runtime, engine, task, agent, prompt, plan, session_id=session_id, variant=execution.variant
+        )
 
     async def retry(self, task: str, *, by: str | None = None) -> Task:
         """Retry a failed task with its agent, in the worktree as it is and with a fresh count of attempts."""
@@ -249,6 +295,7 @@ class Tasks:
             elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
                 await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=TaskOutcome.CANCELLED))
             await runtime.withdraw_questions(engine, view, f"{actor_name(actor)} cancelled the task")
+            await runtime.complete_whole(unit, cancelled)
             return cancelled
 
         return await self._transact_and_drive(task_id, decide, by)
@@ -256,25 +303,48 @@ class Tasks:
     # --- Deciding -----------------------------------------------------------------------------------------------------
 
     async def submit(
-        self, task: str, proposal: str, *, confidence: Share | None = None, by: str | None = None
+        self,
+        task: str,
+        proposal: str,
+        *,
+        confidence: Share | None = None,
+        requires_approval: bool = True,
+        by: str | None = None,
     ) -> Approval:
-        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1."""
+        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1.
+
+        The agent waits for the decision: nothing of the task is started before. Without `requires_approval` the
+        proposal is approved at once, in the name of the policy.
+        """
         task_id = TaskId(await self._core.find("task", task))
-        view = await self._core.view(task_id)
-        assigned = view.task.assigned_agent
+        assigned = (await self._core.view(task_id)).task.assigned_agent
         actor = agent_actor(assigned) if by is None and assigned else self._core.actor(by)
         approval_id = ApprovalId(self._core.bus.ids())
         submit = SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence)
-        question = Question(
-            kind=ApprovalKind.PLAN,
-            reviewers=runtime.reviewers_of(view.task),
-            task_id=task_id,
-            proposed_solution=proposal,
-            confidence=confidence,
-        )
-        async with self._core.bus.unit(actor) as unit:
+
+        async def decide(unit: UnitOfWork, view: View) -> Approval:
             await unit.handle(task_id, submit)
-            return await unit.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
+            question = Question(
+                kind=ApprovalKind.PLAN,
+                reviewers=runtime.reviewers_of(view.task),
+                task_id=task_id,
+                proposed_solution=proposal,
+                confidence=confidence,
+            )
+            approval = await unit.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
+            engine, agent = unit.acting_as(ENGINE), view.agent
+            if agent is not None and agent.current_task_id == task_id and agent.status is AgentStatus.WORKING:
+                await engine.handle(agent.id, PauseAgent(task_id=task_id, approval_id=approval_id))
+            if requires_approval:
+                return approval
+            approved = await unit.acting_as(POLICY).handle(approval_id, Approve())
+            await runtime.decided(self._core.runtime, engine, await view_in(unit, task_id), approved)
+            return approved
+
+        approval = await self._transact(task_id, decide, str(actor))
+        if not requires_approval and (await self.get(task_id)).execution_id is not None:
+            await self._core.drive(task_id)
+        return approval
 
     async def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
         """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks."""

@@ -10,6 +10,7 @@
     stages           the work of an execution up to its review
     proposals        what a human is asked to approve, as text
     review           proposes finished work, applies the decision, merges
+    parts            completes a task that was split with its parts
     cleanup          releases and removes what is no longer needed
 
     gateway          the engine's end of the connection to a worker
@@ -28,12 +29,15 @@ from typing import TYPE_CHECKING
 from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from aura_engine.runtime.attempts import continuation_of as continuation_of
+    from aura_engine.runtime.attempts import queue as queue
     from aura_engine.runtime.attempts import requeue as requeue
     from aura_engine.runtime.cleanup import remove as remove
     from aura_engine.runtime.cleanup import withdraw_questions as withdraw_questions
     from aura_engine.runtime.context import reviewers_of as reviewers_of
     from aura_engine.runtime.follower import LOCK_CHECK as LOCK_CHECK
     from aura_engine.runtime.output_recorder import pieces as pieces
+    from aura_engine.runtime.parts import complete_whole as complete_whole
     from aura_engine.runtime.review import decided as decided
     from aura_engine.runtime.stages import take_copy as take_copy
 

@@ -27,7 +27,7 @@ from aura_contracts.ids import StreamId, TaskId
 from aura_engine.runtime import cleanup, leases, review, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_turns import SessionTurns
-from aura_engine.runtime.steps import Do, Step, is_anothers, next_step
+from aura_engine.runtime.steps import STARTING, Do, Step, is_anothers, next_step
 from aura_engine.runtime.views import View, driver_view
 from aura_worker_protocol.messages import InterruptProcess
 
@@ -106,6 +106,8 @@ class Driver:
     task_id: TaskId
     _listeners: Listeners
     _turns: SessionTurns
+    starts: bool = attrs.field(default=True, kw_only=True)
+    """Whether it starts agents and scripts, and waits; without, it only puts the task in order."""
     last_error: AuraError | None = None
     """The error of the last step, which is retried; None if it succeeded."""
     streams: frozenset[StreamId] = frozenset()
@@ -165,6 +167,8 @@ class Driver:
         step = next_step(view, self._runtime.bus.clock(), gateway.worker_id, gateway.engine_id)
         if step.do not in _WORKING and view.execution is not None:
             self._runtime.slots.give_back(view.execution.id)
+        if not self.starts and step.do in STARTING | {Do.NOTHING}:
+            return False
         if step.do is Do.NOTHING:
             await self._wait(step)
         elif await self._may_perform(step, view):

@@ -156,8 +156,8 @@ class Follower:
             self._stand_by(task_id)
         return driven
 
-    async def drive(self, task_id: TaskId) -> bool:
-        """Drive a task, now and after each change, until it has ended.
+    async def drive(self, task_id: TaskId, *, starts: bool = True) -> bool:
+        """Drive a task, now and after each change, until it has ended; without `starts`, only put it in order.
 
         Returns False if another engine drives it. Driving it twice is harmless. Raises `EngineClosed`, and the error of
         a worker that could not be started.
@@ -167,7 +167,7 @@ class Follower:
             return True
         await self._tail()
         async with self._turn(task_id):
-            if not await self._take(task_id):
+            if not await self._take(task_id, starts=starts):
                 return False
         group.start_soon(self._deliveries.attend_open, task_id, group)
         return True
@@ -183,7 +183,7 @@ class Follower:
             driver.wake()
         return driver is not None
 
-    async def _take(self, task_id: TaskId, streams: Iterable[StreamId] = ()) -> bool:
+    async def _take(self, task_id: TaskId, streams: Iterable[StreamId] = (), *, starts: bool = True) -> bool:
         """Start the driver of a task, under its lock; `streams` are those it is known to need."""
         if self._wake(task_id):
             return True
@@ -196,7 +196,7 @@ class Follower:
         except BaseException:
             await self._let_go(task_id)
             raise
-        driver = Driver(self._runtime, task_id, self, self._session_turns)
+        driver = Driver(self._runtime, task_id, self, self._session_turns, starts=starts)
         driver.streams = frozenset(streams)
         for stream_id in driver.streams:
             self.listen(driver, stream_id)
@@ -220,6 +220,13 @@ class Follower:
     async def is_driven(self, task_id: TaskId) -> bool:
         """Whether an engine drives the task: this one, or another one on the same log."""
         return task_id in self._drivers or await self._locks.held_elsewhere(lock_of(task_id))
+
+    async def undriven(self, task_id: TaskId) -> None:
+        """Wait until this engine does not drive the task. Cancel to stop waiting."""
+        while self.drives(task_id):
+            activity = self._activity
+            if self.drives(task_id):
+                await activity.wait()
 
     def stands_by(self, task_id: TaskId) -> bool:
         """Whether this engine takes the task over when the engine that drives it stops."""

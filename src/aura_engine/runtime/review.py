@@ -59,6 +59,7 @@ from aura_contracts.workspace import (
 from aura_engine.runtime.attempts import continuation_of, queue
 from aura_engine.runtime.context import Runtime, reviewers_of, subtask_spec
 from aura_engine.runtime.obstacles import REJECT, TRY_AGAIN, ask_about, files_of, is_done
+from aura_engine.runtime.parts import complete_whole
 from aura_engine.runtime.proposals import summary_of, words_of
 from aura_engine.runtime.stages import is_news, save
 from aura_engine.runtime.views import View, spec_of
@@ -211,6 +212,8 @@ async def _request_follow_up(runtime: Runtime, unit: UnitOfWork, view: View, fee
     if execution is not None and execution.status is ExecutionStatus.REVIEW:
         await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
         return
+    if execution is not None and not execution.final:
+        return  # the agent continues where it waited, and reads the decision
     if agent is None or view.workspace is None:
         return  # an agent outside AURA proposed it, and will read the decision
     session_id, plan = (None, RunPlan()) if execution is None else continuation_of(execution)
@@ -267,7 +270,7 @@ async def complete(runtime: Runtime, view: View) -> None:
 
 async def _complete(unit: UnitOfWork, task: Task, execution: Execution, result: dict[str, Any]) -> None:
     await unit.handle(execution.id, CompleteExecution())
-    await unit.handle(task.id, CompleteTask(result=result))
+    await complete_whole(unit, await unit.handle(task.id, CompleteTask(result=result)))
 
 
 async def merge(runtime: Runtime, view: View) -> None:

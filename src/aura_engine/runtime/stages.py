@@ -80,8 +80,8 @@ async def prepare(runtime: Runtime, view: View) -> None:
     """Have the worktrees created, and acquire them for this execution."""
     execution, workspace = _running(view)
     replacing = await _over(runtime, workspace, execution)
-    if workspace.status is WorkspaceStatus.FAILED:
-        again = RecreateWorkspace(reason="the preparation is tried again", dirty=False)
+    if workspace.status in {WorkspaceStatus.FAILED, WorkspaceStatus.REMOVED}:
+        again = RecreateWorkspace(reason="it is needed again", dirty=False)
         workspace = await runtime.bus.handle(ENGINE, workspace.id, again)
     try:
         made = await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))
@@ -154,6 +154,7 @@ async def run_agent(runtime: Runtime, view: View) -> None:
         fork=begun.fork,
         session_usage=await session_usage(runtime.reads, begun),
         task_id=execution.task_id if execution.plan.tools else None,
+        review=str(view.task.approval_mode),
     )
     finished = await run_process(runtime, view, agent=work)
     if finished is None:

@@ -69,6 +69,12 @@ class Do(Enum):
     """Remove worktrees whose contents exist elsewhere."""
 
 
+STARTING = frozenset(
+    {Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN},
+)
+"""The steps that start an agent or a script, or lead to one."""
+
+
 @attrs.frozen
 class Step:
     """The next step; `until` is when to look again even if nothing has happened."""
@@ -112,7 +118,17 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
     if execution.retry_at is not None:
         due = now >= execution.retry_at or execution.interrupted
         return Step(Do.RETRY_STAGE) if due else Step(Do.NOTHING, execution.retry_at)
+    if _is_paused(view, execution):
+        return _asked(view, now) if view.approval is not None and view.approval.deadline is not None else WAIT
     return _STAGES[execution.status](view, now)
+
+
+def _is_paused(view: View, execution: Execution) -> bool:
+    """Whether the stage has not started its process, and a proposal of the agent waits for its decision."""
+    if view.task.status is not TaskStatus.AWAITING_APPROVAL or execution.status is ExecutionStatus.REVIEW:
+        return False
+    token = str(execution.process_token)
+    return all(process.identity.token != token for process in execution.processes)
 
 
 # --- The worker -------------------------------------------------------------------------------------------------------
@@ -181,16 +197,20 @@ def _after_the_work(view: View) -> Do:
         return Do.PROPOSE_PLAN
     if execution.outcome is None:
         return Do.COMPLETE
-    if task.approval_mode in (ApprovalMode.CHANGES, ApprovalMode.BOTH) and not _is_approved(view.workspace, approval):
+    if task.approval_mode in (ApprovalMode.CHANGES, ApprovalMode.BOTH) and not _is_approved(
+        view.workspace, execution, approval
+    ):
         return Do.PROPOSE_CHANGES
     merges = view.workspace is not None and not view.workspace.in_place
     return Do.MERGE if merges else Do.COMPLETE
 
 
-def _is_approved(workspace: Workspace | None, approval: Approval | None) -> bool:
+def _is_approved(workspace: Workspace | None, execution: Execution, approval: Approval | None) -> bool:
     """Whether exactly this work was approved: not earlier work, and with nothing added since."""
     if approval is None or approval.kind is not ApprovalKind.CHANGES or not approval.granted:
         return False
+    if workspace is not None and workspace.in_place and approval.execution_id not in {None, execution.id}:
+        return False  # nothing is committed in place, which would tell earlier work from this
     trees = workspace.worktrees if workspace else ()
     return all(approval.commits.get(tree.repository, tree.head) == tree.head for tree in trees)
 

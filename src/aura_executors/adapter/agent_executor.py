@@ -48,6 +48,7 @@ class AgentExecutor(Executor, Generic[Options]):
             stdin=self.stdin(run, options),
             interactive=self.interactive,
             exit_grace=self.exit_grace,
+            install=self.program.install,
         )
 
     def availability(self, environment: Mapping[str, str]) -> Availability:

@@ -60,6 +60,15 @@ _MAY_BE_EMPTY = frozenset({"params", "append_prompt"})
 """Options whose value may be empty."""
 
 
+def require_forkable(name: str, run: AgentRun, *, forks: bool) -> None:
+    """Raise `InvalidInput` for a fork without a session, or by an executor that cannot fork."""
+    if run.fork and not forks:
+        reason = f"{name} cannot fork a session"
+        raise InvalidInput(field="fork", reason=reason, remedy="resume the session, or begin a new one")
+    if run.fork and run.session_id is None:
+        raise InvalidInput(field="fork", reason="no session to fork was named", remedy="name the session")
+
+
 def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool = False) -> Options:
     """Return the options of `run` as the struct of executor `name`; `forks` is whether its agent can fork a session.
 
@@ -67,11 +76,7 @@ def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool 
     """
     options = read_options(name, run.options, kind)
     require_clean(options)
-    if run.fork and not forks:
-        reason = f"{name} cannot fork a session"
-        raise InvalidInput(field="fork", reason=reason, remedy="resume the session, or begin a new one")
-    if run.fork and run.session_id is None:
-        raise InvalidInput(field="fork", reason="no session to fork was named", remedy="name the session")
+    require_forkable(name, run, forks=forks)
     return options
 
 

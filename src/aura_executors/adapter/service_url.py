@@ -1,24 +1,24 @@
-"""Service URL: the address of a service with OpenAI's interface, as people write it."""
+"""Endpoints: the URL of a service that speaks OpenAI's protocol."""
 
 from urllib.parse import urlsplit
 
 from aura_contracts.errors import InvalidInput
 
-_REMEDY = "give a URL such as http://127.0.0.1:11434/v1"
+ENDPOINT_VARIABLE = "OPENAI_BASE_URL"
+"""Names the endpoint where no option does, as for OpenAI's own clients."""
 
 
-def base_url_of(url: str, field: str) -> str:
-    """Return the base URL of a service; one without a path gets ``/v1``, where such services are found.
+def endpoint_url(url: str, option: str) -> str:
+    """Return `url`, with ``/v1`` added if it has no path. Raises `InvalidInput` about `option` for a malformed one.
 
-    Raises `InvalidInput` about `field` for anything else than a scheme, a host, a port and a path.
-
-    >>> base_url_of("http://127.0.0.1:1234", "option endpoint"), base_url_of("http://gpu/api/", "option endpoint")
-    ('http://127.0.0.1:1234/v1', 'http://gpu/api')
+    >>> endpoint_url("http://127.0.0.1:11434", "endpoint")
+    'http://127.0.0.1:11434/v1'
+    >>> endpoint_url("http://127.0.0.1:8080/api", "endpoint")
+    'http://127.0.0.1:8080/api'
     """
     if reason := _unfit(url):
-        raise InvalidInput(field=field, reason=reason, remedy=_REMEDY)
-    base = url.rstrip("/")
-    return base if urlsplit(base).path else f"{base}/v1"
+        raise InvalidInput(field=f"option {option}", reason=reason, remedy="such as http://127.0.0.1:11434/v1")
+    return f"{url.rstrip('/')}/v1" if urlsplit(url).path in {"", "/"} else url
 
 
 def _unfit(url: str) -> str:

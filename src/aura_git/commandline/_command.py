@@ -65,6 +65,12 @@ class GitCommand:
         other.environment = with_settings(self.environment, settings)
         return other
 
+    def on_work_tree(self, git_dir: str, work_tree: str) -> "GitCommand":
+        """Return a copy for a repository whose files are in a folder elsewhere."""
+        other = copy(self)
+        other.environment = {**self.environment, "GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree}
+        return other
+
     def run(
         self,
         repo: str,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from aura_contracts.errors import GitFailed, NotARepository, RefChanged, UnknownRevision
+from aura_contracts.errors import GitFailed, InsideGitDirectory, RefChanged, UnknownRevision
 from aura_contracts.ports.git import Identity, RepositoryInfo
 from aura_git._branch_names import is_valid_ref
 from aura_git.commandline._command import Completed, GitCommand
@@ -307,7 +307,7 @@ def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
     repository = repositories.at(found.top or found.git_dir)
     worktree = main_worktree(repository) if found.git_dir == common_dir else found.top
     if worktree is not None and found.top is None:
-        raise NotARepository(repository=path)  # it is inside of a ``.git``
+        raise InsideGitDirectory(repository=path)
     branch = repository.head_branch()
     return RepositoryInfo(
         git_dir=found.git_dir,

@@ -201,9 +201,8 @@ def _but(statuses: type[StrEnum], *without: StrEnum) -> str:
 _ENDED_RUN: Final = _listed((ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
 _LIVE_TASK: Final = _but(TaskStatus, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
 _LEASED: Final = f"SELECT execution_id FROM leases WHERE status IN ({_but(LeaseStatus, LeaseStatus.CLOSED)})"  # noqa: S608
-_WITH_WORKTREES: Final = (
-    f"SELECT task_id FROM workspaces WHERE status IN ({_but(WorkspaceStatus, WorkspaceStatus.REMOVED)})"  # noqa: S608
-)
+_WORKTREES_KEPT: Final = f"status IN ({_but(WorkspaceStatus, WorkspaceStatus.REMOVED)})"
+_WITH_WORKTREES: Final = f"SELECT task_id FROM workspaces WHERE NOT in_place AND {_WORKTREES_KEPT}"  # noqa: S608
 _UNFINISHED: Final = (
     f"(execution_id IS NOT NULL AND (status IN ({_LIVE_TASK}) OR execution_id IN ({_LEASED})"
     f" OR (status = '{TaskStatus.COMPLETED}' AND id IN ({_WITH_WORKTREES}))))"
@@ -242,6 +241,7 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
         },
         ask.SessionQuery: {
             "id": _words("id"),
+            "place": _nested("workspace_id IN (SELECT id FROM workspaces WHERE {})", _holds("folders")),
             "folder": _either(
                 lambda field, value, _: _inside("directory", field, value),
                 _nested("workspace_id IN (SELECT id FROM workspaces WHERE {})", _one_inside("folders")),

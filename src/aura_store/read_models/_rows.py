@@ -75,10 +75,10 @@ def _of_workflow(workflow: Workflow) -> Row:
 
 
 def _of_workspace(workspace: Workspace) -> Row:
-    trees = workspace.worktrees
-    places = [each.path for each in workspace.repositories] or [workspace.root]
+    folders = [each.path for each in workspace.repositories] or [workspace.root]
+    places = [f"{folder}/{workspace.subfolder}".rstrip("/") for folder in folders]
     return {
-        "directory": (trees[0].path if len(trees) == 1 else workspace.root) or None,
+        "directory": workspace.directory or None,
         "folders": [place for place in places if place],
     }
 

@@ -378,7 +378,9 @@ SESSIONS: Final = Table(
         " w.directory, e.prompt, e.queued_at, e.updated_at AS used_at, e.ended_at"
         " FROM executions AS e LEFT JOIN workspaces AS w ON w.id = e.workspace_id"
         " WHERE e.session_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM executions AS newer"
-        " WHERE newer.executor = e.executor AND newer.session_id = e.session_id AND newer.id > e.id)"
+        " LEFT JOIN workspaces AS place ON place.id = newer.workspace_id"
+        " WHERE newer.executor = e.executor AND newer.session_id = e.session_id AND newer.id > e.id"
+        " AND (place.folders = w.folders OR (place.id IS NULL AND w.id IS NULL)))"
     ),
 )
 

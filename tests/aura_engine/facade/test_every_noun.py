@@ -256,7 +256,7 @@ async def test_cancelling_says_who_withdrew_the_questions(opened, tmp_path):
     repository = make_repository(tmp_path / "app")
     call = {"ask": {"tool": "Bash", "arguments": {"command": "make"}, "then": []}}
     async with opened() as engine:
-        run = await engine.run("Make it", repositories=[str(repository)], **scripted([call]))
+        run = await engine.run("Make it", repositories=[str(repository)], reviewers=["carol"], **scripted([call]))
         question = await next_question(engine, run.id)
         await engine.tasks.cancel(run.id, by="carol")
         records = await engine.events.list(stream=question.id, types=["approval.withdrawn"])

@@ -63,6 +63,7 @@ def launch_of(name: str, run: AgentRun) -> Launch:
         stdin=peer.request(*messages.initialize(), then=None),
         interactive=True,
         exit_grace=EXIT_GRACE,
+        install=preset.program.install,
     )
 
 

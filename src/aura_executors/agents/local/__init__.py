@@ -30,7 +30,8 @@ Quirks of servers that it handles:
 from collections.abc import Mapping
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents.local.command import ENDPOINT_VARIABLE, Autonomy, LocalOptions, launch_of
+from aura_executors.adapter.service_url import ENDPOINT_VARIABLE
+from aura_executors.agents.local.command import Autonomy, LocalOptions, launch_of
 from aura_executors.agents.local.conversation import LocalConversation
 
 __all__ = ["Autonomy", "LocalConversation", "LocalExecutor", "LocalOptions"]

@@ -13,10 +13,7 @@ from aura_contracts.ports.executors import AgentRun, Launch
 from aura_executors import isolated
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.options import PositiveCount, require_clean
-from aura_executors.adapter.service_url import base_url_of
-
-ENDPOINT_VARIABLE = "OPENAI_BASE_URL"
-"""Names the endpoint where no option does, as for OpenAI's own clients."""
+from aura_executors.adapter.service_url import ENDPOINT_VARIABLE, endpoint_url
 
 _PROGRAM = "aura_executors.agents.local.program.main"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -131,7 +128,7 @@ def endpoint_of(options: LocalOptions, run: AgentRun) -> str:
     if not url:
         remedy = "give option endpoint (--openai-endpoint URL), such as http://127.0.0.1:11434/v1"
         raise InvalidInput(field="option endpoint", reason="executor local requires it", remedy=remedy)
-    return base_url_of(url, "option endpoint")
+    return endpoint_url(url, "endpoint")
 
 
 def autonomy_of(options: LocalOptions) -> Autonomy:

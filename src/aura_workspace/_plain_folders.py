@@ -1,0 +1,183 @@
+"""Plain folders: folders that are in no repository, each with a private repository that keeps its versions.
+
+    folders/<name>-<hash of its path>.git    bare; HEAD is the version that the folder is at, and the branch `TARGET`
+                                             the version that it should be at
+
+Worktrees come from the branch, and approved work is merged into it, as in any repository. Both begin by *recording* the
+folder: a commit on HEAD, at which the branch is then started again. A merge ends by *delivering*: the folder's files
+are taken from HEAD to the branch, all of them or none.
+
+- A caller that records or delivers holds the folder's lock, with the git processes that it has started.
+- A merge that a crash left undelivered is dropped by the next recording, and is made again by its task: what a human
+  has changed in the folder since is then merged with it, or is a conflict.
+- A file that was changed after the recording is not overwritten: the delivery is taken back, and the merge repeated.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from aura_contracts.errors import DirtyWorktree, GitFailed, RefChanged, WorkspaceError
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.workspaces import WorkspaceSpec
+from aura_contracts.workspace import PLAIN_TARGET, Repository
+from aura_workspace._locks import locked
+
+FILE_LIMIT = 20_000
+"""Maximum files of a plain folder."""
+
+BYTE_LIMIT = 256 * 1024 * 1024
+"""Maximum bytes of the files of a plain folder."""
+
+_BRANCH = f"refs/heads/{PLAIN_TARGET}"
+
+
+class PlainFolders:
+    """The private repositories of plain folders, below `home`."""
+
+    def __init__(
+        self, home: Path, git: Git, *, patience: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._home = home
+        self._git = git
+        self._patience = patience
+        self._clock = clock
+
+    def obstacle(self, folder: str) -> str:
+        """Return why a private repository cannot hold `folder`, an absolute real path; empty if it can."""
+        if Path(folder).is_relative_to(self._home):
+            return f"AURA keeps its own data in {self._home}"
+        try:
+            return _survey(folder, str(self._home))
+        except OSError as error:
+            return f"{error.filename} cannot be read: {error.strerror}"
+
+    def repository_of(self, folder: str) -> str:
+        """Return the path of a folder's private repository."""
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(folder).name).strip("-")[:40] or "folder"
+        return str(self._home / "folders" / f"{name}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}.git")
+
+    def resolved(self, spec: WorkspaceSpec) -> WorkspaceSpec:
+        """Return `spec` with private repositories in place of plain folders."""
+        if not _folders(spec):
+            return spec
+        repositories = tuple(
+            replace(repository, path=self.repository_of(repository.path)) if repository.plain else repository
+            for repository in spec.repositories
+        )
+        return replace(spec, repositories=repositories)
+
+    @contextmanager
+    def recorded(self, spec: WorkspaceSpec) -> Iterator[None]:
+        """Record the plain folders of a workspace, and keep others from recording them until the body ends.
+
+        Raises `WorkspaceError` for a folder that a private repository cannot hold, and `GitError`.
+        """
+        for folder in _folders(spec):
+            if reason := self.obstacle(folder.path):
+                remedy = "fix that, or work on it in place"
+                raise WorkspaceError(workspace_id=spec.id, path=folder.path, reason=reason, remedy=remedy)
+        with self._recorded(spec):
+            yield
+
+    @contextmanager
+    def delivering(self, spec: WorkspaceSpec) -> Iterator[None]:
+        """Record the plain folders of a workspace for the body; then deliver what it has merged.
+
+        Raises `GitError`; `RefChanged` (transient) for a folder that was changed during the body: nothing was merged.
+        """
+        with self._recorded(spec):
+            yield
+            for folder in _folders(spec):
+                self._deliver(folder)
+
+    @contextmanager
+    def _recorded(self, spec: WorkspaceSpec) -> Iterator[None]:
+        with ExitStack() as stack:
+            for folder in _folders(spec):
+                stack.enter_context(self._held(spec, folder))
+                self._record(spec, folder)
+            yield
+
+    @contextmanager
+    def _held(self, spec: WorkspaceSpec, folder: Repository) -> Iterator[None]:
+        repository = Path(self.repository_of(folder.path))
+        with locked(self._home / "locks" / repository.name, self._patience, self._clock) as alone:
+            if not alone:
+                raise WorkspaceError(
+                    workspace_id=spec.id,
+                    path=folder.path,
+                    reason=f"another task has been taking files from it, or to it, for {self._patience:g} s",
+                    remedy="wait for it, or end its process",
+                )
+            with suppress(FileNotFoundError):
+                (repository / "index.lock").unlink()  # of a git that was killed: one at work would hold the lock
+            yield
+
+    def _record(self, spec: WorkspaceSpec, folder: Repository) -> None:
+        repository = self.repository_of(folder.path)
+        if not Path(folder.path).is_dir():
+            gone = "the folder is gone"
+            raise GitFailed(repository=folder.path, command="recording", reason=gone, remedy="restore it")
+        if not Path(repository, "refs").is_dir():
+            self._git.create_repository(repository, PLAIN_TARGET)
+        self._leave_home_out(folder, Path(repository, "info"))
+        before, target = self._git.inspect(repository).head, self._git.find_ref(repository, _BRANCH)
+        now = self._git.record_folder(repository, folder.path, before, f"{folder.path}, before {spec.title}")
+        if now != before:
+            self._git.update_ref(repository, "HEAD", now, before, "recorded")
+        if now != target:
+            self._git.update_ref(repository, _BRANCH, now, target, "recorded")
+
+    def _leave_home_out(self, folder: Repository, info: Path) -> None:
+        """Have git ignore AURA's own data, if that is in the folder."""
+        if self._home.is_relative_to(folder.path):
+            inside = self._home.relative_to(folder.path).as_posix()
+            info.mkdir(exist_ok=True)
+            info.joinpath("exclude").write_bytes(b"/%b/\n" % os.fsencode(re.sub(r"([\\*?\[\] ])", r"\\\1", inside)))
+
+    def _deliver(self, folder: Repository) -> None:
+        repository = self.repository_of(folder.path)
+        old, new = self._git.resolve(repository, "HEAD"), self._git.resolve(repository, _BRANCH)
+        if old == new:
+            return
+        try:
+            self._git.update_folder(repository, folder.path, old, new)
+        except DirtyWorktree as error:
+            self._git.update_ref(repository, _BRANCH, old, new, "taken back")
+            raise RefChanged(repository=folder.path, ref=_BRANCH, expected=old, actual=None) from error
+        except BaseException:
+            self._git.update_ref(repository, _BRANCH, old, new, "taken back")
+            raise
+        self._git.update_ref(repository, "HEAD", new, old, "delivered")
+
+
+def _folders(spec: WorkspaceSpec) -> list[Repository]:
+    return [repository for repository in spec.repositories if repository.plain]
+
+
+def _survey(top: str, home: str) -> str:
+    files = size = 0
+    folders = [top]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.casefold() == ".git":
+                    return f"{Path(entry.path).parent} is a repository of its own"
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    folders += [entry.path] if entry.path != home else []
+                    continue
+                if stat.S_ISREG(status.st_mode) and not os.access(entry.path, os.R_OK):
+                    return f"{entry.path} cannot be read"
+                files, size = files + 1, size + status.st_size
+                if files > FILE_LIMIT or size > BYTE_LIMIT:
+                    return f"it has more than {FILE_LIMIT:,} files or {BYTE_LIMIT >> 20} MiB"
+    return ""

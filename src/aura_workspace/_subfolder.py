@@ -1,0 +1,50 @@
+"""The subfolder of a repository that a run works in: it begins there, in the worktree as in the user's checkout."""
+
+import os
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from aura_contracts.errors import InsideGitDirectory, WorkspaceError
+from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceSpec
+from aura_workspace._checkouts import as_workspace_error
+
+
+def subfolder_of(path: str, top: str | None) -> str:
+    """Return `path` relative to the worktree `top`; empty for the top itself, and in a bare repository."""
+    if top is None:
+        return ""
+    folder, above = Path(os.path.realpath(path)), os.path.realpath(top)
+    if os.fspath(folder) == above or not folder.is_relative_to(above):
+        return ""
+    return folder.relative_to(above).as_posix()
+
+
+def require_outside_git(folder: str) -> None:
+    """Raise `InsideGitDirectory` for a folder in the remains of a ``.git``, whose repository git does not recognise."""
+    if ".git" in Path(folder).parts:
+        raise InsideGitDirectory(repository=folder)
+
+
+def in_subfolder(spec: WorkspaceSpec, prepared: PreparedWorkspace) -> PreparedWorkspace:
+    """Return the prepared workspace with the subfolder of `spec`, which then exists."""
+    prepared = replace(prepared, subfolder=spec.subfolder)
+    try:
+        ensure_subfolder(replace(spec, root=prepared.root, worktrees=prepared.worktrees))
+    except OSError as error:
+        raise as_workspace_error(spec.id, prepared.root, error, [], []) from error
+    return prepared
+
+
+def ensure_subfolder(spec: WorkspaceSpec) -> None:
+    """Create the subfolder of a prepared workspace if the worktree has none: git keeps no empty folders.
+
+    Raises `WorkspaceError` if a symbolic link leads out of the worktree, and `OSError` if a file is in its place.
+    """
+    if not spec.subfolder or len(spec.worktrees) != 1:
+        return
+    top, folder = os.path.realpath(spec.worktrees[0].path), os.path.realpath(spec.directory)
+    if not Path(folder).is_relative_to(top):
+        reason = "a symbolic link leads out of the worktree"
+        raise WorkspaceError(workspace_id=spec.id, path=spec.directory, reason=reason, remedy="work on the top folder")
+    Path(folder).mkdir(parents=True, exist_ok=True)

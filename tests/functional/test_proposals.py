@@ -1,0 +1,140 @@
+"""Proposals that a program submits for an agent: what waits for the decision, and who may do what meanwhile."""
+
+import pytest
+
+from aura_contracts.agent import AgentStatus
+from aura_contracts.approval import ApprovalStatus
+from aura_contracts.errors import ActorNotAllowed, InvalidInput
+from aura_contracts.execution import ExecutionStatus
+from aura_contracts.task import TaskChanges, TaskStatus
+from engines import ONCE, open_questions, scripted, settled, write
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_a_proposal_is_approved_by_whom_it_says(opened, asked):
+    async with opened() as engine:
+        task = await engine.tasks.create("Write")
+        await engine.tasks.assign(task.id, executor="scripted")
+        approval = await engine.tasks.submit(task.id, "I write it", requires_approval=asked)
+        status = (await engine.tasks.get(task.id)).status
+        if asked:
+            assert (approval.status, status) == (ApprovalStatus.PENDING, TaskStatus.AWAITING_APPROVAL)
+            assert [question.id for question in await open_questions(engine, task.id)] == [approval.id]
+        else:
+            assert (approval.status, status) == (ApprovalStatus.APPROVED, TaskStatus.APPROVED)
+            assert approval.automatic
+            assert not await open_questions(engine, task.id)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_the_agent_waits_for_the_decision_and_then_works(opened, repository, asked):
+    async with opened(record_only=True) as engine:
+        task = await engine.tasks.create("Write", repositories=[str(repository)], approval="auto")
+        work = scripted([write("new.txt", "x\n")])
+        await engine.tasks.assign(task.id, **work)
+        await engine.tasks.submit(task.id, "I write it", requires_approval=asked)
+    async with opened() as engine:
+        if asked:
+            run = await engine.resume(task.id)
+            view = await engine.tasks.view(task.id)
+            assert view.agent.status is AgentStatus.WAITING_FOR_APPROVAL
+            assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+            assert (await engine.tasks.view(task.id)).execution.status is ExecutionStatus.QUEUED
+            assert not (repository / "new.txt").exists()
+            await engine.approvals.approve(task.id)
+        else:
+            run = await engine.resume(task.id)
+        assert (await run.result()).status is TaskStatus.COMPLETED
+        assert (await engine.tasks.get(task.id)).executions == 1
+    assert (repository / "new.txt").exists()
+
+
+async def test_agents_and_humans_change_only_what_concerns_them(opened):
+    async with opened() as engine:
+        task = await engine.tasks.create("Write", reviewers=["bob"])
+        await engine.tasks.assign(task.id, executor="scripted")
+        agent = (await engine.tasks.get(task.id)).assigned_agent
+        other = await engine.agents.add("other", executor="scripted")
+        for stranger in ("carol", f"agent:{other.id}"):
+            with pytest.raises(ActorNotAllowed):
+                await engine.tasks.edit(task.id, TaskChanges(title="Mine"), by=stranger)
+            with pytest.raises(ActorNotAllowed):
+                await engine.tasks.cancel(task.id, by=stranger)
+        for concerned, title in (("alice", "A"), ("bob", "B"), (f"agent:{agent}", "C")):
+            assert (await engine.tasks.edit(task.id, TaskChanges(title=title), by=concerned)).title == title
+        assert (await engine.tasks.cancel(task.id, by=f"agent:{agent}")).status is TaskStatus.CANCELLED
+
+
+# --- Parts ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", ["completed", "cancelled", "deleted"])
+async def test_a_task_that_was_split_completes_with_its_parts(opened, repository, last):
+    async with opened() as engine:
+        whole = await engine.tasks.create("Build it", approval="auto")
+        await engine.tasks.assign(whole.id, executor="scripted")
+        await engine.tasks.decompose(whole.id, ["one", "two"])
+        await engine.approvals.approve(whole.id)
+        one, two = (await engine.tasks.list(parent=whole.id, descending=False)).rows
+        for number, part in enumerate((one, two)):
+            if part is two and last != "completed":
+                await (engine.tasks.cancel if last == "cancelled" else engine.tasks.delete)(part.id)
+                continue
+            work = scripted([write(f"{number}.txt", "x\n")])
+            await engine.tasks.assign(part.id, **work, repositories=[str(repository)])
+            assert (await settled(engine, part.id)).status is TaskStatus.COMPLETED
+            if part is one:
+                assert (await engine.tasks.get(whole.id)).status is TaskStatus.APPROVED
+        done = await engine.tasks.get(whole.id)
+        assert (done.status, done.result) == (TaskStatus.COMPLETED, {"parts": 2 if last == "completed" else 1})
+
+
+# --- A completed task -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+async def test_feedback_on_a_completed_task_begins_it_again(opened, repository, in_place):
+    rounds = [{"say": "I am Tom."}, write("one.txt", "1\n")], [{"say": "Still Tom."}, write("two.txt", "2\n")]
+    where = {"repositories": [str(repository)], "in_place": in_place}
+    async with opened() as engine:
+        run = await engine.run("Write", **where, **scripted(*rounds))
+        await settled(engine, run.id)
+        if (await engine.tasks.get(run.id)).status is TaskStatus.AWAITING_APPROVAL:
+            await engine.approvals.approve(run.id)
+            await settled(engine, run.id)
+        before = await engine.tasks.view(run.id)
+        assert before.task.status is TaskStatus.COMPLETED
+        await engine.tasks.follow_up(run.id, "And two")
+        await settled(engine, run.id)
+        view = await engine.tasks.view(run.id)
+        assert (view.task.status, view.task.executions) == (TaskStatus.AWAITING_APPROVAL, 2)
+        assert view.workspace.branch == before.workspace.branch
+        assert view.workspace.directory == before.workspace.directory
+        (question,) = await open_questions(engine, run.id)
+        assert "two.txt" in question.proposed_solution
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert (repository / "one.txt").exists()
+    assert (repository / "two.txt").exists()
+
+
+async def test_a_failed_task_whose_worktree_was_cleared_away_is_retried(opened, repository, tmp_path):
+    script = f"echo 1 >> one.txt; test -e {tmp_path / 'go'}"
+    work = {"executor": "custom", "options": {"base_command": "sh", "params": ["-c", script]}, "approval": "auto"}
+    async with opened() as engine:
+        run = await engine.run("Write", repositories=[str(repository)], retry=ONCE, **work)
+        assert (await settled(engine, run.id)).status is TaskStatus.FAILED
+        await engine.workspaces.clean(run.id)
+        (tmp_path / "go").touch()
+        await engine.tasks.retry(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert (repository / "one.txt").exists()
+
+
+async def test_feedback_on_a_task_without_work_is_refused(opened):
+    async with opened() as engine:
+        task = await engine.tasks.create("Write")
+        with pytest.raises(InvalidInput, match="none of its work is in review"):
+            await engine.tasks.follow_up(task.id, "Go on")
