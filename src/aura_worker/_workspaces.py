@@ -61,7 +61,8 @@ class WorkspaceService:
         return WorkspaceInspected(condition=await self._on_workspace(self._workspaces.inspect, request.workspace))
 
     async def collect(self, request: CollectWork) -> WorkCollected:
-        collected = await self._on_workspace(self._workspaces.collect, request.workspace, request.message)
+        collect = partial(self._workspaces.collect, from_branch=request.from_branch)
+        collected = await self._on_workspace(collect, request.workspace, request.message)
         return WorkCollected(outcome=collected.outcome, heads=collected.heads, clean=collected.clean)
 
     async def diff(self, request: DiffWork) -> WorkDiff:

@@ -70,6 +70,8 @@ class CollectWork(ToWorker[WorkCollected], frozen=True, kw_only=True):
     method = "workspace.collect"
     workspace: WorkspaceSpec
     message: str
+    from_branch: bool = False
+    """The branch stands for a worktree that is gone."""
 
 
 class FileSummary(msgspec.Struct, frozen=True, kw_only=True):

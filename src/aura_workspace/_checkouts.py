@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from aura_contracts.errors import GitError, WorkspaceError
+from aura_contracts.errors import GitError, UnknownRevision, WorkspaceError
 from aura_contracts.ports.git import Git, RepositoryInfo, Status
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import Repository
@@ -75,6 +75,16 @@ class RepositoryCheckout:
         return (marker.workspace_id, marker.repository) == (self.spec.id, self.name) and (
             os.path.realpath(marker.path) == os.path.realpath(self.path)
         )
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether nothing is in the place of the worktree."""
+        return not self.spec.in_place and self.probe()[0] is WorktreeState.ABSENT
+
+    @property
+    def recorded_head(self) -> str | None:
+        """The newest commit of the work that is recorded; None before the workspace is prepared."""
+        return next((tree.head for tree in self.spec.worktrees if tree.repository == self.name), None) or None
 
     def problem(self, reason: str, remedy: str = "") -> WorkspaceError:
         return WorkspaceError(workspace_id=self.spec.id, path=str(self.path), reason=reason, remedy=remedy)
@@ -167,6 +177,23 @@ class Source:
         folder = self.common_dir.parent if self.common_dir.name == ".git" else self.common_dir
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-")[:40] or "repository"
         return f"{name}-{hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:12]}"
+
+
+def restore_branch(git: Git, checkout: RepositoryCheckout, top: str) -> str:
+    """Return the tip of the branch, made again at the recorded head if it is gone. Raises `WorkspaceError`."""
+    branch = checkout.spec.branch
+    tip, head = git.find_ref(top, f"refs/heads/{branch}"), checkout.recorded_head
+    if tip is not None:
+        return tip
+    if head is None:
+        raise checkout.problem(f"{checkout.repository.path} has no branch {branch}", "prepare it again")
+    try:
+        return git.ensure_branch(top, branch, head)
+    except UnknownRevision as error:
+        raise checkout.problem(
+            f"{checkout.repository.path} has neither the branch {branch} nor its last commit, {head}",
+            "fetch the commit from where it was copied or pushed to, or cancel the task and run it anew",
+        ) from error
 
 
 def find_source(git: Git, path: str) -> Source:

@@ -80,9 +80,9 @@ class LocalWorkspaces:
         with self._exclusive(spec) as (root, checkouts):
             return _session.inspect(self._git, spec, root, checkouts)
 
-    def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
+    def collect(self, spec: WorkspaceSpec, message: str, *, from_branch: bool = False) -> CollectedWork:
         with self._exclusive(spec) as (_, checkouts):
-            return _session.collect(self._git, spec, checkouts, message)
+            return _session.collect(self._git, spec, checkouts, message, from_branch=from_branch)
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
         with self._exclusive(spec) as (_, checkouts):

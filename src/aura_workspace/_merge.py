@@ -14,7 +14,7 @@ from aura_contracts.errors import DirtyWorktree, GitError, MergeConflict, Operat
 from aura_contracts.ports.git import Git, MergeOutcome
 from aura_contracts.ports.workspaces import MergedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit
-from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, find_source, visible
+from aura_workspace._checkouts import RepositoryCheckout, find_source, restore_branch, visible
 from aura_workspace._session import status_without_operation
 
 
@@ -86,10 +86,7 @@ class MergeOperation:
         """Return the merge in one repository; None if there are no changes."""
         top = find_source(self._git, checkout.repository.path).top
         self._require_collected(checkout)
-        source = self._git.find_ref(top, f"refs/heads/{self._spec.branch}")
-        if source is None:
-            raise checkout.problem(f"{checkout.repository.path} has no branch {self._spec.branch}", "prepare it again")
-        source = self._recorded(checkout, top, source)
+        source = self._recorded(checkout, top, restore_branch(self._git, checkout, top))
         target = self._git.resolve(top, f"refs/heads/{checkout.repository.target_branch}")
         done = _made_before(self._git, self._spec, top, source, target)
         if done is None and self._git.is_ancestor(top, source, target):
@@ -105,7 +102,7 @@ class MergeOperation:
 
     def _require_collected(self, checkout: RepositoryCheckout) -> None:
         """Raise unless the branch has everything in the worktree; a worktree that is gone holds nothing."""
-        if checkout.probe()[0] is WorktreeState.ABSENT:
+        if checkout.is_absent:
             return
         marker = checkout.require_marker()
         status = visible(status_without_operation(self._git, checkout), marker)

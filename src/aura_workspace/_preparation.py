@@ -29,6 +29,7 @@ from aura_workspace._checkouts import (
     WorktreeState,
     as_workspace_error,
     find_source,
+    restore_branch,
     visible,
 )
 from aura_workspace._copied_files import copy_untracked, require_inside
@@ -123,6 +124,8 @@ class Preparation:
             )
         self._pool.sweep(source)
         tip = self._git.find_ref(source.top, f"refs/heads/{self._spec.branch}")
+        if tip is None and checkout.recorded_head is not None:
+            tip = restore_branch(self._git, checkout, source.top)
         start = tip or ""
         if tip is None or not checkout.base_commit:
             start = self._start(checkout, source)
@@ -174,6 +177,7 @@ class Preparation:
             raise checkout.occupied()
         if checkout.probe(source.common_dir)[0] is WorktreeState.ABSENT:
             self._make_worktree(plan)
+            self._restore_copy(plan)
             self._copy(plan)
 
     def _is_untouched(self, plan: _PreparationPlan) -> bool:
@@ -190,6 +194,17 @@ class Preparation:
         plan.from_pool = self._pool.provide(
             plan.source, self._spec.branch, checkout.path, lambda git_dir: write_marker(git_dir, marker)
         )
+
+    def _restore_copy(self, plan: _PreparationPlan) -> None:
+        """Bring back the uncommitted work of a worktree that is gone: what the newest safety copy adds to its tip."""
+        path = str(plan.checkout.path)
+        commits = (self._git.find_ref(path, ref) for ref in reversed(self._spec.copies))
+        newest = next((commit for commit in commits if commit is not None), None)
+        if newest is None or newest == plan.tip:
+            return
+        with suppress(UnknownRevision):  # a copy without a parent is of a repository without commits
+            if self._git.resolve(path, f"{newest}^1") == plan.tip:
+                self._git.restore(path, newest)
 
     def _marker(self, plan: _PreparationPlan, *, ready: bool = False) -> Marker:
         checkout = plan.checkout

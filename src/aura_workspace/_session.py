@@ -1,8 +1,9 @@
 """Working in a workspace: its condition, collecting the work, diffs, and safety copies."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -12,7 +13,14 @@ from aura_contracts.execution import Outcome
 from aura_contracts.ports.git import ChangeKind, Diff, Git, RepositoryInfo, Status
 from aura_contracts.ports.workspaces import CollectedWork, RepositoryDiff, WorkspaceCondition, WorkspaceSpec
 from aura_contracts.workspace import RepositoryCommit
-from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, find_source, visible
+from aura_workspace._checkouts import (
+    NO_MARKER,
+    RepositoryCheckout,
+    WorktreeState,
+    find_source,
+    restore_branch,
+    visible,
+)
 from aura_workspace._copied_files import without_added
 from aura_workspace._preparation import base_ref
 from aura_workspace._worktrees import Marker, linked_git_dir
@@ -54,17 +62,13 @@ class _Collected:
     clean: bool
 
 
-def collect(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], message: str) -> CollectedWork:
+def collect(
+    git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], message: str, *, from_branch: bool
+) -> CollectedWork:
     """See `WorkspaceProvider.collect`."""
-    markers = [checkout.require_marker() for checkout in checkouts]
-    if spec.in_place:
-        collected = [_observe(git, checkout) for checkout in checkouts]
-    else:  # every repository is checked before the first commit
-        statuses = [status_without_operation(git, checkout) for checkout in checkouts]
-        collected = [
-            _record(git, checkout, marker, status, message)
-            for checkout, marker, status in zip(checkouts, markers, statuses, strict=True)
-        ]
+    # Every repository is checked before the first commit.
+    recorders = [_recorder(git, checkout, message, from_branch=from_branch) for checkout in checkouts]
+    collected = [record() for record in recorders]
     heads = [
         RepositoryCommit(checkout.name, one.head)
         for checkout, one in zip(checkouts, collected, strict=True)
@@ -77,6 +81,23 @@ def collect(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckou
         commits={head.repository: head.commit for head in heads},
     )
     return CollectedWork(outcome=outcome, heads=tuple(heads), clean=all(one.clean for one in collected))
+
+
+def _recorder(git: Git, checkout: RepositoryCheckout, message: str, *, from_branch: bool) -> Callable[[], _Collected]:
+    """Check a repository; return what records its work."""
+    if from_branch and checkout.is_absent:
+        return partial(_read_branch, git, checkout)
+    marker = checkout.require_marker()
+    if checkout.spec.in_place:
+        return partial(_observe, git, checkout)
+    return partial(_record, git, checkout, marker, status_without_operation(git, checkout), message)
+
+
+def _read_branch(git: Git, checkout: RepositoryCheckout) -> _Collected:
+    """Return the work on the branch of a worktree that is gone."""
+    top = find_source(git, checkout.repository.path).top
+    tip = restore_branch(git, checkout, top)
+    return _Collected(head=tip, diff=git.diff(top, base_of(checkout, NO_MARKER), tip), clean=True)
 
 
 def _observe(git: Git, checkout: RepositoryCheckout) -> _Collected:
@@ -222,7 +243,7 @@ def _difference(git: Git, checkout: RepositoryCheckout, *, patch: bool, limit: i
     if checkout.spec.in_place:
         checkout.require_marker()
         return _difference_in_place(git, checkout, patch=patch, limit=limit)
-    if checkout.probe()[0] is WorktreeState.ABSENT and checkout.base_commit:
+    if checkout.is_absent and checkout.base_commit:
         source = find_source(git, checkout.repository.path)
         branch = f"refs/heads/{checkout.spec.branch}"
         return git.diff(source.top, checkout.base_commit, branch, patch=patch, patch_limit=limit)
@@ -248,7 +269,7 @@ def snapshot(
     message = f"work in {spec.title}\n\nAura-Workspace: {spec.id}"
     commits: list[RepositoryCommit] = []
     for checkout in checkouts:
-        if not spec.in_place and checkout.probe()[0] is WorktreeState.ABSENT:
+        if checkout.is_absent:
             commits.append(RepositoryCommit(checkout.name, _keep_branch(git, checkout, ref)))
             continue
         checkout.require_marker()
@@ -259,9 +280,7 @@ def snapshot(
 def _keep_branch(git: Git, checkout: RepositoryCheckout, ref: str) -> str:
     """Point `ref` to the branch, which is all that is left when the worktree is gone; return its tip."""
     top = find_source(git, checkout.repository.path).top
-    tip = git.find_ref(top, f"refs/heads/{checkout.spec.branch}")
-    if tip is None:
-        raise checkout.problem("both the worktree and the branch are gone", "prepare the workspace again")
+    tip = restore_branch(git, checkout, top)
     git.update_ref(top, ref, tip, git.find_ref(top, ref), "snapshot: the worktree is gone")
     return tip
 

@@ -30,6 +30,8 @@ class WorkspaceSpec(msgspec.Struct, frozen=True, kw_only=True):
     root: str = ""
     """Empty until the workspace is first prepared."""
     worktrees: tuple[Worktree, ...] = ()
+    copies: tuple[str, ...] = ()
+    """The refs of its safety copies, oldest first."""
 
 
 class PreparedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +121,9 @@ class WorkspaceProvider(Protocol):
         """Create all worktrees or none; worktrees left by a crash are taken over.
 
         The paths follow from the spec: a workspace that is prepared again returns to the same place, with its branch
-        unchanged. On failure, removes what was created and raises `WorkspaceError`; `left_behind` names any leftovers.
+        unchanged. A worktree that is gone comes back from the branch, or from the recorded head if the branch is gone
+        too, with the uncommitted work of the newest safety copy of that commit. On failure, removes what was created and
+        raises `WorkspaceError`; `left_behind` names any leftovers.
         """
         ...
 
@@ -127,8 +131,11 @@ class WorkspaceProvider(Protocol):
         """Return the state of the workspace."""
         ...
 
-    def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
+    def collect(self, spec: WorkspaceSpec, message: str, *, from_branch: bool = False) -> CollectedWork:
         """Commit everything that is not ignored to the branch, and count its changes. Repeatable.
+
+        With `from_branch`, the branch stands for a worktree that is gone, and comes back from the recorded head if it
+        is gone too; otherwise a missing worktree is a `WorkspaceError`.
 
         A workspace in place gets no commits: its outcome counts the differences from the HEAD commit at the start.
         """

@@ -93,7 +93,8 @@ async def propose_changes(runtime: Runtime, view: View) -> None:
 
 async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkCollected:
     """Commit changes made since the agent finished, and record the heads of the branches."""
-    collect = messages.CollectWork(workspace=spec_of(workspace), message=f"{workspace.title}\n\nDuring review.")
+    message = f"{workspace.title}\n\nDuring review."
+    collect = messages.CollectWork(workspace=spec_of(workspace), message=message, from_branch=True)
     collected = await runtime.gateway.request(collect)
     if is_news(workspace, collected):
         commit = RecordCommit(heads=collected.heads, clean=collected.clean)
@@ -365,7 +366,8 @@ async def resolve_conflict(runtime: Runtime, view: View) -> None:
     assert approval is not None, "the conflict was asked about"
     taken = AcquireWorkspace(execution_id=execution.id)
     if approval.granted:
-        request = messages.CollectWork(workspace=spec_of(workspace), message="Resolve the conflict")
+        spec = spec_of(workspace)
+        request = messages.CollectWork(workspace=spec, message="Resolve the conflict", from_branch=True)
         collected = await runtime.gateway.request(request)
         async with runtime.bus.unit(ENGINE) as unit:
             resolution = approval.feedback or "resolved on the branch"

@@ -227,6 +227,7 @@ async def run_process(
     gateway, token = runtime.gateway, str(execution.process_token)
     gateway.known.add(token)  # if cancelled before its start is recorded, it is still found and ended
     try:
+        await _bring_back(runtime, execution, workspace)
         started = await gateway.request(
             StartProcess(
                 execution_id=execution.id,
@@ -258,6 +259,17 @@ async def run_process(
         await answer_decided(gateway, execution, token)
     awaited = AwaitProcess(execution_id=execution.id, epoch=execution.epoch, token=token)
     return await gateway.request(awaited)
+
+
+async def _bring_back(runtime: Runtime, execution: Execution, workspace: Workspace) -> None:
+    """Make worktrees again that have gone since the stage before: while a human was asked, or between two attempts."""
+    has_waited = execution.status is ExecutionStatus.CODING_FOLLOW_UP or execution.attempt > 1
+    if workspace.in_place or not has_waited or execution.processes:
+        return
+    spec = spec_of(workspace)
+    found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
+    if found.condition.missing:
+        await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec))
 
 
 def _reason_of(error: AuraError) -> FailureReason:

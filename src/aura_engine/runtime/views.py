@@ -140,6 +140,7 @@ def spec_of(workspace: Workspace) -> "ports.WorkspaceSpec":
         in_place=workspace.in_place,
         root=workspace.root,
         worktrees=workspace.worktrees,
+        copies=tuple(copy.ref for copy in workspace.snapshots),
     )
 
 
