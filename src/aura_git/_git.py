@@ -30,7 +30,7 @@ from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
 from aura_git.files import _changes, _snapshot
 from aura_git.merging._merge import merge, predict
-from aura_git.repository import _paths
+from aura_git.repository import _filters, _paths
 from aura_git.repository._git_repository import GitRepository, Repositories, inspect
 from aura_git.worktrees import _lifecycle, _registry
 
@@ -88,6 +88,7 @@ class CommandLineGit(Git):
         repository, ref = self._repository(repo), f"refs/heads/{branch}"
         if found := repository.find_ref(ref):
             return found
+        _registry.require_free_branch(repository, branch)
         commit = repository.resolve(start)
         try:
             repository.update_ref(ref, commit, None, f"branch: created from {start}")
@@ -96,6 +97,10 @@ class CommandLineGit(Git):
                 raise
             return changed.actual
         return commit
+
+    def require_free_branch(self, repo: str, branch: str) -> None:
+        self._require_branch_name(repo, branch)
+        _registry.require_free_branch(self._repository(repo), branch)
 
     def delete_branch(self, repo: str, branch: str, expected: str) -> None:
         self._require_branch_name(repo, branch)
@@ -166,6 +171,10 @@ class CommandLineGit(Git):
 
     def remove_worktree(self, repo: str, path: str, *, force: bool = False) -> None:
         _lifecycle.remove(self._repository(repo), path, force=force)
+
+    def require_filters(self, repo: str, commit: str) -> None:
+        repository = self._repository(repo)
+        _filters.require_filters(repository, repository.resolve(commit))
 
     def list_worktrees(self, repo: str) -> tuple[LinkedWorktree, ...]:
         return _registry.list_worktrees(self._repository(repo))

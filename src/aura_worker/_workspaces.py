@@ -92,7 +92,13 @@ class WorkspaceService:
     async def describe(self, request: DescribeRepository) -> RepositoryDescribed:
         found = await self._in_thread("", request.path, partial(self._workspaces.describe, request.path))
         return RepositoryDescribed(
-            path=found.path, name=found.name, repository=found.repository, branch=found.branch, head=found.head
+            path=found.path,
+            name=found.name,
+            repository=found.repository,
+            branch=found.branch,
+            head=found.head,
+            obstacle=found.obstacle,
+            remedy=found.remedy,
         )
 
     async def orphans(self, request: FindOrphans) -> OrphansFound:

@@ -155,6 +155,9 @@ class RepositoryDescribed(Result, frozen=True, kw_only=True):
     branch: str | None = None
     """The branch that is checked out."""
     head: str | None = None
+    obstacle: str = ""
+    """Why no worktree can be made of it; empty if one can be."""
+    remedy: str = ""
 
 
 class DescribeRepository(ToWorker[RepositoryDescribed], frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aura_contracts.errors import GitError, NotARepository, WorkspaceError
+from aura_contracts.errors import GitError, NotARepository, WorkspaceError, WorkspaceObstacle
 from aura_contracts.ids import WorkspaceId, is_canonical_id
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import (
@@ -22,7 +22,15 @@ from aura_contracts.ports.workspaces import (
 )
 from aura_contracts.workspace import MergeStyle, RepositoryCommit, workspace_folder
 from aura_workspace import _session
-from aura_workspace._checkouts import RepositoryCheckout, as_workspace_error, checkouts_of, find_source
+from aura_workspace._checkouts import (
+    RepositoryCheckout,
+    Source,
+    as_workspace_error,
+    checkouts_of,
+    find_obstacle,
+    find_source,
+    no_commit,
+)
 from aura_workspace._locks import locked
 from aura_workspace._merge import MergeOperation
 from aura_workspace._orphans import find_orphans, remove_orphan
@@ -68,7 +76,16 @@ class LocalWorkspaces:
             return RepositoryDescription(path=top, name=_folder_name(top), repository=False)
         top = info.worktree or info.common_dir
         name = _folder_name(top.removesuffix(".git") if info.bare else top)
-        return RepositoryDescription(path=top, name=name, repository=True, branch=info.branch, head=info.head)
+        obstacle, remedy = find_obstacle(self._git, Source.of(info))
+        return RepositoryDescription(
+            path=top,
+            name=name,
+            repository=True,
+            branch=info.branch,
+            head=info.head,
+            obstacle=obstacle,
+            remedy=remedy,
+        )
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         with self._exclusive(spec) as (root, checkouts):
@@ -122,13 +139,10 @@ class LocalWorkspaces:
     def warm(self, repository: str, count: int) -> int:
         source = find_source(self._git, repository)
         if source.head is None:
-            raise WorkspaceError(
-                workspace_id="",
-                path=repository,
-                reason="the repository has no commit yet",
-                remedy="make a first commit",
-            )
+            reason, remedy = no_commit(source.top)
+            raise WorkspaceObstacle(workspace_id="", path=repository, reason=reason, remedy=remedy)
         try:
+            self._git.require_filters(source.top, source.head)
             return self._pool.warm(source, source.head, count)
         except (GitError, OSError) as error:
             raise as_workspace_error("", repository, error, [], []) from error

@@ -29,6 +29,7 @@ from aura_workspace._checkouts import (
     WorktreeState,
     as_workspace_error,
     find_source,
+    no_commit,
     restore_branch,
     visible,
 )
@@ -119,7 +120,7 @@ class Preparation:
     def _plan(self, checkout: RepositoryCheckout, others: Sequence[_PreparationPlan]) -> _PreparationPlan:
         source = find_source(self._git, checkout.repository.path)
         if same := [other.checkout.name for other in others if other.source.common_dir == source.common_dir]:
-            raise checkout.problem(
+            raise checkout.obstacle(
                 f"{checkout.name} and {same[0]} are the same repository", "name each repository once"
             )
         self._pool.sweep(source)
@@ -129,6 +130,7 @@ class Preparation:
         start = tip or ""
         if tip is None or not checkout.base_commit:
             start = self._start(checkout, source)
+        self._git.require_filters(source.top, start)
         state, git_dir, marker = checkout.probe(source.common_dir)
         if state is WorktreeState.FOREIGN:
             raise checkout.occupied()
@@ -148,11 +150,9 @@ class Preparation:
             return self._git.resolve(source.top, revision)
         except UnknownRevision as error:
             if source.head is None:
-                raise checkout.problem(
-                    f"{repository.path} has no commit yet", "make a first commit, or use --in-place"
-                ) from error
+                raise checkout.obstacle(*no_commit(source.top)) from error
             what = f"revision {repository.base}" if repository.base else f"branch {repository.target_branch}"
-            raise checkout.problem(
+            raise checkout.obstacle(
                 f"{repository.path} has no {what}", "name an existing one, see --target-branch"
             ) from error
 

@@ -9,7 +9,8 @@ quoted, and decoded by ``os.fsdecode``: bytes that are not UTF-8 become lone sur
 in hexadecimal. `repo` may be a worktree (the main one or a linked one) or a bare repository; `worktree` has files.
 
 Errors, all `GitError`s: `GitUnavailable`, `NotARepository`, `UnknownRevision`, `InvalidBranchName`, `DirtyWorktree`,
-`OperationInProgress`, `MergeConflict`, `RefChanged`, `BranchInUse`, `WorktreeExists`, `GitFailed`, `GitTimeout`.
+`OperationInProgress`, `MergeConflict`, `RefChanged`, `BranchInUse`, `BranchInTheWay`, `FilterMissing`,
+`UnreadableFiles`, `WorktreeExists`, `GitFailed`, `GitTimeout`.
 """
 
 from abc import ABC, abstractmethod
@@ -193,9 +194,13 @@ class GitRefs(ABC):
     def ensure_branch(self, repo: str, branch: str, start: str) -> str:
         """Create `branch` at revision `start` unless it exists; return its commit.
 
-        Raises `InvalidBranchName` for a name that git-check-ref-format(1) forbids, or that ``git branch`` would
-        interpret in another way (``HEAD``, ``@``, ``-x``).
+        Raises `BranchInTheWay`, and `InvalidBranchName` for a name that git-check-ref-format(1) forbids, or that
+        ``git branch`` would interpret in another way (``HEAD``, ``@``, ``-x``).
         """
+
+    @abstractmethod
+    def require_free_branch(self, repo: str, branch: str) -> None:
+        """Raise `BranchInTheWay` if a branch has the name of one of the folders of `branch`: ``a`` for ``a/b``."""
 
     @abstractmethod
     def delete_branch(self, repo: str, branch: str, expected: str) -> None:
@@ -221,7 +226,10 @@ class GitFiles(ABC):
 
     @abstractmethod
     def status(self, worktree: str) -> Status:
-        """Return the differences from HEAD. Submodules with changes of their own count as unstaged changes."""
+        """Return the differences from HEAD. Submodules with changes of their own count as unstaged changes.
+
+        Raises `UnreadableFiles` if there are folders that may not be read: git would leave out what is in them.
+        """
 
     @abstractmethod
     def operation(self, worktree: str) -> Operation | None:
@@ -308,6 +316,13 @@ class GitWorktrees(ABC):
         """Remove a linked worktree and git's record of it; succeed if it does not exist.
 
         Raises `DirtyWorktree` if it has changes or untracked files, unless **`force`, which destroys them**.
+        """
+
+    @abstractmethod
+    def require_filters(self, repo: str, commit: str) -> None:
+        """Raise `FilterMissing` if a file of `commit` needs a filter (Git LFS, say) whose program is not installed.
+
+        Only filters that are ``required`` count. Checking out such a commit fails.
         """
 
     @abstractmethod

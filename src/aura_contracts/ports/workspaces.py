@@ -105,6 +105,10 @@ class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
     repository: bool
     branch: str | None = None
     head: str | None = None
+    obstacle: str = ""
+    """Why no worktree can be made of it, known before anything is made; empty if one can be."""
+    remedy: str = ""
+    """What removes the obstacle, with the command to run."""
 
 
 class WorkspaceProvider(Protocol):
@@ -122,8 +126,8 @@ class WorkspaceProvider(Protocol):
 
         The paths follow from the spec: a workspace that is prepared again returns to the same place, with its branch
         unchanged. A worktree that is gone comes back from the branch, or from the recorded head if the branch is gone
-        too, with the uncommitted work of the newest safety copy of that commit. On failure, removes what was created and
-        raises `WorkspaceError`; `left_behind` names any leftovers.
+        too, with the uncommitted work of the newest safety copy of that commit. On failure, removes what was created
+        and raises `WorkspaceError`; `left_behind` names any leftovers.
         """
         ...
 

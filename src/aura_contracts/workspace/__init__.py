@@ -46,6 +46,7 @@ from aura_contracts.workspace.event_types import WorkspaceRemoved as WorkspaceRe
 from aura_contracts.workspace.event_types import WorkspaceRequested as WorkspaceRequested
 from aura_contracts.workspace.state import WORKSPACE as WORKSPACE
 from aura_contracts.workspace.state import Workspace as Workspace
+from aura_contracts.workspace.values import BRANCH_FOLDER as BRANCH_FOLDER
 from aura_contracts.workspace.values import WORKSPACE_SLUG_LIMIT as WORKSPACE_SLUG_LIMIT
 from aura_contracts.workspace.values import ConflictedFiles as ConflictedFiles
 from aura_contracts.workspace.values import FailedPreparation as FailedPreparation

@@ -164,6 +164,10 @@ def workspace_folder(workspace_id: WorkspaceId, slug: str) -> str:
     return f"{workspace_id.replace('-', '')[-_SHORT_ID:]}-{slug}"
 
 
+BRANCH_FOLDER = "aura"
+"""The folder of all branches of workspaces."""
+
+
 def workspace_branch(workspace_id: WorkspaceId, slug: str) -> str:
     """Return the name of the workspace's branch: ``aura/<short id>-<slug>``."""
-    return f"aura/{workspace_folder(workspace_id, slug)}"
+    return f"{BRANCH_FOLDER}/{workspace_folder(workspace_id, slug)}"

@@ -1,5 +1,6 @@
 """Placement: the agent, the workspace and the execution of a task."""
 
+import shlex
 from collections.abc import Sequence
 
 import attrs
@@ -99,6 +100,8 @@ class Placement:
             reason = f"{plain[0].path} is not in a repository"
             raise InvalidInput(field="repositories", reason=reason, remedy="name repositories only, or one folder")
         in_place = place.in_place or bool(plain)
+        if not in_place and (blocked := next((one for one in found if one.obstacle), None)):
+            raise InvalidInput(field="repositories", reason=blocked.obstacle, remedy=blocked.remedy)
         repositories = _named([one for one in found if one.repository], place.target_branch, in_place=in_place)
         workspace_id = workspace_of(task_id)
         slug = workspace_slug(title)
@@ -171,7 +174,9 @@ def _named(found: Sequence[RepositoryDescribed], target_branch: str, *, in_place
         target = target_branch or one.branch
         if target is None and not in_place:
             reason = f"{one.path} is not on a branch to merge into"
-            raise InvalidInput(field="target_branch", reason=reason, remedy="name one, or check out a branch")
+            command = f"git -C {shlex.quote(one.path)} switch BRANCH"
+            remedy = f"name one with --target-branch BRANCH, or check one out: {command}"
+            raise InvalidInput(field="target_branch", reason=reason, remedy=remedy)
         name = one.name if one.name not in names else f"{one.name}-{names.count(one.name) + 1}"
         names.append(one.name)
         repositories.append(Repository(name=name, path=one.path, target_branch=target or ""))

@@ -145,7 +145,7 @@ async def _over(runtime: Runtime, workspace: Workspace, execution: Execution) ->
 
 
 async def _preparation_failed(runtime: Runtime, execution: Execution, workspace: Workspace, error: AuraError) -> None:
-    failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
+    failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), lasting=error.lasting)
     facts = error.facts()
     async with runtime.bus.unit(WORKER) as unit:
         if workspace.status is WorkspaceStatus.REQUESTED:
@@ -245,7 +245,7 @@ async def run_process(
     except AuraError as error:
         if error.transient:
             raise
-        failure = Failure(_reason_of(error), str(error))
+        failure = Failure(_reason_of(error), str(error), lasting=error.lasting)
         await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
         return None
     async with runtime.bus.unit(WORKER) as unit:
@@ -276,7 +276,7 @@ def _reason_of(error: AuraError) -> FailureReason:
     """Return why a process that did not even start failed."""
     if isinstance(error, ExecutableNotFound):
         return FailureReason.EXECUTABLE_NOT_FOUND
-    if error.code in {"working_directory_missing", "workspace", "not_a_repository"}:
+    if error.code in {"working_directory_missing", "workspace", "workspace_obstacle", "not_a_repository"}:
         return FailureReason.WORKSPACE_ERROR
     if isinstance(error, InvalidInput) or error.code in {"unknown_executor", "template"}:
         return FailureReason.REFUSED
@@ -357,7 +357,7 @@ async def _collect(
     except AuraError as error:
         if error.transient:
             raise
-        failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
+        failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), lasting=error.lasting)
         await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
         return None
 

@@ -2,15 +2,18 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from aura_contracts.errors import GitFailed, OperationInProgress
+from aura_contracts.errors import GitFailed, OperationInProgress, UnreadableFiles
 from aura_contracts.ports.git import Diff, Operation, Status
 from aura_git.commandline._output import fields, parse_changes, parse_status, paths
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository, message_bytes
+
+_DENIED = "Permission denied"
 
 # --- Status -----------------------------------------------------------------------------------------------------------
 
@@ -22,6 +25,8 @@ def status(repository: GitRepository) -> Status:
     )
     found = parse_status(listed.out)
     if listed.err:
+        if _DENIED in listed.err:
+            _require_readable(repository)
         hidden = _hidden_by_loops(repository).difference(found.conflicted)
         found = msgspec.structs.replace(found, unstaged=tuple(sorted(hidden.union(found.unstaged))))
     folders = [path for path in found.untracked if path.endswith("/")]
@@ -29,6 +34,32 @@ def status(repository: GitRepository) -> Status:
         return found
     own = {path for path in folders if _is_own_worktree(repository, path)}
     return msgspec.structs.replace(found, untracked=tuple(path for path in found.untracked if path not in own))
+
+
+def _require_readable(repository: GitRepository) -> None:
+    """Raise `UnreadableFiles` if there are folders that may not be read: git warns of them, and goes on without them.
+
+    It even takes tracked files in them for deleted.
+    """
+    barred: list[str] = []
+    for folder, folders, files in os.walk(repository.path, onerror=lambda error: barred.append(error.filename)):
+        if not os.access(folder, os.R_OK | os.X_OK):
+            barred.append(folder)
+            folders.clear()
+        elif folder == repository.path and ".git" in folders + files:
+            folders[:] = [name for name in folders if name != ".git"]
+    if barred:
+        raise unreadable(repository, {os.path.relpath(path, repository.path) + "/" for path in barred})
+
+
+def unreadable(repository: GitRepository, found: Iterable[str]) -> UnreadableFiles:
+    """Return the error for folders and files that may not be read, relative to the worktree."""
+    return UnreadableFiles(
+        repository=repository.path,
+        worktree=repository.path,
+        paths=tuple(sorted(found)),
+        remedy=f"make them readable: chmod -R u+rwX {shlex.quote(repository.path)}",
+    )
 
 
 def _hidden_by_loops(repository: GitRepository) -> set[str]:
@@ -149,11 +180,18 @@ def record_files(
         try:
             _update_index(repository, changed, variables)
         except GitFailed as failure:
+            closed = [path for path in changed if not _may_be_read(os.path.join(repository.path, path))]
+            if _DENIED in failure.reason and closed:
+                raise unreadable(repository, closed) from failure
             if not left or _MOVED not in failure.reason:
                 raise
             found = status(repository)
         else:
             return
+
+
+def _may_be_read(file: str) -> bool:
+    return os.path.islink(file) or os.access(file, os.R_OK) or not os.path.exists(file)
 
 
 def _update_index(repository: GitRepository, changed: set[str], variables: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from aura_git.testing.conformance import GitConformance    # needs pytest, and g
 import pytest
 
 _SUITES = (
-    *("conformance", "commits", "diffs", "inspection", "merge_recovery", "merges"),
+    *("conformance", "commits", "diffs", "inspection", "merge_recovery", "merges", "obstacles"),
     *("refs", "repositories", "safety", "settings", "worktrees"),
 )
 

@@ -19,6 +19,7 @@ from aura_git.testing.diffs import DiffConformance
 from aura_git.testing.inspection import InspectionConformance
 from aura_git.testing.merge_recovery import MergeRecoveryConformance
 from aura_git.testing.merges import MergeConformance
+from aura_git.testing.obstacles import ObstacleConformance
 from aura_git.testing.refs import RefConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
@@ -37,6 +38,7 @@ class GitConformance(
     WorktreeConformance,
     MergeConformance,
     MergeRecoveryConformance,
+    ObstacleConformance,
     SafetyConformance,
 ):
     """Subclass it, and override the fixture `make_git`."""
