@@ -25,14 +25,14 @@ from aura_contracts.ports.git import (
     RepositoryInfo,
     Status,
 )
-from aura_contracts.workspace import MergeStyle
+from aura_contracts.workspace import MergeStyle, Unrecorded
 from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
-from aura_git.files import _changes, _snapshot
+from aura_git.files import _changes, _snapshot, _unrecorded
 from aura_git.merging._merge import merge, predict
 from aura_git.repository import _filters, _paths
 from aura_git.repository._git_repository import GitRepository, Repositories, inspect
-from aura_git.worktrees import _lifecycle, _registry
+from aura_git.worktrees import _lifecycle, _registry, _submodules
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -133,6 +133,12 @@ class CommandLineGit(Git):
     def status(self, worktree: str) -> Status:
         return _changes.status(self._repository(worktree))
 
+    def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
+        return _unrecorded.unrecorded(self._repository(worktree))
+
+    def keep_left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:
+        return _unrecorded.keep_left_commits(self._worktree(worktree), prefix)
+
     def operation(self, worktree: str) -> Operation | None:
         return _paths.operation(_paths.git_dir(worktree))
 
@@ -147,8 +153,8 @@ class CommandLineGit(Git):
     def commit(self, worktree: str, message: str, *, allow_empty: bool = False) -> str | None:
         return _changes.commit(self._worktree(worktree), message, allow_empty=allow_empty)
 
-    def snapshot(self, worktree: str, ref: str, message: str) -> str:
-        return _snapshot.snapshot(self._worktree(worktree), ref, message)
+    def snapshot(self, worktree: str, ref: str, message: str, *, also: Sequence[str] = ()) -> str:
+        return _snapshot.snapshot(self._worktree(worktree), ref, message, also)
 
     def restore(self, worktree: str, commit: str) -> None:
         _snapshot.restore(self._worktree(worktree), commit)
@@ -171,6 +177,18 @@ class CommandLineGit(Git):
 
     def remove_worktree(self, repo: str, path: str, *, force: bool = False) -> None:
         _lifecycle.remove(self._repository(repo), path, force=force)
+
+    def fill_submodules(self, worktree: str) -> tuple[str, ...]:
+        return _submodules.fill(self._worktree(worktree))
+
+    def keep_submodules(self, worktree: str, name: str) -> tuple[str, ...]:
+        return _submodules.keep(self._worktree(worktree), name)
+
+    def missing_submodule_commits(
+        self, repo: str, base: str, commit: str, worktree: str | None = None
+    ) -> dict[str, str]:
+        repository = self._repository(repo)
+        return _submodules.missing(repository, repository.resolve(base), repository.resolve(commit), worktree)
 
     def require_filters(self, repo: str, commit: str) -> None:
         repository = self._repository(repo)

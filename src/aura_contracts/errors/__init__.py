@@ -33,6 +33,7 @@
     │   ├── DirtyWorktree            uncommitted changes are in the way
     │   ├── OperationInProgress      a rebase, merge, ... is in progress
     │   ├── MergeConflict
+    │   ├── SubmoduleCommitMissing   a submodule's commit would be lost: paths, commit
     │   ├── RefChanged               the branch moved concurrently
     │   ├── BranchInUse              another worktree has it checked out
     │   ├── BranchInTheWay           another branch has the name of its folder
@@ -108,6 +109,7 @@ from aura_contracts.errors.repositories import MergeConflict as MergeConflict
 from aura_contracts.errors.repositories import NotARepository as NotARepository
 from aura_contracts.errors.repositories import OperationInProgress as OperationInProgress
 from aura_contracts.errors.repositories import RefChanged as RefChanged
+from aura_contracts.errors.repositories import SubmoduleCommitMissing as SubmoduleCommitMissing
 from aura_contracts.errors.repositories import UnknownRevision as UnknownRevision
 from aura_contracts.errors.repositories import UnreadableFiles as UnreadableFiles
 from aura_contracts.errors.repositories import WorkspaceError as WorkspaceError

@@ -78,6 +78,16 @@ class MergeConflict(GitError, code="merge_conflict"):
         return f"{self.source} cannot be merged into {self.target}: {shown}"
 
 
+class SubmoduleCommitMissing(GitError, code="submodule_commit_missing"):
+    """The work points a submodule to a commit that only the worktree has; nothing was merged."""
+
+    commit: str
+    paths: tuple[str, ...]
+
+    def message(self) -> str:
+        return f"{', '.join(self.paths)} points to commit {self.commit}, which is nowhere but in the worktree"
+
+
 class RefChanged(GitError, code="ref_changed"):
     """A ref does not point where the caller expected; nothing was touched."""
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 
 import msgspec
 
-from aura_contracts.workspace import MergeStyle
+from aura_contracts.workspace import MergeStyle, Unrecorded
 
 held_locks: ContextVar[tuple[int, ...]] = ContextVar("held_locks", default=())
 """Descriptors that every process of git inherits: the lock of a killed caller lasts until its git has ended too."""
@@ -232,6 +232,21 @@ class GitFiles(ABC):
         """
 
     @abstractmethod
+    def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
+        """Return what the worktree holds that staging and committing everything does not record, sorted.
+
+        These are repositories inside that are not submodules, other worktrees inside, submodules with uncommitted
+        changes, and ignored files; but no caches, installed packages and byte code, which programs make again.
+        """
+
+    @abstractmethod
+    def keep_left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:
+        """Keep the commits that HEAD has left on no branch and no ref, each on a ref below `prefix`.
+
+        Returns all commits kept there that HEAD does not contain. They are found in HEAD's log, if git keeps one.
+        """
+
+    @abstractmethod
     def operation(self, worktree: str) -> Operation | None:
         """Return the operation in progress in the worktree, or None."""
 
@@ -265,8 +280,10 @@ class GitFiles(ABC):
     # --- Snapshots ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def snapshot(self, worktree: str, ref: str, message: str) -> str:
+    def snapshot(self, worktree: str, ref: str, message: str, *, also: Sequence[str] = ()) -> str:
         """Save HEAD, index and files (including untracked ones, excluding ignored ones) as commits, kept under `ref`.
+
+        `also` are ignored files to include.
 
         Returns the commit that `ref` points to: HEAD itself if nothing differs from it. Its tree has the files, its
         first parent is HEAD, and a second parent holds the index if that differs from both. The last line of the
@@ -316,6 +333,32 @@ class GitWorktrees(ABC):
         """Remove a linked worktree and git's record of it; succeed if it does not exist.
 
         Raises `DirtyWorktree` if it has changes or untracked files, unless **`force`, which destroys them**.
+        """
+
+    @abstractmethod
+    def fill_submodules(self, worktree: str) -> tuple[str, ...]:
+        """Check out the submodules that are empty, from the repository's own copies of them, at any depth.
+
+        Nothing is downloaded, and no configuration of the repository is changed. Returns the paths of those that stay
+        empty, since the repository has no copy, or the copy lacks the commit.
+        """
+
+    @abstractmethod
+    def keep_submodules(self, worktree: str, name: str) -> tuple[str, ...]:
+        """Take new commits in the submodules over into the repository's own copies of them.
+
+        They are kept there on refs below ``refs/aura/submodules/<name>``. Returns the paths of submodules with commits
+        that neither such a copy nor, as far as is known here, the submodule's remote has.
+        """
+
+    @abstractmethod
+    def missing_submodule_commits(
+        self, repo: str, base: str, commit: str, worktree: str | None = None
+    ) -> dict[str, str]:
+        """Return the submodules that `commit` changes from `base` to a commit that would be lost, with that commit.
+
+        It is there if the repository's own copy of the submodule has it, or the submodule in `worktree` has it from its
+        remote.
         """
 
     @abstractmethod

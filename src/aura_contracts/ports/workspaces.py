@@ -13,7 +13,14 @@ from aura_contracts.execution import Outcome
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.git import Diff
-from aura_contracts.workspace import ConflictedFiles, MergeStyle, Repository, RepositoryCommit, Worktree
+from aura_contracts.workspace import (
+    ConflictedFiles,
+    MergeStyle,
+    Repository,
+    RepositoryCommit,
+    Unrecorded,
+    Worktree,
+)
 
 
 class WorkspaceSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +48,8 @@ class PreparedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
     worktrees: tuple[Worktree, ...]
     from_pool: tuple[str, ...] = ()
     """Repositories whose worktree came from the warm pool."""
+    empty_submodules: tuple[str, ...] = ()
+    """Paths of submodules that the repositories have no copy of, so that they stay empty."""
 
     @property
     def directory(self) -> str:
@@ -55,6 +64,8 @@ class WorkspaceCondition(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Whether all of its worktrees exist."""
     dirty: bool
     """Whether there are changes that are neither committed nor ignored."""
+    unrecorded: tuple[Unrecorded, ...] = ()
+    """What the worktrees hold that cannot be committed on the branch."""
     missing: tuple[str, ...] = ()
     """Repositories without their worktree."""
     operations: dict[str, str] = {}
@@ -68,6 +79,14 @@ class CollectedWork(msgspec.Struct, frozen=True, kw_only=True):
     """The changes of the whole branch since the commits that it started from."""
     heads: tuple[RepositoryCommit, ...]
     clean: bool
+
+
+class TakenSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A safety copy of all worktrees."""
+
+    commits: tuple[RepositoryCommit, ...]
+    left_out: tuple[Unrecorded, ...] = ()
+    """What the worktrees hold that the copy does not."""
 
 
 class RepositoryDiff(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,8 +168,12 @@ class WorkspaceProvider(Protocol):
         """Return the changes, including uncommitted work; `patch_limit` is in bytes, for all repositories together."""
         ...
 
-    def snapshot(self, spec: WorkspaceSpec, ref: str) -> tuple[RepositoryCommit, ...]:
-        """Save tracked and untracked files of all worktrees under the hidden ref; nothing else is touched."""
+    def snapshot(self, spec: WorkspaceSpec, ref: str, *, whole: bool = False) -> TakenSnapshot:
+        """Save tracked and untracked files of all worktrees under the hidden ref; nothing else is touched.
+
+        With `whole`, ignored files are saved too, up to a thousand files and 16 MiB per worktree, but no caches and
+        installed packages. What the copy does not hold is named.
+        """
         ...
 
     def restore(self, spec: WorkspaceSpec, ref: str) -> None:
@@ -178,7 +201,10 @@ class WorkspaceProvider(Protocol):
         ...
 
     def remove_orphan(self, orphan: Orphan, ref: str) -> tuple[RepositoryCommit, ...]:
-        """Remove an orphan after saving its unsaved work under the hidden `ref`; return the saved commits."""
+        """Remove an orphan after saving its unsaved work under the hidden `ref`; return the saved commits.
+
+        Raises `WorkspaceObstacle`, and removes nothing, if it holds what the copy does not.
+        """
         ...
 
     def warm(self, repository: str, count: int) -> int:

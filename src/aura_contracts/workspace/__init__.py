@@ -16,6 +16,7 @@ destroy work** (removing, recreating, restoring an older state) is refused while
 
 from aura_contracts.workspace.commands import AbandonMerge as AbandonMerge
 from aura_contracts.workspace.commands import AcquireWorkspace as AcquireWorkspace
+from aura_contracts.workspace.commands import KeepWorkspace as KeepWorkspace
 from aura_contracts.workspace.commands import RecordCommit as RecordCommit
 from aura_contracts.workspace.commands import RecordConflict as RecordConflict
 from aura_contracts.workspace.commands import RecordMerge as RecordMerge
@@ -40,6 +41,7 @@ from aura_contracts.workspace.event_types import SnapshotTaken as SnapshotTaken
 from aura_contracts.workspace.event_types import WorkCommitted as WorkCommitted
 from aura_contracts.workspace.event_types import WorkMerged as WorkMerged
 from aura_contracts.workspace.event_types import WorkspaceAcquired as WorkspaceAcquired
+from aura_contracts.workspace.event_types import WorkspaceKept as WorkspaceKept
 from aura_contracts.workspace.event_types import WorkspacePrepared as WorkspacePrepared
 from aura_contracts.workspace.event_types import WorkspaceReleased as WorkspaceReleased
 from aura_contracts.workspace.event_types import WorkspaceRemoved as WorkspaceRemoved
@@ -58,9 +60,12 @@ from aura_contracts.workspace.values import RepositoryCommit as RepositoryCommit
 from aura_contracts.workspace.values import SafetyCopy as SafetyCopy
 from aura_contracts.workspace.values import SnapshotFacts as SnapshotFacts
 from aura_contracts.workspace.values import SnapshotReason as SnapshotReason
+from aura_contracts.workspace.values import Unrecorded as Unrecorded
+from aura_contracts.workspace.values import UnrecordedKind as UnrecordedKind
 from aura_contracts.workspace.values import WorkspaceLayout as WorkspaceLayout
 from aura_contracts.workspace.values import WorkspaceStatus as WorkspaceStatus
 from aura_contracts.workspace.values import Worktree as Worktree
+from aura_contracts.workspace.values import unsaved_text as unsaved_text
 from aura_contracts.workspace.values import workspace_branch as workspace_branch
 from aura_contracts.workspace.values import workspace_folder as workspace_folder
 from aura_contracts.workspace.values import workspace_slug as workspace_slug

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from aura_contracts.errors import GitFailed, OperationInProgress, UnreadableFiles
+from aura_contracts.errors import GitFailed, NotARepository, OperationInProgress, UnreadableFiles
 from aura_contracts.ports.git import Diff, Operation, Status
 from aura_git.commandline._output import fields, parse_changes, parse_status, paths
+from aura_git.files._gitlinks import filled, gitlinks
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository, message_bytes
 
-_DENIED = "Permission denied"
+DENIED = "Permission denied"
 
 # --- Status -----------------------------------------------------------------------------------------------------------
 
@@ -21,14 +22,17 @@ _DENIED = "Permission denied"
 def status(repository: GitRepository) -> Status:
     """Return what differs from HEAD; worktrees of the same repository inside are not files of it."""
     listed = repository.on_files(
-        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"
+        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty"
     )
     found = parse_status(listed.out)
     if listed.err:
-        if _DENIED in listed.err:
-            _require_readable(repository)
+        if DENIED in listed.err:
+            require_readable(repository)
         hidden = _hidden_by_loops(repository).difference(found.conflicted)
         found = msgspec.structs.replace(found, unstaged=tuple(sorted(hidden.union(found.unstaged))))
+    submodules = [(link.path, filled(repository, link.path)) for link in gitlinks(repository)]
+    if changed := {path for path, inner in submodules if inner is not None and is_changed(inner)}:
+        found = msgspec.structs.replace(found, unstaged=tuple(sorted(changed.union(found.unstaged))))
     folders = [path for path in found.untracked if path.endswith("/")]
     if not folders:
         return found
@@ -36,7 +40,18 @@ def status(repository: GitRepository) -> Status:
     return msgspec.structs.replace(found, untracked=tuple(path for path in found.untracked if path not in own))
 
 
-def _require_readable(repository: GitRepository) -> None:
+def is_changed(submodule: GitRepository) -> bool:
+    """Whether the files of a submodule differ from its HEAD, or it is damaged.
+
+    Git itself would find out by running ``git status`` in the submodule, with the configuration that it finds there.
+    """
+    try:
+        return status(submodule).dirty
+    except (GitFailed, NotARepository):
+        return True
+
+
+def require_readable(repository: GitRepository) -> None:
     """Raise `UnreadableFiles` if there are folders that may not be read: git warns of them, and goes on without them.
 
     It even takes tracked files in them for deleted.
@@ -181,7 +196,7 @@ def record_files(
             _update_index(repository, changed, variables)
         except GitFailed as failure:
             closed = [path for path in changed if not _may_be_read(os.path.join(repository.path, path))]
-            if _DENIED in failure.reason and closed:
+            if DENIED in failure.reason and closed:
                 raise unreadable(repository, closed) from failure
             if not left or _MOVED not in failure.reason:
                 raise
