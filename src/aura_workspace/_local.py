@@ -17,6 +17,7 @@ from aura_contracts.ports.workspaces import (
     PreparedWorkspace,
     RepositoryDescription,
     RepositoryDiff,
+    TakenSnapshot,
     WorkspaceCondition,
     WorkspaceSpec,
 )
@@ -105,9 +106,9 @@ class LocalWorkspaces:
         with self._exclusive(spec) as (_, checkouts):
             return _session.diff(self._git, checkouts, patch=patch, patch_limit=patch_limit)
 
-    def snapshot(self, spec: WorkspaceSpec, ref: str) -> tuple[RepositoryCommit, ...]:
+    def snapshot(self, spec: WorkspaceSpec, ref: str, *, whole: bool = False) -> TakenSnapshot:
         with self._exclusive(spec) as (_, checkouts):
-            return _session.snapshot(self._git, spec, checkouts, ref)
+            return _session.snapshot(self._git, spec, checkouts, ref, whole=whole)
 
     def restore(self, spec: WorkspaceSpec, ref: str) -> None:
         with self._exclusive(spec) as (_, checkouts):

@@ -5,17 +5,26 @@ because its target moved at that moment, the merges before it are undone where t
 merge is requested again: the hidden ref of each source tells whether it was done.
 """
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 
 import attrs
 
-from aura_contracts.errors import DirtyWorktree, GitError, MergeConflict, OperationInProgress, WorkspaceError
+from aura_contracts.errors import (
+    DirtyWorktree,
+    GitError,
+    MergeConflict,
+    OperationInProgress,
+    SubmoduleCommitMissing,
+    WorkspaceError,
+)
 from aura_contracts.ports.git import Git, MergeOutcome
 from aura_contracts.ports.workspaces import MergedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit
 from aura_workspace._checkouts import RepositoryCheckout, find_source, restore_branch, visible
 from aura_workspace._session import status_without_operation
+from aura_workspace._unrecorded import recordable
 
 
 def kept_ref(spec: WorkspaceSpec, source: str) -> str:
@@ -46,6 +55,18 @@ def is_merged(git: Git, spec: WorkspaceSpec, top: str, source: str, target: str)
 def _made_before(git: Git, spec: WorkspaceSpec, top: str, source: str, target: str) -> str | None:
     kept = git.find_ref(top, kept_ref(spec, source))
     return kept if kept is not None and git.is_ancestor(top, kept, target) else None
+
+
+def _submodule_remedy(top: str, worktree: str | None, path: str) -> str:
+    fetch = shlex.join(["git", "-C", top, "submodule", "update", "--init", "--", path])
+    if worktree is None:
+        return f"get the commit into the submodule of the repository ({fetch}), then try again"
+    inner = shlex.quote(f"{worktree}/{path}")
+    return (
+        f"push it (git -C {inner} push origin HEAD:BRANCH), or make a copy that AURA can keep it in ({fetch}); "
+        f"to take its files instead of a submodule: rm -rf {inner}/.git && "
+        f"git -C {shlex.quote(worktree)} rm -q --cached {shlex.quote(path)}"
+    )
 
 
 @attrs.frozen
@@ -91,6 +112,8 @@ class MergeOperation:
         done = _made_before(self._git, self._spec, top, source, target)
         if done is None and self._git.is_ancestor(top, source, target):
             return None
+        if done is None:
+            self._require_submodules(checkout, top, source, target)
         return _MergePlan(checkout=checkout, top=top, source=source, target=target, done=done)
 
     def _recorded(self, checkout: RepositoryCheckout, top: str, tip: str) -> str:
@@ -105,10 +128,30 @@ class MergeOperation:
         if checkout.is_absent:
             return
         marker = checkout.require_marker()
-        status = visible(status_without_operation(self._git, checkout), marker)
+        status = recordable(
+            visible(status_without_operation(self._git, checkout), marker), self._git.unrecorded(str(checkout.path))
+        )
         if status.dirty:
             paths = tuple(sorted({*status.staged, *status.unstaged, *status.untracked}))
             raise DirtyWorktree(repository=checkout.repository.path, worktree=str(checkout.path), paths=paths)
+
+    def _require_submodules(self, checkout: RepositoryCheckout, top: str, source: str, target: str) -> None:
+        """Raise `SubmoduleCommitMissing` if a submodule would point to a commit that goes with the worktree."""
+        base = self._git.merge_base(top, source, target)
+        worktree = None if checkout.is_absent else str(checkout.path)
+        lost = self._git.missing_submodule_commits(top, base, source, worktree) if base else {}
+        if not lost:
+            return
+        if worktree is not None:
+            self._git.keep_submodules(worktree, self._spec.id)
+            lost = self._git.missing_submodule_commits(top, base, source, worktree) if base else {}
+        for path, commit in lost.items():
+            raise SubmoduleCommitMissing(
+                repository=checkout.repository.path,
+                commit=commit,
+                paths=(path,),
+                remedy=_submodule_remedy(top, worktree, path),
+            )
 
     def _predict(self, plan: _MergePlan) -> None:
         """Find the conflicts. A rebase may have more than a merge, so it is tried on a branch of its own."""

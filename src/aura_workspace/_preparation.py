@@ -64,6 +64,7 @@ class _PreparationPlan:
     """The branch holds no work yet: it is deleted if preparing fails."""
     makes_worktree: bool = False
     from_pool: bool = False
+    empty_submodules: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -94,7 +95,8 @@ class Preparation:
                 raise as_workspace_error(self._spec.id, path, error, cleaned_up, left_behind) from error
             raise
         from_pool = tuple(plan.checkout.name for plan in plans if plan.from_pool)
-        return PreparedWorkspace(root=str(self._root), worktrees=worktrees, from_pool=from_pool)
+        empty = tuple(f"{plan.checkout.name}/{path}" for plan in plans for path in plan.empty_submodules)
+        return PreparedWorkspace(root=str(self._root), worktrees=worktrees, from_pool=from_pool, empty_submodules=empty)
 
     # --- Planning -----------------------------------------------------------------------------------------------------
 
@@ -177,6 +179,7 @@ class Preparation:
             raise checkout.occupied()
         if checkout.probe(source.common_dir)[0] is WorktreeState.ABSENT:
             self._make_worktree(plan)
+            plan.empty_submodules = self._git.fill_submodules(str(checkout.path))
             self._restore_copy(plan)
             self._copy(plan)
 

@@ -7,12 +7,19 @@ from functools import partial
 from pathlib import Path
 
 import attrs
+from msgspec.structs import replace
 
 from aura_contracts.errors import OperationInProgress
 from aura_contracts.execution import Outcome
 from aura_contracts.ports.git import ChangeKind, Diff, Git, RepositoryInfo, Status
-from aura_contracts.ports.workspaces import CollectedWork, RepositoryDiff, WorkspaceCondition, WorkspaceSpec
-from aura_contracts.workspace import RepositoryCommit
+from aura_contracts.ports.workspaces import (
+    CollectedWork,
+    RepositoryDiff,
+    TakenSnapshot,
+    WorkspaceCondition,
+    WorkspaceSpec,
+)
+from aura_contracts.workspace import RepositoryCommit, Unrecorded, UnrecordedKind
 from aura_workspace._checkouts import (
     NO_MARKER,
     RepositoryCheckout,
@@ -23,6 +30,7 @@ from aura_workspace._checkouts import (
 )
 from aura_workspace._copied_files import without_added
 from aura_workspace._preparation import base_ref
+from aura_workspace._unrecorded import MarkedWorktree, recordable, source_worktree
 from aura_workspace._worktrees import Marker, linked_git_dir
 
 _ASIDE = "aura-aside"
@@ -33,17 +41,32 @@ def inspect(git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[Repos
     """See `WorkspaceProvider.inspect`."""
     missing: list[str] = []
     operations: dict[str, str] = {}
+    unrecorded: list[Unrecorded] = []
     dirty = False
     for checkout in checkouts:
         if not _exists(checkout):
             missing.append(checkout.name)
             continue
         marker = checkout.require_marker()
-        dirty = dirty or visible(git.status(str(checkout.path)), marker).dirty
+        found = _unrecorded(git, checkout, marker)
+        unrecorded += found
+        dirty = dirty or recordable(visible(git.status(str(checkout.path)), marker), found).dirty
         if operation := git.operation(str(checkout.path)):
             operations[checkout.name] = str(operation)
     exists = not missing and root.is_dir()
-    return WorkspaceCondition(exists=exists, dirty=dirty, missing=tuple(missing), operations=operations)
+    return WorkspaceCondition(
+        exists=exists, dirty=dirty, unrecorded=tuple(unrecorded), missing=tuple(missing), operations=operations
+    )
+
+
+def _marked(git: Git, checkout: RepositoryCheckout, marker: Marker) -> MarkedWorktree:
+    source = source_worktree(git, checkout.repository.path) if marker.copied else None
+    return MarkedWorktree(git, checkout.path, marker, source)
+
+
+def _unrecorded(git: Git, checkout: RepositoryCheckout, marker: Marker) -> tuple[Unrecorded, ...]:
+    """Return what the worktree holds besides its branch. Nothing in place: there everything stays where it is."""
+    return () if checkout.spec.in_place else _marked(git, checkout, marker).unrecorded(checkout.name)
 
 
 def _exists(checkout: RepositoryCheckout) -> bool:
@@ -60,6 +83,7 @@ class _Collected:
     head: str | None
     diff: Diff
     clean: bool
+    unrecorded: tuple[Unrecorded, ...] = ()
 
 
 def collect(
@@ -79,6 +103,7 @@ def collect(
         lines_added=sum(one.diff.lines_added for one in collected),
         lines_removed=sum(one.diff.lines_removed for one in collected),
         commits={head.repository: head.commit for head in heads},
+        unrecorded=tuple(one for part in collected for one in part.unrecorded),
     )
     return CollectedWork(outcome=outcome, heads=tuple(heads), clean=all(one.clean for one in collected))
 
@@ -120,8 +145,15 @@ def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Stat
         git.commit(path, message)
         status = git.status(path)
     head = _on_branch(git, checkout, git.inspect(path))
+    left = git.keep_left_commits(path, f"refs/aura/left/{checkout.spec.id}")
+    commits = [Unrecorded(kind=UnrecordedKind.COMMIT, path=one, repository=checkout.name) for one in left]
     diff = git.diff(path, base_of(checkout, marker), head)
-    return _Collected(head=head, diff=diff, clean=not visible(status, marker).dirty)
+    return _Collected(
+        head=head,
+        diff=diff,
+        clean=not visible(status, marker).dirty,
+        unrecorded=(*_unrecorded(git, checkout, marker), *commits),
+    )
 
 
 def status_without_operation(git: Git, checkout: RepositoryCheckout) -> Status:
@@ -263,18 +295,24 @@ def _difference_in_place(git: Git, checkout: RepositoryCheckout, *, patch: bool 
 
 
 def snapshot(
-    git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], ref: str
-) -> tuple[RepositoryCommit, ...]:
+    git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], ref: str, *, whole: bool
+) -> TakenSnapshot:
     """See `WorkspaceProvider.snapshot`."""
     message = f"work in {spec.title}\n\nAura-Workspace: {spec.id}"
     commits: list[RepositoryCommit] = []
+    left_out: list[Unrecorded] = []
     for checkout in checkouts:
         if checkout.is_absent:
             commits.append(RepositoryCommit(checkout.name, _keep_branch(git, checkout, ref)))
             continue
-        checkout.require_marker()
-        commits.append(RepositoryCommit(checkout.name, git.snapshot(str(checkout.path), ref, message)))
-    return tuple(commits)
+        marker = checkout.require_marker()
+        if spec.in_place:
+            commits.append(RepositoryCommit(checkout.name, git.snapshot(str(checkout.path), ref, message)))
+            continue
+        commit, missing = _marked(git, checkout, marker).snapshot(ref, message, whole=whole)
+        commits.append(RepositoryCommit(checkout.name, commit))
+        left_out += [replace(one, repository=checkout.name) for one in missing]
+    return TakenSnapshot(commits=tuple(commits), left_out=tuple(left_out))
 
 
 def _keep_branch(git: Git, checkout: RepositoryCheckout, ref: str) -> str:

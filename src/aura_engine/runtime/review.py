@@ -88,7 +88,8 @@ async def propose_changes(runtime: Runtime, view: View) -> None:
     collected = await _collect(runtime, workspace)
     diff = await runtime.gateway.request(messages.DiffWork(workspace=spec, patch_limit=0))
     heads = {head.repository: head.commit for head in collected.heads}
-    await _propose(runtime, view, ApprovalKind.CHANGES, summary_of(diff), heads)
+    text = summary_of(diff, collected.outcome.unrecorded)
+    await _propose(runtime, view, ApprovalKind.CHANGES, text, heads)
 
 
 async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkCollected:

@@ -122,7 +122,12 @@ async def prepare(runtime: Runtime, view: View) -> None:
     async with runtime.bus.unit(WORKER) as unit:
         if workspace.status is WorkspaceStatus.REQUESTED:
             assert runtime.gateway.worker_id is not None, "the worker has just answered"
-            prepared = RecordPreparation(worker_id=runtime.gateway.worker_id, root=made.root, worktrees=made.worktrees)
+            prepared = RecordPreparation(
+                worker_id=runtime.gateway.worker_id,
+                root=made.root,
+                worktrees=made.worktrees,
+                empty_submodules=made.empty_submodules,
+            )
             await unit.handle(workspace.id, prepared)
         taken = AcquireWorkspace(execution_id=execution.id, replacing=replacing)
         await unit.handle(workspace.id, taken)
@@ -366,7 +371,8 @@ def _differs(workspace: Workspace, execution: Execution, collected: messages.Wor
     """Whether the agent has changed anything since its latest start."""
     if workspace.in_place:
         return collected.outcome != execution.outcome
-    return is_news(workspace, collected)
+    before = () if execution.outcome is None else execution.outcome.unrecorded
+    return is_news(workspace, collected) or collected.outcome.unrecorded != before
 
 
 async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -> None:
@@ -378,16 +384,19 @@ async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -
     await take_copy(runtime, workspace.id, reason, WORKER)
 
 
-async def take_copy(runtime: Runtime, workspace_id: WorkspaceId, reason: SnapshotReason, actor: Actor) -> Workspace:
+async def take_copy(
+    runtime: Runtime, workspace_id: WorkspaceId, reason: SnapshotReason, actor: Actor, *, whole: bool = False
+) -> Workspace:
     """Take a safety copy of a workspace on a ref of its own and record it, one at a time; return the workspace.
 
-    After a crash between the two, the ref stays unrecorded and the next copy gets another one.
+    With `whole`, it takes ignored files too. After a crash between the two, the ref stays unrecorded and the next copy
+    gets another one.
     """
     async with runtime.copying(workspace_id):
         workspace = await runtime.bus.require(WORKSPACE, workspace_id)
         ref = snapshot_ref(workspace_id, len(workspace.snapshots) + 1, runtime.bus.ids()[-8:])
-        taken = await runtime.gateway.request(messages.TakeSnapshot(workspace=spec_of(workspace), ref=ref))
-        record = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
+        taken = await runtime.gateway.request(messages.TakeSnapshot(workspace=spec_of(workspace), ref=ref, whole=whole))
+        record = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits, left_out=taken.left_out)
         return await runtime.bus.handle(actor, workspace_id, record)
 
 
