@@ -200,7 +200,12 @@ class MergeOperation:
             staged_or_conflicted = {*status.staged, *status.conflicted}
             if in_the_way := staged_or_conflicted | (changed & {*status.unstaged, *status.untracked}):
                 paths = tuple(sorted(in_the_way))
-                raise DirtyWorktree(repository=plan.checkout.repository.path, worktree=tree.path, paths=paths)
+                raise DirtyWorktree(
+                    repository=plan.checkout.repository.path,
+                    worktree=tree.path,
+                    paths=paths,
+                    remedy=f"commit or stash them (git -C {shlex.quote(tree.path)} stash -u), then try again",
+                )
 
     # --- Merging ----------------------------------------------------------------------------------------------------
 
