@@ -133,6 +133,9 @@ class CommandLineGit(Git):
     def status(self, worktree: str) -> Status:
         return _changes.status(self._repository(worktree))
 
+    def examine_all(self, worktree: str) -> None:
+        _changes.examine_all(self._worktree(worktree), present=True)
+
     def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
         return _unrecorded.unrecorded(self._repository(worktree))
 

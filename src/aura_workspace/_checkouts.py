@@ -224,7 +224,7 @@ def restore_branch(git: Git, checkout: RepositoryCheckout, top: str) -> str:
     except UnknownRevision as error:
         raise checkout.obstacle(
             f"{checkout.repository.path} has neither the branch {branch} nor its last commit, {head}",
-            "fetch the commit from where it was copied or pushed to, or cancel the task and run it anew",
+            "fetch the commit from where it was copied or pushed to, or cancel the task and run it again",
         ) from error
 
 

@@ -99,16 +99,16 @@ class LocalWorkspaces:
             return _session.inspect(self._git, spec, root, checkouts)
 
     def collect(self, spec: WorkspaceSpec, message: str, *, from_branch: bool = False) -> CollectedWork:
-        with self._exclusive(spec) as (_, checkouts):
-            return _session.collect(self._git, spec, checkouts, message, from_branch=from_branch)
+        with self._exclusive(spec) as (root, checkouts):
+            return _session.collect(self._git, spec, root, checkouts, message, from_branch=from_branch)
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
         with self._exclusive(spec) as (_, checkouts):
             return _session.diff(self._git, checkouts, patch=patch, patch_limit=patch_limit)
 
     def snapshot(self, spec: WorkspaceSpec, ref: str, *, whole: bool = False) -> TakenSnapshot:
-        with self._exclusive(spec) as (_, checkouts):
-            return _session.snapshot(self._git, spec, checkouts, ref, whole=whole)
+        with self._exclusive(spec) as (root, checkouts):
+            return _session.snapshot(self._git, spec, root, checkouts, ref, whole=whole)
 
     def restore(self, spec: WorkspaceSpec, ref: str) -> None:
         with self._exclusive(spec) as (_, checkouts):

@@ -185,7 +185,8 @@ class Preparation:
 
     def _is_untouched(self, plan: _PreparationPlan) -> bool:
         """Whether a worktree holds neither commits nor changes."""
-        return plan.tip == plan.base and not self._git.status(str(plan.checkout.path)).dirty
+        path = str(plan.checkout.path)
+        return plan.tip == plan.base and not self._git.status(path).dirty and not self._git.unrecorded(path)
 
     def _make_worktree(self, plan: _PreparationPlan) -> None:
         checkout, marker = plan.checkout, self._marker(plan)
@@ -267,7 +268,9 @@ class Preparation:
         if self._spec.worktrees or state is not WorktreeState.OWN or marker is None:
             return False
         with suppress(AuraError, OSError):
-            return plan.tip == plan.base and not visible(self._git.status(str(plan.checkout.path)), marker).dirty
+            path = str(plan.checkout.path)
+            held = [one.path for one in self._git.unrecorded(path) if not marker.hides(one.path)]
+            return plan.tip == plan.base and not visible(self._git.status(path), marker).dirty and not held
         return False
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 from msgspec.structs import replace
 
-from aura_contracts.errors import OperationInProgress
+from aura_contracts.errors import GitError, OperationInProgress
 from aura_contracts.execution import Outcome
 from aura_contracts.ports.git import ChangeKind, Diff, Git, RepositoryInfo, Status
 from aura_contracts.ports.workspaces import (
@@ -44,18 +44,54 @@ def inspect(git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[Repos
     unrecorded: list[Unrecorded] = []
     dirty = False
     for checkout in checkouts:
-        if not _exists(checkout):
+        if not _exists(checkout) and not _mend(git, checkout):
             missing.append(checkout.name)
+            unrecorded += _without_link(checkout)
             continue
         marker = checkout.require_marker()
+        if not spec.in_place:
+            git.examine_all(str(checkout.path))
         found = _unrecorded(git, checkout, marker)
         unrecorded += found
         dirty = dirty or recordable(visible(git.status(str(checkout.path)), marker), found).dirty
         if operation := git.operation(str(checkout.path)):
             operations[checkout.name] = str(operation)
+    unrecorded += _next_to_worktrees(spec, root, checkouts)
     exists = not missing and root.is_dir()
     return WorkspaceCondition(
         exists=exists, dirty=dirty, unrecorded=tuple(unrecorded), missing=tuple(missing), operations=operations
+    )
+
+
+def _mend(git: Git, checkout: RepositoryCheckout) -> bool:
+    """Restore the link of a worktree to its repository; return whether it is the workspace's now."""
+    if checkout.spec.in_place or checkout.is_absent:
+        return False
+    with suppress(GitError):
+        source = find_source(git, checkout.repository.path)
+        if checkout.probe(source.common_dir)[0] is WorktreeState.BROKEN:
+            git.repair_worktrees(source.top)
+    return checkout.probe()[0] is WorktreeState.OWN
+
+
+def _without_link(checkout: RepositoryCheckout) -> list[Unrecorded]:
+    """Return what is in the place of a worktree that its repository cannot be asked about."""
+    if checkout.spec.in_place or checkout.is_absent:
+        return []
+    return [Unrecorded(kind=UnrecordedKind.REPOSITORY, path="./", repository=checkout.name)]
+
+
+def _next_to_worktrees(
+    spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]
+) -> tuple[Unrecorded, ...]:
+    """Return what is next to the worktrees: with several, their parent is where agents work."""
+    if spec.in_place or not root.is_dir():
+        return ()
+    known = {checkout.path for checkout in checkouts}
+    others = sorted(entry for entry in root.iterdir() if entry not in known)
+    return tuple(
+        Unrecorded(kind=UnrecordedKind.OUTSIDE, path=f"{entry.name}/" if entry.is_dir() else entry.name)
+        for entry in others
     )
 
 
@@ -87,9 +123,17 @@ class _Collected:
 
 
 def collect(
-    git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], message: str, *, from_branch: bool
+    git: Git,
+    spec: WorkspaceSpec,
+    root: Path,
+    checkouts: Sequence[RepositoryCheckout],
+    message: str,
+    *,
+    from_branch: bool,
 ) -> CollectedWork:
     """See `WorkspaceProvider.collect`."""
+    for checkout in checkouts:
+        _mend(git, checkout)
     # Every repository is checked before the first commit.
     recorders = [_recorder(git, checkout, message, from_branch=from_branch) for checkout in checkouts]
     collected = [record() for record in recorders]
@@ -103,7 +147,10 @@ def collect(
         lines_added=sum(one.diff.lines_added for one in collected),
         lines_removed=sum(one.diff.lines_removed for one in collected),
         commits={head.repository: head.commit for head in heads},
-        unrecorded=tuple(one for part in collected for one in part.unrecorded),
+        unrecorded=(
+            *(one for part in collected for one in part.unrecorded),
+            *_next_to_worktrees(spec, root, checkouts),
+        ),
     )
     return CollectedWork(outcome=outcome, heads=tuple(heads), clean=all(one.clean for one in collected))
 
@@ -115,6 +162,7 @@ def _recorder(git: Git, checkout: RepositoryCheckout, message: str, *, from_bran
     marker = checkout.require_marker()
     if checkout.spec.in_place:
         return partial(_observe, git, checkout)
+    git.examine_all(str(checkout.path))
     return partial(_record, git, checkout, marker, status_without_operation(git, checkout), message)
 
 
@@ -295,15 +343,17 @@ def _difference_in_place(git: Git, checkout: RepositoryCheckout, *, patch: bool 
 
 
 def snapshot(
-    git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], ref: str, *, whole: bool
+    git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout], ref: str, *, whole: bool
 ) -> TakenSnapshot:
     """See `WorkspaceProvider.snapshot`."""
     message = f"work in {spec.title}\n\nAura-Workspace: {spec.id}"
     commits: list[RepositoryCommit] = []
     left_out: list[Unrecorded] = []
     for checkout in checkouts:
-        if checkout.is_absent:
+        _mend(git, checkout)
+        if checkout.is_absent or (whole and checkout.probe()[0] is not WorktreeState.OWN):
             commits.append(RepositoryCommit(checkout.name, _keep_branch(git, checkout, ref)))
+            left_out += _without_link(checkout)
             continue
         marker = checkout.require_marker()
         if spec.in_place:
@@ -312,6 +362,7 @@ def snapshot(
         commit, missing = _marked(git, checkout, marker).snapshot(ref, message, whole=whole)
         commits.append(RepositoryCommit(checkout.name, commit))
         left_out += [replace(one, repository=checkout.name) for one in missing]
+    left_out += _next_to_worktrees(spec, root, checkouts)
     return TakenSnapshot(commits=tuple(commits), left_out=tuple(left_out))
 
 

@@ -29,7 +29,7 @@ _IN_COPIES = {UnrecordedKind.IGNORED, UnrecordedKind.COPIED}
 """What a safety copy can take; the rest is in repositories of its own."""
 
 _STAGED = {UnrecordedKind.REPOSITORY, UnrecordedKind.SUBMODULE, UnrecordedKind.UNKEPT}
-"""What a status goes on showing after everything was committed."""
+"""What a status still shows after everything was committed."""
 
 
 @attrs.frozen

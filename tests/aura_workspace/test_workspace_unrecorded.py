@@ -247,3 +247,58 @@ def test_work_in_place_is_left_alone(world: World) -> None:
     spec = world.prepared(spec)
     assert world.workspaces.collect(spec, "in place").outcome.unrecorded == ()
     assert world.workspaces.inspect(spec).unrecorded == ()
+
+
+# --- Other corners ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_next_to_the_worktrees_is_named_and_stays(world: World) -> None:
+    spec = world.prepared(world.spec(world.api, world.web))
+    (Path(spec.root) / "report.md").write_text("about both\n")
+    (Path(spec.root) / "notes").mkdir()
+    assert unrecorded(world, spec) == [
+        (UnrecordedKind.OUTSIDE, "", "notes/"),
+        (UnrecordedKind.OUTSIDE, "", "report.md"),
+    ]
+    taken = world.workspaces.snapshot(spec, REF, whole=True)
+    assert [one.path for one in taken.left_out] == ["notes/", "report.md"]
+
+
+@pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_in_a_file_marked_as_unchanged_is_work(world: World, spec: WorkspaceSpec, mark: str) -> None:
+    git(tree(spec), "update-index", mark, "README")
+    (tree(spec) / "README").write_text("changed\n")
+    assert world.workspaces.inspect(spec).dirty
+    git(tree(spec), "update-index", mark, "README")
+    assert world.workspaces.collect(spec, "work").outcome.changed_files == 1
+
+
+def test_a_worktree_whose_link_was_removed_is_mended(world: World, spec: WorkspaceSpec) -> None:
+    (tree(spec) / ".git").unlink()
+    (tree(spec) / "new").write_text("new\n")
+    assert world.workspaces.inspect(spec).dirty
+    assert world.workspaces.collect(spec, "work").outcome.changed_files == 1
+
+
+def test_a_worktree_that_became_a_repository_of_its_own_is_not_taken_for_empty(
+    world: World, spec: WorkspaceSpec
+) -> None:
+    (tree(spec) / ".git").unlink()
+    git(tree(spec), "init", "-q")
+    condition = world.workspaces.inspect(spec)
+    assert (condition.exists, [one.path for one in condition.unrecorded]) == (False, ["./"])
+    taken = world.workspaces.snapshot(spec, REF, whole=True)
+    assert [(one.kind, one.path) for one in taken.left_out] == [(UnrecordedKind.REPOSITORY, "./")]
+    assert (tree(spec) / "README").exists()
+
+
+@pytest.mark.parametrize("left", ["noise.log", "app"])
+def test_an_unmarked_worktree_that_holds_something_is_taken_over(world: World, spec: WorkspaceSpec, left: str) -> None:
+    if left == "app":
+        make_nested(tree(spec) / "app")
+    else:
+        (tree(spec) / left).write_text("the only result\n")
+    (marker,) = (world.api / ".git/worktrees").glob("*/aura-workspace.json")
+    marker.unlink()
+    world.workspaces.prepare(spec)
+    assert (tree(spec) / left).exists()

@@ -292,6 +292,39 @@ async def test_a_branch_under_another_name_is_followed(opened, repository, how):
     assert content(repository, "main", "left") == "x"
 
 
+# --- Other corners ----------------------------------------------------------------------------------------------------
+
+
+@about("a changed file that the agent marked as unchanged")
+async def test_a_mark_hides_nothing(opened, repository):
+    async with opened() as engine:
+        task_id, text = await reviewed(engine, repository, "git update-index --skip-worktree a.txt; echo new > a.txt")
+        assert "M  a.txt" in text
+        assert (await approved(engine, task_id))[0].status is TaskStatus.COMPLETED
+    assert content(repository, "main", "a.txt") == "new"
+
+
+@about("a file next to the worktrees of several repositories")
+async def test_a_file_next_to_the_worktrees_stays(opened, repository, tmp_path):
+    both = [str(repository), str(make_repository(tmp_path / "other"))]
+    async with opened() as engine:
+        run = await engine.run("Do it", repositories=both, **agent("echo about both > report.md"))
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        (question,) = await open_questions(engine, run.id)
+        assert "-  report.md is in no repository" in question.proposed_solution
+        await kept(engine, run.id)
+        root = Path((await engine.tasks.view(run.id)).workspace.root)
+    assert (root / "report.md").read_text() == "about both\n"
+
+
+@about("a worktree whose `.git` is gone")
+async def test_a_link_that_is_gone_is_restored(opened, repository):
+    async with opened() as engine:
+        task_id, _ = await reviewed(engine, repository, "echo more > new.txt; rm .git")
+        assert (await approved(engine, task_id))[0].status is TaskStatus.COMPLETED
+    assert content(repository, "main", "new.txt") == "more"
+
+
 # --- Permissions ------------------------------------------------------------------------------------------------------
 
 

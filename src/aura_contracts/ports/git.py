@@ -232,6 +232,13 @@ class GitFiles(ABC):
         """
 
     @abstractmethod
+    def examine_all(self, worktree: str) -> None:
+        """Make git examine the files again that are marked as ``assume-unchanged`` or ``skip-worktree``.
+
+        Otherwise changes in them are never seen. Files that a sparse checkout leaves out stay so.
+        """
+
+    @abstractmethod
     def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
         """Return what the worktree holds that staging and committing everything does not record, sorted.
 

@@ -92,6 +92,8 @@ class UnrecordedKind(StrEnum):
     """An ignored file, or a folder of which everything is ignored."""
     COPIED = "copied"
     """An untracked file that was copied into the worktree, and changed there."""
+    OUTSIDE = "outside"
+    """A file or folder next to the worktrees, in no repository."""
     COMMIT = "commit"
     """A commit that was left on no branch. It is kept on a hidden ref."""
 
@@ -102,6 +104,7 @@ _UNRECORDED = {
     UnrecordedKind.UNKEPT: "is a submodule with commits that are only here",
     UnrecordedKind.IGNORED: "is ignored by git",
     UnrecordedKind.COPIED: "was copied here, and changed",
+    UnrecordedKind.OUTSIDE: "is in no repository",
     UnrecordedKind.COMMIT: "is a commit on no branch",
 }
 

@@ -52,7 +52,7 @@ def is_changed(submodule: GitRepository) -> bool:
 
 
 def require_readable(repository: GitRepository) -> None:
-    """Raise `UnreadableFiles` if there are folders that may not be read: git warns of them, and goes on without them.
+    """Raise `UnreadableFiles` if there are folders that may not be read: git warns of them, and leaves them out.
 
     It even takes tracked files in them for deleted.
     """
@@ -101,6 +101,24 @@ def untracked(repository: GitRepository) -> list[str]:
     """Return the untracked files that are neither ignored nor in repositories of their own."""
     listed = repository.on_files("ls-files", "-z", "--others", "--exclude-standard")
     return [path for path in paths(listed.out) if not path.endswith("/")]
+
+
+def examine_all(repository: GitRepository, *, present: bool = False) -> None:
+    """Make git examine files marked assume-unchanged or skip-worktree again, the latter only if `present` allows it.
+
+    With `present`, skip-worktree stays on files that do not exist: a sparse checkout leaves them out.
+    """
+    entries = [(entry[0], entry[2:]) for entry in paths(repository.git("ls-files", "-v", "-z").out)]
+    skipped = [path for tag, path in entries if tag in "Ss"]
+    if present:
+        skipped = [path for path in skipped if os.path.lexists(os.path.join(repository.path, path))]
+    for option, chosen in (
+        ("--no-assume-unchanged", [path for tag, path in entries if tag.islower()]),
+        ("--no-skip-worktree", skipped),
+    ):
+        if chosen:
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in chosen)
+            repository.git("update-index", "-z", option, "--stdin", stdin=stdin)
 
 
 def remove_links_in_place_of_folders(repository: GitRepository, commit: str) -> None:

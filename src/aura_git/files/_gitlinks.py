@@ -21,7 +21,7 @@ class Gitlink(NamedTuple):
 
 
 def gitlinks(repository: GitRepository) -> list[Gitlink]:
-    """Return the gitlinks in the index. Where there are none, that is found without running git."""
+    """Return the gitlinks in the index. An index without any is recognised without running git."""
     if not _may_have_gitlinks(repository.git_dir):
         return []
     links = []
@@ -45,7 +45,7 @@ def _may_have_gitlinks(git_dir: str) -> bool:
 
 
 def filled(repository: GitRepository, path: str) -> GitRepository | None:
-    """Return the repository in the place of a gitlink; None if there is none."""
+    """Return the repository in the place of a gitlink; None if it is empty."""
     place = os.path.join(repository.path, path)
     try:
         _paths.git_dir(place)

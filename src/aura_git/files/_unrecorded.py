@@ -38,7 +38,7 @@ def unrecorded(repository: GitRepository) -> tuple[Unrecorded, ...]:
 
 
 def _worktrees_inside(repository: GitRepository) -> set[str]:
-    """Return the worktrees of the same repository inside, which are no files of it."""
+    """Return the worktrees of the same repository inside, whose files are not its own."""
     top = os.path.realpath(repository.path) + os.sep
     trees = (os.path.realpath(_paths.worktree_of(one)) for one in _paths.git_dirs(repository.common_dir))
     return {f"{tree.removeprefix(top)}/" for tree in trees if tree.startswith(top) and os.path.isdir(tree)}

@@ -79,6 +79,19 @@ class SubmoduleConformance(Conformance):
         assert git.fill_submodules(str(nested_tree)) == ("sub",)
         assert list((nested_tree.path / "sub").iterdir()) == []
 
+    def test_the_files_of_the_main_worktree_are_not_needed(
+        self, git: Git, with_submodule: Scratch, nested_tree: Scratch
+    ) -> None:
+        shutil.rmtree(with_submodule.path / "sub")
+        assert git.fill_submodules(str(nested_tree)) == ()
+        new = self.inside(nested_tree).commit("new", {"new": "x\n"})
+        pointing = nested_tree.commit("points to it")
+        assert git.keep_submodules(str(nested_tree), "w") == ()
+        assert git.missing_submodule_commits(str(with_submodule), "main", pointing) == {}
+        with_submodule.git("merge", "-q", "work")
+        with_submodule.git("submodule", "-q", "update", "--no-fetch")
+        assert self.inside(with_submodule).head == new
+
     def test_a_copy_in_the_main_worktree_serves_too(
         self, git: Git, with_submodule: Scratch, nested_tree: Scratch
     ) -> None:
@@ -119,6 +132,29 @@ class SubmoduleConformance(Conformance):
         with_submodule.git("merge", "-q", "work")
         with_submodule.git("submodule", "-q", "update", "--no-fetch")
         assert with_submodule.read("sub/new") == "x\n"
+
+    @pytest.mark.parametrize("where", ["tag", "stash", "absorbed"])
+    def test_commits_in_a_corner_of_a_submodule_are_taken_over(
+        self, git: Git, with_submodule: Scratch, nested_tree: Scratch, where: str
+    ) -> None:
+        if where == "absorbed":
+            nested_tree.git(*_ANY_PROTOCOL, "submodule", "-q", "update", "--init")
+        git.fill_submodules(str(nested_tree))
+        inside = self.inside(nested_tree)
+        if where == "stash":
+            inside.write("README", "stashed\n")
+            inside.git("stash", "-q")
+            new = inside.commit_of("refs/stash")
+        else:
+            new = inside.commit("new", {"new": "x\n"})
+            inside.git("tag", "v2")
+        if where == "absorbed":
+            shutil.rmtree(nested_tree.path / "sub")
+        else:
+            inside.git("checkout", "-q", "--detach", nested_tree.git("rev-parse", "HEAD:sub"))
+        assert git.keep_submodules(str(nested_tree), "w") == ()
+        copy = Scratch(with_submodule.path / ".git/modules/sub", nested_tree.environment)
+        assert new in copy.git("for-each-ref", "--format=%(objectname)", "refs/aura/submodules/w")
 
     def test_commits_of_which_no_copy_can_be_kept_are_named(
         self, git: Git, repo: Scratch, with_submodule: Scratch, nested_tree: Scratch

@@ -66,6 +66,16 @@ class UnrecordedConformance(Conformance):
         repo.write(".cache/data")
         assert self.found(git, repo) == [(UnrecordedKind.IGNORED, ".cache/")]
 
+    @pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
+    def test_changes_in_files_marked_as_unchanged_are_seen_again(self, git: Git, repo: Scratch, mark: str) -> None:
+        repo.git("update-index", mark, "README", "src/app.py")
+        repo.write("README", "changed\n")
+        if mark == "--skip-worktree":
+            (repo.path / "src/app.py").unlink()  # as in a sparse checkout
+        assert git.status(str(repo)).unstaged == ()
+        git.examine_all(str(repo))
+        assert git.status(str(repo)).unstaged == ("README",)
+
     # --- Commits on no branch -----------------------------------------------------------------------------------------
 
     def test_commits_left_on_no_branch_are_kept(self, git: Git, repo: Scratch) -> None:

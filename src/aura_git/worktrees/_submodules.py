@@ -7,6 +7,7 @@ repository is changed.
 """
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -51,7 +52,7 @@ def _copy_of(repository: GitRepository, path: str, name: str | None) -> GitRepos
         is_inside = os.path.realpath(place).startswith(os.path.realpath(parent) + os.sep)
         with suppress(NotARepository):
             if is_inside and _paths.git_dir(os.path.realpath(place)):
-                return repository.at(os.path.realpath(place))
+                return repository.module(os.path.realpath(place))
     return None
 
 
@@ -126,7 +127,7 @@ def _copy_refs(submodule: GitRepository, copy: GitRepository) -> None:
 
 def keep(repository: GitRepository, name: str) -> tuple[str, ...]:
     """See `GitWorktrees.keep_submodules`."""
-    return tuple(_keep_below(repository, repository, name))
+    return (*_keep_below(repository, repository, name), *_keep_without_files(repository, name))
 
 
 def _keep_below(worktree: GitRepository, owner: GitRepository | None, name: str) -> Iterator[str]:
@@ -136,31 +137,77 @@ def _keep_below(worktree: GitRepository, owner: GitRepository | None, name: str)
         if inner is None:
             continue
         copy = None if owner is None else _copy_of(owner, link.path, submodule)
-        if _has_new_commits(inner) and (copy is None or not _fetch(copy, inner, name)):
+        if not _is_kept(inner, copy, name, _pin(worktree, link.path)):
             yield link.path
         yield from (f"{link.path}/{path}" for path in _keep_below(inner, copy, name))
 
 
-def _has_new_commits(submodule: GitRepository) -> bool:
-    """Whether HEAD or a branch has commits that, as far as is known here, the remote does not have."""
-    tips = submodule.git("for-each-ref", "--format=%(objectname)", "refs/heads").text.splitlines()
-    head = submodule.head()
-    wanted = dict.fromkeys([*tips, head] if head else tips)
-    if not wanted:
+def _keep_without_files(repository: GitRepository, name: str) -> Iterator[str]:
+    """Do the same for submodules whose files are gone, but whose git directories are in that of the worktree."""
+    modules = os.path.join(repository.git_dir, "modules")
+    if os.path.realpath(repository.git_dir) == repository.common_dir or not os.path.isdir(modules):
+        return
+    in_use = {
+        os.path.realpath(inner.git_dir)
+        for link in gitlinks(repository)
+        if (inner := filled(repository, link.path)) is not None
+    }
+    for folder, folders, _ in os.walk(modules):
+        if not os.path.isdir(os.path.join(folder, "objects")):
+            continue
+        if os.path.realpath(folder) in in_use:
+            folders.clear()
+            continue
+        folders[:] = [one for one in folders if one == "modules"]
+        module = os.path.relpath(folder, modules)
+        if not _is_kept(repository.module(folder), _copy_of(repository, module, module), name, None):
+            yield module
+
+
+def _pin(worktree: GitRepository, path: str) -> str | None:
+    """Return the commit of a submodule that the main worktree's HEAD asks for, which is not new."""
+    main = worktree.at(worktree.common_dir)
+    done = main.git("rev-parse", "--verify", "-q", f"HEAD:{path}", codes=range(256))
+    return done.text if done.code == 0 else None
+
+
+def _is_kept(submodule: GitRepository, copy: GitRepository | None, name: str, pin: str | None) -> bool:
+    """Whether the remote or the copy has all commits of a submodule, after fetching new ones into the copy."""
+    if not _has_new_commits(submodule, pin):
+        return True
+    return copy is not None and _fetch(copy, submodule, name)
+
+
+def _has_new_commits(submodule: GitRepository, pin: str | None) -> bool:
+    """Whether HEAD, a branch, a tag or the stash has commits that, as far as is known here, the remote lacks."""
+    listed = submodule.git("for-each-ref", "--format=%(objectname) %(refname)").text.splitlines()
+    refs = [line.partition(" ")[0] for line in listed if " refs/remotes/" not in line]
+    return _is_new(submodule, *refs, *filter(None, [submodule.head()]), pin=pin)
+
+
+def _is_new(submodule: GitRepository, *commits: str, pin: str | None = None) -> bool:
+    """Whether one of the commits is neither in a branch of the remote nor in `pin`, as far as is known here."""
+    if not commits:
         return False
-    unknown = submodule.git("rev-list", "--max-count=1", *wanted, "--not", "--remotes", "--tags").text
-    return bool(unknown)
+    known = [f"^{pin}"] if pin is not None and _has(submodule, pin) else []
+    stdin = "".join(f"{line}\n" for line in (*commits, *known)).encode()
+    return bool(submodule.git("rev-list", "--max-count=1", "--stdin", "--not", "--remotes", stdin=stdin).text)
 
 
 def _fetch(copy: GitRepository, submodule: GitRepository, name: str) -> bool:
     """Take the commits over into the copy, under refs of their own; return whether that succeeded."""
     place = f"refs/aura/submodules/{name}"
-    refs = [f"+refs/heads/*:{place}/heads/*"]
+    refs = [f"+refs/*:{place}/*", "^refs/remotes/*"]
     if submodule.head() is not None:
         refs.append(f"+HEAD:{place}/HEAD")
     options = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance", "-q")
+    # Where its files are gone, the other end would refuse to start, too.
+    other_end = f"env GIT_WORK_TREE={shlex.quote(submodule.git_dir)} git upload-pack"
     try:
-        copy.git("-c", "protocol.file.allow=always", "fetch", *options, "--", submodule.path, *refs)
+        copy.git(
+            *("-c", "protocol.file.allow=always", "fetch", *options, f"--upload-pack={other_end}"),
+            *("--", submodule.path, *refs),
+        )
     except GitError:
         return False
     return True
@@ -183,10 +230,6 @@ def missing(repository: GitRepository, base: str, commit: str, worktree: str | N
             continue
         lost[path] = target
     return lost
-
-
-def _is_new(submodule: GitRepository, commit: str) -> bool:
-    return bool(submodule.git("rev-list", "--max-count=1", commit, "--not", "--remotes", "--tags").text)
 
 
 def _changed_gitlinks(repository: GitRepository, base: str, commit: str) -> Iterator[tuple[str, str]]:
