@@ -1,4 +1,4 @@
-"""Git: three ports, for refs, for files, and for worktrees and merging; `Git` combines them.
+"""Git: ports for refs, for files, for worktrees and merging, and for submodules; `Git` combines them.
 
 Every method blocks and may take seconds on a large repository; on an event loop, call it in a thread. No method asks
 for a password, runs a hook, opens an editor, signs, or obeys configuration that would change its result: the same call
@@ -21,6 +21,7 @@ from enum import StrEnum
 
 import msgspec
 
+from aura_contracts.ports.submodules import GitSubmodules
 from aura_contracts.workspace import MergeStyle, Unrecorded
 
 held_locks: ContextVar[tuple[int, ...]] = ContextVar("held_locks", default=())
@@ -233,17 +234,14 @@ class GitFiles(ABC):
 
     @abstractmethod
     def examine_all(self, worktree: str) -> None:
-        """Make git examine the files again that are marked as ``assume-unchanged`` or ``skip-worktree``.
-
-        Otherwise changes in them are never seen. Files that a sparse checkout leaves out stay so.
-        """
+        """Make git examine files again that are marked ``assume-unchanged``, or ``skip-worktree`` if they exist."""
 
     @abstractmethod
     def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
         """Return what the worktree holds that staging and committing everything does not record, sorted.
 
-        These are repositories inside that are not submodules, other worktrees inside, submodules with uncommitted
-        changes, and ignored files; but no caches, installed packages and byte code, which programs make again.
+        Repositories and other worktrees inside, submodules with uncommitted changes, and ignored files; but no caches,
+        installed packages and byte code, which programs make again.
         """
 
     @abstractmethod
@@ -343,32 +341,6 @@ class GitWorktrees(ABC):
         """
 
     @abstractmethod
-    def fill_submodules(self, worktree: str) -> tuple[str, ...]:
-        """Check out the submodules that are empty, from the repository's own copies of them, at any depth.
-
-        Nothing is downloaded, and no configuration of the repository is changed. Returns the paths of those that stay
-        empty, since the repository has no copy, or the copy lacks the commit.
-        """
-
-    @abstractmethod
-    def keep_submodules(self, worktree: str, name: str) -> tuple[str, ...]:
-        """Take new commits in the submodules over into the repository's own copies of them.
-
-        They are kept there on refs below ``refs/aura/submodules/<name>``. Returns the paths of submodules with commits
-        that neither such a copy nor, as far as is known here, the submodule's remote has.
-        """
-
-    @abstractmethod
-    def missing_submodule_commits(
-        self, repo: str, base: str, commit: str, worktree: str | None = None
-    ) -> dict[str, str]:
-        """Return the submodules that `commit` changes from `base` to a commit that would be lost, with that commit.
-
-        It is there if the repository's own copy of the submodule has it, or the submodule in `worktree` has it from its
-        remote.
-        """
-
-    @abstractmethod
     def require_filters(self, repo: str, commit: str) -> None:
         """Raise `FilterMissing` if a file of `commit` needs a filter (Git LFS, say) whose program is not installed.
 
@@ -423,5 +395,5 @@ class GitWorktrees(ABC):
         """
 
 
-class Git(GitRefs, GitFiles, GitWorktrees):
+class Git(GitRefs, GitFiles, GitWorktrees, GitSubmodules):
     """All of AURA's operations on git."""

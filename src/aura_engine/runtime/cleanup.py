@@ -34,7 +34,7 @@ from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.stages import take_copy
+from aura_engine.runtime.copies import take_copy
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of
 from aura_engine.unit_of_work import UnitOfWork

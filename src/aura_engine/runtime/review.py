@@ -58,8 +58,9 @@ from aura_contracts.workspace import (
 )
 from aura_engine.runtime.attempts import continuation_of, queue
 from aura_engine.runtime.context import Runtime, reviewers_of, subtask_spec
+from aura_engine.runtime.copies import save
 from aura_engine.runtime.proposals import summary_of, words_of
-from aura_engine.runtime.stages import is_news, save
+from aura_engine.runtime.stages import is_news
 from aura_engine.runtime.views import View, spec_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from aura_contracts.actors import ENGINE, WORKER, Actor
+from aura_contracts.actors import ENGINE, WORKER
 from aura_contracts.errors import AuraError, ExecutableNotFound, InvalidInput, WorkerUnavailable
 from aura_contracts.execution import (
     CODING,
@@ -27,16 +27,14 @@ from aura_contracts.execution import (
     StartPreparation,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import ExecutionId, WorkspaceId
+from aura_contracts.ids import ExecutionId
 from aura_contracts.lease import GrantLease, RecordProcess, RevokeLease
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.workspace import (
-    WORKSPACE,
     AcquireWorkspace,
     RecordCommit,
     RecordPreparation,
     RecordPreparationFailure,
-    RecordSnapshot,
     RecreateWorkspace,
     SnapshotReason,
     Workspace,
@@ -44,7 +42,8 @@ from aura_contracts.workspace import (
 )
 from aura_engine.permissions.delivery import answer_decided
 from aura_engine.permissions.questions import withdraw_all
-from aura_engine.runtime.context import Runtime, snapshot_ref
+from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.copies import save
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.session_replay import beginning_of, prompt_of
 from aura_engine.runtime.views import View, lease_of, spec_of
@@ -373,31 +372,6 @@ def _differs(workspace: Workspace, execution: Execution, collected: messages.Wor
         return collected.outcome != execution.outcome
     before = () if execution.outcome is None else execution.outcome.unrecorded
     return is_news(workspace, collected) or collected.outcome.unrecorded != before
-
-
-async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -> None:
-    """Save uncommitted work on a hidden ref before it could be destroyed; does nothing if all is committed."""
-    spec = spec_of(workspace)
-    found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
-    if not found.condition.dirty or workspace.in_place:
-        return
-    await take_copy(runtime, workspace.id, reason, WORKER)
-
-
-async def take_copy(
-    runtime: Runtime, workspace_id: WorkspaceId, reason: SnapshotReason, actor: Actor, *, whole: bool = False
-) -> Workspace:
-    """Take a safety copy of a workspace on a ref of its own and record it, one at a time; return the workspace.
-
-    With `whole`, it takes ignored files too. After a crash between the two, the ref stays unrecorded and the next copy
-    gets another one.
-    """
-    async with runtime.copying(workspace_id):
-        workspace = await runtime.bus.require(WORKSPACE, workspace_id)
-        ref = snapshot_ref(workspace_id, len(workspace.snapshots) + 1, runtime.bus.ids()[-8:])
-        taken = await runtime.gateway.request(messages.TakeSnapshot(workspace=spec_of(workspace), ref=ref, whole=whole))
-        record = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits, left_out=taken.left_out)
-        return await runtime.bus.handle(actor, workspace_id, record)
 
 
 async def retry_stage(runtime: Runtime, view: View) -> None:

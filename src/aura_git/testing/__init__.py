@@ -7,7 +7,7 @@ import pytest
 
 _SUITES = (
     *("conformance", "commits", "diffs", "inspection", "merge_recovery", "merges", "obstacles"),
-    *("refs", "repositories", "safety", "settings", "submodules", "unrecorded", "worktree_lifecycle"),
+    *("refs", "repositories", "safety", "settings", "submodule_copies", "uncommitted", "worktree_lifecycle"),
 )
 
 pytest.register_assert_rewrite(*(f"aura_git.testing.{name}" for name in _SUITES))

@@ -24,8 +24,8 @@ from aura_git.testing.refs import RefConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
 from aura_git.testing.settings import SettingsConformance
-from aura_git.testing.submodules import SubmoduleConformance
-from aura_git.testing.unrecorded import UnrecordedConformance
+from aura_git.testing.submodule_copies import SubmoduleConformance
+from aura_git.testing.uncommitted import UnrecordedConformance
 from aura_git.testing.worktree_lifecycle import WorktreeConformance
 
 __all__ = ["GitConformance", "MakeGit", "Scratch"]
