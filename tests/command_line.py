@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -38,10 +38,12 @@ class Answer(NamedTuple):
         return json.loads(self.err)
 
 
-def run_aura(*arguments: object, cwd: Path | None = None, timeout: float = 60, **environment: str) -> Answer:
-    """Run the installed command to its end."""
+def run_aura(
+    *arguments: object, cwd: Path | None = None, timeout: float = 60, before: Sequence[str] = (), **environment: str
+) -> Answer:
+    """Run the installed command to its end; `before` is a command that runs it."""
     done = subprocess.run(
-        [AURA, *map(str, arguments)],
+        [*before, AURA, *map(str, arguments)],
         cwd=cwd,
         env=ENVIRONMENT | environment,
         capture_output=True,

@@ -65,8 +65,10 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     stage: str = ""
     exit_code: int | None = None
     signal: int | None = None
+    lasting: bool = False
+    """Whether the cause is known to last until a human removes it, although the reason alone would allow a retry."""
 
     @property
     def retryable(self) -> bool:
         """Whether a retry may succeed without a human."""
-        return self.reason in RETRYABLE
+        return self.reason in RETRYABLE and not self.lasting

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import AggregateNotFound as AggregateNotFound
     from aura_contracts.errors import AmbiguousId as AmbiguousId
     from aura_contracts.errors import AuraError as AuraError
+    from aura_contracts.errors import BranchInTheWay as BranchInTheWay
     from aura_contracts.errors import BranchInUse as BranchInUse
     from aura_contracts.errors import CommandRefused as CommandRefused
     from aura_contracts.errors import CyclicParent as CyclicParent
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import EventOutOfOrder as EventOutOfOrder
     from aura_contracts.errors import EventTooLarge as EventTooLarge
     from aura_contracts.errors import ExecutableNotFound as ExecutableNotFound
+    from aura_contracts.errors import FilterMissing as FilterMissing
     from aura_contracts.errors import FrameTooLarge as FrameTooLarge
     from aura_contracts.errors import GitError as GitError
     from aura_contracts.errors import GitFailed as GitFailed
@@ -118,6 +120,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import StoreMisconfigured as StoreMisconfigured
     from aura_contracts.errors import StoreReadOnly as StoreReadOnly
     from aura_contracts.errors import StoreUnavailable as StoreUnavailable
+    from aura_contracts.errors import SubmoduleCommitMissing as SubmoduleCommitMissing
     from aura_contracts.errors import TemplateError as TemplateError
     from aura_contracts.errors import TransitionRefused as TransitionRefused
     from aura_contracts.errors import UndecodableEvent as UndecodableEvent
@@ -125,10 +128,12 @@ if TYPE_CHECKING:
     from aura_contracts.errors import UnknownExecutor as UnknownExecutor
     from aura_contracts.errors import UnknownMethod as UnknownMethod
     from aura_contracts.errors import UnknownRevision as UnknownRevision
+    from aura_contracts.errors import UnreadableFiles as UnreadableFiles
     from aura_contracts.errors import VersionConflict as VersionConflict
     from aura_contracts.errors import WorkerUnavailable as WorkerUnavailable
     from aura_contracts.errors import WorkingDirectoryMissing as WorkingDirectoryMissing
     from aura_contracts.errors import WorkspaceError as WorkspaceError
+    from aura_contracts.errors import WorkspaceObstacle as WorkspaceObstacle
     from aura_contracts.errors import WorktreeExists as WorktreeExists
     from aura_contracts.execution import AgentErrorReported as AgentErrorReported
     from aura_contracts.execution import AgentFinished as AgentFinished
@@ -299,10 +304,13 @@ if TYPE_CHECKING:
     from aura_contracts.workspace import SnapshotReason as SnapshotReason
     from aura_contracts.workspace import SnapshotRestored as SnapshotRestored
     from aura_contracts.workspace import SnapshotTaken as SnapshotTaken
+    from aura_contracts.workspace import Unrecorded as Unrecorded
+    from aura_contracts.workspace import UnrecordedKind as UnrecordedKind
     from aura_contracts.workspace import WorkCommitted as WorkCommitted
     from aura_contracts.workspace import WorkMerged as WorkMerged
     from aura_contracts.workspace import Workspace as Workspace
     from aura_contracts.workspace import WorkspaceAcquired as WorkspaceAcquired
+    from aura_contracts.workspace import WorkspaceKept as WorkspaceKept
     from aura_contracts.workspace import WorkspacePrepared as WorkspacePrepared
     from aura_contracts.workspace import WorkspaceReleased as WorkspaceReleased
     from aura_contracts.workspace import WorkspaceRemoved as WorkspaceRemoved

@@ -311,9 +311,13 @@ class BlockingWorkspaces:
         """
         return self._portal.call(self._target.restore, workspace, ref)
 
-    def clean(self, workspace: str, reason: str = "cleaned up") -> Workspace:
-        """Remove the worktrees, after a safety copy of uncommitted work; the branch stays."""
-        return self._portal.call(self._target.clean, workspace, reason)
+    def clean(self, workspace: str, reason: str = "cleaned up", *, discard: bool = False) -> Workspace:
+        """Remove the worktrees, after a safety copy of uncommitted work and ignored files; the branch stays.
+
+        Raises `WorkspaceObstacle`, and removes nothing, if they hold what the copy cannot: repositories of their own,
+        say. `discard` gives that up.
+        """
+        return self._portal.call(self._target.clean, workspace, reason, discard=discard)
 
     def orphans(self) -> Sequence[Orphan]:
         """Return worktrees on the worker whose workspace is recorded as removed, or not recorded at all."""

@@ -26,16 +26,16 @@ from aura_contracts.ports.git import (
     RepositoryInfo,
     Status,
 )
-from aura_contracts.workspace import MergeStyle
+from aura_contracts.workspace import MergeStyle, Unrecorded
 from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
-from aura_git.files import _changes, _snapshot
+from aura_git.files import _changes, _snapshot, _unrecorded
 from aura_git.folders import _folder_repository
 from aura_git.folders._folder_repository import FolderRepository
 from aura_git.merging._merge import merge, predict
-from aura_git.repository import _paths
+from aura_git.repository import _filters, _paths
 from aura_git.repository._git_repository import GitRepository, Repositories, inspect
-from aura_git.worktrees import _lifecycle, _registry
+from aura_git.worktrees import _lifecycle, _registry, _submodules
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -91,6 +91,7 @@ class CommandLineGit(Git):
         repository, ref = self._repository(repo), f"refs/heads/{branch}"
         if found := repository.find_ref(ref):
             return found
+        _registry.require_free_branch(repository, branch)
         commit = repository.resolve(start)
         try:
             repository.update_ref(ref, commit, None, f"branch: created from {start}")
@@ -99,6 +100,10 @@ class CommandLineGit(Git):
                 raise
             return changed.actual
         return commit
+
+    def require_free_branch(self, repo: str, branch: str) -> None:
+        self._require_branch_name(repo, branch)
+        _registry.require_free_branch(self._repository(repo), branch)
 
     def delete_branch(self, repo: str, branch: str, expected: str) -> None:
         self._require_branch_name(repo, branch)
@@ -131,6 +136,15 @@ class CommandLineGit(Git):
     def status(self, worktree: str) -> Status:
         return _changes.status(self._repository(worktree))
 
+    def examine_all(self, worktree: str) -> None:
+        _changes.examine_all(self._worktree(worktree), present=True)
+
+    def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
+        return _unrecorded.unrecorded(self._repository(worktree))
+
+    def keep_left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:
+        return _unrecorded.keep_left_commits(self._worktree(worktree), prefix)
+
     def operation(self, worktree: str) -> Operation | None:
         return _paths.operation(_paths.git_dir(worktree))
 
@@ -155,8 +169,8 @@ class CommandLineGit(Git):
     def update_folder(self, repo: str, folder: str, old: str, new: str) -> None:
         _folder_repository.update(FolderRepository(self._repositories, repo, folder), old, new)
 
-    def snapshot(self, worktree: str, ref: str, message: str) -> str:
-        return _snapshot.snapshot(self._worktree(worktree), ref, message)
+    def snapshot(self, worktree: str, ref: str, message: str, *, also: Sequence[str] = ()) -> str:
+        return _snapshot.snapshot(self._worktree(worktree), ref, message, also)
 
     def restore(self, worktree: str, commit: str) -> None:
         _snapshot.restore(self._worktree(worktree), commit)
@@ -179,6 +193,22 @@ class CommandLineGit(Git):
 
     def remove_worktree(self, repo: str, path: str, *, force: bool = False) -> None:
         _lifecycle.remove(self._repository(repo), path, force=force)
+
+    def fill_submodules(self, worktree: str) -> tuple[str, ...]:
+        return _submodules.fill(self._worktree(worktree))
+
+    def keep_submodules(self, worktree: str, name: str) -> tuple[str, ...]:
+        return _submodules.keep(self._worktree(worktree), name)
+
+    def missing_submodule_commits(
+        self, repo: str, base: str, commit: str, worktree: str | None = None
+    ) -> dict[str, str]:
+        repository = self._repository(repo)
+        return _submodules.missing(repository, repository.resolve(base), repository.resolve(commit), worktree)
+
+    def require_filters(self, repo: str, commit: str) -> None:
+        repository = self._repository(repo)
+        _filters.require_filters(repository, repository.resolve(commit))
 
     def list_worktrees(self, repo: str) -> tuple[LinkedWorktree, ...]:
         return _registry.list_worktrees(self._repository(repo))

@@ -7,12 +7,12 @@ from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
-import msgspec
+from msgspec.structs import asdict, replace
 
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.ports.workspaces import RepositoryDiff, WorkspaceProvider, WorkspaceSpec
-from aura_contracts.workspace import ConflictedFiles
+from aura_contracts.workspace import ConflictedFiles, Unrecorded
 from aura_worker_protocol.errors import storable_text
 from aura_worker_protocol.messages import (
     CollectWork,
@@ -56,14 +56,22 @@ class WorkspaceService:
 
     async def prepare(self, request: PrepareWorkspace) -> WorkspaceReady:
         prepared = await self._on_workspace(self._workspaces.prepare, request.workspace)
-        return WorkspaceReady(root=prepared.root, worktrees=prepared.worktrees, directory=prepared.directory)
+        return WorkspaceReady(
+            root=prepared.root,
+            worktrees=prepared.worktrees,
+            directory=prepared.directory,
+            empty_submodules=tuple(storable_text(path) for path in prepared.empty_submodules),
+        )
 
     async def inspect(self, request: InspectWorkspace) -> WorkspaceInspected:
-        return WorkspaceInspected(condition=await self._on_workspace(self._workspaces.inspect, request.workspace))
+        condition = await self._on_workspace(self._workspaces.inspect, request.workspace)
+        return WorkspaceInspected(condition=replace(condition, unrecorded=_storable_paths(condition.unrecorded)))
 
     async def collect(self, request: CollectWork) -> WorkCollected:
-        collected = await self._on_workspace(self._workspaces.collect, request.workspace, request.message)
-        return WorkCollected(outcome=collected.outcome, heads=collected.heads, clean=collected.clean)
+        collect = partial(self._workspaces.collect, from_branch=request.from_branch)
+        collected = await self._on_workspace(collect, request.workspace, request.message)
+        outcome = replace(collected.outcome, unrecorded=_storable_paths(collected.outcome.unrecorded))
+        return WorkCollected(outcome=outcome, heads=collected.heads, clean=collected.clean)
 
     async def diff(self, request: DiffWork) -> WorkDiff:
         patch, limit = request.patch_limit > 0, max(request.patch_limit, 0)
@@ -71,8 +79,9 @@ class WorkspaceService:
         return work_diff(await self._on_workspace(diff, request.workspace))
 
     async def snapshot(self, request: TakeSnapshot) -> SnapshotCommits:
-        commits = await self._on_workspace(self._workspaces.snapshot, request.workspace, request.ref)
-        return SnapshotCommits(commits=commits)
+        snapshot = partial(self._workspaces.snapshot, whole=request.whole)
+        taken = await self._on_workspace(snapshot, request.workspace, request.ref)
+        return SnapshotCommits(commits=taken.commits, left_out=_storable_paths(taken.left_out))
 
     async def restore(self, request: ResetToSnapshot) -> None:
         await self._on_workspace(self._workspaces.restore, request.workspace, request.ref)
@@ -91,7 +100,7 @@ class WorkspaceService:
 
     async def describe(self, request: DescribeRepository) -> RepositoryDescribed:
         found = await self._in_thread("", request.path, partial(self._workspaces.describe, request.path))
-        return RepositoryDescribed(**msgspec.structs.asdict(found))
+        return RepositoryDescribed(**asdict(found))
 
     async def orphans(self, request: FindOrphans) -> OrphansFound:
         work = partial(self._workspaces.orphans, request.living)
@@ -119,6 +128,10 @@ class WorkspaceService:
                 where = path if error.filename is None else str(error.filename)
                 reason = error.strerror or str(error)
                 raise WorkspaceError(workspace_id=workspace_id, path=where, reason=reason) from error
+
+
+def _storable_paths(found: tuple[Unrecorded, ...]) -> tuple[Unrecorded, ...]:
+    return tuple(replace(one, path=storable_text(one.path)) for one in found)
 
 
 def work_diff(diffs: tuple[RepositoryDiff, ...]) -> WorkDiff:

@@ -27,7 +27,7 @@ from aura_contracts.plain_data import Plain
 from aura_contracts.ports.executors import Answer, Availability, Capability
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition, WorkspaceSpec
-from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit, Worktree
+from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit, Unrecorded, Worktree
 from aura_worker_protocol.request import Result, ToEngine, ToWorker, by_method
 
 # --- Engine to worker: workspaces -------------------------------------------------------------------------------------
@@ -38,6 +38,7 @@ class WorkspaceReady(Result, frozen=True, kw_only=True):
     worktrees: tuple[Worktree, ...]
     directory: str
     """The folder in which scripts and agents are started."""
+    empty_submodules: tuple[str, ...] = ()
 
 
 class PrepareWorkspace(ToWorker[WorkspaceReady], frozen=True, kw_only=True):
@@ -70,6 +71,8 @@ class CollectWork(ToWorker[WorkCollected], frozen=True, kw_only=True):
     method = "workspace.collect"
     workspace: WorkspaceSpec
     message: str
+    from_branch: bool = False
+    """The branch stands for a worktree that is gone."""
 
 
 class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,14 +103,17 @@ class DiffWork(ToWorker[WorkDiff], frozen=True, kw_only=True):
 
 class SnapshotCommits(Result, frozen=True, kw_only=True):
     commits: tuple[RepositoryCommit, ...]
+    left_out: tuple[Unrecorded, ...] = ()
+    """What the worktrees hold that the snapshot does not."""
 
 
 class TakeSnapshot(ToWorker[SnapshotCommits], frozen=True, kw_only=True):
-    """Write tracked and untracked state to the hidden ref."""
+    """Write tracked and untracked state to the hidden ref; with `whole`, ignored files too."""
 
     method = "workspace.snapshot"
     workspace: WorkspaceSpec
     ref: str
+    whole: bool = False
 
 
 class ResetToSnapshot(ToWorker[Result], frozen=True, kw_only=True):
@@ -156,7 +162,8 @@ class RepositoryDescribed(Result, frozen=True, kw_only=True):
     subfolder: str = ""
     """The described path, relative to `path`."""
     obstacle: str = ""
-    """Why a folder without a repository can only be worked on in place."""
+    """Why it can only be worked on in place; empty if there is no reason."""
+    remedy: str = ""
 
 
 class DescribeRepository(ToWorker[RepositoryDescribed], frozen=True, kw_only=True):

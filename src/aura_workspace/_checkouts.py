@@ -3,15 +3,23 @@
 import hashlib
 import os
 import re
+import shlex
 from enum import Enum, auto
 from pathlib import Path
 
 import attrs
 
-from aura_contracts.errors import GitError, WorkspaceError
+from aura_contracts.errors import (
+    BranchInTheWay,
+    FilterMissing,
+    GitError,
+    UnknownRevision,
+    WorkspaceError,
+    WorkspaceObstacle,
+)
 from aura_contracts.ports.git import Git, RepositoryInfo, Status
 from aura_contracts.ports.workspaces import WorkspaceSpec
-from aura_contracts.workspace import Repository
+from aura_contracts.workspace import BRANCH_FOLDER, Repository
 from aura_workspace._worktrees import Marker, known_git_dir, linked_git_dir, read_marker
 
 NO_MARKER = Marker(workspace_id="", repository="", branch="", path="", base_commit="")
@@ -76,12 +84,26 @@ class RepositoryCheckout:
             os.path.realpath(marker.path) == os.path.realpath(self.path)
         )
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether nothing is in the place of the worktree."""
+        return not self.spec.in_place and self.probe()[0] is WorktreeState.ABSENT
+
+    @property
+    def recorded_head(self) -> str | None:
+        """The newest commit of the work that is recorded; None before the workspace is prepared."""
+        return next((tree.head for tree in self.spec.worktrees if tree.repository == self.name), None) or None
+
     def problem(self, reason: str, remedy: str = "") -> WorkspaceError:
         return WorkspaceError(workspace_id=self.spec.id, path=str(self.path), reason=reason, remedy=remedy)
 
-    def occupied(self) -> WorkspaceError:
+    def obstacle(self, reason: str, remedy: str) -> WorkspaceObstacle:
+        """Return the error for a problem that only a human can solve."""
+        return WorkspaceObstacle(workspace_id=self.spec.id, path=str(self.path), reason=reason, remedy=remedy)
+
+    def occupied(self) -> WorkspaceObstacle:
         """Return the error for `WorktreeState.FOREIGN`."""
-        return self.problem("something else is in the place of the worktree", "check it, and move it out of the way")
+        return self.obstacle("something else is in the place of the worktree", "check it, and move it out of the way")
 
     def require_marker(self) -> Marker:
         """Return the marker of the worktree, `NO_MARKER` in place. Raises `WorkspaceError` if there is no worktree."""
@@ -131,7 +153,8 @@ def as_workspace_error(
     else:
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         reason, remedy = f"{where}{error.strerror or error}", ""
-    return WorkspaceError(
+    kind = WorkspaceObstacle if isinstance(error, GitError) and error.lasting else WorkspaceError
+    return kind(
         workspace_id=spec_id,
         path=path,
         reason=reason,
@@ -167,6 +190,42 @@ class Source:
         folder = self.common_dir.parent if self.common_dir.name == ".git" else self.common_dir
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-")[:40] or "repository"
         return f"{name}-{hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:12]}"
+
+
+def no_commit(top: str) -> tuple[str, str]:
+    """Return why a repository without a commit cannot be worked on, and what to do."""
+    command = f"git -C {shlex.quote(top)} commit --allow-empty -m 'First commit'"
+    return f"{top} has no commit yet", f"make a first one: {command}"
+
+
+def find_obstacle(git: Git, source: Source) -> tuple[str, str]:
+    """Return why no worktree can be made of a repository, and what to do; both empty if one can be."""
+    if source.head is None:
+        reason, remedy = no_commit(source.top)
+        return reason, f"{remedy} (or use --in-place)"
+    try:
+        git.require_free_branch(source.top, f"{BRANCH_FOLDER}/x")
+        git.require_filters(source.top, source.head)
+    except (BranchInTheWay, FilterMissing) as error:
+        return error.message(), error.remedy
+    return "", ""
+
+
+def restore_branch(git: Git, checkout: RepositoryCheckout, top: str) -> str:
+    """Return the tip of the branch, made again at the recorded head if it is gone. Raises `WorkspaceError`."""
+    branch = checkout.spec.branch
+    tip, head = git.find_ref(top, f"refs/heads/{branch}"), checkout.recorded_head
+    if tip is not None:
+        return tip
+    if head is None:
+        raise checkout.problem(f"{checkout.repository.path} has no branch {branch}", "prepare it again")
+    try:
+        return git.ensure_branch(top, branch, head)
+    except UnknownRevision as error:
+        raise checkout.obstacle(
+            f"{checkout.repository.path} has neither the branch {branch} nor its last commit, {head}",
+            "fetch the commit from where it was copied or pushed to, or cancel the task and run it again",
+        ) from error
 
 
 def find_source(git: Git, path: str) -> Source:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aura_contracts.errors import GitError, InsideGitDirectory, NotARepository, WorkspaceError
+from aura_contracts.errors import GitError, InsideGitDirectory, NotARepository, WorkspaceError, WorkspaceObstacle
 from aura_contracts.ids import WorkspaceId, is_canonical_id
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import (
@@ -17,12 +17,21 @@ from aura_contracts.ports.workspaces import (
     PreparedWorkspace,
     RepositoryDescription,
     RepositoryDiff,
+    TakenSnapshot,
     WorkspaceCondition,
     WorkspaceSpec,
 )
 from aura_contracts.workspace import MergeStyle, RepositoryCommit, workspace_folder
 from aura_workspace import _session
-from aura_workspace._checkouts import RepositoryCheckout, as_workspace_error, checkouts_of, find_source
+from aura_workspace._checkouts import (
+    RepositoryCheckout,
+    Source,
+    as_workspace_error,
+    checkouts_of,
+    find_obstacle,
+    find_source,
+    no_commit,
+)
 from aura_workspace._locks import locked
 from aura_workspace._merge import MergeOperation
 from aura_workspace._orphans import find_orphans, remove_orphan
@@ -75,13 +84,17 @@ class LocalWorkspaces:
             obstacle = self._folders.obstacle(top)
             return RepositoryDescription(path=top, name=_folder_name(top), repository=False, obstacle=obstacle)
         top = info.worktree or info.common_dir
+        name = _folder_name(top.removesuffix(".git") if info.bare else top)
+        obstacle, remedy = find_obstacle(self._git, Source.of(info))
         return RepositoryDescription(
             path=top,
-            name=_folder_name(top.removesuffix(".git") if info.bare else top),
+            name=name,
             repository=True,
             branch=info.branch,
             head=info.head,
             subfolder=subfolder_of(path, info.worktree),
+            obstacle=obstacle,
+            remedy=remedy,
         )
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
@@ -100,9 +113,9 @@ class LocalWorkspaces:
         with self._exclusive(spec) as (root, checkouts):
             return _session.inspect(self._git, spec, root, checkouts)
 
-    def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
-        with self._exclusive(spec) as (_, checkouts):
-            collected = _session.collect(self._git, spec, checkouts, message)
+    def collect(self, spec: WorkspaceSpec, message: str, *, from_branch: bool = False) -> CollectedWork:
+        with self._exclusive(spec) as (root, checkouts):
+            collected = _session.collect(self._git, spec, root, checkouts, message, from_branch=from_branch)
             with suppress(FileExistsError, NotADirectoryError):  # what begins there next tells that it cannot
                 ensure_subfolder(spec)  # the agent may have removed it
             return collected
@@ -111,9 +124,9 @@ class LocalWorkspaces:
         with self._exclusive(spec) as (_, checkouts):
             return _session.diff(self._git, checkouts, patch=patch, patch_limit=patch_limit)
 
-    def snapshot(self, spec: WorkspaceSpec, ref: str) -> tuple[RepositoryCommit, ...]:
-        with self._exclusive(spec) as (_, checkouts):
-            return _session.snapshot(self._git, spec, checkouts, ref)
+    def snapshot(self, spec: WorkspaceSpec, ref: str, *, whole: bool = False) -> TakenSnapshot:
+        with self._exclusive(spec) as (root, checkouts):
+            return _session.snapshot(self._git, spec, root, checkouts, ref, whole=whole)
 
     def restore(self, spec: WorkspaceSpec, ref: str) -> None:
         with self._exclusive(spec) as (_, checkouts):
@@ -145,13 +158,10 @@ class LocalWorkspaces:
     def warm(self, repository: str, count: int) -> int:
         source = find_source(self._git, repository)
         if source.head is None:
-            raise WorkspaceError(
-                workspace_id="",
-                path=repository,
-                reason="the repository has no commit yet",
-                remedy="make a first commit",
-            )
+            reason, remedy = no_commit(source.top)
+            raise WorkspaceObstacle(workspace_id="", path=repository, reason=reason, remedy=remedy)
         try:
+            self._git.require_filters(source.top, source.head)
             return self._pool.warm(source, source.head, count)
         except (GitError, OSError) as error:
             raise as_workspace_error("", repository, error, [], []) from error

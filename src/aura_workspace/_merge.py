@@ -5,17 +5,26 @@ because its target moved at that moment, the merges before it are undone where t
 merge is requested again: the hidden ref of each source tells whether it was done.
 """
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 
 import attrs
 
-from aura_contracts.errors import DirtyWorktree, GitError, MergeConflict, OperationInProgress, WorkspaceError
+from aura_contracts.errors import (
+    DirtyWorktree,
+    GitError,
+    MergeConflict,
+    OperationInProgress,
+    SubmoduleCommitMissing,
+    WorkspaceError,
+)
 from aura_contracts.ports.git import Git, MergeOutcome
 from aura_contracts.ports.workspaces import MergedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit
-from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, find_source, visible
+from aura_workspace._checkouts import RepositoryCheckout, find_source, restore_branch, visible
 from aura_workspace._session import status_without_operation
+from aura_workspace._unrecorded import recordable
 
 
 def kept_ref(spec: WorkspaceSpec, source: str) -> str:
@@ -46,6 +55,18 @@ def is_merged(git: Git, spec: WorkspaceSpec, top: str, source: str, target: str)
 def _made_before(git: Git, spec: WorkspaceSpec, top: str, source: str, target: str) -> str | None:
     kept = git.find_ref(top, kept_ref(spec, source))
     return kept if kept is not None and git.is_ancestor(top, kept, target) else None
+
+
+def _submodule_remedy(top: str, worktree: str | None, path: str) -> str:
+    fetch = shlex.join(["git", "-C", top, "submodule", "update", "--init", "--", path])
+    if worktree is None:
+        return f"get the commit into the submodule of the repository ({fetch}), then try again"
+    inner = shlex.quote(f"{worktree}/{path}")
+    return (
+        f"push it (git -C {inner} push origin HEAD:BRANCH), or make a copy that AURA can keep it in ({fetch}); "
+        f"to take its files instead of a submodule: rm -rf {inner}/.git && "
+        f"git -C {shlex.quote(worktree)} rm -q --cached {shlex.quote(path)}"
+    )
 
 
 @attrs.frozen
@@ -86,14 +107,13 @@ class MergeOperation:
         """Return the merge in one repository; None if there are no changes."""
         top = find_source(self._git, checkout.repository.path).top
         self._require_collected(checkout)
-        source = self._git.find_ref(top, f"refs/heads/{self._spec.branch}")
-        if source is None:
-            raise checkout.problem(f"{checkout.repository.path} has no branch {self._spec.branch}", "prepare it again")
-        source = self._recorded(checkout, top, source)
+        source = self._recorded(checkout, top, restore_branch(self._git, checkout, top))
         target = self._git.resolve(top, f"refs/heads/{checkout.repository.target_branch}")
         done = _made_before(self._git, self._spec, top, source, target)
         if done is None and self._git.is_ancestor(top, source, target):
             return None
+        if done is None:
+            self._require_submodules(checkout, top, source, target)
         return _MergePlan(checkout=checkout, top=top, source=source, target=target, done=done)
 
     def _recorded(self, checkout: RepositoryCheckout, top: str, tip: str) -> str:
@@ -105,13 +125,33 @@ class MergeOperation:
 
     def _require_collected(self, checkout: RepositoryCheckout) -> None:
         """Raise unless the branch has everything in the worktree; a worktree that is gone holds nothing."""
-        if checkout.probe()[0] is WorktreeState.ABSENT:
+        if checkout.is_absent:
             return
         marker = checkout.require_marker()
-        status = visible(status_without_operation(self._git, checkout), marker)
+        status = recordable(
+            visible(status_without_operation(self._git, checkout), marker), self._git.unrecorded(str(checkout.path))
+        )
         if status.dirty:
             paths = tuple(sorted({*status.staged, *status.unstaged, *status.untracked}))
             raise DirtyWorktree(repository=checkout.repository.path, worktree=str(checkout.path), paths=paths)
+
+    def _require_submodules(self, checkout: RepositoryCheckout, top: str, source: str, target: str) -> None:
+        """Raise `SubmoduleCommitMissing` if a submodule would point to a commit that goes with the worktree."""
+        base = self._git.merge_base(top, source, target)
+        worktree = None if checkout.is_absent else str(checkout.path)
+        lost = self._git.missing_submodule_commits(top, base, source, worktree) if base else {}
+        if not lost:
+            return
+        if worktree is not None:
+            self._git.keep_submodules(worktree, self._spec.id)
+            lost = self._git.missing_submodule_commits(top, base, source, worktree) if base else {}
+        for path, commit in lost.items():
+            raise SubmoduleCommitMissing(
+                repository=checkout.repository.path,
+                commit=commit,
+                paths=(path,),
+                remedy=_submodule_remedy(top, worktree, path),
+            )
 
     def _predict(self, plan: _MergePlan) -> None:
         """Find the conflicts. A rebase may have more than a merge, so it is tried on a branch of its own."""
@@ -160,7 +200,12 @@ class MergeOperation:
             staged_or_conflicted = {*status.staged, *status.conflicted}
             if in_the_way := staged_or_conflicted | (changed & {*status.unstaged, *status.untracked}):
                 paths = tuple(sorted(in_the_way))
-                raise DirtyWorktree(repository=plan.checkout.repository.path, worktree=tree.path, paths=paths)
+                raise DirtyWorktree(
+                    repository=plan.checkout.repository.path,
+                    worktree=tree.path,
+                    paths=paths,
+                    remedy=f"commit or stash them (git -C {shlex.quote(tree.path)} stash -u), then try again",
+                )
 
     # --- Merging ----------------------------------------------------------------------------------------------------
 

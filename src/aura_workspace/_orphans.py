@@ -1,18 +1,20 @@
 """Orphans: worktrees of workspaces that are no longer known, proved by their markers."""
 
 import os
+import shlex
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aura_contracts.errors import GitError, NotARepository, WorkspaceError
+from aura_contracts.errors import GitError, NotARepository, WorkspaceError, WorkspaceObstacle
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import Orphan
-from aura_contracts.workspace import RepositoryCommit
+from aura_contracts.workspace import RepositoryCommit, unsaved_text
 from aura_workspace._checkouts import Source, find_source, visible
 from aura_workspace._pool import WorktreePool
+from aura_workspace._unrecorded import MarkedWorktree, source_worktree
 from aura_workspace._worktrees import MARKER_FILE, Marker, common_dir, linked_git_dir, read_marker
 
 
@@ -58,14 +60,25 @@ def _orphan(git: Git, path: Path, git_dir: Path, marker: Marker) -> Orphan:
 
 
 def _is_unsaved(git: Git, path: Path, marker: Marker) -> bool:
-    """Whether it holds changes that are not ignored, or commits that its branch lacks."""
+    """Whether it holds something besides its branch: changes, ignored files, commits that the branch lacks."""
     if visible(git.status(str(path)), marker).dirty or git.operation(str(path)) is not None:
+        return True
+    if _marked_worktree(git, path, marker).unrecorded() or git.keep_left_commits(str(path), _left(marker)):
         return True
     info = git.inspect(str(path))
     if info.head is None or info.branch is not None:
         return False
     tip = git.find_ref(str(path), f"refs/heads/{marker.branch}")
     return tip is None or not git.is_ancestor(str(path), info.head, tip)
+
+
+def _left(marker: Marker) -> str:
+    return f"refs/aura/left/{marker.workspace_id}"
+
+
+def _marked_worktree(git: Git, path: Path, marker: Marker) -> MarkedWorktree:
+    main = common_dir(Path(git.inspect(str(path)).git_dir)).parent
+    return MarkedWorktree(git, path, marker, source_worktree(git, str(main)) if marker.copied else None)
 
 
 def remove_orphan(
@@ -87,7 +100,16 @@ def remove_orphan(
     saved: tuple[RepositoryCommit, ...] = ()
     if _is_unsaved(git, path, marker):
         message = f"unsaved work on {marker.branch}\n\nAura-Workspace: {marker.workspace_id}"
-        saved = (RepositoryCommit(marker.repository, git.snapshot(str(path), ref, message)),)
+        commit, left_out = _marked_worktree(git, path, marker).snapshot(ref, message, whole=True)
+        if left_out:
+            raise WorkspaceObstacle(
+                workspace_id=orphan.workspace_id,
+                path=orphan.path,
+                reason=unsaved_text(left_out),
+                remedy=f"take what you need from it, then: rm -rf {shlex.quote(orphan.path)}",
+                left_behind=(orphan.path,),
+            )
+        saved = (RepositoryCommit(marker.repository, commit),)
     pool.remove(_source_of(git, git_dir), path)
     with suppress(OSError):
         path.parent.rmdir()

@@ -29,6 +29,8 @@ from aura_workspace._checkouts import (
     WorktreeState,
     as_workspace_error,
     find_source,
+    no_commit,
+    restore_branch,
     visible,
 )
 from aura_workspace._copied_files import copy_untracked, require_inside
@@ -62,6 +64,7 @@ class _PreparationPlan:
     """The branch holds no work yet: it is deleted if preparing fails."""
     makes_worktree: bool = False
     from_pool: bool = False
+    empty_submodules: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -92,7 +95,8 @@ class Preparation:
                 raise as_workspace_error(self._spec.id, path, error, cleaned_up, left_behind) from error
             raise
         from_pool = tuple(plan.checkout.name for plan in plans if plan.from_pool)
-        return PreparedWorkspace(root=str(self._root), worktrees=worktrees, from_pool=from_pool)
+        empty = tuple(f"{plan.checkout.name}/{path}" for plan in plans for path in plan.empty_submodules)
+        return PreparedWorkspace(root=str(self._root), worktrees=worktrees, from_pool=from_pool, empty_submodules=empty)
 
     # --- Planning -----------------------------------------------------------------------------------------------------
 
@@ -118,14 +122,17 @@ class Preparation:
     def _plan(self, checkout: RepositoryCheckout, others: Sequence[_PreparationPlan]) -> _PreparationPlan:
         source = find_source(self._git, checkout.repository.path)
         if same := [other.checkout.name for other in others if other.source.common_dir == source.common_dir]:
-            raise checkout.problem(
+            raise checkout.obstacle(
                 f"{checkout.name} and {same[0]} are the same repository", "name each repository once"
             )
         self._pool.sweep(source)
         tip = self._git.find_ref(source.top, f"refs/heads/{self._spec.branch}")
+        if tip is None and checkout.recorded_head is not None:
+            tip = restore_branch(self._git, checkout, source.top)
         start = tip or ""
         if tip is None or not checkout.base_commit:
             start = self._start(checkout, source)
+        self._git.require_filters(source.top, start)
         state, git_dir, marker = checkout.probe(source.common_dir)
         if state is WorktreeState.FOREIGN:
             raise checkout.occupied()
@@ -145,11 +152,9 @@ class Preparation:
             return self._git.resolve(source.top, revision)
         except UnknownRevision as error:
             if source.head is None:
-                raise checkout.problem(
-                    f"{repository.path} has no commit yet", "make a first commit, or use --in-place"
-                ) from error
+                raise checkout.obstacle(*no_commit(source.top)) from error
             what = f"revision {repository.base}" if repository.base else f"branch {repository.target_branch}"
-            raise checkout.problem(
+            raise checkout.obstacle(
                 f"{repository.path} has no {what}", "name an existing one, see --target-branch"
             ) from error
 
@@ -174,11 +179,14 @@ class Preparation:
             raise checkout.occupied()
         if checkout.probe(source.common_dir)[0] is WorktreeState.ABSENT:
             self._make_worktree(plan)
+            plan.empty_submodules = self._git.fill_submodules(str(checkout.path))
+            self._restore_copy(plan)
             self._copy(plan)
 
     def _is_untouched(self, plan: _PreparationPlan) -> bool:
         """Whether a worktree holds neither commits nor changes."""
-        return plan.tip == plan.base and not self._git.status(str(plan.checkout.path)).dirty
+        path = str(plan.checkout.path)
+        return plan.tip == plan.base and not self._git.status(path).dirty and not self._git.unrecorded(path)
 
     def _make_worktree(self, plan: _PreparationPlan) -> None:
         checkout, marker = plan.checkout, self._marker(plan)
@@ -190,6 +198,17 @@ class Preparation:
         plan.from_pool = self._pool.provide(
             plan.source, self._spec.branch, checkout.path, lambda git_dir: write_marker(git_dir, marker)
         )
+
+    def _restore_copy(self, plan: _PreparationPlan) -> None:
+        """Bring back the uncommitted work of a worktree that is gone: what the newest safety copy adds to its tip."""
+        path = str(plan.checkout.path)
+        commits = (self._git.find_ref(path, ref) for ref in reversed(self._spec.copies))
+        newest = next((commit for commit in commits if commit is not None), None)
+        if newest is None or newest == plan.tip:
+            return
+        with suppress(UnknownRevision):  # a copy without a parent is of a repository without commits
+            if self._git.resolve(path, f"{newest}^1") == plan.tip:
+                self._git.restore(path, newest)
 
     def _marker(self, plan: _PreparationPlan, *, ready: bool = False) -> Marker:
         checkout = plan.checkout
@@ -249,7 +268,9 @@ class Preparation:
         if self._spec.worktrees or state is not WorktreeState.OWN or marker is None:
             return False
         with suppress(AuraError, OSError):
-            return plan.tip == plan.base and not visible(self._git.status(str(plan.checkout.path)), marker).dirty
+            path = str(plan.checkout.path)
+            held = [one.path for one in self._git.unrecorded(path) if not marker.hides(one.path)]
+            return plan.tip == plan.base and not visible(self._git.status(path), marker).dirty and not held
         return False
 
 

@@ -1,21 +1,37 @@
 """Working in a workspace: its condition, collecting the work, diffs, and safety copies."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import attrs
+from msgspec.structs import replace
 
-from aura_contracts.errors import OperationInProgress
+from aura_contracts.errors import GitError, OperationInProgress
 from aura_contracts.execution import Outcome
 from aura_contracts.ports.git import ChangeKind, Diff, Git, RepositoryInfo, Status
-from aura_contracts.ports.workspaces import CollectedWork, RepositoryDiff, WorkspaceCondition, WorkspaceSpec
+from aura_contracts.ports.workspaces import (
+    CollectedWork,
+    RepositoryDiff,
+    TakenSnapshot,
+    WorkspaceCondition,
+    WorkspaceSpec,
+)
 from aura_contracts.quoting import one_line
-from aura_contracts.workspace import RepositoryCommit
-from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, find_source, visible
+from aura_contracts.workspace import RepositoryCommit, Unrecorded, UnrecordedKind
+from aura_workspace._checkouts import (
+    NO_MARKER,
+    RepositoryCheckout,
+    WorktreeState,
+    find_source,
+    restore_branch,
+    visible,
+)
 from aura_workspace._copied_files import without_added
 from aura_workspace._preparation import base_ref
+from aura_workspace._unrecorded import MarkedWorktree, recordable, source_worktree
 from aura_workspace._worktrees import Marker, linked_git_dir
 
 _ASIDE = "aura-aside"
@@ -26,17 +42,68 @@ def inspect(git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[Repos
     """See `WorkspaceProvider.inspect`."""
     missing: list[str] = []
     operations: dict[str, str] = {}
+    unrecorded: list[Unrecorded] = []
     dirty = False
     for checkout in checkouts:
-        if not _exists(checkout):
+        if not _exists(checkout) and not _mend(git, checkout):
             missing.append(checkout.name)
+            unrecorded += _without_link(checkout)
             continue
         marker = checkout.require_marker()
-        dirty = dirty or visible(git.status(str(checkout.path)), marker).dirty
+        if not spec.in_place:
+            git.examine_all(str(checkout.path))
+        found = _unrecorded(git, checkout, marker)
+        unrecorded += found
+        dirty = dirty or recordable(visible(git.status(str(checkout.path)), marker), found).dirty
         if operation := git.operation(str(checkout.path)):
             operations[checkout.name] = str(operation)
+    unrecorded += _next_to_worktrees(spec, root, checkouts)
     exists = not missing and root.is_dir()
-    return WorkspaceCondition(exists=exists, dirty=dirty, missing=tuple(missing), operations=operations)
+    return WorkspaceCondition(
+        exists=exists, dirty=dirty, unrecorded=tuple(unrecorded), missing=tuple(missing), operations=operations
+    )
+
+
+def _mend(git: Git, checkout: RepositoryCheckout) -> bool:
+    """Restore the link of a worktree to its repository; return whether it is the workspace's now."""
+    if checkout.spec.in_place or checkout.is_absent:
+        return False
+    with suppress(GitError):
+        source = find_source(git, checkout.repository.path)
+        if checkout.probe(source.common_dir)[0] is WorktreeState.BROKEN:
+            git.repair_worktrees(source.top)
+    return checkout.probe()[0] is WorktreeState.OWN
+
+
+def _without_link(checkout: RepositoryCheckout) -> list[Unrecorded]:
+    """Return what is in the place of a worktree that its repository cannot be asked about."""
+    if checkout.spec.in_place or checkout.is_absent:
+        return []
+    return [Unrecorded(kind=UnrecordedKind.REPOSITORY, path="./", repository=checkout.name)]
+
+
+def _next_to_worktrees(
+    spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]
+) -> tuple[Unrecorded, ...]:
+    """Return what is next to the worktrees: with several, their parent is where agents work."""
+    if spec.in_place or not root.is_dir():
+        return ()
+    known = {checkout.path for checkout in checkouts}
+    others = sorted(entry for entry in root.iterdir() if entry not in known)
+    return tuple(
+        Unrecorded(kind=UnrecordedKind.OUTSIDE, path=f"{entry.name}/" if entry.is_dir() else entry.name)
+        for entry in others
+    )
+
+
+def _marked(git: Git, checkout: RepositoryCheckout, marker: Marker) -> MarkedWorktree:
+    source = source_worktree(git, checkout.repository.path) if marker.copied else None
+    return MarkedWorktree(git, checkout.path, marker, source)
+
+
+def _unrecorded(git: Git, checkout: RepositoryCheckout, marker: Marker) -> tuple[Unrecorded, ...]:
+    """Return what the worktree holds besides its branch. Nothing in place: there everything stays where it is."""
+    return () if checkout.spec.in_place else _marked(git, checkout, marker).unrecorded(checkout.name)
 
 
 def _exists(checkout: RepositoryCheckout) -> bool:
@@ -53,19 +120,24 @@ class _Collected:
     head: str | None
     diff: Diff
     clean: bool
+    unrecorded: tuple[Unrecorded, ...] = ()
 
 
-def collect(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], message: str) -> CollectedWork:
+def collect(
+    git: Git,
+    spec: WorkspaceSpec,
+    root: Path,
+    checkouts: Sequence[RepositoryCheckout],
+    message: str,
+    *,
+    from_branch: bool,
+) -> CollectedWork:
     """See `WorkspaceProvider.collect`."""
-    markers = [checkout.require_marker() for checkout in checkouts]
-    if spec.in_place:
-        collected = [_observe(git, checkout) for checkout in checkouts]
-    else:  # every repository is checked before the first commit
-        statuses = [status_without_operation(git, checkout) for checkout in checkouts]
-        collected = [
-            _record(git, checkout, marker, status, message)
-            for checkout, marker, status in zip(checkouts, markers, statuses, strict=True)
-        ]
+    for checkout in checkouts:
+        _mend(git, checkout)
+    # Every repository is checked before the first commit.
+    recorders = [_recorder(git, checkout, message, from_branch=from_branch) for checkout in checkouts]
+    collected = [record() for record in recorders]
     heads = [
         RepositoryCommit(checkout.name, one.head)
         for checkout, one in zip(checkouts, collected, strict=True)
@@ -76,8 +148,30 @@ def collect(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckou
         lines_added=sum(one.diff.lines_added for one in collected),
         lines_removed=sum(one.diff.lines_removed for one in collected),
         commits={head.repository: head.commit for head in heads},
+        unrecorded=(
+            *(one for part in collected for one in part.unrecorded),
+            *_next_to_worktrees(spec, root, checkouts),
+        ),
     )
     return CollectedWork(outcome=outcome, heads=tuple(heads), clean=all(one.clean for one in collected))
+
+
+def _recorder(git: Git, checkout: RepositoryCheckout, message: str, *, from_branch: bool) -> Callable[[], _Collected]:
+    """Check a repository; return what records its work."""
+    if from_branch and checkout.is_absent:
+        return partial(_read_branch, git, checkout)
+    marker = checkout.require_marker()
+    if checkout.spec.in_place:
+        return partial(_observe, git, checkout)
+    git.examine_all(str(checkout.path))
+    return partial(_record, git, checkout, marker, status_without_operation(git, checkout), message)
+
+
+def _read_branch(git: Git, checkout: RepositoryCheckout) -> _Collected:
+    """Return the work on the branch of a worktree that is gone."""
+    top = find_source(git, checkout.repository.path).top
+    tip = restore_branch(git, checkout, top)
+    return _Collected(head=tip, diff=git.diff(top, base_of(checkout, NO_MARKER), tip), clean=True)
 
 
 def _observe(git: Git, checkout: RepositoryCheckout) -> _Collected:
@@ -100,8 +194,15 @@ def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Stat
         git.commit(path, message)
         status = git.status(path)
     head = _on_branch(git, checkout, git.inspect(path))
+    left = git.keep_left_commits(path, f"refs/aura/left/{checkout.spec.id}")
+    commits = [Unrecorded(kind=UnrecordedKind.COMMIT, path=one, repository=checkout.name) for one in left]
     diff = git.diff(path, base_of(checkout, marker), head)
-    return _Collected(head=head, diff=diff, clean=not visible(status, marker).dirty)
+    return _Collected(
+        head=head,
+        diff=diff,
+        clean=not visible(status, marker).dirty,
+        unrecorded=(*_unrecorded(git, checkout, marker), *commits),
+    )
 
 
 def status_without_operation(git: Git, checkout: RepositoryCheckout) -> Status:
@@ -223,7 +324,7 @@ def _difference(git: Git, checkout: RepositoryCheckout, *, patch: bool, limit: i
     if checkout.spec.in_place:
         checkout.require_marker()
         return _difference_in_place(git, checkout, patch=patch, limit=limit)
-    if checkout.probe()[0] is WorktreeState.ABSENT and checkout.base_commit:
+    if checkout.is_absent and checkout.base_commit:
         source = find_source(git, checkout.repository.path)
         branch = f"refs/heads/{checkout.spec.branch}"
         return git.diff(source.top, checkout.base_commit, branch, patch=patch, patch_limit=limit)
@@ -243,26 +344,33 @@ def _difference_in_place(git: Git, checkout: RepositoryCheckout, *, patch: bool 
 
 
 def snapshot(
-    git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], ref: str
-) -> tuple[RepositoryCommit, ...]:
+    git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout], ref: str, *, whole: bool
+) -> TakenSnapshot:
     """See `WorkspaceProvider.snapshot`."""
     message = f"work in {one_line(spec.title)}\n\nAura-Workspace: {spec.id}"
     commits: list[RepositoryCommit] = []
+    left_out: list[Unrecorded] = []
     for checkout in checkouts:
-        if not spec.in_place and checkout.probe()[0] is WorktreeState.ABSENT:
+        _mend(git, checkout)
+        if checkout.is_absent or (whole and checkout.probe()[0] is not WorktreeState.OWN):
             commits.append(RepositoryCommit(checkout.name, _keep_branch(git, checkout, ref)))
+            left_out += _without_link(checkout)
             continue
-        checkout.require_marker()
-        commits.append(RepositoryCommit(checkout.name, git.snapshot(str(checkout.path), ref, message)))
-    return tuple(commits)
+        marker = checkout.require_marker()
+        if spec.in_place:
+            commits.append(RepositoryCommit(checkout.name, git.snapshot(str(checkout.path), ref, message)))
+            continue
+        commit, missing = _marked(git, checkout, marker).snapshot(ref, message, whole=whole)
+        commits.append(RepositoryCommit(checkout.name, commit))
+        left_out += [replace(one, repository=checkout.name) for one in missing]
+    left_out += _next_to_worktrees(spec, root, checkouts)
+    return TakenSnapshot(commits=tuple(commits), left_out=tuple(left_out))
 
 
 def _keep_branch(git: Git, checkout: RepositoryCheckout, ref: str) -> str:
     """Point `ref` to the branch, which is all that is left when the worktree is gone; return its tip."""
     top = find_source(git, checkout.repository.path).top
-    tip = git.find_ref(top, f"refs/heads/{checkout.spec.branch}")
-    if tip is None:
-        raise checkout.problem("both the worktree and the branch are gone", "prepare the workspace again")
+    tip = restore_branch(git, checkout, top)
     git.update_ref(top, ref, tip, git.find_ref(top, ref), "snapshot: the worktree is gone")
     return tip
 

@@ -23,6 +23,7 @@ from aura_contracts.ports.workspaces import (
     PreparedWorkspace,
     RepositoryDescription,
     RepositoryDiff,
+    TakenSnapshot,
     WorkspaceCondition,
     WorkspaceSpec,
 )
@@ -209,7 +210,7 @@ async def test_every_request_reaches_the_workspaces(pair):
         prepare=PreparedWorkspace(root="/root", worktrees=(Worktree("r", "/root/r", "a", "b"),)),
         inspect=WorkspaceCondition(exists=True, dirty=False),
         collect=CollectedWork(outcome=outcome, heads=commits, clean=True),
-        snapshot=commits,
+        snapshot=TakenSnapshot(commits=commits),
         restore=None,
         merge=MergedWorkspace(commits=commits),
         remove=None,

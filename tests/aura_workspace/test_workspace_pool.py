@@ -115,7 +115,7 @@ def test_the_pool_of_a_repository_that_is_gone_goes_too(world: World) -> None:
 
 def test_an_empty_repository_has_no_pool(world: World) -> None:
     git(world.folder, "init", "-q", "empty")
-    with pytest.raises(WorkspaceError, match="make a first commit"):
+    with pytest.raises(WorkspaceError, match="make a first one: git -C "):
         world.workspaces.warm(str(world.folder / "empty"), 1)
 
 

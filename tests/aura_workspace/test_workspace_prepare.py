@@ -165,7 +165,7 @@ def test_what_cannot_be_prepared_is_refused_before_anything_is_made(world: World
 def test_an_empty_repository_is_refused_with_a_remedy(world: World) -> None:
     empty = world.folder / "empty"
     git(world.folder, "init", "-q", "-b", "main", str(empty))
-    with pytest.raises(WorkspaceError, match="make a first commit, or use --in-place"):
+    with pytest.raises(WorkspaceError, match=r"no commit yet; make a first one: git -C .* commit"):
         world.workspaces.prepare(world.spec(empty))
 
 

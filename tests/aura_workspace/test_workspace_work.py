@@ -140,7 +140,7 @@ def test_a_worktree_that_is_gone_is_said_and_its_branch_still_compared(world: Wo
 def test_a_snapshot_and_its_restore(world: World, spec: WorkspaceSpec) -> None:
     work(spec)
     ref = f"refs/aura/snapshots/{spec.id}/1"
-    commits = world.workspaces.snapshot(spec, ref)
+    commits = world.workspaces.snapshot(spec, ref).commits
     assert [(c.repository, c.commit) for c in commits] == [("api", tip(world.api, ref)), ("web", tip(world.web, ref))]
     (tree(spec) / "new file").unlink()
     (tree(spec) / "src/app.py").write_text("spoilt")
@@ -156,7 +156,7 @@ def test_a_snapshot_and_its_restore(world: World, spec: WorkspaceSpec) -> None:
 
 def test_a_snapshot_without_a_worktree_holds_the_branch(world: World, spec: WorkspaceSpec) -> None:
     world.workspaces.remove(spec, delete_branch=False)
-    commits = world.workspaces.snapshot(spec, f"refs/aura/snapshots/{spec.id}/1")
+    commits = world.workspaces.snapshot(spec, f"refs/aura/snapshots/{spec.id}/1").commits
     assert commits[0].commit == tip(world.api, spec.branch)
 
 

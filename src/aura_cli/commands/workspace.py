@@ -11,8 +11,9 @@ from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.arguments.values import number
 from aura_cli.rendering.formatting import counted, short, state_heading, state_lines, time_text
+from aura_contracts.first_use import convert
 from aura_contracts.quoting import one_line, quoted
-from aura_contracts.workspace import SafetyCopy, Workspace, WorkspaceStatus
+from aura_contracts.workspace import SafetyCopy, Unrecorded, Workspace, WorkspaceStatus
 
 if TYPE_CHECKING:
     from aura_engine import Engine
@@ -36,8 +37,9 @@ def configure(parser: ArgumentParser) -> None:
     _add_id(restore)
     restore.add_argument("ref", metavar="REF", help="the safety copy: its ref or its number; see `aura workspace show`")
     clean = add_subcommand(commands, "clean", "remove its worktrees; keep the branch", _clean)
-    clean.epilog = "Uncommitted work is kept as a safety copy."
+    clean.epilog = "Uncommitted work and ignored files are kept as a safety copy."
     _add_id(clean)
+    clean.add_argument("--discard", action="store_true", help="give up what a safety copy cannot hold")
     warm = add_subcommand(commands, "warm", "prepare worktrees of a repository in advance", _warm)
     warm.add_argument("repository", metavar="PATH", nargs="?", default=".", help="the repository")
     warm.add_argument("--count", metavar="N", type=number, default=2, help="number of worktrees")
@@ -84,12 +86,15 @@ def _condition_text(condition: dict[str, Any] | None) -> str:
     if not condition["exists"]:
         return f"missing{': ' if condition['missing'] else ''}{', '.join(map(quoted, condition['missing']))}"
     operations = [f"{quoted(name)} is in the middle of a {what}" for name, what in condition["operations"].items()]
-    return ", ".join(["uncommitted changes" if condition["dirty"] else "everything is committed", *operations])
+    beside = [one_line(str(convert(one, Unrecorded))) for one in condition["unrecorded"]]
+    state = "uncommitted changes" if condition["dirty"] else "everything is committed"
+    return ", ".join([state, *operations, *beside])
 
 
 def _copy_text(copy: SafetyCopy) -> str:
     commits = ", ".join(f"{one.repository} {one.commit[:12]}" for one in copy.commits)
-    return f"copy {copy.ref}  {time_text(copy.taken_at)}  {copy.reason}  {commits}"
+    without = "".join(f", without {one.path}" for one in copy.left_out)
+    return f"copy {copy.ref}  {time_text(copy.taken_at)}  {copy.reason}  {commits}{without}"
 
 
 async def _diff(call: Invocation) -> None:
@@ -131,7 +136,7 @@ async def _restore(call: Invocation) -> None:
 
 async def _clean(call: Invocation) -> None:
     async def clean(engine: "Engine", workspace: Workspace) -> Workspace:
-        return await engine.workspaces.clean(workspace.id)
+        return await engine.workspaces.clean(workspace.id, discard=call.arguments.discard)
 
     await _change(call, clean, "its branch is kept", "uncommitted work is kept")
 

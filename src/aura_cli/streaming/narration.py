@@ -117,8 +117,14 @@ class Narration:
                 if not self._in_place:
                     self._paths = tuple(tree.path for tree in event.worktrees)
                     yield from (f"worktree {quoted(path)} on branch {self._branch}" for path in self._paths)
+                empty = "is empty: the repository has no copy of its commit (git submodule update --init)"
+                yield from (f"submodule {quoted(path)} {empty}" for path in event.empty_submodules)
             case workspace.SnapshotTaken():
                 yield f"safety copy: {event.ref}"
+                yield from (f"  without {one}" for one in event.left_out)
+            case workspace.WorkspaceKept():
+                yield f"not removed: {event.reason}"
+                yield from self.where()
             case workspace.WorkMerged():
                 for commit in event.commits:
                     yield f"merged into {self._targets.get(commit.repository, '?')}: {commit.commit}"

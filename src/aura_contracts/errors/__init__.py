@@ -34,12 +34,17 @@
     │   ├── DirtyWorktree            uncommitted changes are in the way
     │   ├── OperationInProgress      a rebase, merge, ... is in progress
     │   ├── MergeConflict
+    │   ├── SubmoduleCommitMissing   a submodule's commit would be lost: paths, commit
     │   ├── RefChanged               the branch moved concurrently
     │   ├── BranchInUse              another worktree has it checked out
+    │   ├── BranchInTheWay           another branch has the name of its folder
+    │   ├── FilterMissing            a filter's program (git-lfs) is not installed
+    │   ├── UnreadableFiles          folders or files that may not be read: paths
     │   ├── WorktreeExists
     │   ├── GitTimeout
     │   └── GitFailed                any other failure of git
     ├── WorkspaceError               worktrees could not be created or removed: workspace, path
+    │   └── WorkspaceObstacle        only a human can change that
     ├── ProcessError                 a process could not be run or reached: token
     │   ├── ExecutableNotFound
     │   ├── WorkingDirectoryMissing
@@ -65,8 +70,9 @@
     ├── RunNotDriven                 a run has not ended, but no engine drives it: task, status
     └── ImpossibleTransition         a table has no such row (a bug, or a damaged log)
 
-For programs, each class has a stable `code`, its facts as attributes, and `transient`, which says whether a later retry
-may help. For people, `remedy` says what to do, and `str()` combines message and remedy.
+For programs, each class has a stable `code`, its facts as attributes, `transient`, which says whether a later retry
+may help, and `lasting`, which says that only a human can help. For people, `remedy` says what to do, and `str()`
+combines message and remedy.
 """
 
 from aura_contracts.errors.base import AuraError as AuraError
@@ -92,8 +98,10 @@ from aura_contracts.errors.refusals import RuleViolated as RuleViolated
 from aura_contracts.errors.refusals import TransitionRefused as TransitionRefused
 from aura_contracts.errors.refusals import require_aware as require_aware
 from aura_contracts.errors.refusals import require_text as require_text
+from aura_contracts.errors.repositories import BranchInTheWay as BranchInTheWay
 from aura_contracts.errors.repositories import BranchInUse as BranchInUse
 from aura_contracts.errors.repositories import DirtyWorktree as DirtyWorktree
+from aura_contracts.errors.repositories import FilterMissing as FilterMissing
 from aura_contracts.errors.repositories import GitError as GitError
 from aura_contracts.errors.repositories import GitFailed as GitFailed
 from aura_contracts.errors.repositories import GitTimeout as GitTimeout
@@ -104,8 +112,11 @@ from aura_contracts.errors.repositories import MergeConflict as MergeConflict
 from aura_contracts.errors.repositories import NotARepository as NotARepository
 from aura_contracts.errors.repositories import OperationInProgress as OperationInProgress
 from aura_contracts.errors.repositories import RefChanged as RefChanged
+from aura_contracts.errors.repositories import SubmoduleCommitMissing as SubmoduleCommitMissing
 from aura_contracts.errors.repositories import UnknownRevision as UnknownRevision
+from aura_contracts.errors.repositories import UnreadableFiles as UnreadableFiles
 from aura_contracts.errors.repositories import WorkspaceError as WorkspaceError
+from aura_contracts.errors.repositories import WorkspaceObstacle as WorkspaceObstacle
 from aura_contracts.errors.repositories import WorktreeExists as WorktreeExists
 from aura_contracts.errors.runs import AmbiguousId as AmbiguousId
 from aura_contracts.errors.runs import EngineClosed as EngineClosed

@@ -70,6 +70,8 @@ class AuraError(_Facts):
     """A stable name for programs, never renamed and never reused."""
     transient: ClassVar[bool] = False
     """Whether the same request may succeed later without changes."""
+    lasting: ClassVar[bool] = False
+    """Whether only a human can remove the cause: a retry without one is futile."""
     summary: ClassVar[str] = ""
     """The message, with the facts in braces."""
     remedy: str = ""

@@ -24,6 +24,7 @@ class GitError(AuraError, code="git"):
 class GitUnavailable(GitError, code="git_unavailable"):
     """Git is not installed, or too old."""
 
+    lasting = True
     summary = "{repository} needs git: {reason}"
     reason: str
 
@@ -31,6 +32,7 @@ class GitUnavailable(GitError, code="git_unavailable"):
 class NotARepository(GitError, code="not_a_repository"):
     """A folder does not exist or is not in a git repository."""
 
+    lasting = True
     summary = "{repository} is not in a git repository"
     remedy: str = "name a folder in a git repository, or create one with `git init`"
 
@@ -45,6 +47,7 @@ class InsideGitDirectory(NotARepository, code="inside_git_directory"):
 class UnknownRevision(GitError, code="unknown_revision"):
     """A revision does not name a commit."""
 
+    lasting = True
     summary = "{repository} has no commit {revision!r}"
     revision: str
     remedy: str = "name a branch, a tag or a commit that the repository has; an empty repository needs a first commit"
@@ -53,6 +56,7 @@ class UnknownRevision(GitError, code="unknown_revision"):
 class InvalidBranchName(GitError, code="invalid_branch_name"):
     """Git does not accept the name for a branch."""
 
+    lasting = True
     summary = "{branch!r} is not a valid branch name"
     branch: str
     remedy: str = "see git-check-ref-format(1) for valid branch names"
@@ -92,6 +96,16 @@ class MergeConflict(GitError, code="merge_conflict"):
         return f"{self.source} cannot be merged into {self.target}: {shown}"
 
 
+class SubmoduleCommitMissing(GitError, code="submodule_commit_missing"):
+    """The work points a submodule to a commit that only the worktree has; nothing was merged."""
+
+    commit: str
+    paths: tuple[str, ...]
+
+    def message(self) -> str:
+        return f"{', '.join(self.paths)} points to commit {self.commit}, which is nowhere but in the worktree"
+
+
 class RefChanged(GitError, code="ref_changed"):
     """A ref does not point where the caller expected; nothing was touched."""
 
@@ -108,15 +122,49 @@ class RefChanged(GitError, code="ref_changed"):
 class BranchInUse(GitError, code="branch_in_use"):
     """A worktree has the branch checked out."""
 
+    lasting = True
     summary = "branch {branch} is checked out at {worktree}"
     branch: str
     worktree: str
     remedy: str = "check something else out there, or remove that worktree"
 
 
+class BranchInTheWay(GitError, code="branch_in_the_way"):
+    """A branch cannot be created because another one has the name of its folder."""
+
+    lasting = True
+    summary = "branch {branch} cannot be created while there is a branch {other}"
+    branch: str
+    other: str
+
+
+class FilterMissing(GitError, code="filter_missing"):
+    """Files need a filter, such as Git LFS, whose program is not installed."""
+
+    lasting = True
+    summary = "{path} in {repository} needs the filter {filter!r}, and its program {program} is not installed"
+    path: str
+    """The first such file."""
+    filter: str
+    program: str
+
+
+class UnreadableFiles(GitError, code="unreadable_files"):
+    """A worktree has folders or files that may not be read, so their content cannot be recorded."""
+
+    lasting = True
+    worktree: str
+    paths: tuple[str, ...]
+
+    def message(self) -> str:
+        shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
+        return f"{shown} in {self.worktree} cannot be read"
+
+
 class WorktreeExists(GitError, code="worktree_exists"):
     """The path for a new worktree is taken."""
 
+    lasting = True
     summary = "{path} already exists"
     path: str
     remedy: str = "move it out of the way"
@@ -151,3 +199,9 @@ class WorkspaceError(AuraError, code="workspace"):
     def message(self) -> str:
         rest = f"; left behind: {', '.join(map(quoted, self.left_behind))}" if self.left_behind else ""
         return f"workspace {self.workspace_id} at {self.path}: {self.reason}{rest}"
+
+
+class WorkspaceObstacle(WorkspaceError, code="workspace_obstacle"):
+    """A workspace could not be created, used or removed, and only a human can change that."""
+
+    lasting = True

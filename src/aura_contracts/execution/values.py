@@ -9,7 +9,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import AgentId, ExecutionId, ProcessIdentity, TaskId, WorkspaceId, is_canonical_id
 from aura_contracts.permission import PermissionRules
 from aura_contracts.task import AgentType, RetryPolicy
-from aura_contracts.workspace import MergeStyle
+from aura_contracts.workspace import MergeStyle, Unrecorded
 
 
 class ExecutionStatus(StrEnum):
@@ -161,6 +161,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     lines_added: int = 0
     lines_removed: int = 0
     commits: dict[str, str] = {}
+    unrecorded: tuple[Unrecorded, ...] = ()
+    """What the worktrees hold that no commit can: it counts as a change, but is not part of the work."""
 
 
 class ExecutionSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -5,6 +5,7 @@
     read_models  lists and lookups, derived from the events
     rows         what the read models list besides states, and pages
     git          repositories, branches, worktrees, merges
+    submodules   repositories inside a repository
     workspaces   the worktrees of a task as a unit
     processes    processes that outlive their parent, and their output
     executors    how to start, understand and judge an agent

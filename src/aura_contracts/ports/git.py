@@ -1,4 +1,4 @@
-"""Git: three ports, for refs, for files, and for worktrees and merging; `Git` combines them.
+"""Git: ports for refs, for files, for worktrees and merging, and for submodules; `Git` combines them.
 
 Every method blocks and may take seconds on a large repository; on an event loop, call it in a thread. No method asks
 for a password, runs a hook, opens an editor, signs, or obeys configuration that would change its result: the same call
@@ -9,7 +9,8 @@ quoted, and decoded by ``os.fsdecode``: bytes that are not UTF-8 become lone sur
 in hexadecimal. `repo` may be a worktree (the main one or a linked one) or a bare repository; `worktree` has files.
 
 Errors, all `GitError`s: `GitUnavailable`, `NotARepository`, `UnknownRevision`, `InvalidBranchName`, `DirtyWorktree`,
-`OperationInProgress`, `MergeConflict`, `RefChanged`, `BranchInUse`, `WorktreeExists`, `GitFailed`, `GitTimeout`.
+`OperationInProgress`, `MergeConflict`, `RefChanged`, `BranchInUse`, `BranchInTheWay`, `FilterMissing`,
+`UnreadableFiles`, `WorktreeExists`, `GitFailed`, `GitTimeout`.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +21,8 @@ from enum import StrEnum
 
 import msgspec
 
-from aura_contracts.workspace import MergeStyle
+from aura_contracts.ports.submodules import GitSubmodules
+from aura_contracts.workspace import MergeStyle, Unrecorded
 
 held_locks: ContextVar[tuple[int, ...]] = ContextVar("held_locks", default=())
 """Descriptors that every process of git inherits: the lock of a killed caller lasts until its git has ended too."""
@@ -193,9 +195,13 @@ class GitRefs(ABC):
     def ensure_branch(self, repo: str, branch: str, start: str) -> str:
         """Create `branch` at revision `start` unless it exists; return its commit.
 
-        Raises `InvalidBranchName` for a name that git-check-ref-format(1) forbids, or that ``git branch`` would
-        interpret in another way (``HEAD``, ``@``, ``-x``).
+        Raises `BranchInTheWay`, and `InvalidBranchName` for a name that git-check-ref-format(1) forbids, or that
+        ``git branch`` would interpret in another way (``HEAD``, ``@``, ``-x``).
         """
+
+    @abstractmethod
+    def require_free_branch(self, repo: str, branch: str) -> None:
+        """Raise `BranchInTheWay` if a branch has the name of one of the folders of `branch`: ``a`` for ``a/b``."""
 
     @abstractmethod
     def delete_branch(self, repo: str, branch: str, expected: str) -> None:
@@ -221,7 +227,29 @@ class GitFiles(ABC):
 
     @abstractmethod
     def status(self, worktree: str) -> Status:
-        """Return the differences from HEAD. Submodules with changes of their own count as unstaged changes."""
+        """Return the differences from HEAD. Submodules with changes of their own count as unstaged changes.
+
+        Raises `UnreadableFiles` if there are folders that may not be read: git would leave out what is in them.
+        """
+
+    @abstractmethod
+    def examine_all(self, worktree: str) -> None:
+        """Make git examine files again that are marked ``assume-unchanged``, or ``skip-worktree`` if they exist."""
+
+    @abstractmethod
+    def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
+        """Return what the worktree holds that staging and committing everything does not record, sorted.
+
+        Repositories and other worktrees inside, submodules with uncommitted changes, and ignored files; but no caches,
+        installed packages and byte code, which programs make again.
+        """
+
+    @abstractmethod
+    def keep_left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:
+        """Keep the commits that HEAD has left on no branch and no ref, each on a ref below `prefix`.
+
+        Returns all commits kept there that HEAD does not contain. They are found in HEAD's log, if git keeps one.
+        """
 
     @abstractmethod
     def operation(self, worktree: str) -> Operation | None:
@@ -279,8 +307,10 @@ class GitFiles(ABC):
     # --- Snapshots ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def snapshot(self, worktree: str, ref: str, message: str) -> str:
+    def snapshot(self, worktree: str, ref: str, message: str, *, also: Sequence[str] = ()) -> str:
         """Save HEAD, index and files (including untracked ones, excluding ignored ones) as commits, kept under `ref`.
+
+        `also` are ignored files to include.
 
         Returns the commit that `ref` points to: HEAD itself if nothing differs from it. Its tree has the files, its
         first parent is HEAD, and a second parent holds the index if that differs from both. The last line of the
@@ -333,6 +363,13 @@ class GitWorktrees(ABC):
         """
 
     @abstractmethod
+    def require_filters(self, repo: str, commit: str) -> None:
+        """Raise `FilterMissing` if a file of `commit` needs a filter (Git LFS, say) whose program is not installed.
+
+        Only filters that are ``required`` count. Checking out such a commit fails.
+        """
+
+    @abstractmethod
     def list_worktrees(self, repo: str) -> tuple[LinkedWorktree, ...]:
         """Return all worktrees, the main one first."""
 
@@ -380,5 +417,5 @@ class GitWorktrees(ABC):
         """
 
 
-class Git(GitRefs, GitFiles, GitWorktrees):
+class Git(GitRefs, GitFiles, GitWorktrees, GitSubmodules):
     """All of AURA's operations on git."""

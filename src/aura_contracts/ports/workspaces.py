@@ -18,6 +18,7 @@ from aura_contracts.workspace import (
     MergeStyle,
     Repository,
     RepositoryCommit,
+    Unrecorded,
     Worktree,
     working_directory,
 )
@@ -37,6 +38,8 @@ class WorkspaceSpec(msgspec.Struct, frozen=True, kw_only=True):
     root: str = ""
     """Empty until the workspace is first prepared."""
     worktrees: tuple[Worktree, ...] = ()
+    copies: tuple[str, ...] = ()
+    """The refs of its safety copies, oldest first."""
     subfolder: str = ""
     """The folder to work in, relative to the only repository."""
 
@@ -54,6 +57,8 @@ class PreparedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
     subfolder: str = ""
     from_pool: tuple[str, ...] = ()
     """Repositories whose worktree came from the warm pool."""
+    empty_submodules: tuple[str, ...] = ()
+    """Paths of submodules that the repositories have no copy of, so that they stay empty."""
 
     @property
     def directory(self) -> str:
@@ -68,6 +73,8 @@ class WorkspaceCondition(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Whether all of its worktrees exist."""
     dirty: bool
     """Whether there are changes that are neither committed nor ignored."""
+    unrecorded: tuple[Unrecorded, ...] = ()
+    """What the worktrees hold that cannot be committed on the branch."""
     missing: tuple[str, ...] = ()
     """Repositories without their worktree."""
     operations: dict[str, str] = {}
@@ -81,6 +88,14 @@ class CollectedWork(msgspec.Struct, frozen=True, kw_only=True):
     """The changes of the whole branch since the commits that it started from."""
     heads: tuple[RepositoryCommit, ...]
     clean: bool
+
+
+class TakenSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A safety copy of all worktrees."""
+
+    commits: tuple[RepositoryCommit, ...]
+    left_out: tuple[Unrecorded, ...] = ()
+    """What the worktrees hold that the copy does not."""
 
 
 class RepositoryDiff(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +136,9 @@ class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
     subfolder: str = ""
     """The described path, relative to `path`; empty for the top of the worktree."""
     obstacle: str = ""
-    """Why a folder without a repository can only be worked on in place; empty if AURA can keep a copy of it."""
+    """Why it can only be worked on in place, known before anything is made; empty if there is no reason."""
+    remedy: str = ""
+    """What removes the obstacle, with the command to run."""
 
 
 class WorkspaceProvider(Protocol):
@@ -138,7 +155,9 @@ class WorkspaceProvider(Protocol):
         """Create all worktrees or none; worktrees left by a crash are taken over.
 
         The paths follow from the spec: a workspace that is prepared again returns to the same place, with its branch
-        unchanged. On failure, removes what was created and raises `WorkspaceError`; `left_behind` names any leftovers.
+        unchanged. A worktree that is gone comes back from the branch, or from the recorded head if the branch is gone
+        too, with the uncommitted work of the newest safety copy of that commit. On failure, removes what was created
+        and raises `WorkspaceError`; `left_behind` names any leftovers.
         """
         ...
 
@@ -146,8 +165,11 @@ class WorkspaceProvider(Protocol):
         """Return the state of the workspace."""
         ...
 
-    def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
+    def collect(self, spec: WorkspaceSpec, message: str, *, from_branch: bool = False) -> CollectedWork:
         """Commit everything that is not ignored to the branch, and count its changes. Repeatable.
+
+        With `from_branch`, the branch stands for a worktree that is gone, and comes back from the recorded head if it
+        is gone too; otherwise a missing worktree is a `WorkspaceError`.
 
         A workspace in place gets no commits: its outcome counts the differences from the HEAD commit at the start.
         """
@@ -157,8 +179,12 @@ class WorkspaceProvider(Protocol):
         """Return the changes, including uncommitted work; `patch_limit` is in bytes, for all repositories together."""
         ...
 
-    def snapshot(self, spec: WorkspaceSpec, ref: str) -> tuple[RepositoryCommit, ...]:
-        """Save tracked and untracked files of all worktrees under the hidden ref; nothing else is touched."""
+    def snapshot(self, spec: WorkspaceSpec, ref: str, *, whole: bool = False) -> TakenSnapshot:
+        """Save tracked and untracked files of all worktrees under the hidden ref; nothing else is touched.
+
+        With `whole`, ignored files are saved too, up to a thousand files and 16 MiB per worktree, but no caches and
+        installed packages. What the copy does not hold is named.
+        """
         ...
 
     def restore(self, spec: WorkspaceSpec, ref: str) -> None:
@@ -186,7 +212,10 @@ class WorkspaceProvider(Protocol):
         ...
 
     def remove_orphan(self, orphan: Orphan, ref: str) -> tuple[RepositoryCommit, ...]:
-        """Remove an orphan after saving its unsaved work under the hidden `ref`; return the saved commits."""
+        """Remove an orphan after saving its unsaved work under the hidden `ref`; return the saved commits.
+
+        Raises `WorkspaceObstacle`, and removes nothing, if it holds what the copy does not.
+        """
         ...
 
     def warm(self, repository: str, count: int) -> int:

@@ -16,6 +16,7 @@ destroy work** (removing, recreating, restoring an older state) is refused while
 
 from aura_contracts.workspace.commands import AbandonMerge as AbandonMerge
 from aura_contracts.workspace.commands import AcquireWorkspace as AcquireWorkspace
+from aura_contracts.workspace.commands import KeepWorkspace as KeepWorkspace
 from aura_contracts.workspace.commands import RecordCommit as RecordCommit
 from aura_contracts.workspace.commands import RecordConflict as RecordConflict
 from aura_contracts.workspace.commands import RecordMerge as RecordMerge
@@ -40,12 +41,14 @@ from aura_contracts.workspace.event_types import SnapshotTaken as SnapshotTaken
 from aura_contracts.workspace.event_types import WorkCommitted as WorkCommitted
 from aura_contracts.workspace.event_types import WorkMerged as WorkMerged
 from aura_contracts.workspace.event_types import WorkspaceAcquired as WorkspaceAcquired
+from aura_contracts.workspace.event_types import WorkspaceKept as WorkspaceKept
 from aura_contracts.workspace.event_types import WorkspacePrepared as WorkspacePrepared
 from aura_contracts.workspace.event_types import WorkspaceReleased as WorkspaceReleased
 from aura_contracts.workspace.event_types import WorkspaceRemoved as WorkspaceRemoved
 from aura_contracts.workspace.event_types import WorkspaceRequested as WorkspaceRequested
 from aura_contracts.workspace.state import WORKSPACE as WORKSPACE
 from aura_contracts.workspace.state import Workspace as Workspace
+from aura_contracts.workspace.values import BRANCH_FOLDER as BRANCH_FOLDER
 from aura_contracts.workspace.values import PLAIN_TARGET as PLAIN_TARGET
 from aura_contracts.workspace.values import WORKSPACE_SLUG_LIMIT as WORKSPACE_SLUG_LIMIT
 from aura_contracts.workspace.values import ConflictedFiles as ConflictedFiles
@@ -58,9 +61,12 @@ from aura_contracts.workspace.values import RepositoryCommit as RepositoryCommit
 from aura_contracts.workspace.values import SafetyCopy as SafetyCopy
 from aura_contracts.workspace.values import SnapshotFacts as SnapshotFacts
 from aura_contracts.workspace.values import SnapshotReason as SnapshotReason
+from aura_contracts.workspace.values import Unrecorded as Unrecorded
+from aura_contracts.workspace.values import UnrecordedKind as UnrecordedKind
 from aura_contracts.workspace.values import WorkspaceLayout as WorkspaceLayout
 from aura_contracts.workspace.values import WorkspaceStatus as WorkspaceStatus
 from aura_contracts.workspace.values import Worktree as Worktree
+from aura_contracts.workspace.values import unsaved_text as unsaved_text
 from aura_contracts.workspace.values import working_directory as working_directory
 from aura_contracts.workspace.values import workspace_branch as workspace_branch
 from aura_contracts.workspace.values import workspace_folder as workspace_folder

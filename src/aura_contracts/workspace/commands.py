@@ -122,6 +122,13 @@ class AbandonMerge(Command[Workspace], frozen=True, kw_only=True):
     reason: str = ""
 
 
+class KeepWorkspace(Command[Workspace], frozen=True, kw_only=True):
+    """Keep the worktrees of a task that is over until a human removes them."""
+
+    emits = (events.WorkspaceKept,)
+    reason: str
+
+
 class RemoveWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Remove the worktrees for good. `dirty` means that they have uncommitted or untracked changes."""
 

@@ -117,6 +117,13 @@ class MergeAbandoned(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class WorkspaceKept(Event, frozen=True, kw_only=True):
+    """The worktrees were not removed, although the task is over: they hold something that nothing else does."""
+
+    topic = "workspace.kept"
+    reason: str
+
+
 class WorkspaceRemoved(Event, frozen=True, kw_only=True):
     """The workspace was removed for good: its worktrees go, its branch and snapshots stay."""
 

@@ -50,6 +50,8 @@ class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
     failure: Failure | None = None
     left_behind: tuple[str, ...] = ()
     """What a failed preparation created and could not remove."""
+    kept: str = ""
+    """Why the worktrees were not removed when the task was over; empty if nothing prevented it."""
 
     @property
     def directory(self) -> str:
@@ -77,6 +79,7 @@ _TABLE: Table = MappingProxyType(
             events.WorkCommitted: _S.READY,
             events.MergeStarted: _S.MERGING,
             events.RecreationRequested: _S.REQUESTED,
+            events.WorkspaceKept: _S.READY,
             events.WorkspaceRemoved: _S.REMOVED,
         },
         _S.IN_USE: {
@@ -124,7 +127,9 @@ def _requested(_: None, event: events.WorkspaceRequested, fact: HappenedFact, st
 
 
 def _snapshot(state: Workspace, event: events.SnapshotTaken, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    copy = SafetyCopy(ref=event.ref, reason=event.reason, commits=event.commits, taken_at=fact.time)
+    copy = SafetyCopy(
+        ref=event.ref, reason=event.reason, commits=event.commits, left_out=event.left_out, taken_at=fact.time
+    )
     unsaved = state.unsaved and status is not WorkspaceStatus.READY  # in other statuses someone may still write
     return replace(state, status=status, snapshots=(*state.snapshots, copy), unsaved=unsaved)
 
@@ -170,7 +175,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workspace]] = MappingProxyType(
         events.WorkspaceRequested: _requested,
         events.WorkspacePrepared: sets("worker_id", "root", "worktrees", failure=None, left_behind=()),
         events.PreparationFailed: sets("failure", "left_behind"),
-        events.WorkspaceAcquired: sets(holder=given("execution_id"), unsaved=True),
+        events.WorkspaceAcquired: sets(holder=given("execution_id"), unsaved=True, kept=""),
         events.WorkspaceReleased: sets(holder=None),
         events.SnapshotTaken: _snapshot,
         events.SnapshotRestored: _restored,
@@ -181,6 +186,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workspace]] = MappingProxyType(
         events.MergeConflicted: sets("approval_id", conflicts=given("files"), unsaved=True),
         events.ConflictResolved: _resolved,
         events.MergeAbandoned: sets(merge_style=None, conflicts=(), approval_id=None),
+        events.WorkspaceKept: sets(kept=given("reason")),
         events.WorkspaceRemoved: status_only,
     }
 )

@@ -85,12 +85,63 @@ class ConflictedFiles(msgspec.Struct, frozen=True, gc=False):
     paths: tuple[str, ...]
 
 
+class UnrecordedKind(StrEnum):
+    """Why something in a worktree is in no commit of its branch, although everything was committed."""
+
+    REPOSITORY = "repository"
+    """A repository inside that is not a submodule, or another worktree."""
+    SUBMODULE = "submodule"
+    """A submodule with changes that are not committed in it."""
+    UNKEPT = "unkept"
+    """A submodule with commits that only the worktree has."""
+    IGNORED = "ignored"
+    """An ignored file, or a folder of which everything is ignored."""
+    COPIED = "copied"
+    """An untracked file that was copied into the worktree, and changed there."""
+    OUTSIDE = "outside"
+    """A file or folder next to the worktrees, in no repository."""
+    COMMIT = "commit"
+    """A commit that was left on no branch. It is kept on a hidden ref."""
+
+
+_UNRECORDED = {
+    UnrecordedKind.REPOSITORY: "is a repository of its own",
+    UnrecordedKind.SUBMODULE: "is a submodule with uncommitted changes",
+    UnrecordedKind.UNKEPT: "is a submodule with commits that are only here",
+    UnrecordedKind.IGNORED: "is ignored by git",
+    UnrecordedKind.COPIED: "was copied here, and changed",
+    UnrecordedKind.OUTSIDE: "is in no repository",
+    UnrecordedKind.COMMIT: "is a commit on no branch",
+}
+
+
+class Unrecorded(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
+    """Something in a worktree that is not part of the work: the branch does not have it."""
+
+    kind: UnrecordedKind
+    path: str
+    """Relative to the worktree, a folder with ``/`` at its end; of a commit, its name."""
+    repository: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} {_UNRECORDED[self.kind]}"
+
+
+def unsaved_text(left_out: Sequence[Unrecorded]) -> str:
+    """Return why worktrees are not removed: they hold something that neither a commit nor a safety copy has."""
+    shown = ", ".join(str(one) for one in left_out[:5])
+    more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+    return f"it holds what no commit and no safety copy has: {shown}{more}"
+
+
 class SnapshotFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known when a snapshot is taken; where nothing had changed, `commits` names the head."""
 
     ref: str
     reason: SnapshotReason
     commits: tuple[RepositoryCommit, ...]
+    left_out: tuple[Unrecorded, ...] = ()
+    """What the worktrees hold that the snapshot does not."""
 
 
 class PreparedPlace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -99,6 +150,8 @@ class PreparedPlace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     worker_id: WorkerId
     root: str
     worktrees: tuple[Worktree, ...]
+    empty_submodules: tuple[str, ...] = ()
+    """Submodules, as ``<repository>/<path>``, that stay empty because the repository has no copy of them."""
 
 
 class FailedPreparation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -181,6 +234,10 @@ def workspace_folder(workspace_id: WorkspaceId, slug: str) -> str:
     return f"{workspace_id.replace('-', '')[-_SHORT_ID:]}-{slug}"
 
 
+BRANCH_FOLDER = "aura"
+"""The folder of all branches of workspaces."""
+
+
 def workspace_branch(workspace_id: WorkspaceId, slug: str) -> str:
     """Return the name of the workspace's branch: ``aura/<short id>-<slug>``."""
-    return f"aura/{workspace_folder(workspace_id, slug)}"
+    return f"{BRANCH_FOLDER}/{workspace_folder(workspace_id, slug)}"

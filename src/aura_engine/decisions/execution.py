@@ -162,7 +162,9 @@ def _finish_coding(state: Execution, command: FinishCoding, context: Context) ->
     outcome = command.outcome
     if min(outcome.changed_files, outcome.lines_added, outcome.lines_removed) < 0:
         raise RuleBroken("outcome", f"files and lines are counted, these are not counts: {outcome}")
-    return [CodingFinished(outcome=outcome)] if outcome.changed_files else [CodingChangedNothing()]
+    if outcome.changed_files or outcome.unrecorded:
+        return [CodingFinished(outcome=outcome)]
+    return [CodingChangedNothing()]
 
 
 def _request_follow_up(state: Execution, command: RequestFollowUp, context: Context) -> Events:

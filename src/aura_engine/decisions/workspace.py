@@ -16,6 +16,7 @@ from aura_contracts.workspace import (
     AcquireWorkspace,
     ConflictedFiles,
     ConflictResolved,
+    KeepWorkspace,
     MergeAbandoned,
     MergeConflicted,
     MergeStarted,
@@ -41,6 +42,7 @@ from aura_contracts.workspace import (
     WorkMerged,
     Workspace,
     WorkspaceAcquired,
+    WorkspaceKept,
     WorkspacePrepared,
     WorkspaceReleased,
     WorkspaceRemoved,
@@ -144,7 +146,13 @@ def _request(_: None, command: RequestWorkspace, context: Context) -> Events:
 def _prepare(state: Workspace, command: RecordPreparation, context: Context) -> Events:
     _require_repositories(state, command.worktrees, every=True)
     _require_paths(state, command)
-    return [WorkspacePrepared(worker_id=command.worker_id, root=command.root, worktrees=command.worktrees)]
+    prepared = WorkspacePrepared(
+        worker_id=command.worker_id,
+        root=command.root,
+        worktrees=command.worktrees,
+        empty_submodules=command.empty_submodules,
+    )
+    return [prepared]
 
 
 def _require_paths(state: Workspace, command: RecordPreparation) -> None:
@@ -181,7 +189,10 @@ def _snapshot(state: Workspace, command: RecordSnapshot, context: Context) -> Ev
         raise RuleBroken("snapshot_ref", "a snapshot is kept under the name of a ref")
     taken = next((copy for copy in state.snapshots if copy.ref == command.ref), None)
     if taken is None:
-        return [SnapshotTaken(ref=command.ref, reason=command.reason, commits=command.commits)]
+        taken_now = SnapshotTaken(
+            ref=command.ref, reason=command.reason, commits=command.commits, left_out=command.left_out
+        )
+        return [taken_now]
     if taken.commits != command.commits:
         reason = f"{command.ref} holds another snapshot"
         raise RuleBroken("snapshot_ref", reason, "write each snapshot to a ref of its own")
@@ -241,6 +252,7 @@ WORKSPACE_DECIDER = Decider(
         RecordConflict: (_no_agent, _conflict),
         ResolveConflict: (_no_agent, _resolve),
         AbandonMerge: (_no_agent, becomes(MergeAbandoned)),
+        KeepWorkspace: (_no_agent, becomes(WorkspaceKept)),
         RemoveWorkspace: (_require_saved, becomes(WorkspaceRemoved)),
     },
 )

@@ -1,5 +1,6 @@
 """Placement: the agent, the workspace and the execution of a task."""
 
+import shlex
 from collections.abc import Sequence
 
 import attrs
@@ -105,6 +106,8 @@ class Placement:
         if plain and len(found) > 1:
             reason = f"{plain[0].path} is not in a repository"
             raise InvalidInput(field="repositories", reason=reason, remedy="name repositories only, or one folder")
+        if not place.in_place and (blocked := next((one for one in found if one.repository and one.obstacle), None)):
+            raise InvalidInput(field="repositories", reason=blocked.obstacle, remedy=blocked.remedy)
         if plain and not place.in_place:
             repositories: tuple[Repository, ...] = (_plain(plain[0], place),)
         else:
@@ -194,7 +197,9 @@ def _named(found: Sequence[RepositoryDescribed], target_branch: str, *, in_place
         target = target_branch or one.branch
         if target is None and not in_place:
             reason = f"{one.path} is not on a branch to merge into"
-            raise InvalidInput(field="target_branch", reason=reason, remedy="name one, or check out a branch")
+            command = f"git -C {shlex.quote(one.path)} switch BRANCH"
+            remedy = f"name one with --target-branch BRANCH, or check one out: {command}"
+            raise InvalidInput(field="target_branch", reason=reason, remedy=remedy)
         name = one.name if one.name not in names else f"{one.name}-{names.count(one.name) + 1}"
         names.append(one.name)
         repositories.append(Repository(name=name, path=one.path, target_branch=target or ""))

@@ -82,11 +82,15 @@ class Workspaces:
 
         return await self._core.bus.transact(self._core.user, decide)
 
-    async def clean(self, workspace: str, reason: str = "cleaned up") -> Workspace:
-        """Remove the worktrees, after a safety copy of uncommitted work; the branch stays."""
+    async def clean(self, workspace: str, reason: str = "cleaned up", *, discard: bool = False) -> Workspace:
+        """Remove the worktrees, after a safety copy of uncommitted work and ignored files; the branch stays.
+
+        Raises `WorkspaceObstacle`, and removes nothing, if they hold what the copy cannot: repositories of their own,
+        say. `discard` gives that up.
+        """
         found = await self.get(workspace)
         await self._require_free(found)
-        await runtime.remove(self._core.runtime, found, reason, delete_branch=False)
+        await runtime.remove(self._core.runtime, found, reason, delete_branch=False, discard=discard)
         return await self.get(found.id)
 
     async def orphans(self) -> Sequence[Orphan]:

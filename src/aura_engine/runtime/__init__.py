@@ -9,6 +9,7 @@
     attempts         the executions of a task, queued or continued
     stages           the work of an execution up to its review
     proposals        what a human is asked to approve, as text
+    copies           saves what only the files hold, before it could be destroyed
     review           proposes finished work, applies the decision, merges
     parts            completes a task that was split with its parts
     cleanup          releases and removes what is no longer needed
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
     from aura_engine.runtime.cleanup import remove as remove
     from aura_engine.runtime.cleanup import withdraw_questions as withdraw_questions
     from aura_engine.runtime.context import reviewers_of as reviewers_of
+    from aura_engine.runtime.copies import take_copy as take_copy
     from aura_engine.runtime.follower import LOCK_CHECK as LOCK_CHECK
     from aura_engine.runtime.output_recorder import pieces as pieces
     from aura_engine.runtime.parts import complete_whole as complete_whole
     from aura_engine.runtime.review import decided as decided
-    from aura_engine.runtime.stages import take_copy as take_copy
 
 export_lazily(__name__)

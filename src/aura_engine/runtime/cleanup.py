@@ -1,9 +1,11 @@
 """Cleanup: release what an execution held, record its failure, remove what is no longer needed."""
 
-from aura_contracts.actors import ENGINE
+from collections.abc import Sequence
+
+from aura_contracts.actors import ENGINE, WORKER
 from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
-from aura_contracts.errors import AuraError, WorkerUnavailable
+from aura_contracts.errors import AuraError, WorkerUnavailable, WorkspaceObstacle
 from aura_contracts.execution import CancelExecution, Execution, LoseWorker
 from aura_contracts.failures import FailureReason
 from aura_contracts.lease import (
@@ -19,16 +21,20 @@ from aura_contracts.lease import (
 from aura_contracts.task import FailTask, RecordAttemptFailure, TaskStatus
 from aura_contracts.workspace import (
     AbandonMerge,
+    KeepWorkspace,
     ReleaseWorkspace,
     RemoveWorkspace,
     SnapshotReason,
+    Unrecorded,
     Workspace,
+    WorkspaceStatus,
+    unsaved_text,
 )
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.stages import save
+from aura_engine.runtime.copies import take_copy
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of
 from aura_engine.unit_of_work import UnitOfWork
@@ -174,18 +180,38 @@ async def clear_workspace(runtime: Runtime, view: View) -> None:
     except AuraError as error:
         if error.transient:
             raise
-        # The repository is gone, or the worktree is locked. This is recorded; a human decides.
-        await runtime.bus.handle(
-            ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason="abandoned: its files could not be removed")
-        )
+        # It holds what no copy can, it is locked, or the repository is gone. This is recorded; a human decides.
+        await runtime.bus.handle(ENGINE, workspace.id, _given_up(workspace, error))
 
 
-async def remove(runtime: Runtime, workspace: Workspace, reason: str, *, delete_branch: bool) -> None:
-    """Save uncommitted work, remove the files, then record it; after a crash, all of it is repeated."""
-    if workspace.worktrees:
+def _given_up(workspace: Workspace, error: AuraError) -> KeepWorkspace | RemoveWorkspace:
+    if workspace.status is WorkspaceStatus.READY:
+        return KeepWorkspace(reason=str(error))
+    return RemoveWorkspace(dirty=False, reason="abandoned: its files could not be removed")
+
+
+async def remove(
+    runtime: Runtime, workspace: Workspace, reason: str, *, delete_branch: bool, discard: bool = False
+) -> None:
+    """Save what no commit holds, remove the files, then record it; after a crash, all of it is repeated.
+
+    Raises `WorkspaceObstacle`, and removes nothing, if a safety copy cannot hold all of it, unless `discard`.
+    """
+    if workspace.worktrees and not workspace.in_place:
         found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
-        if found.condition.dirty:
-            await save(runtime, workspace, SnapshotReason.REMOVE)
+        if found.condition.dirty or found.condition.unrecorded:
+            saved = await take_copy(runtime, workspace.id, SnapshotReason.REMOVE, WORKER, whole=True)
+            if (left_out := saved.snapshots[-1].left_out) and not discard:
+                raise _not_removed(workspace, left_out)
     removal = messages.RemoveWorktrees(workspace=spec_of(workspace), delete_branch=delete_branch)
     await runtime.gateway.request(removal)
     await runtime.bus.handle(ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason=reason))
+
+
+def _not_removed(workspace: Workspace, left_out: Sequence[Unrecorded]) -> WorkspaceObstacle:
+    return WorkspaceObstacle(
+        workspace_id=workspace.id,
+        path=workspace.root,
+        reason=unsaved_text(left_out),
+        remedy=f"take what you need from it, then: aura workspace clean {workspace.id} --discard",
+    )

@@ -1,5 +1,6 @@
 """Proposals: what a human is asked to approve, as text: the words of the agent, or a summary of its changes."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.ports import EventLog
 from aura_contracts.quoting import quoted
+from aura_contracts.workspace import Unrecorded
 from aura_engine.runtime.output_recorder import pieces
 from aura_engine.unit_of_work import CommandBus
 from aura_worker_protocol.messages import FileSummary, WorkDiff
@@ -51,13 +53,29 @@ async def _written(log: EventLog, execution_id: ExecutionId, since: datetime) ->
     return end.decode(errors="backslashreplace")
 
 
-def summary_of(diff: WorkDiff) -> str:
-    """Return a summary of a diff, one line per file, like ``git diff --stat`` without the bars, with git's quoting."""
+def summary_of(diff: WorkDiff, unrecorded: Sequence[Unrecorded] = ()) -> str:
+    """Return a summary of a diff, one line per file, like ``git diff --stat`` without the bars, with git's quoting.
+
+    What the worktrees hold besides follows, because approving the changes does not take it.
+    """
     several = len({file.repository for file in diff.files}) > 1
     lines = [_line(file, several=several) for file in diff.files]
     added, removed = sum(f.added or 0 for f in diff.files), sum(f.removed or 0 for f in diff.files)
     count = f"{len(lines)} file{'s' if len(lines) != 1 else ''} changed, +{added} -{removed}"
-    return "\n".join([count, *lines])
+    return "\n".join([count, *lines, *_beside(unrecorded)])
+
+
+_SHOWN = 50
+"""The most lines about what is not part of the work."""
+
+
+def _beside(unrecorded: Sequence[Unrecorded]) -> list[str]:
+    if not unrecorded:
+        return []
+    several = len({one.repository for one in unrecorded}) > 1
+    lines = [f"-  {one.repository}: {one}" if several else f"-  {one}" for one in unrecorded[:_SHOWN]]
+    more = [f"-  and {len(unrecorded) - _SHOWN} more"] if len(unrecorded) > _SHOWN else []
+    return ["", "Not part of the work, and not merged:", *lines, *more]
 
 
 _LETTERS = {"added": "A", "modified": "M", "deleted": "D", "renamed": "R", "type_changed": "T"}

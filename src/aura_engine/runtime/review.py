@@ -58,10 +58,11 @@ from aura_contracts.workspace import (
 )
 from aura_engine.runtime.attempts import continuation_of, queue
 from aura_engine.runtime.context import Runtime, reviewers_of, subtask_spec
+from aura_engine.runtime.copies import save
 from aura_engine.runtime.obstacles import REJECT, TRY_AGAIN, ask_about, files_of, is_done
 from aura_engine.runtime.parts import complete_whole
 from aura_engine.runtime.proposals import summary_of, words_of
-from aura_engine.runtime.stages import is_news, save
+from aura_engine.runtime.stages import is_news
 from aura_engine.runtime.views import View, spec_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
@@ -90,14 +91,14 @@ async def propose_changes(runtime: Runtime, view: View) -> None:
     collected = await _collect(runtime, workspace)
     diff = await runtime.gateway.request(messages.DiffWork(workspace=spec, patch_limit=0))
     heads = {head.repository: head.commit for head in collected.heads}
-    await _propose(runtime, view, ApprovalKind.CHANGES, summary_of(diff), heads)
+    text = summary_of(diff, collected.outcome.unrecorded)
+    await _propose(runtime, view, ApprovalKind.CHANGES, text, heads)
 
 
 async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkCollected:
     """Commit changes made since the agent finished, and record the heads of the branches."""
-    collect = messages.CollectWork(
-        workspace=spec_of(workspace), message=f"{one_line(workspace.title)}\n\nDuring review."
-    )
+    message = f"{one_line(workspace.title)}\n\nDuring review."
+    collect = messages.CollectWork(workspace=spec_of(workspace), message=message, from_branch=True)
     collected = await runtime.gateway.request(collect)
     if is_news(workspace, collected):
         commit = RecordCommit(heads=collected.heads, clean=collected.clean)
@@ -342,7 +343,8 @@ async def resolve_conflict(runtime: Runtime, view: View) -> None:
     assert approval is not None, "the conflict was asked about"
     taken = AcquireWorkspace(execution_id=execution.id)
     if approval.granted:
-        request = messages.CollectWork(workspace=spec_of(workspace), message="Resolve the conflict")
+        spec = spec_of(workspace)
+        request = messages.CollectWork(workspace=spec, message="Resolve the conflict", from_branch=True)
         collected = await runtime.gateway.request(request)
         async with runtime.bus.unit(ENGINE) as unit:
             resolution = approval.feedback or "resolved on the branch"

@@ -4,7 +4,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.actors import ENGINE, WORKER, Actor
+from aura_contracts.actors import ENGINE, WORKER
 from aura_contracts.errors import AuraError, ExecutableNotFound, GitError, InvalidInput, NotARepository
 from aura_contracts.execution import (
     CODING,
@@ -27,17 +27,15 @@ from aura_contracts.execution import (
     Script,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import ExecutionId, WorkspaceId
+from aura_contracts.ids import ExecutionId
 from aura_contracts.lease import RecordProcess, RevokeLease
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.quoting import bounded, one_line
 from aura_contracts.workspace import (
-    WORKSPACE,
     AcquireWorkspace,
     RecordCommit,
     RecordPreparation,
     RecordPreparationFailure,
-    RecordSnapshot,
     RecreateWorkspace,
     SnapshotReason,
     Workspace,
@@ -45,7 +43,8 @@ from aura_contracts.workspace import (
 )
 from aura_engine.permissions.delivery import answer_decided
 from aura_engine.permissions.questions import withdraw_all
-from aura_engine.runtime.context import Runtime, snapshot_ref
+from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.copies import save
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.session_replay import beginning_of, prompt_of
 from aura_engine.runtime.session_usage import session_usage
@@ -95,7 +94,12 @@ async def prepare(runtime: Runtime, view: View) -> None:
     async with runtime.bus.unit(WORKER) as unit:
         if workspace.status is WorkspaceStatus.REQUESTED:
             assert runtime.gateway.worker_id is not None, "the worker has just answered"
-            prepared = RecordPreparation(worker_id=runtime.gateway.worker_id, root=made.root, worktrees=made.worktrees)
+            prepared = RecordPreparation(
+                worker_id=runtime.gateway.worker_id,
+                root=made.root,
+                worktrees=made.worktrees,
+                empty_submodules=made.empty_submodules,
+            )
             await unit.handle(workspace.id, prepared)
         taken = AcquireWorkspace(execution_id=execution.id, replacing=replacing)
         await unit.handle(workspace.id, taken)
@@ -118,7 +122,7 @@ async def _over(runtime: Runtime, workspace: Workspace, execution: Execution) ->
 
 
 async def _preparation_failed(runtime: Runtime, execution: Execution, workspace: Workspace, error: AuraError) -> None:
-    failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
+    failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), lasting=error.lasting)
     facts = error.facts()
     async with runtime.bus.unit(WORKER) as unit:
         if workspace.status is WorkspaceStatus.REQUESTED:
@@ -209,6 +213,7 @@ async def run_process(
     await gateway.require_grant(execution)  # one that is over could be a process that has ended and is forgotten
     gateway.known.add(token)  # if cancelled before its start is recorded, it is still found and ended
     try:
+        await _bring_back(runtime, execution, workspace)
         started = await gateway.request(
             StartProcess(
                 execution_id=execution.id,
@@ -226,7 +231,7 @@ async def run_process(
     except AuraError as error:
         if error.transient:
             raise
-        failure = Failure(_reason_of(error), str(error))
+        failure = Failure(_reason_of(error), str(error), lasting=error.lasting)
         await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
         return None
     async with runtime.bus.unit(WORKER) as unit:
@@ -242,11 +247,22 @@ async def run_process(
     return await gateway.request(awaited)
 
 
+async def _bring_back(runtime: Runtime, execution: Execution, workspace: Workspace) -> None:
+    """Make worktrees again that have gone since the stage before: while a human was asked, or between two attempts."""
+    has_waited = execution.status is ExecutionStatus.CODING_FOLLOW_UP or execution.attempt > 1
+    if workspace.in_place or not has_waited or execution.processes:
+        return
+    spec = spec_of(workspace)
+    found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
+    if found.condition.missing:
+        await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec))
+
+
 def _reason_of(error: AuraError) -> FailureReason:
     """Return why a process that did not even start failed."""
     if isinstance(error, ExecutableNotFound):
         return FailureReason.EXECUTABLE_NOT_FOUND
-    if error.code in {"working_directory_missing", "workspace", "not_a_repository"}:
+    if error.code in {"working_directory_missing", "workspace", "workspace_obstacle", "not_a_repository"}:
         return FailureReason.WORKSPACE_ERROR
     if isinstance(error, InvalidInput) or error.code in {"unknown_executor", "template"}:
         return FailureReason.REFUSED
@@ -334,10 +350,10 @@ async def _collect(
         try:
             return await runtime.gateway.request(request)
         except GitError as error:
-            if pause is not None and not isinstance(error, NotARepository):
+            if pause is not None and not error.lasting and not isinstance(error, NotARepository):
                 await anyio.sleep(pause)
                 continue
-            failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), str(execution.status))
+            failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), str(execution.status), lasting=error.lasting)
             gone = isinstance(error, NotARepository)
             end = _stage_failure(runtime, execution, failure) if gone else FailExecution(failure=failure)
             await _record_end(runtime, view, finished, end)
@@ -345,7 +361,7 @@ async def _collect(
         except AuraError as error:
             if error.transient:
                 raise
-            failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
+            failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), lasting=error.lasting)
             await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
             return None
     raise AssertionError("unreachable: the last attempt returns")
@@ -355,29 +371,8 @@ def _differs(workspace: Workspace, execution: Execution, collected: messages.Wor
     """Whether the agent has changed anything since its latest start."""
     if workspace.in_place:
         return collected.outcome != execution.outcome
-    return is_news(workspace, collected)
-
-
-async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -> None:
-    """Save uncommitted work on a hidden ref before it could be destroyed; does nothing if all is committed."""
-    spec = spec_of(workspace)
-    found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
-    if not found.condition.dirty or workspace.in_place:
-        return
-    await take_copy(runtime, workspace.id, reason, WORKER)
-
-
-async def take_copy(runtime: Runtime, workspace_id: WorkspaceId, reason: SnapshotReason, actor: Actor) -> Workspace:
-    """Take a safety copy of a workspace on a ref of its own and record it, one at a time; return the workspace.
-
-    After a crash between the two, the ref stays unrecorded and the next copy gets another one.
-    """
-    async with runtime.copying(workspace_id):
-        workspace = await runtime.bus.require(WORKSPACE, workspace_id)
-        ref = snapshot_ref(workspace_id, len(workspace.snapshots) + 1, runtime.bus.ids()[-8:])
-        taken = await runtime.gateway.request(messages.TakeSnapshot(workspace=spec_of(workspace), ref=ref))
-        record = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
-        return await runtime.bus.handle(actor, workspace_id, record)
+    before = () if execution.outcome is None else execution.outcome.unrecorded
+    return is_news(workspace, collected) or collected.outcome.unrecorded != before
 
 
 async def retry_stage(runtime: Runtime, view: View) -> None:

@@ -280,7 +280,7 @@ def _is_to_be_cleared(view: View) -> bool:
     work in it stays until a human removes it, and a failed task may be retried.
     """
     workspace, execution = view.workspace, view.execution
-    if workspace is None or workspace.in_place or workspace.status is WorkspaceStatus.REMOVED:
+    if workspace is None or workspace.in_place or workspace.kept or workspace.status is WorkspaceStatus.REMOVED:
         return False
     if workspace.status not in (WorkspaceStatus.READY, WorkspaceStatus.REQUESTED, WorkspaceStatus.FAILED):
         return False

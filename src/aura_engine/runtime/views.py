@@ -141,6 +141,7 @@ def spec_of(workspace: Workspace) -> "ports.WorkspaceSpec":
         root=workspace.root,
         worktrees=workspace.worktrees,
         subfolder=workspace.subfolder,
+        copies=tuple(copy.ref for copy in workspace.snapshots),
     )
 
 

@@ -2,15 +2,19 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from aura_contracts.errors import GitFailed, OperationInProgress
+from aura_contracts.errors import GitFailed, NotARepository, OperationInProgress, UnreadableFiles
 from aura_contracts.ports.git import Diff, Operation, Status
 from aura_git.commandline._output import fields, parse_changes, parse_status, paths
+from aura_git.files._gitlinks import filled, gitlinks
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository, message_bytes
+
+DENIED = "Permission denied"
 
 # --- Status -----------------------------------------------------------------------------------------------------------
 
@@ -18,17 +22,59 @@ from aura_git.repository._git_repository import GitRepository, message_bytes
 def status(repository: GitRepository) -> Status:
     """Return what differs from HEAD; worktrees of the same repository inside are not files of it."""
     listed = repository.on_files(
-        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"
+        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty"
     )
     found = parse_status(listed.out)
     if listed.err:
+        if DENIED in listed.err:
+            require_readable(repository)
         hidden = _hidden_by_loops(repository).difference(found.conflicted)
         found = msgspec.structs.replace(found, unstaged=tuple(sorted(hidden.union(found.unstaged))))
+    submodules = [(link.path, filled(repository, link.path)) for link in gitlinks(repository)]
+    if changed := {path for path, inner in submodules if inner is not None and is_changed(inner)}:
+        found = msgspec.structs.replace(found, unstaged=tuple(sorted(changed.union(found.unstaged))))
     folders = [path for path in found.untracked if path.endswith("/")]
     if not folders:
         return found
     own = {path for path in folders if _is_own_worktree(repository, path)}
     return msgspec.structs.replace(found, untracked=tuple(path for path in found.untracked if path not in own))
+
+
+def is_changed(submodule: GitRepository) -> bool:
+    """Whether the files of a submodule differ from its HEAD, or it is damaged.
+
+    Git itself would find out by running ``git status`` in the submodule, with the configuration that it finds there.
+    """
+    try:
+        return status(submodule).dirty
+    except (GitFailed, NotARepository):
+        return True
+
+
+def require_readable(repository: GitRepository) -> None:
+    """Raise `UnreadableFiles` if there are folders that may not be read: git warns of them, and leaves them out.
+
+    It even takes tracked files in them for deleted.
+    """
+    barred: list[str] = []
+    for folder, folders, files in os.walk(repository.path, onerror=lambda error: barred.append(error.filename)):
+        if not os.access(folder, os.R_OK | os.X_OK):
+            barred.append(folder)
+            folders.clear()
+        elif folder == repository.path and ".git" in folders + files:
+            folders[:] = [name for name in folders if name != ".git"]
+    if barred:
+        raise unreadable(repository, {os.path.relpath(path, repository.path) + "/" for path in barred})
+
+
+def unreadable(repository: GitRepository, found: Iterable[str]) -> UnreadableFiles:
+    """Return the error for folders and files that may not be read, relative to the worktree."""
+    return UnreadableFiles(
+        repository=repository.path,
+        worktree=repository.path,
+        paths=tuple(sorted(found)),
+        remedy=f"make them readable: chmod -R u+rwX {shlex.quote(repository.path)}",
+    )
 
 
 def _hidden_by_loops(repository: GitRepository) -> set[str]:
@@ -55,6 +101,24 @@ def untracked(repository: GitRepository) -> list[str]:
     """Return the untracked files that are neither ignored nor in repositories of their own."""
     listed = repository.on_files("ls-files", "-z", "--others", "--exclude-standard")
     return [path for path in paths(listed.out) if not path.endswith("/")]
+
+
+def examine_all(repository: GitRepository, *, present: bool = False) -> None:
+    """Make git examine files marked assume-unchanged or skip-worktree again, the latter only if `present` allows it.
+
+    With `present`, skip-worktree stays on files that do not exist: a sparse checkout leaves them out.
+    """
+    entries = [(entry[0], entry[2:]) for entry in paths(repository.git("ls-files", "-v", "-z").out)]
+    skipped = [path for tag, path in entries if tag in "Ss"]
+    if present:
+        skipped = [path for path in skipped if os.path.lexists(os.path.join(repository.path, path))]
+    for option, chosen in (
+        ("--no-assume-unchanged", [path for tag, path in entries if tag.islower()]),
+        ("--no-skip-worktree", skipped),
+    ):
+        if chosen:
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in chosen)
+            repository.git("update-index", "-z", option, "--stdin", stdin=stdin)
 
 
 def remove_links_in_place_of_folders(repository: GitRepository, commit: str) -> None:
@@ -149,11 +213,18 @@ def record_files(
         try:
             _update_index(repository, changed, variables)
         except GitFailed as failure:
+            closed = [path for path in changed if not _may_be_read(os.path.join(repository.path, path))]
+            if DENIED in failure.reason and closed:
+                raise unreadable(repository, closed) from failure
             if not left or _MOVED not in failure.reason:
                 raise
             found = status(repository)
         else:
             return
+
+
+def _may_be_read(file: str) -> bool:
+    return os.path.islink(file) or os.access(file, os.R_OK) or not os.path.exists(file)
 
 
 def _update_index(repository: GitRepository, changed: set[str], variables: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ A commit without the trailer is a plain commit: index and files are its tree.
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -49,13 +50,13 @@ def read_place(message: str) -> IndexPlace | None:
     return IndexPlace(place) if last.startswith(_TRAILER) and place in set(IndexPlace) else None
 
 
-def snapshot(repository: GitRepository, ref: str, message: str) -> str:
+def snapshot(repository: GitRepository, ref: str, message: str, also: Sequence[str] = ()) -> str:
     """See `GitFiles.snapshot`."""
     repository.require_ref(ref)
     head = repository.head()
     with repository.scratch_index() as scratch:
         found = status(repository)
-        if not found.dirty and head:
+        if not found.dirty and head and not also:
             if repository.find_ref(ref) != head:
                 repository.git("update-ref", "-m", "snapshot: nothing differs from HEAD", ref, head)
             return head
@@ -63,6 +64,9 @@ def snapshot(repository: GitRepository, ref: str, message: str) -> str:
             _take_ours(repository, scratch)
         index_tree = repository.git("write-tree", variables=scratch).text
         record_files(repository, found, scratch)
+        if also:
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in also)
+            repository.on_files("update-index", "-z", "--add", "--stdin", stdin=stdin, variables=scratch)
         files_tree = repository.git("write-tree", variables=scratch).text
     head_tree = repository.tree(head) if head else repository.empty_tree()
     place = index_place(index_tree, head_tree, files_tree)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -89,7 +90,12 @@ class Checkout:
         self.repository.on_files("update-index", "--refresh", codes=(0, 1))
 
     def _dirty(self, touched: Iterable[str]) -> DirtyWorktree:
-        return DirtyWorktree(repository=self.path, worktree=self.path, paths=tuple(sorted(set(touched))))
+        return DirtyWorktree(
+            repository=self.path,
+            worktree=self.path,
+            paths=tuple(sorted(set(touched))),
+            remedy=f"commit or stash them (git -C {shlex.quote(self.path)} stash -u), then try again",
+        )
 
     # --- Untracked files ----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from copy import copy
 from functools import cached_property
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -115,6 +116,10 @@ class GitRepository:
     def at(self, path: str) -> "GitRepository":
         """Return another worktree."""
         return self._shared.at(path)
+
+    def module(self, git_dir: str) -> "GitRepository":
+        """Return the git directory of a submodule, as a repository without files."""
+        return _Module(self._shared, git_dir)
 
     # --- Places and configuration -------------------------------------------------------------------------------------
 
@@ -274,10 +279,10 @@ class GitRepository:
         The copy keeps the time of the original, which tells git which files it has to read.
         """
         with TemporaryDirectory(prefix="aura-index-") as folder:
-            copy, original = os.path.join(folder, "index"), os.path.join(self.git_dir, "index")
+            scratch, original = os.path.join(folder, "index"), os.path.join(self.git_dir, "index")
             if os.path.exists(original):
-                shutil.copy2(original, copy)
-            yield {"GIT_INDEX_FILE": copy}
+                shutil.copy2(original, scratch)
+            yield {"GIT_INDEX_FILE": scratch}
 
     @contextmanager
     def scratch_objects(self) -> Iterator[dict[str, str]]:
@@ -289,6 +294,16 @@ class GitRepository:
         with TemporaryDirectory(prefix="tmp_objdir-aura-", dir=objects) as folder:
             escaped = objects.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
             yield {"GIT_OBJECT_DIRECTORY": folder, "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{escaped}"'}
+
+
+class _Module(GitRepository):
+    """The git directory of a submodule. Its files may be gone: git would refuse to start, since it cannot go there."""
+
+    @cached_property
+    def command(self) -> GitCommand:
+        command = copy(self._shared.installation.command(self.path))
+        command.environment = {**command.environment, "GIT_DIR": self.path, "GIT_WORK_TREE": self.path}
+        return command
 
 
 @contextmanager

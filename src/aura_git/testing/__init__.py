@@ -6,8 +6,8 @@ from aura_git.testing.conformance import GitConformance    # needs pytest, and g
 import pytest
 
 _SUITES = (
-    *("conformance", "commits", "diffs", "inspection", "merge_recovery", "merges"),
-    *("refs", "repositories", "safety", "settings", "worktrees"),
+    *("conformance", "commits", "diffs", "inspection", "merge_recovery", "merges", "obstacles"),
+    *("refs", "repositories", "safety", "settings", "submodule_copies", "uncommitted", "worktree_lifecycle"),
 )
 
 pytest.register_assert_rewrite(*(f"aura_git.testing.{name}" for name in _SUITES))

@@ -19,10 +19,13 @@ from aura_git.testing.diffs import DiffConformance
 from aura_git.testing.inspection import InspectionConformance
 from aura_git.testing.merge_recovery import MergeRecoveryConformance
 from aura_git.testing.merges import MergeConformance
+from aura_git.testing.obstacles import ObstacleConformance
 from aura_git.testing.refs import RefConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
 from aura_git.testing.settings import SettingsConformance
+from aura_git.testing.submodule_copies import SubmoduleConformance
+from aura_git.testing.uncommitted import UnrecordedConformance
 from aura_git.testing.worktree_lifecycle import WorktreeConformance
 
 __all__ = ["GitConformance", "MakeGit", "Scratch"]
@@ -37,6 +40,9 @@ class GitConformance(
     WorktreeConformance,
     MergeConformance,
     MergeRecoveryConformance,
+    ObstacleConformance,
+    SubmoduleConformance,
+    UnrecordedConformance,
     SafetyConformance,
 ):
     """Subclass it, and override the fixture `make_git`."""

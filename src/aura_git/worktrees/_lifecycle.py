@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, DirtyWorktree, GitFailed, UnknownRevision, WorktreeExists
 from aura_git.commandline._output import GITLINK, paths
-from aura_git.files._changes import remove_links_in_place_of_folders, status
+from aura_git.files._changes import examine_all, remove_links_in_place_of_folders, status
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository
 from aura_git.repository._lock import repository_lock
@@ -186,7 +186,7 @@ def switch(repository: GitRepository, branch: str) -> None:
     remove_links_in_place_of_folders(repository, tip)
     checkout = ("checkout", "-q", "-f", "--no-guess", branch, "--")
     try:
-        _examine_all(repository)
+        examine_all(repository)
         repository.on_files(*checkout)
     except GitFailed as failure:
         if "index file" not in failure.reason:
@@ -195,18 +195,6 @@ def switch(repository: GitRepository, branch: str) -> None:
         repository.on_files(*checkout)
     _clean(repository)
     _empty_submodules(repository)
-
-
-def _examine_all(repository: GitRepository) -> None:
-    """Make git examine files marked assume-unchanged or skip-worktree again."""
-    entries = [(entry[0], entry[2:]) for entry in paths(repository.git("ls-files", "-v", "-z").out)]
-    for option, chosen in (
-        ("--no-assume-unchanged", [path for tag, path in entries if tag.islower()]),
-        ("--no-skip-worktree", [path for tag, path in entries if tag in "Ss"]),
-    ):
-        if chosen:
-            stdin = b"".join(os.fsencode(path) + b"\0" for path in chosen)
-            repository.git("update-index", "-z", option, "--stdin", stdin=stdin)
 
 
 def _forget_operation(git_dir: Path) -> None:

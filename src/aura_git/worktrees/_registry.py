@@ -1,11 +1,12 @@
 """The worktrees that a repository knows of, read from its ``worktrees`` folder (gitrepository-layout(5))."""
 
 import os
+import shlex
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from aura_contracts.errors import GitError, GitFailed
+from aura_contracts.errors import BranchInTheWay, GitError, GitFailed
 from aura_contracts.ports.git import LinkedWorktree
 from aura_git.commandline._command import RETRY_PAUSES, half_made_worktree
 from aura_git.commandline._output import parse_worktrees
@@ -73,6 +74,17 @@ def users_of(repository: GitRepository, branch: str) -> list[str]:
     leaving = [one for one in directories if _paths.branch_under_operation(one) == ref]
     found += [_paths.worktree_of(directory) for directory in leaving]
     return list(dict.fromkeys(found))
+
+
+def require_free_branch(repository: GitRepository, branch: str) -> None:
+    """Raise `BranchInTheWay` if a branch has the name of one of the folders of `branch`."""
+    parts = branch.split("/")
+    for end in range(1, len(parts)):
+        other = "/".join(parts[:end])
+        if repository.find_ref(f"{_HEADS}{other}") is not None:
+            command = shlex.join(["git", "-C", repository.path, "branch", "-m", other, f"{other}-old"])
+            remedy = f"rename that one: {command}"
+            raise BranchInTheWay(repository=repository.path, branch=branch, other=other, remedy=remedy)
 
 
 def find_linked(repository: GitRepository, path: str) -> LinkedWorktree | None:
