@@ -12,6 +12,7 @@ Rooms, each of which imports only those before it:
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, InvalidBranchName, NotARepository, RefChanged, UnknownRevision
 from aura_contracts.ports.git import (
@@ -31,7 +32,8 @@ from aura_git.commandline._installation import Installation
 from aura_git.files import _changes, _snapshot
 from aura_git.merging._merge import merge, predict
 from aura_git.repository import _paths
-from aura_git.repository._git_repository import GitRepository, Repositories, inspect
+from aura_git.repository._git_repository import GitRepository, Repositories, inspect, pin, unpin
+from aura_git.repository._pins import Pins
 from aura_git.worktrees import _lifecycle, _registry
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -42,6 +44,7 @@ class CommandLineGit(Git):
 
     `executable` is a path, or a name that is looked up on the ``PATH`` of `environment` when git is first needed;
     methods raise `GitUnavailable` if there is no git 2.34 or newer. `timeout` is in seconds, for each git command.
+    `pins` is a private folder for what agents must not change, see `pin_configuration`; without it nothing is pinned.
     """
 
     def __init__(
@@ -51,8 +54,10 @@ class CommandLineGit(Git):
         environment: Mapping[str, str],
         identity: Identity = Identity(),  # noqa: B008 - it is immutable
         timeout: float = 120.0,
+        pins: Path | None = None,
     ) -> None:
-        self._repositories = Repositories(Installation(executable, environment, timeout), environment, identity)
+        installation = Installation(executable, environment, timeout)
+        self._repositories = Repositories(installation, environment, identity, Pins(pins))
 
     def _repository(self, path: str) -> GitRepository:
         return self._repositories.at(path)
@@ -125,11 +130,17 @@ class CommandLineGit(Git):
     def inspect(self, path: str) -> RepositoryInfo:
         return inspect(self._repositories, path)
 
+    def pin_configuration(self, repo: str, owner: str) -> None:
+        pin(self._repositories, repo, owner)
+
+    def unpin_configuration(self, repo: str, owner: str) -> None:
+        unpin(self._repositories, repo, owner)
+
     def status(self, worktree: str) -> Status:
         return _changes.status(self._repository(worktree))
 
     def operation(self, worktree: str) -> Operation | None:
-        return _paths.operation(_paths.git_dir(worktree))
+        return _paths.operation(self._repository(worktree).git_dir)
 
     def diff(
         self, repo: str, base: str, target: str | None = None, *, patch: bool = False, patch_limit: int = 1_048_576

@@ -4,10 +4,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aura_contracts.errors import GitError, NotARepository, WorkspaceError
+from aura_contracts.errors import GitError, GitUnavailable, NotARepository, WorkspaceError
 from aura_contracts.ids import WorkspaceId, is_canonical_id
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import (
@@ -71,7 +71,7 @@ class LocalWorkspaces:
         return RepositoryDescription(path=top, name=name, repository=True, branch=info.branch, head=info.head)
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
-        with self._exclusive(spec) as (root, checkouts):
+        with self._exclusive(spec) as (root, checkouts), self._pinned(spec):
             if spec.in_place:
                 return prepare_in_place(self._git, spec, checkouts)
             return Preparation(self._git, self._pool, spec, root, checkouts).run()
@@ -108,6 +108,26 @@ class LocalWorkspaces:
                 remove_in_place(self._git, spec, checkouts)
             else:
                 Removal(self._git, self._pool, spec, root, checkouts).run(delete_branch=delete_branch)
+            for repository in spec.repositories:
+                self._unpin(repository.path, spec.id)
+
+    @contextmanager
+    def _pinned(self, spec: WorkspaceSpec) -> Iterator[None]:
+        """Keep git to the configuration of before the agent, unless the body fails to make the workspace."""
+        for repository in spec.repositories:
+            with suppress(GitUnavailable, NotARepository):  # as the preparation says
+                self._git.pin_configuration(repository.path, spec.id)
+        try:
+            yield
+        except BaseException:
+            if not spec.worktrees:
+                for repository in spec.repositories:
+                    self._unpin(repository.path, spec.id)
+            raise
+
+    def _unpin(self, repository: str, workspace_id: str) -> None:
+        with suppress(GitError):  # it may be gone
+            self._git.unpin_configuration(repository, workspace_id)
 
     # --- Orphans and the pool ---------------------------------------------------------------------------------------
 
@@ -128,10 +148,14 @@ class LocalWorkspaces:
                 reason="the repository has no commit yet",
                 remedy="make a first commit",
             )
+        owner = f"pool-{os.getpid()}"
         try:
+            self._git.pin_configuration(source.top, owner)  # what agents left there has no effect
             return self._pool.warm(source, source.head, count)
         except (GitError, OSError) as error:
             raise as_workspace_error("", repository, error, [], []) from error
+        finally:
+            self._unpin(source.top, owner)
 
     # --- One at a time ------------------------------------------------------------------------------------------------
 

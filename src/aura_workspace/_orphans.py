@@ -88,7 +88,10 @@ def remove_orphan(
     if _is_unsaved(git, path, marker):
         message = f"unsaved work on {marker.branch}\n\nAura-Workspace: {marker.workspace_id}"
         saved = (RepositoryCommit(marker.repository, git.snapshot(str(path), ref, message)),)
-    pool.remove(_source_of(git, git_dir), path)
+    source = _source_of(git, git_dir)
+    pool.remove(source, path)
+    with suppress(GitError):
+        git.unpin_configuration(source.top, orphan.workspace_id)
     with suppress(OSError):
         path.parent.rmdir()
     return saved

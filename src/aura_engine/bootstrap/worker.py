@@ -50,7 +50,7 @@ async def local_worker(given: EngineOptions, host: Host, home: Path) -> AsyncIte
         yield Worker(
             worker_id=WorkerId(str(uuid.uuid5(uuid.NAMESPACE_OID, instance))),
             identity=WorkerIdentity(host=platform.node(), instance=instance),
-            workspaces=LocalWorkspaces(home, CommandLineGit(environment=environment)),
+            workspaces=LocalWorkspaces(home, CommandLineGit(environment=environment, pins=home / "git")),
             runner=runner,
             executors=ExecutorRegistry(given.executors),
             environment=environment,

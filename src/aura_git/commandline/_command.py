@@ -65,6 +65,12 @@ class GitCommand:
         other.environment = with_settings(self.environment, settings)
         return other
 
+    def with_variables(self, variables: Mapping[str, str]) -> "GitCommand":
+        """Return a copy with more environment variables."""
+        other = copy(self)
+        other.environment = {**self.environment, **variables}
+        return other
+
     def run(
         self,
         repo: str,

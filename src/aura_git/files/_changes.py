@@ -3,14 +3,16 @@
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
-from aura_contracts.errors import GitFailed, OperationInProgress
+from aura_contracts.errors import GitFailed, NotARepository, OperationInProgress
 from aura_contracts.ports.git import Diff, Operation, Status
 from aura_git.commandline._output import fields, parse_changes, parse_status, paths
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository, message_bytes
+from aura_git.repository._neutral import has_changes, submodules
 
 # --- Status -----------------------------------------------------------------------------------------------------------
 
@@ -18,9 +20,11 @@ from aura_git.repository._git_repository import GitRepository, message_bytes
 def status(repository: GitRepository) -> Status:
     """Return what differs from HEAD; worktrees of the same repository inside are not files of it."""
     listed = repository.on_files(
-        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"
+        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty"
     )
     found = parse_status(listed.out)
+    if changed := _changed_submodules(repository):
+        found = msgspec.structs.replace(found, unstaged=tuple(sorted(changed.union(found.unstaged))))
     if listed.err:
         hidden = _hidden_by_loops(repository).difference(found.conflicted)
         found = msgspec.structs.replace(found, unstaged=tuple(sorted(hidden.union(found.unstaged))))
@@ -29,6 +33,19 @@ def status(repository: GitRepository) -> Status:
         return found
     own = {path for path in folders if _is_own_worktree(repository, path)}
     return msgspec.structs.replace(found, untracked=tuple(path for path in found.untracked if path not in own))
+
+
+def _changed_submodules(repository: GitRepository) -> set[str]:
+    """Return the submodules that have changes of their own.
+
+    Git would look into them with their own configuration, in which an agent may have named programs.
+    """
+    changed = set[str]()
+    for folder in submodules(repository.git):
+        with suppress(NotARepository):
+            if has_changes(repository.command, folder):
+                changed.add(os.path.relpath(folder, repository.path))
+    return changed
 
 
 def _hidden_by_loops(repository: GitRepository) -> set[str]:

@@ -20,9 +20,10 @@ from aura_contracts.ports.git import Identity, RepositoryInfo
 from aura_git._branch_names import is_valid_ref
 from aura_git.commandline._command import Completed, GitCommand
 from aura_git.commandline._installation import Installation
-from aura_git.commandline._output import paths
+from aura_git.commandline._output import ConfigEntry, parse_config, paths
 from aura_git.repository import _paths
 from aura_git.repository._configuration import LISTING, Configuration, Configurations
+from aura_git.repository._pins import Pins, Place, own_settings
 
 if TYPE_CHECKING:
     from aura_git.repository._reader import Reader
@@ -42,8 +43,11 @@ def message_bytes(message: str) -> bytes:
 class Repositories:
     """What repositories share: git, the caller's identity, configurations and readers. Safe to use from threads."""
 
-    def __init__(self, installation: Installation, environment: Mapping[str, str], identity: Identity) -> None:
+    def __init__(
+        self, installation: Installation, environment: Mapping[str, str], identity: Identity, pins: Pins
+    ) -> None:
         self.installation = installation
+        self.pins = pins
         self.identity = identity
         self.configurations = Configurations(environment)
         self._readers: dict[str, Reader] = {}
@@ -52,6 +56,15 @@ class Repositories:
     def at(self, path: str) -> "GitRepository":
         """Return the repository or worktree at `path`. Nothing is read yet."""
         return GitRepository(self, path)
+
+    def locate(self, path: str) -> _paths.RepositoryLocation:
+        """Return the repository at `path` or above it, by what is recorded of it. Raises `NotARepository`."""
+
+        def recorded(folder: str) -> str | None:
+            place = self.pins.place(folder)
+            return place.git_dir if place is not None and place.has_files else None
+
+        return _paths.locate(path, recorded)
 
     def reader(self, common_dir: str) -> "Reader":
         from aura_git.repository._reader import Reader  # noqa: PLC0415 - dulwich is only imported when it is needed
@@ -85,14 +98,35 @@ class LocalCommand:
 class GitRepository:
     """A repository or worktree at `path`. Its git directory and configuration are read once."""
 
-    def __init__(self, shared: Repositories, path: str) -> None:
+    def __init__(self, shared: Repositories, path: str, common_dir: str | None = None) -> None:
         self._shared = shared
         self.path = path
+        self._known_common_dir = common_dir
+
+    @cached_property
+    def place(self) -> Place | None:
+        """What was recorded of it before an agent could work in it."""
+        return self._shared.pins.place(self.path)
+
+    @cached_property
+    def stand_in(self) -> str | None:
+        """What stands in for the common directory, while the repository is pinned."""
+        return self._shared.pins.stand_in(self.place.common_dir) if self.place else None
+
+    @property
+    def pins(self) -> Pins:
+        return self._shared.pins
 
     @cached_property
     def command(self) -> GitCommand:
         """Runs git. Raises `GitUnavailable`."""
-        return self._shared.installation.command(self.path)
+        command = self._shared.installation.command(self.path)
+        if self.place is None:
+            return command
+        where = {"GIT_DIR": self.place.git_dir, "GIT_COMMON_DIR": self.stand_in or self.place.common_dir}
+        where |= {"GIT_WORK_TREE": self.place.path} if self.place.has_files else {"GIT_IMPLICIT_WORK_TREE": "0"}
+        command = command.with_variables(where)
+        return command.configured(self.place.settings) if self.stand_in else command
 
     @cached_property
     def git(self) -> "LocalCommand":
@@ -116,19 +150,39 @@ class GitRepository:
         """Return another worktree."""
         return self._shared.at(path)
 
+    def at_git_dir(self, directory: str) -> "GitRepository":
+        """Return a worktree of this repository by its git directory, whatever that says of its repository."""
+        return GitRepository(self._shared, directory, self.common_dir)
+
     # --- Places and configuration -------------------------------------------------------------------------------------
 
     @cached_property
     def git_dir(self) -> str:
-        return _paths.git_dir(self.path)
+        return self.place.git_dir if self.place else _paths.git_dir(self.path)
 
     @cached_property
     def common_dir(self) -> str:
-        return _paths.common_dir(self.git_dir)
+        if self.place:
+            return self.place.common_dir
+        return self._known_common_dir or _paths.common_dir(self.git_dir)
 
     @cached_property
     def configuration(self) -> Configuration:
-        return self._shared.configurations.of(self.path, self.git_dir, self.common_dir, lambda: self.git(*LISTING).out)
+        common = self.stand_in or self.common_dir
+        pinned = self.stand_in is not None
+        return self._shared.configurations.of(
+            self.path, self.git_dir, common, lambda: self.git(*LISTING).out, pinned=pinned
+        )
+
+    def live_configuration(self) -> list[ConfigEntry]:
+        """Return the configuration as the user's own git sees it now."""
+        command = self._shared.installation.command(self.path)
+        return parse_config(command.run(self.path, *LISTING, variables=self._live_directories()).out, "true")
+
+    def _live_directories(self) -> dict[str, str]:
+        if self.place is None:
+            return {}
+        return {"GIT_DIR": self.place.git_dir, "GIT_COMMON_DIR": self.place.common_dir}
 
     @cached_property
     def author(self) -> dict[str, str]:
@@ -302,9 +356,9 @@ def _asking_git() -> Iterator[None]:
 
 def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
     """See `GitFiles.inspect`."""
-    found = _paths.locate(path)
-    common_dir = _paths.common_dir(found.git_dir)
+    found = repositories.locate(path)
     repository = repositories.at(found.top or found.git_dir)
+    common_dir = repository.common_dir
     worktree = main_worktree(repository) if found.git_dir == common_dir else found.top
     if worktree is not None and found.top is None:
         raise NotARepository(repository=path)  # it is inside of a ``.git``
@@ -318,6 +372,26 @@ def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
         branch=None if branch is None else branch.removeprefix("refs/heads/"),
         head=repository.head(),
     )
+
+
+def pin(repositories: Repositories, path: str, owner: str) -> None:
+    """See `Git.pin_configuration`."""
+    info = inspect(repositories, path)
+    repository = repositories.at(info.worktree or info.common_dir)
+    entries = repository.live_configuration()
+    common = os.path.realpath(info.common_dir)
+    places = [Place(path=common, git_dir=common, common_dir=common, has_files=False)]
+    if info.worktree is not None:
+        top = os.path.realpath(info.worktree)
+        git_dir = os.path.realpath(repository.git_dir)
+        places.append(Place(path=top, git_dir=git_dir, common_dir=common, settings=own_settings(entries)))
+    repositories.pins.pin(places, owner, entries)
+
+
+def unpin(repositories: Repositories, path: str, owner: str) -> None:
+    """See `Git.unpin_configuration`."""
+    repository = repositories.at(path)
+    repositories.pins.unpin(repository.common_dir, owner, repository.live_configuration())
 
 
 def main_worktree(repository: GitRepository) -> str | None:
