@@ -106,7 +106,10 @@ class GitRepository:
     @cached_property
     def place(self) -> Place | None:
         """What was recorded of it before an agent could work in it."""
-        return self._shared.pins.place(self.path)
+        found = self._shared.pins.place(self.path)
+        if found is not None:
+            self._shared.pins.put_links_right(found)
+        return found
 
     @cached_property
     def stand_in(self) -> str | None:

@@ -21,7 +21,7 @@ _PAUSE = 0.005
 @contextmanager
 def repository_lock(repository: str, common_dir: str, timeout: float) -> Iterator[None]:
     """Hold the repository's lock. Raises `GitTimeout` after waiting for it for `timeout` seconds."""
-    descriptor = os.open(os.path.join(common_dir, _FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(os.path.join(common_dir, _FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
         deadline = time.monotonic() + timeout
         while not _try_lock(descriptor):

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import msgspec
 
@@ -40,6 +41,9 @@ _NOT_LINKED = frozenset({"config", "config.worktree", "commondir", "gitdir", "ho
 
 _SPARSE = frozenset({"core.sparsecheckout", "core.sparsecheckoutcone", "index.sparse"})
 """Settings of one worktree that are kept: those that say which files it has."""
+
+_WRITTEN = ("commondir", "gitdir", "index", "COMMIT_EDITMSG", "ORIG_HEAD", "logs", "logs/HEAD")
+"""What git writes in a git directory through a symbolic link."""
 
 _DROPPED = frozenset({"extensions.worktreeconfig", "include.path"})
 
@@ -92,6 +96,27 @@ class Pins:
         if folder is None or not any(_names(folder / "owners")):
             return None
         return str(folder / "common")
+
+    def put_links_right(self, place: Place) -> None:
+        """Make the files in a pinned git directory lead where they did: git reads them for refs, whatever it is told.
+
+        Symbolic links to files that git writes are removed: it would write where they lead.
+        """
+        if self.stand_in(place.common_dir) is None:
+            return
+        for name in _WRITTEN:
+            file = os.path.join(place.git_dir, name)
+            if os.path.islink(file):
+                os.unlink(file)
+        links = {"commondir": place.common_dir, "gitdir": os.path.join(place.path, ".git")}
+        if place.git_dir == place.common_dir:
+            Path(place.git_dir, "commondir").unlink(missing_ok=True)
+        elif os.path.isdir(place.path):
+            for name, target in links.items():
+                _lead(Path(place.git_dir, name), target, relative_to=place.git_dir)
+            dot = Path(place.path, ".git")
+            if dot.is_file():
+                _lead(dot, place.git_dir, relative_to=place.path, prefix="gitdir: ")
 
     # --- Pinning ------------------------------------------------------------------------------------------------------
 
@@ -258,7 +283,10 @@ def _names(folder: Path) -> list[str]:
 
 
 def _folder(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a private folder, and those above it."""
+    if not path.is_dir():
+        _folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
@@ -268,6 +296,20 @@ def _write(file: Path, content: object) -> None:
 
 def _write_text(file: Path, text: str) -> None:
     _write_bytes(file, text.encode("utf-8", "surrogateescape"))
+
+
+def _lead(file: Path, target: str, *, relative_to: str, prefix: str = "") -> None:
+    """Make a file that names a path name `target`, unless it does."""
+    with suppress(OSError):
+        text = os.fsdecode(file.read_bytes()).rstrip("\r\n")
+        if text.startswith(prefix):
+            named = os.path.join(relative_to, text.removeprefix(prefix).lstrip(" "))
+            if os.path.realpath(named) == os.path.realpath(target):
+                return
+    with NamedTemporaryFile(dir=file.parent, prefix=".aura-", delete=False) as new:
+        new.write(os.fsencode(f"{prefix}{target}\n"))
+    os.chmod(new.name, 0o644)  # as git makes it
+    os.replace(new.name, file)
 
 
 def _write_bytes(file: Path, content: bytes) -> None:
