@@ -29,6 +29,7 @@ from aura_contracts.ports.git import (
 from aura_contracts.workspace import MergeStyle
 from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
+from aura_git.commandline._leftovers import end_left_by_the_dead
 from aura_git.files import _changes, _snapshot
 from aura_git.merging._merge import merge, predict
 from aura_git.repository import _paths
@@ -135,6 +136,9 @@ class CommandLineGit(Git):
 
     def unpin_configuration(self, repo: str, owner: str) -> None:
         unpin(self._repositories, repo, owner)
+
+    def end_leftovers(self) -> None:
+        end_left_by_the_dead()
 
     def status(self, worktree: str) -> Status:
         return _changes.status(self._repository(worktree))

@@ -51,11 +51,20 @@ def try_lock(path: Path) -> FileLock | None:
 
 
 @contextmanager
-def locked(path: Path, patience: float, clock: Callable[[], float]) -> Iterator[bool]:
-    """Hold the lock in the body. Yields False, without the lock, if it was taken for `patience` seconds."""
+def locked(
+    path: Path, patience: float, clock: Callable[[], float], meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[bool]:
+    """Hold the lock in the body. Yields False, without the lock, if it was taken for `patience` seconds.
+
+    While it is taken, `meanwhile` is called about once a second: what it ends may hold the lock.
+    """
     deadline = clock() + patience
     pauses = iter(_PAUSES)
+    called = -1.0
     while (lock := try_lock(path)) is None and clock() < deadline:
+        if clock() > called + 1:
+            meanwhile()
+            called = clock()
         time.sleep(next(pauses, _PAUSES[-1]))
     if lock is None:
         yield False

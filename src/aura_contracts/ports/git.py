@@ -232,6 +232,13 @@ class GitFiles(ABC):
         """End what `pin_configuration` began for `owner`. Repeatable."""
 
     @abstractmethod
+    def end_leftovers(self) -> None:
+        """End what a git whose caller was killed has left running: it may hold a lock. Call it while waiting for one.
+
+        A git that is still at work is not disturbed.
+        """
+
+    @abstractmethod
     def status(self, worktree: str) -> Status:
         """Return the differences from HEAD. Submodules with changes of their own count as unstaged changes."""
 

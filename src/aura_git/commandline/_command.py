@@ -1,7 +1,7 @@
 """Running one git command: in a fixed environment, within a time limit, with typed errors.
 
 Output goes to files in memory, not to pipes, so a git whose caller is killed is not ended by SIGPIPE but finishes its
-work. Each git leads its own process group, and the whole group is ended when the time is up.
+work. Each git leads its own process group, and the whole group is ended with it, or when the time is up.
 """
 
 import os
@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 from aura_contracts.errors import GitError, GitFailed, GitTimeout, NotARepository
 from aura_contracts.ports.git import held_locks
 from aura_git.commandline._environment import git_environment, with_settings
+from aura_git.commandline._leftovers import VARIABLE, end_group, end_left_by, new_token
 
 _GRACE = 1.0
 """Seconds that git has to remove its lock files after SIGTERM."""
@@ -58,11 +59,18 @@ class GitCommand:
         self.timeout = timeout
         self.version = version
         self.environment = git_environment(environment)
+        self.runs_programs = False
 
     def configured(self, settings: Mapping[str, str]) -> "GitCommand":
         """Return a copy with more configuration, which wins over every file."""
         other = copy(self)
         other.environment = with_settings(self.environment, settings)
+        return other
+
+    def running_programs(self) -> "GitCommand":
+        """Return a copy for commands that may run programs of the user's: what these leave running is ended."""
+        other = copy(self)
+        other.runs_programs = True
         return other
 
     def with_variables(self, variables: Mapping[str, str]) -> "GitCommand":
@@ -130,6 +138,7 @@ class GitCommand:
         self, repo: str, argv: Sequence[str], environment: Mapping[str, str], stdin: bytes, limit: int | None
     ) -> Completed:
         command = f"git {_name(argv[3:])}"
+        token = new_token()
         try:
             with _memory(stdin) as source, _memory() as out, _memory() as err:
                 process = subprocess.Popen(  # noqa: S603 - without a shell; the executable is the caller's choice
@@ -137,7 +146,7 @@ class GitCommand:
                     stdin=source,
                     stdout=out if limit is None else subprocess.PIPE,
                     stderr=err,
-                    env=environment,
+                    env={**environment, VARIABLE: token},
                     start_new_session=True,
                     pass_fds=held_locks.get(),
                 )
@@ -151,6 +160,7 @@ class GitCommand:
                     if not ended:
                         _end(process)
                         raise GitTimeout(repository=repo, command=command, seconds=self.timeout)
+                    end_group(process.pid)
                 output = _all_of(out) if head is None else head[: limit or 0]
                 cut = head is not None and len(head) > len(output)
                 return Completed(process.returncode, output, _all_of(err).decode("utf-8", "replace"), cut)
@@ -158,6 +168,9 @@ class GitCommand:
             raise GitTimeout(repository=repo, command=command, seconds=self.timeout) from None
         except (OSError, ValueError) as error:  # no such program; too many open files; a NUL byte in an argument
             raise GitFailed(repository=repo, command=command, reason=f"cannot be run: {error}") from error
+        finally:
+            if self.runs_programs:
+                end_left_by(token)
 
 
 def half_made_worktree(repo: str, command: str, directory: str) -> GitFailed:

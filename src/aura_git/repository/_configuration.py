@@ -47,6 +47,14 @@ class Configuration:
         return repository_settings(self.entries, drivers_run=self.pinned)
 
     @cached_property
+    def names_programs(self) -> bool:
+        """Whether git may run a program of the user's: a filter, a merge driver, or what fetches missing objects."""
+        return any(
+            key.startswith(("filter.", "merge.", "remote.")) and key.endswith((".clean", ".smudge", ".process", ".driver", ".promisor"))
+            for key in self._values
+        )
+
+    @cached_property
     def without_filters(self) -> dict[str, str]:
         """Settings that switch off every filter."""
         return without_filters(self.entries)

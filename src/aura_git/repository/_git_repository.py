@@ -142,7 +142,8 @@ class GitRepository:
 
         They use the line endings that the repository itself asks for, and no merge drivers.
         """
-        return LocalCommand(self.command.configured(self.configuration.for_files), self.path)
+        command = self.command.configured(self.configuration.for_files)
+        return LocalCommand(command.running_programs() if self.configuration.names_programs else command, self.path)
 
     @cached_property
     def on_scratch_files(self) -> "LocalCommand":
