@@ -15,6 +15,7 @@ from aura_contracts.execution import CancelExecution, ExecutionStatus, RequestFo
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.rows import Page
+from aura_contracts.secrets import require_no_secret
 from aura_contracts.task import (
     TASK,
     AgentType,
@@ -187,6 +188,7 @@ class Tasks:
         """Have the agent revise work in review. If a human is asked to approve it, this answers with a request for
         changes.
         """
+        require_no_secret(feedback, "feedback")
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.view(task_id)).approval
         if asked is not None and asked.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
