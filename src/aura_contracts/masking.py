@@ -117,7 +117,8 @@ def _forms(value: str) -> set[str]:
     """Return the ways in which a secret is written: itself, in JSON, in a URL; of one with several lines, each line."""
     lines = [line.strip() for line in value.splitlines()]
     found = {value, *lines} if len(lines) > 1 else {value}
-    found |= {json.dumps(text)[1:-1] for text in found} | {quote(text, safe="") for text in set(found) if text.isascii()}
+    written = {json.dumps(text)[1:-1] for text in found}
+    found |= written | {quote(text, safe="") for text in found if text.isascii()}
     return {text for text in found if len(text) >= SHORTEST and not text.startswith("-----")}
 
 

@@ -85,7 +85,8 @@ _USER = re.compile(r"(?<![\w-]) (?: -u | --user ) [ =]? [\"']? [^\s:\"'$]+ : (?P
 _PLACEHOLDER = re.compile(
     r"""
       [$<{%*\[-] .* | .* (?: \.\.\. | \u2026 | \*\*\* | xxx ) .* | \d{1,12}
-    | (?: .*[_-])? (?: example | placeholder | change-?me | dummy | fake | redacted | secret | test | your | my ) (?: [_-].*)?
+    | (?: .*[_-])? (?: example | placeholder | change-?me | dummy | fake | redacted | secret | test | your | my )
+      (?: [_-].*)?
     | true | false | yes | no | on | off | none | null | password | passwd | postgres | root | admin | guest | user
     """,
     re.VERBOSE | re.IGNORECASE,

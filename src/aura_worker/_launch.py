@@ -35,8 +35,8 @@ STAGE = "AURA_STAGE"
 WORKSPACE = "AURA_WORKSPACE"
 
 WITHHELD = frozenset({"AURA_ENCRYPTION_KEY", "AURA_STORE"})
-"""What opens AURA's store: with it an agent could read everything, and approve its own work. Only an agent that is given
-AURA's tools gets it, for the server of the tools."""
+"""What opens AURA's store: with it an agent could read everything, and approve its own work. Only an agent that is
+given AURA's tools gets it, for the server of the tools."""
 
 _NOT_INHERITED = frozenset(
     {

@@ -170,9 +170,7 @@ class LocalWorkspaces:
     def _lock(self, workspace_id: str, path: str) -> Iterator[None]:
         if not is_canonical_id(workspace_id):
             raise WorkspaceError(workspace_id=workspace_id, path=path, reason="it is not a valid workspace id")
-        with locked(
-            self._home / "locks" / workspace_id, self._patience, self._clock, self._git.end_leftovers
-        ) as alone:
+        with locked(self._home / "locks" / workspace_id, self._patience, self._clock, self._git.end_leftovers) as alone:
             if not alone:
                 raise WorkspaceError(
                     workspace_id=workspace_id,

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import subprocess
 import sys
 from pathlib import Path
 
@@ -133,7 +132,7 @@ class TestKilledMerges(Conformance):
         daemon = f"sh -c '{leaves}sleep 600 <&- >&- 2>&- & echo $! >> {pids}; kill -9 {{}}; exec cat'"
         fake = tmp_path / "git"
         repo.git("config", "filter.served.smudge", daemon.format("$(cat " + str(tmp_path / "caller") + ")"))
-        fake.write_text(f"#!/bin/sh\necho $PPID > {tmp_path}/caller\nexec {GIT} \"$@\"\n")
+        fake.write_text(f'#!/bin/sh\necho $PPID > {tmp_path}/caller\nexec {GIT} "$@"\n')
         fake.chmod(0o755)
         assert merge.elsewhere(fake) == -9
         repo.git("config", "filter.served.smudge", "cat")

@@ -72,7 +72,7 @@ def _marked() -> Iterator[tuple[int, str, bool]]:
             if not name.isdecimal() or int(name) == own:
                 continue
             token = _token(name, prefix)
-            if token is not None and token.count("-") == 2 and _start_time(int(name)):  # noqa: PLR2004 - its parts
+            if token is not None and token.count("-") == 2 and _start_time(int(name)):
                 yield int(name), token, _is_git(name)
 
 

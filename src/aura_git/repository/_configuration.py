@@ -17,6 +17,8 @@ from aura_git.commandline._output import ConfigEntry, parse_config
 LISTING = ("config", "--list", "-z", "--show-scope", "--show-origin")
 
 _State = tuple[int, int, int, int] | None
+_PROGRAM_SECTIONS = ("filter.", "merge.", "remote.")
+_PROGRAMS = (".clean", ".smudge", ".process", ".driver", ".promisor")
 _TRUE = frozenset({"true", "yes", "on", "1", ""})
 
 
@@ -49,10 +51,7 @@ class Configuration:
     @cached_property
     def names_programs(self) -> bool:
         """Whether git may run a program of the user's: a filter, a merge driver, or what fetches missing objects."""
-        return any(
-            key.startswith(("filter.", "merge.", "remote.")) and key.endswith((".clean", ".smudge", ".process", ".driver", ".promisor"))
-            for key in self._values
-        )
+        return any(key.startswith(_PROGRAM_SECTIONS) and key.endswith(_PROGRAMS) for key in self._values)
 
     @cached_property
     def without_filters(self) -> dict[str, str]:

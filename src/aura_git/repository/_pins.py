@@ -29,6 +29,7 @@ from tempfile import NamedTemporaryFile
 import msgspec
 
 from aura_contracts.errors import NotARepository
+from aura_contracts.private_files import make_private_file, make_private_folder, private_opener
 from aura_git.commandline._output import ConfigEntry
 
 _LINKED = ("HEAD", "objects", "refs", "packed-refs", "logs", "info", "worktrees", "shallow", "modules", "lfs")
@@ -80,7 +81,7 @@ class Pins:
         """
         if self._folder is None:
             return None
-        for name in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):  # noqa: PTH100 - links stay
+        for name in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
             try:
                 found = msgspec.json.decode(self._place_file(name).read_bytes(), type=Place)
             except (OSError, ValueError):
@@ -133,7 +134,7 @@ class Pins:
                 self._make_stand_in(folder, common, list(entries))
             for place in known:
                 self._record(place)
-            (owners / owner).touch(mode=0o600)
+            make_private_file(owners / owner)
 
     def unpin(self, common_dir: str, owner: str, entries: Iterable[ConfigEntry]) -> None:
         """End an owner's pin. With the last one, what was added to the configuration meanwhile is distrusted."""
@@ -200,7 +201,7 @@ class Pins:
     def forget(self, path: str) -> None:
         """Forget a worktree that was removed."""
         if self._folder is not None:
-            for name in {os.path.abspath(path), os.path.realpath(path)}:  # noqa: PTH100 - links stay
+            for name in {os.path.abspath(path), os.path.realpath(path)}:
                 self._place_file(name).unlink(missing_ok=True)
 
     def _read(self, path: str) -> Place | None:
@@ -208,7 +209,7 @@ class Pins:
             return None
         with suppress(OSError, ValueError):
             return msgspec.json.decode(
-                self._place_file(os.path.abspath(path)).read_bytes(),  # noqa: PTH100 - links stay
+                self._place_file(os.path.abspath(path)).read_bytes(),
                 type=Place,
             )
         return None
@@ -260,9 +261,8 @@ _ESCAPED: Mapping[str, str] = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t
 def config_file(entries: Iterable[ConfigEntry]) -> str:
     """Return a configuration file with these entries (git-config(1), "Syntax").
 
-    >>> print(config_file([ConfigEntry("local", "", "filter.a.clean", 'say "x"')]), end="")
-    [filter "a"]
-    	clean = "say \\"x\\""
+    >>> config_file([ConfigEntry("local", "", "filter.a.clean", "x")])
+    '[filter "a"]\\n\\tclean = "x"\\n'
     """
     lines = []
     for entry in entries:
@@ -283,10 +283,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _folder(path: Path) -> Path:
-    """Make a private folder, and those above it."""
-    if not path.is_dir():
-        _folder(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(path)
     return path
 
 
@@ -315,6 +312,6 @@ def _lead(file: Path, target: str, *, relative_to: str, prefix: str = "") -> Non
 def _write_bytes(file: Path, content: bytes) -> None:
     """Write a private file, all of it or nothing."""
     new = file.with_name(f"{file.name}.new")
-    with open(new, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as written:
+    with open(new, "wb", opener=private_opener) as written:
         written.write(content)
     new.replace(file)

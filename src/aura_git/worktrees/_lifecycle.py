@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, DirtyWorktree, GitFailed, UnknownRevision, WorktreeExists
+from aura_contracts.private_files import make_private_folder
 from aura_git.commandline._output import GITLINK, paths
 from aura_git.files._changes import remove_links_in_place_of_folders, status
 from aura_git.repository import _paths
@@ -63,7 +64,7 @@ def _place_for(repository: GitRepository, path: str) -> Iterator[None]:
     place = Path(path)
     made = [parent for parent in place.parents if not parent.exists()]
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(place.parent)
         place.mkdir()
         made.insert(0, place)
     except FileExistsError:
@@ -118,10 +119,10 @@ def move(repository: GitRepository, path: str, to: str) -> None:
         raise WorktreeExists(repository=repository.path, path=to)
     if find_linked(repository, path) is None:
         raise _no_worktree(repository, path)
-    Path(to).parent.mkdir(parents=True, exist_ok=True)
-    with repository_lock(repository.path, repository.common_dir, repository.command.timeout):
-        with repository.pins.moving(path, to):
-            _move(repository, path, to)
+    make_private_folder(Path(to).parent)
+    lock = repository_lock(repository.path, repository.common_dir, repository.command.timeout)
+    with lock, repository.pins.moving(path, to):
+        _move(repository, path, to)
 
 
 def _move(repository: GitRepository, path: str, to: str) -> None:
