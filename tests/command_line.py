@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -57,7 +56,7 @@ def run_aura(*arguments: object, cwd: Path | None = None, timeout: float = 60, *
 
 @contextmanager
 def running_aura(*arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the installed command while the block runs. Interrupts reach it, also where they do not reach the tests."""
+    """Run the installed command while the block runs."""
     with subprocess.Popen(
         [AURA, *map(str, arguments)],
         env=ENVIRONMENT | environment,
@@ -65,7 +64,6 @@ def running_aura(*arguments: object, **environment: str) -> Iterator[subprocess.
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - ignoring is inherited
     ) as process:
         try:
             yield process

@@ -10,6 +10,7 @@ Tests marked ``anyio`` run on asyncio and on trio; where they are many and costl
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +21,9 @@ from databases import postgres, postgres_database, postgres_url, restartable_pos
 __all__ = ["anyio_backend", "postgres", "postgres_database", "postgres_url", "restartable_postgres"]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many programs that tests start, the first compiles for all
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; programs would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = bool(os.environ.get("CI"))
 

@@ -42,6 +42,9 @@ from aura_worker_protocol.peer import Peer
 
 _log = logging.getLogger(__name__)
 
+TRANSITION = 10.0
+"""Seconds that a process from before may take to start or to end while the worker reports what it knows."""
+
 
 @attrs.define
 class _PumpRun:
@@ -100,17 +103,24 @@ class Processes:
         return disconnect
 
     async def known(self) -> tuple[KnownProcess, ...]:
-        """Return the processes from before: those that run, and those that have ended and are not forgotten."""
+        """Return the processes from before: those that run, and those that have ended and are not forgotten.
+
+        One that has been starting or ending for `TRANSITION` seconds counts as running: the others need not wait.
+        """
         found: dict[str, bool] = {}
 
         async def find(token: str) -> None:
-            try:
-                running = self._known[token].running if token in self._known else await self._runner.find(token)
-            except ProcessError as error:
-                _log.warning("process %s exists and cannot be taken over: %s", token, error)
-                return
-            if running is not None:
-                found[token] = not running.ended
+            with anyio.move_on_after(TRANSITION) as limit:
+                try:
+                    running = self._known[token].running if token in self._known else await self._runner.find(token)
+                except ProcessError as error:
+                    _log.warning("process %s exists and cannot be taken over: %s", token, error)
+                    return
+                if running is not None:
+                    found[token] = not running.ended
+            if limit.cancelled_caught:
+                _log.warning("process %s has been starting or ending for %s seconds", token, TRANSITION)
+                found[token] = True
 
         async with anyio.create_task_group() as tasks:
             for token in await self._runner.tokens():

@@ -265,7 +265,6 @@ class Running:
             [AURA, *map(str, sh(script, "--in-place", *words))],
             cwd=place, env=ENVIRONMENT | settings_of(place), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - ignoring is inherited
         )  # fmt: skip
         anyio.run(until, lambda: self.pid_file.exists() and self.pid_file.read_text().endswith("\n"))
         self.agent = int(self.pid_file.read_text())

@@ -1,5 +1,6 @@
 """The worker with real processes under real supervisors."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from aura_executors import ExecutorRegistry, SupervisedRunner
 from aura_executors.custom import CustomExecutor
 from aura_executors.scripted import ScriptedExecutor
 from aura_git import CommandLineGit
+from aura_worker import _processes
 from aura_worker_protocol.messages import (
     AnswerPermission,
     CollectWork,
@@ -67,6 +69,21 @@ async def stage(tmp_path, anyio_backend):
         yield Stage(runner=runner, executors=executors, environment=dict(os.environ))
         for token in await runner.tokens():
             await runner.forget(token)
+
+
+async def test_a_process_that_never_finishes_starting_delays_no_other(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(_processes, "TRANSITION", 0.1)
+    folder = tmp_path / "home" / "processes" / str(uuid.uuid4())
+    folder.mkdir(parents=True)
+    request = script("echo done", directory=str(tmp_path))
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        async with stage.connected() as engine:
+            assert [(known.token, known.running) for known in stage.engine.hellos[-1].processes] == [
+                (folder.name, True)
+            ]
+            await engine.request(request)
+            assert (await engine.request(end_of(request))).exit.exit_code == 0
 
 
 async def test_a_script_writes_to_both_streams_and_fails(stage, tmp_path):

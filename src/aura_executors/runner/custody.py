@@ -8,7 +8,8 @@
 
 What a killed supervisor left running is ended before `Ended` is returned, and recorded as vanished.
 
-Everything here blocks for some milliseconds and is called in threads.
+Everything here blocks for some milliseconds and is called in threads. No lock is returned from a thread: a task that is
+cancelled before it has released it would hold it until the program ends.
 """
 
 import os
@@ -16,7 +17,8 @@ import shutil
 import socket
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +48,13 @@ class Busy:
 
 @attrs.frozen
 class NeverRan:
-    """Its starter died before it could run. The lock is held."""
-
-    lock: int
+    """Its starter died before it could run."""
 
 
 @attrs.frozen
 class Ended:
-    """It has ended. The lock is held."""
+    """It has ended."""
 
-    lock: int
     running: dict[str, Any]
     exit: dict[str, Any]
 
@@ -71,36 +70,49 @@ class Alive:
 State = Absent | Busy | NeverRan | Ended | Alive
 
 
-def probe(folder: Path, clock: Clock) -> State:
-    """Return the state of the process. If its supervisor was killed, what it had started is ended first."""
+@contextmanager
+def claimed(folder: Path, clock: Clock) -> Iterator[tuple[State, int]]:
+    """Yield the state of the process and the lock of its folder, which the body holds if it has ended or never ran.
+
+    The lock is -1 in the other states. If the supervisor was killed, what it had started is ended first.
+    """
     try:
         lock = run_directory.try_lock(str(folder))
     except (FileNotFoundError, NotADirectoryError):
-        return Absent()
+        yield Absent(), -1
+        return
     running = run_directory.read_json(str(folder / run_directory.RUNNING))
     if lock is None:
         stream = _connect(folder, running) if running else None
-        return Alive(running or {}, stream) if stream else Busy()
+        yield (Alive(running or {}, stream) if stream else Busy()), -1
+        return
     try:
-        if running is None:
-            return NeverRan(lock)
-        exit_record = run_directory.read_json(str(folder / run_directory.EXIT))
-        exit_record = exit_record or _record_vanished_at(folder, running, clock)
-    except BaseException:
+        yield (NeverRan() if running is None else Ended(running, _exit_record(folder, running, clock))), lock
+    finally:
         os.close(lock)
-        raise
-    return Ended(lock, running, exit_record)
 
 
-def release(state: State) -> None:
-    """Release the lock or the connection that `probe` returned."""
-    match state:
-        case Ended(lock=lock) | NeverRan(lock=lock):
-            os.close(lock)
-        case Alive(stream=stream):
-            stream.close()
-        case _:
-            pass
+def probe(folder: Path, clock: Clock) -> State:
+    """Return the state of the process."""
+    with claimed(folder, clock) as (state, _):
+        return state
+
+
+def discard(folder: Path, clock: Clock) -> State:
+    """Delete the folder of the process, and its socket, if it has ended or never ran; return the state before that."""
+    with claimed(folder, clock) as (state, _):
+        if isinstance(state, Ended | NeverRan):
+            name = state.running["socket"] if isinstance(state, Ended) else run_directory.CONTROL
+            with suppress(OSError):
+                (folder / str(name)).unlink()
+            remove_folder(folder)
+        return state
+
+
+def hang_up(state: State) -> None:
+    """Close the connection to the supervisor that a state may have."""
+    if isinstance(state, Alive):
+        state.stream.close()
 
 
 def record_vanished(running: dict[str, Any], records: int, clock: Clock) -> dict[str, Any]:
@@ -124,7 +136,10 @@ def record_vanished(running: dict[str, Any], records: int, clock: Clock) -> dict
     }
 
 
-def _record_vanished_at(folder: Path, running: dict[str, Any], clock: Clock) -> dict[str, Any]:
+def _exit_record(folder: Path, running: dict[str, Any], clock: Clock) -> dict[str, Any]:
+    """Return the exit record of a process whose supervisor has ended; write it if the supervisor was killed."""
+    if written := run_directory.read_json(str(folder / run_directory.EXIT)):
+        return written
     reader = SpoolReader(str(folder), running["first_record"])
     while reader.read():
         pass
@@ -188,19 +203,10 @@ def tidy(processes: Path, clock: Clock) -> None:
         if folder.name.startswith(_TRASH):
             shutil.rmtree(folder, ignore_errors=True)
         elif not (folder / run_directory.RUNNING).exists():
-            state = probe(folder, clock)
-            if isinstance(state, NeverRan):
-                remove_folder(folder)
-            release(state)
-
-
-def remove(folder: Path, state: Ended | NeverRan) -> None:
-    """Delete the folder of a process that has ended, and its socket; release the lock."""
-    running = run_directory.read_json(str(folder / run_directory.RUNNING)) or {}
-    with suppress(OSError):
-        (folder / str(running.get("socket", run_directory.CONTROL))).unlink()
-    remove_folder(folder)
-    os.close(state.lock)
+            with claimed(folder, clock) as (state, _):
+                if isinstance(state, NeverRan):
+                    remove_folder(folder)
+            hang_up(state)
 
 
 def remove_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ from aura_contracts.errors import (
 from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ProcessSpec
 from aura_executors import supervisor
-from aura_executors.runner.custody import NeverRan, State, probe, remove_folder
+from aura_executors.runner.custody import NeverRan, State, claimed, probe, remove_folder
 from aura_executors.supervisor import run_directory
 from aura_executors.supervisor.launch import FAILED, NO_DIRECTORY, NOT_FOUND, encode_request
 from aura_executors.supervisor.spool import SEGMENT_SIZE
@@ -66,18 +66,16 @@ def start(settings: SupervisionSettings, spec: ProcessSpec) -> State:
     folder = settings.folder(spec.token)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        state = probe(folder, settings.clock)
+        with claimed(folder, settings.clock) as (state, lock):
+            if not isinstance(state, NeverRan):
+                return state
+            try:
+                _spawn(settings, spec, folder, lock)
+            except BaseException:
+                remove_folder(folder)
+                raise
     except OSError as error:
         raise ProcessStartFailed(token=spec.token, reason=f"{folder}: {error.strerror}") from error
-    if not isinstance(state, NeverRan):
-        return state
-    try:
-        _spawn(settings, spec, folder, state.lock)
-    except BaseException:
-        remove_folder(folder)
-        raise
-    finally:
-        os.close(state.lock)
     return probe(folder, settings.clock)
 
 

@@ -139,12 +139,10 @@ class SupervisedRun(RunningProcess):
                     connection = state.stream
                     break
                 if isinstance(state, Ended):
-                    custody.release(state)
                     self.end(state.exit)
                 elif isinstance(state, Busy):
                     await anyio.sleep(BUSY_PAUSE)
                 else:
-                    custody.release(state)
                     records = max(0, self._last - self._running["first_record"] + 1)
                     self.end(await to_thread.run_sync(custody.record_vanished, self._running, records, self._clock))
         pid, started = self._running["supervisor"]

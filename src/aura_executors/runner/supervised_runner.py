@@ -102,11 +102,8 @@ class SupervisedRunner(ProcessRunner):
     async def forget(self, token: str) -> None:
         folder = self._settings.folder(token)
         while True:
-            state = await to_thread.run_sync(custody.probe, folder, self._settings.clock)
-            if isinstance(state, Ended | NeverRan):
-                await to_thread.run_sync(custody.remove, folder, state)
-                break
-            if isinstance(state, Absent):
+            state = await to_thread.run_sync(custody.discard, folder, self._settings.clock)
+            if isinstance(state, Absent | Ended | NeverRan):
                 break
             run = self._take_over(token, state) if isinstance(state, Alive) else None
             if run is not None and not run.ended:
@@ -121,16 +118,15 @@ class SupervisedRunner(ProcessRunner):
         return self._runs.get(token)
 
     def _take_over(self, token: str, state: State) -> SupervisedRun | None:
-        """Return the process described by `state`, or None. Releases the lock or connection of the state."""
+        """Return the process described by `state`, or None. The connection of the state is used or closed."""
         known = self._known(token)
         if known is not None or not isinstance(state, Alive | Ended):
-            custody.release(state)
+            custody.hang_up(state)
             return known
         run = self._runs[token] = SupervisedRun(
             token, self._settings.folder(token), state.running, self._settings.clock
         )
         if isinstance(state, Ended):
-            custody.release(state)
             run.end(state.exit)
         else:
             assert self._tasks is not None, "looked at above"

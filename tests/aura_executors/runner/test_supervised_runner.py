@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from aura_contracts.errors import (
@@ -29,6 +31,7 @@ from supervised import (
     alive,
     first_line,
     make_runner,
+    now,
     program,
     read,
     runner,
@@ -248,6 +251,29 @@ async def test_forgetting_deletes_and_ends(runner: SupervisedRunner, tmp_path: P
     assert (await running.wait()).cause == ExitCause.INTERRUPTED
     assert await runner.tokens() == []
     assert list(Path(tmp_path, "processes").iterdir()) == []
+
+
+async def test_forgetting_that_is_cancelled_holds_no_lock(tmp_path: Path) -> None:
+    reached, cancelled = threading.Event(), threading.Event()
+
+    def clock() -> datetime:
+        """Stop the thread that records the exit, under the lock, until its task is cancelled."""
+        reached.set()
+        assert cancelled.wait(20)
+        return now()
+
+    async with make_runner(tmp_path) as first:
+        process = await first.start(spec("sleep", "60"))
+    os.kill(supervisor_of(process), signal.SIGKILL)
+    async with make_runner(tmp_path, clock=clock) as second:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(second.forget, process.process.identity.token)
+            assert await anyio.to_thread.run_sync(reached.wait, 20)
+            tasks.cancel_scope.cancel()
+            cancelled.set()
+        with anyio.fail_after(20):
+            await second.forget(process.process.identity.token)
+            assert await second.find(process.process.identity.token) is None
 
 
 async def test_what_a_killed_starter_left_is_no_process(tmp_path: Path, runner: SupervisedRunner) -> None:
