@@ -69,15 +69,15 @@ _ISSUED = re.compile(
 
 _GIVEN = re.compile(
     r"""
-    (?: (?<![\w$.-]) (?P<variable> [A-Za-z_]\w* ) \+? =                  # TOKEN=VALUE, export TOKEN=VALUE
+    (?: (?<![\w$./-]) (?P<variable> [A-Za-z_]\w* ) \+? =                  # TOKEN=VALUE, export TOKEN=VALUE
       | (?<![\w-]) --? (?P<flag> [A-Za-z][\w.-]* ) (?: = | \s+ )         # --token VALUE
       | (?<![\w-]) (?P<header> [A-Za-z][A-Za-z0-9-]* ) : \s*             # Authorization: VALUE
     )
-    (?P<quote> ["']? ) (?: (?: Bearer | Basic | Token ) \s+ )? (?P<value> [^\s"'`;&|()<>]+ )
+    (?= ["']? (?: (?: Bearer | Basic | Token ) \s+ )? (?P<value> [^\s"'`;&|()<>]+ ) )
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""How commands are given secrets."""
+"""How commands are given secrets; the value is only looked at, because it may be a name in turn."""
 
 _USER = re.compile(r"(?<![\w-]) (?: -u | --user ) [ =]? [\"']? [^\s:\"'$]+ : (?P<value> [^\s\"'$]+ )", re.VERBOSE)
 """curl -u NAME:PASSWORD"""

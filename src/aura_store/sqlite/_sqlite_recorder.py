@@ -146,7 +146,7 @@ class SQLiteRecorder(SQLRecorder):
         except (OSError, ValueError) as error:
             remedy = "use a path in a folder that can be read and written"
             raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
-        self._require_store()
+        self._require_database()
         if not self._has_tables():
             self._create_tables(meta)
         return self.meta()
@@ -161,26 +161,23 @@ class SQLiteRecorder(SQLRecorder):
         if not os.access(file.parent, os.W_OK) and not os.access(f"{file}-wal", os.F_OK):
             self._database = f"{file.as_uri()}?mode=ro&immutable=1"
 
-    def _require_store(self) -> None:
-        """Raise `StoreMisconfigured` for a file of another kind, unless what is next to it says that it was a store."""
+    def _require_database(self) -> None:
+        """Raise `LogDamaged` for a file that is no database, which SQLite says less clearly."""
         with suppress(OSError):
             with self.path.open("rb") as file:
                 head = file.read(len(_MAGIC))
-            was_store = any(Path(f"{self.path}{suffix}").exists() for suffix in ("-wal", ".models", ".locks"))
-            if head and head != _MAGIC and not was_store:
-                raise self._is_another("it is another kind of file, not a store of AURA's")
-
-    def _is_another(self, reason: str) -> StoreMisconfigured:
-        remedy = "use the path of a store, or one where there is no file yet: check --store and AURA_STORE"
-        return StoreMisconfigured(store=self.name, reason=reason, remedy=remedy)
+            if head and head != _MAGIC:
+                raise LogDamaged(
+                    store=self.name,
+                    reason=f"{self.path} is another kind of file, not an SQLite database",
+                    remedy="check --store and AURA_STORE; if it was a store, restore the newest backup",
+                )
 
     def _has_tables(self) -> bool:
         found = {name for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if "read_models" in found and "stored_events" not in found:
             reason = "it holds the read models of a store, not the store"
             raise StoreMisconfigured(store=self.name, reason=reason, remedy="use the file name without .models")
-        if found and not found & {"stored_events", "stored_snapshots", "log_head", "log_meta"}:
-            raise self._is_another(f"it is a database of another program, with the table {min(found)}")
         return self.has_tables(found)
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:
