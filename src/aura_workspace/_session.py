@@ -90,6 +90,7 @@ def _observe(git: Git, checkout: RepositoryCheckout) -> _Collected:
 def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Status, message: str) -> _Collected:
     """Commit everything except copied files, and move the branch there if the agent has left it."""
     path = str(checkout.path)
+    _require_not_on_target(git, checkout)
     status = _without_copies(git, checkout, marker, status)
     changed = visible(status, marker)
     if changed.unstaged or changed.untracked:
@@ -101,6 +102,13 @@ def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Stat
     head = _on_branch(git, checkout, git.inspect(path))
     diff = git.diff(path, base_of(checkout, marker), head)
     return _Collected(head=head, diff=diff, clean=not visible(status, marker).dirty)
+
+
+def _require_not_on_target(git: Git, checkout: RepositoryCheckout) -> None:
+    """Raise `WorkspaceError` where a commit would move the branch that is merged into only after a review."""
+    target, branch = checkout.repository.target_branch, checkout.spec.branch
+    if target != branch and git.inspect(str(checkout.path)).branch == target:
+        raise checkout.problem(f"it is on {target}, which the work is not merged into yet", f"check out {branch} there")
 
 
 def status_without_operation(git: Git, checkout: RepositoryCheckout) -> Status:

@@ -35,7 +35,9 @@ def test_what_is_masked():
     mask = SecretMask.of(secrets)
     assert mask.text("a 3f9c2b7e1d b") == "a [redacted] b"
     assert mask.text("much-longer") == "[redacted]"
-    assert mask.text("/homes/ada/credentials.json 1234 postgresql://") == "/homes/ada/credentials.json 1234 postgresql://"
+    assert (
+        mask.text("/homes/ada/credentials.json 1234 postgresql://") == "/homes/ada/credentials.json 1234 postgresql://"
+    )
     assert mask.text("x QUJDREVGR0hJSks") == "x [redacted]"
     assert mask.text(json.dumps(secrets["JSON_SECRET"])) == '"[redacted]"'
     assert not SecretMask.of({"HOME": "/homes/ada"})

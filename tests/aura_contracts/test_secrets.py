@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.processes import merged_environment
-from aura_contracts.secrets import REDACTED, holds_secret, redact, require_no_secrets, require_no_secret, secret_in
+from aura_contracts.secrets import REDACTED, holds_secret, redact, require_no_secret, require_no_secrets, secret_in
 
 SECRET = [
     "GITHUB_TOKEN",

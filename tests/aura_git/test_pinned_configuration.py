@@ -174,6 +174,45 @@ def test_a_worktree_that_became_a_link_is_not_followed(world: World) -> None:
         world.git.snapshot(str(world.tree), "refs/aura/saved", "saved")
 
 
+EVIL = (
+    "cp -r $REPO/.git $W/other; d=$(git rev-parse --git-dir); git --git-dir $W/other config core.bare false;"
+    " git --git-dir $W/other config filter.x.clean $TRAP; echo '* filter=x' > .gitattributes;"
+)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "mv $d $W/away; echo gitdir: $W/other > .git",
+        "mv $d $W/away; ln -s $W/other $d",
+        "rm -r $d; rm .git; mv $W/other .git",
+        "rm -r $d; rm .git; mv $W/other/* .",
+    ],
+)
+def test_a_git_directory_in_the_place_of_another_is_not_used(world: World, attack: str) -> None:
+    world.begin()
+    world.sh(world.tree, f"echo x > b.txt; {EVIL} {attack}")
+    other = world.folder / "other"
+    before = sorted(other.iterdir()) if other.exists() else []
+    tree = str(world.tree)
+    for use in (world.git.status, world.git.stage, lambda at: world.git.snapshot(at, "refs/aura/saved", "saved")):
+        with pytest.raises(GitError):
+            use(tree)
+    assert not world.trace.exists()
+    if before:
+        assert sorted(other.iterdir()) == before
+
+
+def test_attributes_and_exclusions_of_an_agent_hide_nothing_from_the_review(world: World) -> None:
+    world.begin()
+    world.sh(world.tree, "mkdir -p $REPO/.git/info; echo '* -diff' > $REPO/.git/info/attributes; echo x >> a.txt")
+    world.sh(world.tree, "echo 'b.txt' >> $REPO/.git/info/exclude; echo bad > b.txt")
+    found = world.git.diff(str(world.tree), "HEAD", patch=True)
+    assert [file.path for file in found.files] == ["a.txt", "b.txt"]
+    assert found.patch is not None
+    assert b"+x\n" in found.patch
+
+
 @pytest.mark.parametrize("name", ["COMMIT_EDITMSG", "logs/HEAD", "index", "commondir"])
 def test_git_does_not_write_through_the_links_of_an_agent(world: World, name: str) -> None:
     """Where an agent is kept in its worktree by a sandbox, AURA's git is not."""

@@ -535,8 +535,8 @@ async def main():
 anyio.run(main)
 """
     words = (sys.executable, "-c", program, url_of(tmp_path / "log.db"))
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
-    count, _, rest = done.stdout.partition(" ")
+    done = await anyio.run_process(words)
+    count, _, rest = done.stdout.decode().partition(" ")
     assert "limit on the size of a file" in rest
     assert "raise the limit" in rest
     assert len(titles(await read_all(tmp_path / "log.db"))) == int(count) > 5

@@ -7,6 +7,7 @@ work. Each git leads its own process group, and the whole group is ended with it
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -119,8 +120,8 @@ class GitCommand:
             return GitFailed(
                 repository=repo,
                 command=command,
-                reason=f"{locked[1]} exists: another git is running, or one was killed before it finished",
-                remedy=f"if no git is running there, remove {locked[1]} and try again",
+                reason=f"{locked[1]} exists{_age(locked[1])}: another git is running, or one was killed before it finished",
+                remedy=f"if no git is running there, try again after: rm {shlex.quote(locked[1])}",
             )
         if half_made := _HALF_MADE.search(done.err):
             return half_made_worktree(repo, command, half_made[1])
@@ -171,6 +172,16 @@ class GitCommand:
         finally:
             if self.runs_programs:
                 end_left_by(token)
+
+
+def _age(file: str) -> str:
+    """Return how long ago a file was made, in words: the lock of a git that runs is seldom older than seconds."""
+    try:
+        seconds = max(0.0, time.time() - os.stat(file).st_mtime)
+    except OSError:
+        return ""
+    unit, length = next((one for one in (("days", 86400), ("hours", 3600), ("minutes", 60)) if seconds >= 2 * one[1]), ("s", 1))
+    return f" since {seconds / length:.0f} {unit}"
 
 
 def half_made_worktree(repo: str, command: str, directory: str) -> GitFailed:

@@ -2,7 +2,7 @@
 
 An agent can write all of a repository's git directory. So while it may work there, the repository is *pinned*: git gets
 its directories from here, not from the files that lead to them, and a stand-in for the common directory, in which
-`config` is a copy and everything else a symbolic link:
+`config` and `info` are copies and everything else is a symbolic link:
 
     repositories/<key>/common/     the stand-in, `GIT_COMMON_DIR` of every command
     repositories/<key>/owners/     one file for each owner of the pin; without any, the live configuration is in force
@@ -32,13 +32,16 @@ from aura_contracts.errors import NotARepository
 from aura_contracts.private_files import make_private_file, make_private_folder, private_opener
 from aura_git.commandline._output import ConfigEntry
 
-_LINKED = ("HEAD", "objects", "refs", "packed-refs", "logs", "info", "worktrees", "shallow", "modules", "lfs")
+_LINKED = ("HEAD", "objects", "refs", "packed-refs", "logs", "worktrees", "shallow", "modules", "lfs")
 """Linked even before they exist; everything else if it exists."""
 
 _MADE = ("logs", "worktrees")
 """Folders that git makes when it needs them, which it cannot through a link to nothing."""
 
-_NOT_LINKED = frozenset({"config", "config.worktree", "commondir", "gitdir", "hooks", "index"})
+_COPIED = ("exclude", "attributes")
+"""Files in `info` that say what git leaves out, how it displays a file, and which program it runs for it."""
+
+_NOT_LINKED = frozenset({"config", "config.worktree", "commondir", "gitdir", "hooks", "index", "info"})
 
 _SPARSE = frozenset({"core.sparsecheckout", "core.sparsecheckoutcone", "index.sparse"})
 """Settings of one worktree that are kept: those that say which files it has."""
@@ -77,7 +80,8 @@ class Pins:
     def place(self, path: str) -> Place | None:
         """Return what is recorded of the worktree or repository at `path`.
 
-        Raises `NotARepository` if a symbolic link is now in its place.
+        Raises `NotARepository` if a symbolic link is now in its place or in that of its git directory, and if that is
+        gone while the repository is pinned: what leads to another one may come from an agent.
         """
         if self._folder is None:
             return None
@@ -86,9 +90,13 @@ class Pins:
                 found = msgspec.json.decode(self._place_file(name).read_bytes(), type=Place)
             except (OSError, ValueError):
                 continue
-            if os.path.realpath(path) != found.path:
+            if os.path.realpath(path) != found.path or os.path.realpath(found.git_dir) != found.git_dir:
                 raise NotARepository(repository=path, remedy=f"{path} leads elsewhere now: put the worktree back")
-            return found if os.path.isdir(found.git_dir) else None
+            if os.path.isdir(found.git_dir):
+                return found
+            if self.stand_in(found.common_dir) is not None and _names(Path(path)):
+                raise NotARepository(repository=path, remedy=f"{found.git_dir} is gone: put it back, or run it again")
+            return None
         return None
 
     def stand_in(self, common_dir: str) -> str | None:
@@ -166,6 +174,10 @@ class Pins:
         for name in {*_LINKED, *_names(Path(common))} - _NOT_LINKED:
             if not name.endswith(".lock"):
                 (stand_in / name).symlink_to(Path(common, name))
+        _folder(stand_in / "info")
+        for name in _COPIED:
+            with suppress(OSError):
+                _write_bytes(stand_in / "info" / name, Path(common, "info", name).read_bytes())
         _write_text(stand_in / "config", config_file(trusted))
 
     def _distrust(self, folder: Path, entries: Iterable[ConfigEntry]) -> None:

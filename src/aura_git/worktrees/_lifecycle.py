@@ -52,7 +52,7 @@ def _record(repository: GitRepository, path: str) -> None:
         for name, value in settings.items():
             repository.git("config", "--file", os.path.join(directory, "config.worktree"), name, value)
     common = os.path.realpath(repository.common_dir)
-    repository.pins.record(Place(path=real, git_dir=directory, common_dir=common, settings=settings))
+    repository.pins.record(Place(path=real, git_dir=os.path.realpath(directory), common_dir=common, settings=settings))
 
 
 @contextmanager
