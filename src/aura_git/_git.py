@@ -135,7 +135,10 @@ class CommandLineGit(Git):
         pin(self._repositories, repo, owner)
 
     def unpin_configuration(self, repo: str, owner: str) -> None:
-        unpin(self._repositories, repo, owner)
+        unpin(self._repositories, repo, owner, ends=True)
+
+    def rest_configuration(self, repo: str, owner: str) -> None:
+        unpin(self._repositories, repo, owner, ends=False)
 
     def end_leftovers(self) -> None:
         end_left_by_the_dead()

@@ -82,7 +82,11 @@ class LocalWorkspaces:
 
     def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
         with self._exclusive(spec) as (_, checkouts):
-            return _session.collect(self._git, spec, checkouts, message)
+            collected = _session.collect(self._git, spec, checkouts, message)
+            for repository in spec.repositories:
+                with suppress(GitError):
+                    self._git.rest_configuration(repository.path, spec.id)
+            return collected
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
         with self._exclusive(spec) as (_, checkouts):

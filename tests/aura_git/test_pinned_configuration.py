@@ -297,6 +297,49 @@ def test_settings_of_the_user_between_two_runs_are_in_force(world: World) -> Non
     assert world.sh(world.repo, f"git cat-file blob {world.finish()}:y.up") == "HELLO\n"
 
 
+def test_settings_of_the_user_while_no_agent_works_are_in_force_in_the_next_run(world: World) -> None:
+    """A workspace that waits for a review for weeks does not keep the user from setting up filters."""
+    world.begin()
+    world.sh(world.tree, "git config filter.x.clean $TRAP")
+    world.git.rest_configuration(str(world.repo), "w1")
+    world.sh(world.repo, "git config filter.up.clean 'tr a-z A-Z'; echo '*.up filter=up' > .gitattributes")
+    world.sh(world.repo, "echo '*.x filter=x' >> .gitattributes; git add .; git commit -qm up")
+    world.git.pin_configuration(str(world.repo), "w2")
+    world.sh(world.tree, "git merge -q main; echo hello > y.up; echo hello > y.x")
+    world.trace.unlink(missing_ok=True)
+    assert world.sh(world.repo, f"git cat-file blob {world.finish()}:y.up") == "HELLO\n"
+    assert not world.trace.exists()
+
+
+def test_settings_are_not_taken_over_while_another_agent_works(world: World) -> None:
+    world.begin()
+    world.git.pin_configuration(str(world.repo), "w2")
+    world.git.rest_configuration(str(world.repo), "w2")
+    world.sh(world.tree, "git config filter.x.clean $TRAP; echo '* filter=x' > .gitattributes; echo x > b.txt")
+    world.git.pin_configuration(str(world.repo), "w3")
+    world.finish()
+    assert not world.trace.exists()
+
+
+def test_a_folder_of_another_repository_is_not_taken_for_a_checkout(world: World) -> None:
+    """An agent writes that another repository is a worktree of this one, with the target checked out."""
+    world.sh(world.folder, "git clone -q repo other")
+    world.begin()
+    world.sh(world.repo, "git checkout -q -b away")
+    world.sh(
+        world.tree,
+        "d=$REPO/.git/worktrees/evil; mkdir $d; echo ref: refs/heads/main > $d/HEAD; echo ../.. > $d/commondir",
+    )
+    world.sh(
+        world.tree,
+        "cp $REPO/.git/index $REPO/.git/worktrees/evil; echo $W/other/.git > $REPO/.git/worktrees/evil/gitdir",
+    )
+    world.sh(world.tree, "echo x > b.txt")
+    world.finish()
+    assert world.sh(world.folder / "other", "git status --porcelain") == ""
+    assert not (world.folder / "other" / "b.txt").exists()
+
+
 def test_a_pin_lasts_until_its_last_owner(world: World) -> None:
     world.begin()
     world.git.pin_configuration(str(world.repo), "w2")

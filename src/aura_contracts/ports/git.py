@@ -228,6 +228,13 @@ class GitFiles(ABC):
         """
 
     @abstractmethod
+    def rest_configuration(self, repo: str, owner: str) -> None:
+        """Note that the agent of `owner` has ended: what is configured from now on, the next pin takes for the user's.
+
+        The configuration stays pinned. Repeatable.
+        """
+
+    @abstractmethod
     def unpin_configuration(self, repo: str, owner: str) -> None:
         """End what `pin_configuration` began for `owner`. Repeatable."""
 

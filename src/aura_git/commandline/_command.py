@@ -120,7 +120,7 @@ class GitCommand:
             return GitFailed(
                 repository=repo,
                 command=command,
-                reason=f"{locked[1]} exists{_age(locked[1])}: another git is running, or one was killed before it finished",
+                reason=f"{locked[1]} exists{_age(locked[1])}: another git is running, or one was killed at work",
                 remedy=f"if no git is running there, try again after: rm {shlex.quote(locked[1])}",
             )
         if half_made := _HALF_MADE.search(done.err):
@@ -174,14 +174,17 @@ class GitCommand:
                 end_left_by(token)
 
 
+_UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
+
+
 def _age(file: str) -> str:
-    """Return how long ago a file was made, in words: the lock of a git that runs is seldom older than seconds."""
+    """Return how old a file is, in words: the lock of a git that runs is seldom older than seconds."""
     try:
         seconds = max(0.0, time.time() - os.stat(file).st_mtime)
     except OSError:
         return ""
-    unit, length = next((one for one in (("days", 86400), ("hours", 3600), ("minutes", 60)) if seconds >= 2 * one[1]), ("s", 1))
-    return f" since {seconds / length:.0f} {unit}"
+    length, unit = next((one for one in _UNITS if seconds >= 2 * one[0]), _UNITS[-1])
+    return f", made {seconds / length:.0f} {unit} ago" if seconds >= 1 else ""
 
 
 def half_made_worktree(repo: str, command: str, directory: str) -> GitFailed:

@@ -392,10 +392,10 @@ def pin(repositories: Repositories, path: str, owner: str) -> None:
     repositories.pins.pin(places, owner, entries)
 
 
-def unpin(repositories: Repositories, path: str, owner: str) -> None:
-    """See `Git.unpin_configuration`."""
+def unpin(repositories: Repositories, path: str, owner: str, *, ends: bool) -> None:
+    """See `Git.unpin_configuration` and `Git.rest_configuration`."""
     repository = repositories.at(path)
-    repositories.pins.unpin(repository.common_dir, owner, repository.live_configuration())
+    repositories.pins.rest(repository.common_dir, owner, repository.live_configuration(), ends=ends)
 
 
 def main_worktree(repository: GitRepository) -> str | None:

@@ -5,14 +5,15 @@ its directories from here, not from the files that lead to them, and a stand-in 
 `config` and `info` are copies and everything else is a symbolic link:
 
     repositories/<key>/common/     the stand-in, `GIT_COMMON_DIR` of every command
-    repositories/<key>/owners/     one file for each owner of the pin; without any, the live configuration is in force
+    repositories/<key>/owners/     one file for each owner of the pin; without any, the live configuration is in force.
+                                   It says ``idle`` while no agent of the owner works there
     repositories/<key>/distrusted  settings that appeared while the repository was pinned: the next pin leaves them out
     places/<digest of a path>      the directories of a worktree or repository, see `Place`
 
 Invariants:
 
 - The folder is AURA's alone, and changes only under its lock. Readers need no lock: files are replaced as a whole.
-- A stand-in changes only while it has no owner.
+- A stand-in changes only while no agent of an owner works there.
 - A place is recorded before an agent can work in it.
 """
 
@@ -29,7 +30,7 @@ from tempfile import NamedTemporaryFile
 import msgspec
 
 from aura_contracts.errors import NotARepository
-from aura_contracts.private_files import make_private_file, make_private_folder, private_opener
+from aura_contracts.private_files import make_private_folder, private_opener
 from aura_git.commandline._output import ConfigEntry
 
 _LINKED = ("HEAD", "objects", "refs", "packed-refs", "logs", "worktrees", "shallow", "modules", "lfs")
@@ -48,6 +49,8 @@ _SPARSE = frozenset({"core.sparsecheckout", "core.sparsecheckoutcone", "index.sp
 
 _WRITTEN = ("commondir", "gitdir", "index", "COMMIT_EDITMSG", "ORIG_HEAD", "logs", "logs/HEAD")
 """What git writes in a git directory through a symbolic link."""
+
+_IDLE = "idle"
 
 _DROPPED = frozenset({"extensions.worktreeconfig", "include.path"})
 
@@ -138,22 +141,29 @@ class Pins:
             return
         with self._locked():
             owners = _folder(folder / "owners")
-            if not any(_names(owners)):
+            if all(_is_idle(owners / name) for name in _names(owners)):
                 self._make_stand_in(folder, common, list(entries))
             for place in known:
                 self._record(place)
-            make_private_file(owners / owner)
+            _write_text(owners / owner, "")
 
-    def unpin(self, common_dir: str, owner: str, entries: Iterable[ConfigEntry]) -> None:
-        """End an owner's pin. With the last one, what was added to the configuration meanwhile is distrusted."""
+    def rest(self, common_dir: str, owner: str, entries: Iterable[ConfigEntry], *, ends: bool = False) -> None:
+        """Note that no agent of an owner works there, and distrust what was added to the live configuration meanwhile.
+
+        With `ends`, the owner's pin ends.
+        """
         folder = self._repository(common_dir)
         if folder is None or not (folder / "owners" / owner).exists():
             return
+        file = folder / "owners" / owner
         with self._locked():
-            if _names(folder / "owners") == [owner]:
+            if not _is_idle(file) or not ends:
                 pinned = {tuple(one) for one in json.loads((folder / "pinned").read_text())}
                 self._distrust(folder, [entry for entry in _own(entries) if (entry.key, entry.value) not in pinned])
-            (folder / "owners" / owner).unlink(missing_ok=True)
+            if ends:
+                file.unlink(missing_ok=True)
+            else:
+                _write_text(file, _IDLE)
 
     def _make_stand_in(self, folder: Path, common: str, entries: list[ConfigEntry]) -> None:
         own = _own(entries)
@@ -251,6 +261,12 @@ class Pins:
             os.close(descriptor)
 
 
+def _is_idle(owner: Path) -> bool:
+    with suppress(OSError):
+        return owner.read_text() == _IDLE
+    return True
+
+
 def own_settings(entries: Iterable[ConfigEntry]) -> dict[str, str]:
     """Return the settings of one worktree alone that are kept for it."""
     return {entry.key: entry.value for entry in entries if entry.scope == "worktree" and entry.key in _SPARSE}
@@ -323,7 +339,7 @@ def _lead(file: Path, target: str, *, relative_to: str, prefix: str = "") -> Non
 
 def _write_bytes(file: Path, content: bytes) -> None:
     """Write a private file, all of it or nothing."""
-    new = file.with_name(f"{file.name}.new")
+    new = file.parent.parent / f"{file.parent.name}-{file.name}.new"  # not where names are listed
     with open(new, "wb", opener=private_opener) as written:
         written.write(content)
     new.replace(file)
