@@ -91,7 +91,7 @@ _PLACEHOLDER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""What stands for a secret or is none; a test database's password may be written down."""
+"""What stands for a secret, or is not one: a test database's password may be written down."""
 
 _SHORTEST = 6
 """Characters of a value that is taken for a secret because of its name."""

@@ -94,7 +94,7 @@ def _is_git(pid: str) -> bool:
 
 
 def _start_time(pid: int) -> str:
-    """Return when a process started; empty if there is none, or only a zombie of it."""
+    """Return when a process started; empty if it does not exist, or only as a zombie."""
     with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
         return "" if fields[0] in {b"Z", b"X"} else fields[_STARTED].decode()

@@ -110,7 +110,7 @@ class Pins:
         return str(folder / "common")
 
     def put_links_right(self, place: Place) -> None:
-        """Make the files in a pinned git directory lead where they did: git reads them for refs, whatever it is told.
+        """Make the files in a pinned git directory lead where they did: git reads them for refs, in spite of `GIT_COMMON_DIR`.
 
         Symbolic links to files that git writes are removed: it would write where they lead.
         """

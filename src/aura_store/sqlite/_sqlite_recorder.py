@@ -162,7 +162,7 @@ class SQLiteRecorder(SQLRecorder):
             self._database = f"{file.as_uri()}?mode=ro&immutable=1"
 
     def _require_database(self) -> None:
-        """Raise `LogDamaged` for a file that is no database, which SQLite says less clearly."""
+        """Raise `LogDamaged` for a file that is not a database, which SQLite says less clearly."""
         with suppress(OSError):
             with self.path.open("rb") as file:
                 head = file.read(len(_MAGIC))
