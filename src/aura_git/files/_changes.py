@@ -9,10 +9,9 @@ import msgspec
 
 from aura_contracts.errors import GitFailed, NotARepository, OperationInProgress
 from aura_contracts.ports.git import Diff, Operation, Status
-from aura_git.commandline._output import fields, parse_changes, parse_status, paths
+from aura_git.commandline._output import GITLINK, fields, parse_changes, parse_status, paths
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository, message_bytes
-from aura_git.repository._neutral import has_changes, submodules
 
 # --- Status -----------------------------------------------------------------------------------------------------------
 
@@ -41,11 +40,20 @@ def _changed_submodules(repository: GitRepository) -> set[str]:
     Git would look into them with their own configuration, in which an agent may have named programs.
     """
     changed = set[str]()
-    for folder in submodules(repository.git):
+    for folder in _filled_submodules(repository):
         with suppress(NotARepository):
-            if has_changes(repository.command, folder):
-                changed.add(os.path.relpath(folder, repository.path))
+            if status(repository.at(os.path.join(repository.path, folder))).dirty:
+                changed.add(folder)
     return changed
+
+
+def _filled_submodules(repository: GitRepository) -> list[str]:
+    if not os.path.lexists(os.path.join(repository.path, ".gitmodules")):
+        return []
+    entries = paths(repository.git("ls-files", "-s", "-z").out)
+    folders = [entry.split("\t", 1)[1] for entry in entries if entry.startswith(GITLINK)]
+    places = {folder: os.path.join(repository.path, folder) for folder in folders}
+    return [one for one, at in places.items() if not os.path.islink(at) and os.path.lexists(os.path.join(at, ".git"))]
 
 
 def _hidden_by_loops(repository: GitRepository) -> set[str]:

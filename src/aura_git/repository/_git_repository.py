@@ -20,7 +20,7 @@ from aura_contracts.ports.git import Identity, RepositoryInfo
 from aura_git._branch_names import is_valid_ref
 from aura_git.commandline._command import Completed, GitCommand
 from aura_git.commandline._installation import Installation
-from aura_git.commandline._output import ConfigEntry, parse_config, paths
+from aura_git.commandline._output import ConfigEntry, fields, parse_config, paths
 from aura_git.repository import _paths
 from aura_git.repository._configuration import LISTING, Configuration, Configurations
 from aura_git.repository._pins import Pins, Place, own_settings
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from aura_git.repository._reader import Reader
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_NO_PROGRAMS = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "file"}
+"""For a repository that an agent may have made: it must not say from where to fetch, and by which program."""
+
 _SINGLE_LINE = re.compile(r"[^\x00\n]+")
 
 
@@ -106,15 +109,32 @@ class GitRepository:
     @cached_property
     def place(self) -> Place | None:
         """What was recorded of it before an agent could work in it."""
-        found = self._shared.pins.place(self.path)
+        pins = self._shared.pins
+        found = pins.place(self.path)
         if found is not None:
-            self._shared.pins.put_links_right(found)
+            pins.put_links_right(found)
+        elif self._known_common_dir is None and pins.is_inside(self.path):
+            git_dir = os.path.realpath(_paths.git_dir(self.path))
+            has_files = os.path.lexists(os.path.join(self.path, ".git"))
+            path, common = os.path.realpath(self.path), _paths.common_dir(git_dir)
+            found = Place(path=path, git_dir=git_dir, common_dir=common, has_files=has_files)
         return found
 
     @cached_property
     def stand_in(self) -> str | None:
         """What stands in for the common directory, while the repository is pinned."""
-        return self._shared.pins.stand_in(self.place.common_dir) if self.place else None
+        if self.place is None:
+            return None
+        pinned = self.pins.stand_in(self.place.common_dir)
+        return pinned or (self._neutral() if self.pins.is_inside(self.path) else None)
+
+    def _neutral(self) -> str:
+        """Make a stand-in for a repository that an agent may have made."""
+        command = self._shared.installation.command(self.path)
+        file = os.path.join(self.common_dir, "config")
+        listed = command.run("/", "config", "--file", file, "--list", "-z", codes=range(256))
+        pairs = (os.fsdecode(field).partition("\n") for field in fields(listed.out))
+        return self.pins.neutral(self.common_dir, [ConfigEntry("local", "", key, value) for key, _, value in pairs])
 
     @property
     def pins(self) -> Pins:
@@ -128,6 +148,8 @@ class GitRepository:
             return command
         where = {"GIT_DIR": self.place.git_dir, "GIT_COMMON_DIR": self.stand_in or self.place.common_dir}
         where |= {"GIT_WORK_TREE": self.place.path} if self.place.has_files else {"GIT_IMPLICIT_WORK_TREE": "0"}
+        if self.stand_in and not self.pins.stand_in(self.place.common_dir):
+            where |= _NO_PROGRAMS
         command = command.with_variables(where)
         return command.configured(self.place.settings) if self.stand_in else command
 

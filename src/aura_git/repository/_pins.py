@@ -9,6 +9,7 @@ its directories from here, not from the files that lead to them, and a stand-in 
                                    It says ``idle`` while no agent of the owner works there
     repositories/<key>/distrusted  settings that appeared while the repository was pinned: the next pin leaves them out
     places/<digest of a path>      the directories of a worktree or repository, see `Place`
+    neutral/<key>/                 stand-ins for repositories inside, which an agent may have made
 
 Invariants:
 
@@ -54,10 +55,11 @@ _IDLE = "idle"
 
 _DROPPED = frozenset({"extensions.worktreeconfig", "include.path"})
 
-_ALWAYS_TRUSTED = frozenset(
-    {"core.repositoryformatversion", "extensions.objectformat", "extensions.refstorage", "user.name", "user.email"}
-)
-"""Settings that name no program and that a repository may need to be read at all."""
+_FORMAT = frozenset({"core.repositoryformatversion", "extensions.objectformat", "extensions.refstorage"})
+"""Settings without which a repository cannot be read."""
+
+_ALWAYS_TRUSTED = _FORMAT | {"user.name", "user.email"}
+"""Settings that name no program."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,8 +111,30 @@ class Pins:
             return None
         return str(folder / "common")
 
+    def is_inside(self, path: str) -> bool:
+        """Whether `path` is in a pinned worktree or repository, and none itself: an agent may have made it."""
+        if self._folder is None:
+            return False
+        for folder in Path(os.path.realpath(path)).parents:
+            found = self._read(str(folder))
+            if found is not None:
+                return self.stand_in(found.common_dir) is not None
+        return False
+
+    def neutral(self, common_dir: str, entries: Iterable[ConfigEntry]) -> str:
+        """Return a stand-in for a common directory that holds nothing of its configuration but how to read it."""
+        assert self._folder is not None, "looked at by all callers"
+        folder = self._folder / "neutral" / sha256(os.fsencode(common_dir)).hexdigest()[:32]
+        with self._locked():
+            _folder(folder)
+            for name in _LINKED:
+                with suppress(FileExistsError):
+                    (folder / name).symlink_to(Path(common_dir, name))
+            _write_text(folder / "config", config_file(entry for entry in entries if entry.key in _FORMAT))
+        return str(folder)
+
     def put_links_right(self, place: Place) -> None:
-        """Make the files in a pinned git directory lead where they did: git reads them for refs, in spite of `GIT_COMMON_DIR`.
+        """Make the files in a pinned git directory lead where they did: for refs, git reads them, not `GIT_COMMON_DIR`.
 
         Symbolic links to files that git writes are removed: it would write where they lead.
         """
