@@ -3,7 +3,7 @@
 Secrets are recognised by their **name**, by passwords in URLs, and by the formats in which services issue keys. They
 belong in the environment of the worker, which the log never sees. Settings, scripts and prompts that contain a secret
 are refused before anything is recorded, environments are redacted before they are shown or recorded, and the values
-that are known from an environment are masked in output (`aura_contracts.masking`).
+that are known from an environment are masked in output (`aura_contracts.secret_mask`).
 """
 
 import re

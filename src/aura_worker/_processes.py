@@ -21,9 +21,9 @@ import attrs
 from anyio.abc import TaskGroup
 
 from aura_contracts.errors import AuraError, ProcessError, ProcessGone, RuleViolated, WorkerUnavailable
-from aura_contracts.masking import SecretMask
 from aura_contracts.ports.executors import Launch
 from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
+from aura_contracts.secret_mask import SecretMask
 from aura_worker._agent_session import AgentSession
 from aura_worker._launch import ExecutorSource, ToolsFactory, assignment_of
 from aura_worker._pump import Pump

@@ -37,9 +37,9 @@ from aura_contracts.errors import (
     RuleViolated,
     StoreError,
 )
-from aura_contracts.masking import OutputMask, SecretMask
 from aura_contracts.output import Chunk
 from aura_contracts.ports.processes import OutputBatch, ProcessExit, RunningProcess
+from aura_contracts.secret_mask import OutputMask, SecretMask
 from aura_worker._agent_session import AgentSession
 from aura_worker_protocol.messages import (
     AppendOutput,

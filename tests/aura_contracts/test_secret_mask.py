@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.entries import Message
-from aura_contracts.masking import OutputMask, SecretMask
 from aura_contracts.output import Chunk, OutputSource
+from aura_contracts.secret_mask import OutputMask, SecretMask
 
 NOW = datetime(2026, 1, 4, tzinfo=UTC)
 SECRET = "3f9c2b7e1d-A/+=x"
