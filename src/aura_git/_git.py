@@ -33,8 +33,8 @@ from aura_git.commandline._leftovers import end_left_by_the_dead
 from aura_git.files import _changes, _snapshot
 from aura_git.merging._merge import merge, predict
 from aura_git.repository import _paths
+from aura_git.repository._discovery import inspect, pin, unpin
 from aura_git.repository._git_repository import GitRepository, Repositories
-from aura_git.repository._inspection import inspect, pin, unpin
 from aura_git.repository._pins import Pins
 from aura_git.worktrees import _lifecycle, _registry
 

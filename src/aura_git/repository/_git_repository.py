@@ -23,7 +23,7 @@ from aura_git.commandline._installation import Installation
 from aura_git.commandline._output import ConfigEntry, fields, parse_config, paths
 from aura_git.repository import _paths
 from aura_git.repository._configuration import LISTING, Configuration, Configurations
-from aura_git.repository._pins import Pins, Place
+from aura_git.repository._pins import PinnedPlace, Pins
 
 if TYPE_CHECKING:
     from aura_git.repository._reader import Reader
@@ -107,7 +107,7 @@ class GitRepository:
         self._known_common_dir = common_dir
 
     @cached_property
-    def place(self) -> Place | None:
+    def place(self) -> PinnedPlace | None:
         """What was recorded of it before an agent could work in it."""
         pins = self._shared.pins
         found = pins.place(self.path)
@@ -117,7 +117,7 @@ class GitRepository:
             git_dir = os.path.realpath(_paths.git_dir(self.path))
             has_files = os.path.lexists(os.path.join(self.path, ".git"))
             path, common = os.path.realpath(self.path), _paths.common_dir(git_dir)
-            found = Place(path=path, git_dir=git_dir, common_dir=common, has_files=has_files)
+            found = PinnedPlace(path=path, git_dir=git_dir, common_dir=common, has_files=has_files)
         return found
 
     @cached_property

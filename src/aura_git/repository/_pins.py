@@ -8,7 +8,7 @@ its directories from here, not from the files that lead to them, and a stand-in 
     repositories/<key>/owners/     one file for each owner of the pin; without any, the live configuration is in force.
                                    It says ``idle`` while no agent of the owner works there
     repositories/<key>/distrusted  settings that appeared while the repository was pinned: the next pin leaves them out
-    places/<digest of a path>      the directories of a worktree or repository, see `Place`
+    places/<digest of a path>      the directories of a worktree or repository, see `PinnedPlace`
     neutral/<key>/                 stand-ins for repositories inside, which an agent may have made
 
 Invariants:
@@ -62,7 +62,7 @@ _ALWAYS_TRUSTED = _FORMAT | {"user.name", "user.email"}
 """Settings that name no program."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class PinnedPlace(msgspec.Struct, frozen=True, kw_only=True):
     """A worktree, or a repository itself, and its directories as they were before an agent could change them."""
 
     path: str
@@ -82,7 +82,7 @@ class Pins:
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
-    def place(self, path: str) -> Place | None:
+    def place(self, path: str) -> PinnedPlace | None:
         """Return what is recorded of the worktree or repository at `path`.
 
         Raises `NotARepository` if a symbolic link is now in its place or in that of its git directory, and if that is
@@ -92,7 +92,7 @@ class Pins:
             return None
         for name in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
             try:
-                found = msgspec.json.decode(self._place_file(name).read_bytes(), type=Place)
+                found = msgspec.json.decode(self._place_file(name).read_bytes(), type=PinnedPlace)
             except (OSError, ValueError):
                 continue
             if os.path.realpath(path) != found.path or os.path.realpath(found.git_dir) != found.git_dir:
@@ -133,7 +133,7 @@ class Pins:
             _write_text(folder / "config", config_file(entry for entry in entries if entry.key in _FORMAT))
         return str(folder)
 
-    def put_links_right(self, place: Place) -> None:
+    def put_links_right(self, place: PinnedPlace) -> None:
         """Make the files in a pinned git directory lead where they did: for refs, git reads them, not `GIT_COMMON_DIR`.
 
         Symbolic links to files that git writes are removed: it would write where they lead.
@@ -156,7 +156,7 @@ class Pins:
 
     # --- Pinning ------------------------------------------------------------------------------------------------------
 
-    def pin(self, places: Iterable[Place], owner: str, entries: Iterable[ConfigEntry]) -> None:
+    def pin(self, places: Iterable[PinnedPlace], owner: str, entries: Iterable[ConfigEntry]) -> None:
         """Pin a repository, given its places and its live configuration; another owner's pin is joined."""
         known = list(places)
         common = known[0].common_dir
@@ -225,7 +225,7 @@ class Pins:
 
     # --- Places -------------------------------------------------------------------------------------------------------
 
-    def record(self, place: Place) -> None:
+    def record(self, place: PinnedPlace) -> None:
         """Record a worktree that was made."""
         if self._folder is not None:
             with self._locked():
@@ -250,17 +250,17 @@ class Pins:
             for name in {os.path.abspath(path), os.path.realpath(path)}:
                 self._place_file(name).unlink(missing_ok=True)
 
-    def _read(self, path: str) -> Place | None:
+    def _read(self, path: str) -> PinnedPlace | None:
         if self._folder is None:
             return None
         with suppress(OSError, ValueError):
             return msgspec.json.decode(
                 self._place_file(os.path.abspath(path)).read_bytes(),
-                type=Place,
+                type=PinnedPlace,
             )
         return None
 
-    def _record(self, place: Place) -> None:
+    def _record(self, place: PinnedPlace) -> None:
         _write_bytes(self._place_file(place.path), msgspec.json.encode(place))
 
     def _place_file(self, path: str) -> Path:

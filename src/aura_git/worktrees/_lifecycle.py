@@ -13,7 +13,7 @@ from aura_git.files._changes import remove_links_in_place_of_folders, status
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository
 from aura_git.repository._lock import repository_lock
-from aura_git.repository._pins import Place
+from aura_git.repository._pins import PinnedPlace
 from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked, users_of
 
 # --- Creation ---------------------------------------------------------------------------------------------------------
@@ -52,7 +52,9 @@ def _record(repository: GitRepository, path: str) -> None:
         for name, value in settings.items():
             repository.git("config", "--file", os.path.join(directory, "config.worktree"), name, value)
     common = os.path.realpath(repository.common_dir)
-    repository.pins.record(Place(path=real, git_dir=os.path.realpath(directory), common_dir=common, settings=settings))
+    repository.pins.record(
+        PinnedPlace(path=real, git_dir=os.path.realpath(directory), common_dir=common, settings=settings)
+    )
 
 
 @contextmanager

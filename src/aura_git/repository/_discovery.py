@@ -5,7 +5,7 @@ import os
 from aura_contracts.errors import NotARepository
 from aura_contracts.ports.git import RepositoryInfo
 from aura_git.repository._git_repository import Repositories, main_worktree
-from aura_git.repository._pins import Place, own_settings
+from aura_git.repository._pins import PinnedPlace, own_settings
 
 
 def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
@@ -34,11 +34,11 @@ def pin(repositories: Repositories, path: str, owner: str) -> None:
     repository = repositories.at(info.worktree or info.common_dir)
     entries = repository.live_configuration()
     common = os.path.realpath(info.common_dir)
-    places = [Place(path=common, git_dir=common, common_dir=common, has_files=False)]
+    places = [PinnedPlace(path=common, git_dir=common, common_dir=common, has_files=False)]
     if info.worktree is not None:
         top = os.path.realpath(info.worktree)
         git_dir = os.path.realpath(repository.git_dir)
-        places.append(Place(path=top, git_dir=git_dir, common_dir=common, settings=own_settings(entries)))
+        places.append(PinnedPlace(path=top, git_dir=git_dir, common_dir=common, settings=own_settings(entries)))
     repositories.pins.pin(places, owner, entries)
 
 
