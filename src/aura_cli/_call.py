@@ -12,6 +12,7 @@ import attrs
 from aura_cli._settings import Settings
 from aura_cli.rendering.terminal import Terminal
 from aura_contracts.errors import InvalidInput, StoreMisconfigured
+from aura_contracts.private_files import make_private_folder
 from aura_contracts.store_url import StoreUrl
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def make_room(url: str) -> None:
     """Create the folder for an SQLite store."""
     path = sqlite_path(url)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
 
 
 def project_of(path: str) -> Path | None:

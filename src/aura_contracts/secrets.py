@@ -1,8 +1,9 @@
 """Secrets: recognising them, so that they are never stored. Pure.
 
-Secrets are recognised by their **name**, and by passwords in URLs. They belong in the environment of the worker, which
-the log never sees. Settings that contain a secret are refused before anything is recorded, and environments are
-redacted before they are shown or recorded.
+Secrets are recognised by their **name**, by passwords in URLs, and by the formats in which services issue keys. They
+belong in the environment of the worker, which the log never sees. Settings, scripts and prompts that contain a secret
+are refused before anything is recorded, environments are redacted before they are shown or recorded, and the values
+that are known from an environment are masked in output (`aura_contracts.secret_mask`).
 """
 
 import re
@@ -46,6 +47,91 @@ _ASSIGNMENT = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]*)\s*[=:]\s*(?P<secret>[
 _FLAG = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)")
 
 
+_ISSUED = re.compile(
+    r"""
+      \b sk-(?: ant- | proj- | or- )? [A-Za-z0-9_-]{20,}                  # OpenAI, Anthropic and those that copy them
+    | \b (?: sk | rk ) _ (?: live | test ) _ [A-Za-z0-9]{16,}             # Stripe
+    | \b gh[oprsu]_ [A-Za-z0-9]{30,} | \b github_pat_ [A-Za-z0-9_]{30,}
+    | \b gl(?: pat | rt | dt | ptt )- [A-Za-z0-9_-]{20,}                  # GitLab
+    | \b xox[abeoprs]- [A-Za-z0-9-]{10,} | \b xapp- [A-Za-z0-9-]{20,}     # Slack
+    | \b (?: AKIA | ASIA ) [A-Z0-9]{16} \b                               # AWS
+    | \b AIza [A-Za-z0-9_-]{35}                                          # Google
+    | \b hf_ [A-Za-z0-9]{30,} | \b npm_ [A-Za-z0-9]{36} | \b pypi- [A-Za-z0-9_-]{40,}
+    | \b (?: dop_v1_ | shpat_ | gsk_ | xai- | nvapi- | r8_ | pplx- | fw_ | tvly- | lin_api_ ) [A-Za-z0-9_-]{20,}
+    | \b SG\. [A-Za-z0-9_-]{16,} \. [A-Za-z0-9_-]{16,}                   # SendGrid
+    | \b eyJ [A-Za-z0-9_-]{10,} \. eyJ [A-Za-z0-9_-]{10,} \. [A-Za-z0-9_-]{10,}   # RFC 7519
+    | AGE-SECRET-KEY-1 [A-Z0-9]{50,}
+    | -----BEGIN [ ] (?: [A-Z]+ [ ] )* PRIVATE [ ] KEY (?: [ ] BLOCK )? -----
+    """,
+    re.VERBOSE,
+)
+"""Keys by the formats that their issuers publish, so that scanners can find them."""
+
+_GIVEN = re.compile(
+    r"""
+    (?: (?<![\w$./-]) (?P<variable> [A-Za-z_]\w* ) \+? =                  # TOKEN=VALUE, export TOKEN=VALUE
+      | (?<![\w-]) --? (?P<flag> [A-Za-z][\w.-]* ) (?: = | \s+ )         # --token VALUE
+      | (?<![\w-]) (?P<header> [A-Za-z][A-Za-z0-9-]* ) : \s*             # Authorization: VALUE
+    )
+    (?= ["']? (?: (?: Bearer | Basic | Token ) \s+ )? (?P<value> [^\s"'`;&|()<>]+ ) )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""How commands are given secrets; the value is only looked at, because it may be a name in turn."""
+
+_USER = re.compile(r"(?<![\w-]) (?: -u | --user ) [ =]? [\"']? [^\s:\"'$]+ : (?P<value> [^\s\"'$]+ )", re.VERBOSE)
+"""curl -u NAME:PASSWORD"""
+
+_PLACEHOLDER = re.compile(
+    r"""
+      [$<{%*\[-] .* | .* (?: \.\.\. | \u2026 | \*\*\* | xxx ) .* | \d{1,12}
+    | (?: .*[_-])? (?: example | placeholder | change-?me | dummy | fake | redacted | secret | test | your | my )
+      (?: [_-].*)?
+    | true | false | yes | no | on | off | none | null | password | passwd | postgres | root | admin | guest | user
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What stands for a secret, or is not one: a test database's password may be written down."""
+
+_SHORTEST = 6
+"""Characters of a value that is taken for a secret because of its name."""
+
+
+def secret_in(text: str, *, commands: bool = False) -> str | None:
+    """Return what looks like a secret in `text`, in words; None if nothing does.
+
+    In prose, the formats of issued keys and passwords in URLs; with `commands` also what is given to one as a secret.
+
+    >>> secret_in("OPENAI_API_KEY=abc123def make", commands=True)
+    'OPENAI_API_KEY'
+    >>> secret_in("rename OPENAI_API_KEY=$KEY", commands=True)
+    >>> secret_in("use sk-abcdefghijklmnopqrstuvwxyz012345")
+    'sk-abc...'
+    """
+    if issued := _ISSUED.search(text):
+        return f"{issued[0][:6]}..."
+    if _USERINFO.search(text):
+        return "a URL with a password"
+    if not commands:
+        return None
+    for given in _GIVEN.finditer(text):
+        name = given["variable"] or given["flag"] or given["header"]
+        if holds_secret(name) and _is_literal(given["value"]):
+            return name
+    user = _USER.search(text)
+    return "a password" if user and _is_literal(user["value"]) else None
+
+
+def _is_literal(value: str) -> bool:
+    return len(value) >= _SHORTEST and not _PLACEHOLDER.fullmatch(value)
+
+
+def require_no_secret(text: str, field: str, *, commands: bool = False) -> None:
+    """Raise `InvalidInput` if `text`, which will be stored, contains a secret: see `secret_in`."""
+    if found := secret_in(text, commands=commands):
+        raise _secret(field, found)
+
+
 def holds_secret(name: str) -> bool:
     """Return whether a value with this name is a secret, judging by the name.
 
@@ -54,6 +140,11 @@ def holds_secret(name: str) -> bool:
     """
     words = _WORDS.sub("_", name).upper()
     return bool(_SECRET.search(words)) and not _HARMLESS.search(words)
+
+
+def passwords_in(text: str) -> list[str]:
+    """Return the passwords in the URLs in `text`."""
+    return [found["secret"] for found in _USERINFO.finditer(text)]
 
 
 def redact(values: Mapping[str, object]) -> dict[str, Any]:
@@ -96,8 +187,8 @@ def require_no_secrets(values: Mapping[str, object], field: str = "options") -> 
 
 def _require_none_inside(value: object, place: str) -> None:
     match value:
-        case str() if _USERINFO.search(value):
-            raise _secret(place, "a URL with a password")
+        case str():
+            require_no_secret(value, place, commands=True)
         case Mapping():
             require_no_secrets(value, place)
         case list() | tuple():

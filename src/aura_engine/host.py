@@ -19,6 +19,7 @@ from aura_contracts.actors import Actor, human
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import IdFactory, uuid7_factory
 from aura_contracts.ports import Clock
+from aura_contracts.private_files import make_private_folder
 
 
 def now() -> datetime:
@@ -39,7 +40,7 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
     with NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(make())
         file.flush()

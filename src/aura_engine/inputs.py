@@ -23,7 +23,7 @@ from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.executor_names import executor_name
 from aura_contracts.first_use import convert
 from aura_contracts.permission import PermissionRules, Rule
-from aura_contracts.secrets import require_no_secrets
+from aura_contracts.secrets import require_no_secret, require_no_secrets
 from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
 from aura_engine.decisions._decider import retry_problem
 
@@ -135,12 +135,15 @@ class Input(BaseModel):
 
 
 def _require_data(value: Any, field: str) -> None:
-    """Refuse what JSON or a database cannot keep. Raises `InvalidInput`, `InvalidText`."""
+    """Refuse what JSON or a database cannot keep, and secrets, which a log would keep forever.
+
+    Raises `InvalidInput`, `InvalidText`.
+    """
     match value:
         case None | bool():
             pass
         case str():
-            require_text(value, field)
+            require_no_secret(require_text(value, field), field)
         case int() if -(2**63) <= value < 2**63:
             pass
         case float() if math.isfinite(value):
@@ -225,6 +228,9 @@ class HowToRun(Input):
     def _without_secrets(self) -> Self:
         require_no_secrets(self.options)
         require_no_secrets(self.variables, "variables")
+        for name, script in (("setup", self.setup), ("cleanup", self.cleanup)):
+            if script is not None:
+                require_no_secret(script.text, name, commands=True)
         return self
 
     @property

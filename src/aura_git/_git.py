@@ -13,6 +13,7 @@ Rooms, each of which imports only those before it:
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, InvalidBranchName, NotARepository, RefChanged, UnknownRevision
 from aura_contracts.ports.git import (
@@ -29,12 +30,15 @@ from aura_contracts.ports.git import (
 from aura_contracts.workspace import MergeStyle, Unrecorded
 from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
+from aura_git.commandline._leftovers import end_left_by_the_dead
 from aura_git.files import _changes, _snapshot, _unrecorded
 from aura_git.folders import _folder_repository
 from aura_git.folders._folder_repository import FolderRepository
 from aura_git.merging._merge import merge, predict
 from aura_git.repository import _filters, _paths
-from aura_git.repository._git_repository import GitRepository, Repositories, inspect
+from aura_git.repository._discovery import inspect, pin, unpin
+from aura_git.repository._git_repository import GitRepository, Repositories
+from aura_git.repository._pins import Pins
 from aura_git.worktrees import _lifecycle, _registry, _submodules
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -45,6 +49,7 @@ class CommandLineGit(Git):
 
     `executable` is a path, or a name that is looked up on the ``PATH`` of `environment` when git is first needed;
     methods raise `GitUnavailable` if there is no git 2.34 or newer. `timeout` is in seconds, for each git command.
+    `pins` is a private folder for what agents must not change, see `pin_configuration`; without it nothing is pinned.
     """
 
     def __init__(
@@ -54,8 +59,10 @@ class CommandLineGit(Git):
         environment: Mapping[str, str],
         identity: Identity = Identity(),  # noqa: B008 - it is immutable
         timeout: float = 120.0,
+        pins: Path | None = None,
     ) -> None:
-        self._repositories = Repositories(Installation(executable, environment, timeout), environment, identity)
+        installation = Installation(executable, environment, timeout)
+        self._repositories = Repositories(installation, environment, identity, Pins(pins))
 
     def _repository(self, path: str) -> GitRepository:
         return self._repositories.at(path)
@@ -133,6 +140,18 @@ class CommandLineGit(Git):
     def inspect(self, path: str) -> RepositoryInfo:
         return inspect(self._repositories, path)
 
+    def pin_configuration(self, repo: str, owner: str) -> None:
+        pin(self._repositories, repo, owner)
+
+    def unpin_configuration(self, repo: str, owner: str) -> None:
+        unpin(self._repositories, repo, owner, ends=True)
+
+    def rest_configuration(self, repo: str, owner: str) -> None:
+        unpin(self._repositories, repo, owner, ends=False)
+
+    def end_leftovers(self) -> None:
+        end_left_by_the_dead()
+
     def status(self, worktree: str) -> Status:
         return _changes.status(self._repository(worktree))
 
@@ -146,7 +165,7 @@ class CommandLineGit(Git):
         return _unrecorded.keep_left_commits(self._worktree(worktree), prefix)
 
     def operation(self, worktree: str) -> Operation | None:
-        return _paths.operation(_paths.git_dir(worktree))
+        return _paths.operation(self._repository(worktree).git_dir)
 
     def diff(
         self, repo: str, base: str, target: str | None = None, *, patch: bool = False, patch_limit: int = 1_048_576

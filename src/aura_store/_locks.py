@@ -21,6 +21,7 @@ import attrs
 
 from aura_contracts.errors import StoreReadOnly
 from aura_contracts.ports.event_log import Locks
+from aura_contracts.private_files import make_private_folder
 from aura_contracts.store_url import StoreUrl
 from aura_store.log._patience import OUTAGE_TIMEOUT
 
@@ -95,7 +96,7 @@ class FileLocks:
         path = self._path(key)
         while True:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(self._folder)
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise StoreReadOnly(store=str(self._folder), stream_id="", position=0, reason=str(error)) from error

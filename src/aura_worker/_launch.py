@@ -36,8 +36,13 @@ EXECUTION = "AURA_EXECUTION_ID"
 STAGE = "AURA_STAGE"
 WORKSPACE = "AURA_WORKSPACE"
 
+WITHHELD = frozenset({"AURA_ENCRYPTION_KEY", "AURA_STORE"})
+"""What opens AURA's store: with it an agent could read everything, and approve its own work. Only an agent that is
+given AURA's tools gets it, for the server of the tools."""
+
 _NOT_INHERITED = frozenset(
     {
+        *WITHHELD,
         *(PROMPT, EXECUTION, STAGE, WORKSPACE, TASK_TOKEN),  # of an outer run, when AURA is run by an agent
         *("AURA_MODEL", "AURA_REVIEW_MODE", "AURA_SESSION_ID"),
         *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT"),

@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 from aura_contracts.errors import AuraError, ProcessError, ProcessGone, RuleViolated, WorkerUnavailable
 from aura_contracts.ports.executors import Launch
 from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
+from aura_contracts.secret_mask import SecretMask
 from aura_worker._agent_session import AgentSession
 from aura_worker._launch import ExecutorSource, ToolsFactory, assignment_of
 from aura_worker._places import place_finder
@@ -65,6 +66,7 @@ class _KnownProcess:
     running: RunningProcess
     session: AgentSession
     launch: Launch
+    mask: SecretMask
     pump_run: _PumpRun | None = None
 
 
@@ -198,7 +200,8 @@ class Processes:
         session = AgentSession(assignment.conversation, assignment.judge, running.first_record - 1, recorded, locate)
         if running.first_record <= recorded:
             await self._recall(request, running.first_record, session)
-        return _KnownProcess(request, running, session, assignment.launch)
+        mask = SecretMask.of({**self._environment, **assignment.spec.env})
+        return _KnownProcess(request, running, session, assignment.launch, mask)
 
     async def _recall(self, request: StartProcess, first: int, session: AgentSession) -> None:
         """Feed a new session with what the agent wrote before this worker started."""
@@ -224,7 +227,7 @@ class Processes:
             return
         await _stop(known)
         known.request = request
-        pump = Pump(connection.peer, request, known.running, known.session, known.launch.exit_grace)
+        pump = Pump(connection.peer, request, known.running, known.session, known.launch.exit_grace, known.mask)
         known.pump_run = _PumpRun(pump)
         connection.tasks.start_soon(_run, known.pump_run, request.token)
 

@@ -1,6 +1,7 @@
 """Pump: carries the output of one process to the engine, and answers to the agent.
 
     spool ──output──► session ──output.append──► engine ──accepted──► acknowledged, deleted from the spool
+                                (secrets masked)
                          └────────sends──► agent
 
 Invariants:
@@ -38,6 +39,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.output import Chunk
 from aura_contracts.ports.processes import OutputBatch, ProcessExit, RunningProcess
+from aura_contracts.secret_mask import OutputMask, SecretMask
 from aura_worker._agent_session import AgentSession
 from aura_worker_protocol.messages import (
     AppendOutput,
@@ -99,9 +101,11 @@ class Pump:
         running: RunningProcess,
         session: AgentSession,
         exit_grace: float,
+        mask: SecretMask,
     ) -> None:
         self._peer = peer
         self._exit_grace = exit_grace
+        self._mask = mask
         self._order = order
         self._running = running
         self._session = session
@@ -162,7 +166,8 @@ class Pump:
         session = self._session
         entries = session.end(exit)
         failure = session.judge(exit, self._order.stage)
-        return ProcessFinished(exit=exit, failure=failure, blocked=session.blocked, entries=entries)
+        finished = ProcessFinished(exit=exit, failure=failure, blocked=session.blocked, entries=entries)
+        return self._mask.struct(finished)
 
     # --- Output -------------------------------------------------------------------------------------------------------
 
@@ -170,6 +175,7 @@ class Pump:
         """Hand over everything from record `_next` on until the process has ended. Raises the engine's errors."""
         trouble: list[Exception] = []
         window = _Window()
+        masked = OutputMask(self._mask)
         async with anyio.create_task_group() as tasks:
             to_settle, flights = anyio.create_memory_object_stream[_Flight](float("inf"))
 
@@ -187,7 +193,7 @@ class Pump:
                     async for batch in batches:
                         self._session.take(batch)
                         self._attend(tasks)
-                        await self._launch(batch, to_settle, window)
+                        await self._launch(OutputBatch(batch.first, masked.chunks(batch.chunks)), to_settle, window)
                 except AuraError as error:
                     trouble.append(error)
                     tasks.cancel_scope.cancel()
@@ -228,7 +234,7 @@ class Pump:
             token=order.token,
             first=first,
             chunks=chunks,
-            parsed=parsed,
+            parsed=tuple(self._mask.struct(one) for one in parsed),
         )
         return _Flight(await self._peer.begin(request), first + len(chunks))
 

@@ -7,7 +7,14 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aura_contracts.errors import GitError, InsideGitDirectory, NotARepository, WorkspaceError, WorkspaceObstacle
+from aura_contracts.errors import (
+    GitError,
+    GitUnavailable,
+    InsideGitDirectory,
+    NotARepository,
+    WorkspaceError,
+    WorkspaceObstacle,
+)
 from aura_contracts.ids import WorkspaceId, is_canonical_id
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import (
@@ -98,7 +105,7 @@ class LocalWorkspaces:
         )
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
-        with self._exclusive(spec) as (root, checkouts):
+        with self._exclusive(spec) as (root, checkouts), self._pinned(spec):
             if spec.in_place:
                 return in_subfolder(spec, prepare_in_place(self._git, spec, checkouts))
             try:
@@ -118,6 +125,9 @@ class LocalWorkspaces:
             collected = _session.collect(self._git, spec, root, checkouts, message, from_branch=from_branch)
             with suppress(FileExistsError, NotADirectoryError):  # what begins there next tells that it cannot
                 ensure_subfolder(spec)  # the agent may have removed it
+            for repository in spec.repositories:
+                with suppress(GitError):
+                    self._git.rest_configuration(repository.path, spec.id)
             return collected
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
@@ -144,6 +154,26 @@ class LocalWorkspaces:
                 remove_in_place(self._git, spec, checkouts)
             else:
                 Removal(self._git, self._pool, spec, root, checkouts).run(delete_branch=delete_branch)
+            for repository in spec.repositories:
+                self._unpin(repository.path, spec.id)
+
+    @contextmanager
+    def _pinned(self, spec: WorkspaceSpec) -> Iterator[None]:
+        """Keep git to the configuration of before the agent, unless the body fails to make the workspace."""
+        for repository in spec.repositories:
+            with suppress(GitUnavailable, NotARepository):  # as the preparation says
+                self._git.pin_configuration(repository.path, spec.id)
+        try:
+            yield
+        except BaseException:
+            if not spec.worktrees:
+                for repository in spec.repositories:
+                    self._unpin(repository.path, spec.id)
+            raise
+
+    def _unpin(self, repository: str, workspace_id: str) -> None:
+        with suppress(GitError):  # it may be gone
+            self._git.unpin_configuration(repository, workspace_id)
 
     # --- Orphans and the pool ---------------------------------------------------------------------------------------
 
@@ -160,11 +190,15 @@ class LocalWorkspaces:
         if source.head is None:
             reason, remedy = no_commit(source.top)
             raise WorkspaceObstacle(workspace_id="", path=repository, reason=reason, remedy=remedy)
+        owner = f"pool-{os.getpid()}"
         try:
             self._git.require_filters(source.top, source.head)
+            self._git.pin_configuration(source.top, owner)  # what agents left there has no effect
             return self._pool.warm(source, source.head, count)
         except (GitError, OSError) as error:
             raise as_workspace_error("", repository, error, [], []) from error
+        finally:
+            self._unpin(source.top, owner)
 
     # --- One at a time ------------------------------------------------------------------------------------------------
 
@@ -179,7 +213,7 @@ class LocalWorkspaces:
     def _lock(self, workspace_id: str, path: str) -> Iterator[None]:
         if not is_canonical_id(workspace_id):
             raise WorkspaceError(workspace_id=workspace_id, path=path, reason="it is not a valid workspace id")
-        with locked(self._home / "locks" / workspace_id, self._patience, self._clock) as alone:
+        with locked(self._home / "locks" / workspace_id, self._patience, self._clock, self._git.end_leftovers) as alone:
             if not alone:
                 raise WorkspaceError(
                     workspace_id=workspace_id,

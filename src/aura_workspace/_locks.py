@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aura_contracts.ports.git import keeping
+from aura_contracts.private_files import make_private_folder
 
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
 """Seconds between attempts; the last is repeated."""
@@ -35,7 +36,7 @@ class FileLock:
 
 def try_lock(path: Path) -> FileLock | None:
     """Lock the file at `path`, creating it and its folder if necessary; return None if the lock is taken."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,11 +52,20 @@ def try_lock(path: Path) -> FileLock | None:
 
 
 @contextmanager
-def locked(path: Path, patience: float, clock: Callable[[], float]) -> Iterator[bool]:
-    """Hold the lock in the body. Yields False, without the lock, if it was taken for `patience` seconds."""
+def locked(
+    path: Path, patience: float, clock: Callable[[], float], meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[bool]:
+    """Hold the lock in the body. Yields False, without the lock, if it was taken for `patience` seconds.
+
+    While it is taken, `meanwhile` is called about once a second: what it ends may hold the lock.
+    """
     deadline = clock() + patience
     pauses = iter(_PAUSES)
+    called = -1.0
     while (lock := try_lock(path)) is None and clock() < deadline:
+        if clock() > called + 1:
+            meanwhile()
+            called = clock()
         time.sleep(next(pauses, _PAUSES[-1]))
     if lock is None:
         yield False

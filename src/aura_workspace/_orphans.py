@@ -110,7 +110,10 @@ def remove_orphan(
                 left_behind=(orphan.path,),
             )
         saved = (RepositoryCommit(marker.repository, commit),)
-    pool.remove(_source_of(git, git_dir), path)
+    source = _source_of(git, git_dir)
+    pool.remove(source, path)
+    with suppress(GitError):
+        git.unpin_configuration(source.top, orphan.workspace_id)
     with suppress(OSError):
         path.parent.rmdir()
     return saved

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, GitError, GitFailed, UnknownRevision, WorktreeExists
 from aura_contracts.ports.git import Git
+from aura_contracts.private_files import FILE_MODE, make_private_folder, private_opener
 from aura_workspace._checkouts import Source
 from aura_workspace._locks import FileLock, try_lock
 from aura_workspace._worktrees import common_dir, linked_git_dir
@@ -62,7 +63,7 @@ class _PooledWorktree:
 
     def offer(self) -> None:
         """Make it available, and release it."""
-        self._ready.touch()
+        self._ready.touch(FILE_MODE)
         self._lock.release()
 
     def claim(self) -> None:
@@ -170,7 +171,7 @@ class WorktreePool:
     def _send(self, source: Source, entry: _PooledWorktree, to: Path, mark: Mark) -> None:
         """Move the worktree of an entry to its place, marked."""
         mark(_git_dir_of(source, entry.worktree))
-        to.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(to.parent)
         self._git.move_worktree(source.top, str(entry.worktree), str(to))
 
     # --- Filling ------------------------------------------------------------------------------------------------------
@@ -310,14 +311,15 @@ def _last(folder: Path) -> int:
 def _write_record(folder: Path, source: Source) -> None:
     """Record which repository the pool belongs to."""
     if not (folder / _RECORD).exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         _write(folder / _RECORD, json.dumps({"common_dir": str(source.common_dir), "top": source.top}))
 
 
 def _write(file: Path, text: str) -> None:
     """Write a small file atomically, even while others write it."""
     new = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}")
-    new.write_text(text, encoding="ascii")
+    with open(new, "w", encoding="ascii", opener=private_opener) as written:
+        written.write(text)
     new.replace(file)
 
 

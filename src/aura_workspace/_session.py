@@ -185,6 +185,7 @@ def _observe(git: Git, checkout: RepositoryCheckout) -> _Collected:
 def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Status, message: str) -> _Collected:
     """Commit everything except copied files, and move the branch there if the agent has left it."""
     path = str(checkout.path)
+    _require_not_on_target(git, checkout)
     status = _without_copies(git, checkout, marker, status)
     changed = visible(status, marker)
     if changed.unstaged or changed.untracked:
@@ -203,6 +204,13 @@ def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Stat
         clean=not visible(status, marker).dirty,
         unrecorded=(*_unrecorded(git, checkout, marker), *commits),
     )
+
+
+def _require_not_on_target(git: Git, checkout: RepositoryCheckout) -> None:
+    """Raise `WorkspaceError` where a commit would move the branch that is merged into only after a review."""
+    target, branch = checkout.repository.target_branch, checkout.spec.branch
+    if target != branch and git.inspect(str(checkout.path)).branch == target:
+        raise checkout.problem(f"it is on {target}, which the work is not merged into yet", f"check out {branch} there")
 
 
 def status_without_operation(git: Git, checkout: RepositoryCheckout) -> Status:

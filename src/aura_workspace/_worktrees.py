@@ -11,6 +11,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import msgspec
 from msgspec.structs import replace
@@ -113,9 +114,9 @@ def read_marker(git_dir: Path) -> Marker | None:
 
 def write_marker(git_dir: Path, marker: Marker) -> None:
     """Write the marker atomically. It is ASCII: paths may contain lone surrogates (`os.fsdecode`)."""
-    new = git_dir / f"{MARKER_FILE}.new"
-    new.write_text(json.dumps(msgspec.to_builtins(marker)), encoding="ascii")
-    os.replace(new, git_dir / MARKER_FILE)  # noqa: PTH105 - as is Path.replace
+    with NamedTemporaryFile("w", dir=git_dir, prefix=".aura-", delete=False, encoding="ascii") as new:
+        new.write(json.dumps(msgspec.to_builtins(marker)))  # a name that an agent may have made a link is not used
+    os.replace(new.name, git_dir / MARKER_FILE)  # noqa: PTH105 - as is Path.replace
 
 
 def change_marker(git_dir: Path, **changes: object) -> Marker | None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.processes import merged_environment
-from aura_contracts.secrets import REDACTED, holds_secret, redact, require_no_secrets
+from aura_contracts.secrets import REDACTED, holds_secret, redact, require_no_secret, require_no_secrets, secret_in
 
 SECRET = [
     "GITHUB_TOKEN",
@@ -168,3 +168,80 @@ def test_what_is_redacted_holds_no_secrets_any_more(values: dict[str, object]):
     for name, value in values.items():
         assert shown[name] in (REDACTED, "") or not holds_secret(name)
         assert holds_secret(name) or isinstance(shown[name], type(value))
+
+
+# --- In texts ---------------------------------------------------------------------------------------------------------
+
+ISSUED = [
+    "sk-abcdefghijklmnopqrstuvwxyz012345",
+    "sk-ant-api03-abcdefghijklmnopqrstuvwxyz",
+    "sk-proj-abcdefghijklmnopqrstuvwxyz",
+    "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+    "github_pat_11ABCDEFG0abcdefghijklmnopqrstuvwxyz",
+    "glpat-abcdefghijklmnopqrst",
+    "xoxb-123456789012-abcdefghijkl",
+    "AKIAABCDEFGHIJKLMNOP",
+    "AIzaSyA-abcdefghijklmnopqrstuvwxyz01234",
+    "hf_abcdefghijklmnopqrstuvwxyz01234567",
+    "npm_abcdefghijklmnopqrstuvwxyz0123456789",
+    "sk_live_abcdefghijklmnopqrst",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+    "-----BEGIN OPENSSH PRIVATE KEY-----",
+    "postgresql://ada:hunter2hunter2@localhost/x",
+]
+
+
+@pytest.mark.parametrize("key", ISSUED)
+def test_issued_keys_are_found_in_prose(key: str):
+    assert secret_in(f"use the key {key}, please")
+    assert secret_in(f"KEY='{key}'", commands=True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "export OPENAI_API_KEY=abc123def456",
+        "FOO=1 DB_PASSWORD='hunter22' make",
+        'export "GITHUB_TOKEN=abc123def456"',
+        "curl -H 'Authorization: Bearer abc123def456' x",
+        'curl -H "X-Api-Key: abc123def456" x',
+        "curl -u ada:hunter22 x",
+        "curl --user=ada:hunter22 x",
+        "tool --api-key abc123def456",
+        "tool --api-key=abc123def456",
+        "tool --password 'hunter22'",
+        "a && (b; SECRET_KEY=abc123def456 c)",
+    ],
+)
+def test_secrets_given_to_commands_are_found(command: str):
+    assert secret_in(command, commands=True)
+    with pytest.raises(InvalidInput, match="would be stored forever"):
+        require_no_secret(command, "setup", commands=True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "export OPENAI_API_KEY=$OPENAI_API_KEY",
+        'curl -H "Authorization: Bearer $TOKEN" x',
+        "tool --api-key ${KEY:?}",
+        "tool --api-key $(pass show key)",
+        "POSTGRES_PASSWORD=postgres make test",
+        "API_KEY=test-key pytest",
+        "API_KEY=<your key> make",
+        "API_TOKEN=... make",
+        "MAX_TOKENS=1000000 make",
+        "pytest --token-limit 100000",
+        "git log --author ada",
+        "sed -i s/sk-/pk-/ file",
+        "docker run -u 1000:1000 image",
+        "ls task-abcdefghijklmnopqrstuvwxyz",
+    ],
+)
+def test_other_commands_pass(command: str):
+    assert secret_in(command, commands=True) is None
+
+
+@pytest.mark.parametrize("text", ["rename API_KEY=abc123def456 to TOKEN", "explain sk-... keys", "Authorization: ask"])
+def test_prose_about_secrets_passes(text: str):
+    assert secret_in(text) is None

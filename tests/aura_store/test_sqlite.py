@@ -88,9 +88,12 @@ async def test_a_file_cut_off_anywhere_is_damage(path: Path) -> None:
 async def test_a_file_that_is_no_database_is_not_touched(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "log.db"
     file.write_bytes(content)
-    with pytest.raises(LogDamaged):
+    with pytest.raises(LogDamaged) as caught:
         await read_all(file)
     assert file.read_bytes() == content
+    if not content.startswith(b"SQLite"):
+        assert "another kind of file" in caught.value.reason
+        assert "--store" in caught.value.remedy
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -510,6 +513,45 @@ async def test_a_log_cannot_be_made_on_a_full_disk(small_disk: Path) -> None:
     (small_disk / "ballast").unlink()
     async with open_log(url_of(small_disk / "log.db")) as log:
         assert await log.append(append(1, 0, TaskQueued())) == 1
+
+
+async def test_at_the_limit_on_file_size_the_store_is_full(tmp_path: Path) -> None:
+    """The system tells it as another error than a full disk, and SQLite as one that may pass."""
+    program = """
+import resource, sys, anyio
+from aura_contracts.errors import StoreFull
+from aura_store import open_log
+from aura_store.testing.log_conformance import append
+async def main():
+    async with open_log(sys.argv[1], outage_timeout=1) as log:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+        count = 0
+        try:
+            while True:
+                await log.append(append(1, count, "x" * 5000))
+                count += 1
+        except StoreFull as full:
+            print(count, full.reason, full.remedy)
+anyio.run(main)
+"""
+    words = (sys.executable, "-c", program, url_of(tmp_path / "log.db"))
+    done = await anyio.run_process(words)
+    count, _, rest = done.stdout.decode().partition(" ")
+    assert "limit on the size of a file" in rest
+    assert "raise the limit" in rest
+    assert len(titles(await read_all(tmp_path / "log.db"))) == int(count) > 5
+
+
+async def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with open_log(url_of(tmp_path / "made" / "log.db")) as log:
+            await log.append(append(1, 0, "x"))
+            found = [tmp_path / "made", *(tmp_path / "made").iterdir()]
+            assert len(found) > 2
+            assert not [file for file in found if file.stat().st_mode & 0o077]
+    finally:
+        os.umask(before)
 
 
 # --- Locks ------------------------------------------------------------------------------------------------------------

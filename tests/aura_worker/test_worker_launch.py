@@ -36,8 +36,8 @@ class Recorder(Executor):
         return self.answer
 
 
-def spec_of(request, executor=None):
-    return assignment_of(request, StagedExecutors({"recorder": executor or Recorder()}), ENVIRONMENT, make_tools).spec
+def spec_of(request, executor=None, environment=ENVIRONMENT):
+    return assignment_of(request, StagedExecutors({"recorder": executor or Recorder()}), environment, make_tools).spec
 
 
 def run_script(text, shell, tmp_path):
@@ -163,3 +163,11 @@ def test_a_script_is_judged_by_how_it_ended(given, reason):
     judge = assignment_of(script(), StagedExecutors(), {}, make_tools).judge
     failure = judge(ProcessExit(**{"token": "t", "cause": ExitCause.OWN, **given}))
     assert (failure and failure.reason) == reason
+
+
+@pytest.mark.parametrize("request_", [script(), agent("do it", "recorder")])
+def test_what_opens_the_store_is_withheld(request_):
+    environment = {**ENVIRONMENT, "AURA_STORE": "postgresql://ada:hush@db/x", "AURA_ENCRYPTION_KEY": "a2V5"}
+    spec = spec_of(request_, environment=environment)
+    assert not spec.env.keys() & {"AURA_STORE", "AURA_ENCRYPTION_KEY", "AURA_TASK_TOKEN"}
+    assert "hush" not in str(spec.env)

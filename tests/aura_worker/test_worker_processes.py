@@ -574,3 +574,20 @@ async def test_an_answer_to_a_process_that_was_not_started_is_refused():
     async with stage.connected() as engine:
         with pytest.raises(ProcessError):
             await engine.request(AnswerPermission(token=token_of(), request_id="1", answer=Answer(granted=True)))
+
+
+# --- Secrets ----------------------------------------------------------------------------------------------------------
+
+
+async def test_secrets_of_the_worker_are_masked_before_they_leave_it():
+    stage = Stage(environment={"PATH": "/usr/bin:/bin", "API_TOKEN": "3f9c2b7e1d"})
+    async with stage.connected() as engine:
+        await engine.request(agent("do it"))
+        process(stage).say(b"the token is 3f9c2b7e1d, and in two: 3f9c2b7")
+        process(stage).say(b"e1d\n")
+        await until(lambda: process(stage).acknowledged == 2)
+        process(stage).end()
+        finished = await engine.request(end_of(agent("do it")))
+    assert stage.engine.output == b"the token is [redacted], and in two: [redacted][redacted]\n"
+    assert "3f9c2b7e1d" not in str(stage.engine.entries)
+    assert "3f9c2b7e1d" not in str(finished)

@@ -226,6 +226,32 @@ class GitFiles(ABC):
         """Return the repository that contains `path`. Raises `NotARepository`."""
 
     @abstractmethod
+    def pin_configuration(self, repo: str, owner: str) -> None:
+        """Keep to the configuration that `repo` has now, and to its directories, until every owner has unpinned it.
+
+        Called before an agent may work there: what it configures has no effect on any method. Settings that appear
+        meanwhile are left out by the next pin too, until they were gone once. Repeatable. `owner` is a file name.
+        """
+
+    @abstractmethod
+    def rest_configuration(self, repo: str, owner: str) -> None:
+        """Note that the agent of `owner` has ended: what is configured from now on, the next pin takes for the user's.
+
+        The configuration stays pinned. Repeatable.
+        """
+
+    @abstractmethod
+    def unpin_configuration(self, repo: str, owner: str) -> None:
+        """End what `pin_configuration` began for `owner`. Repeatable."""
+
+    @abstractmethod
+    def end_leftovers(self) -> None:
+        """End what a git whose caller was killed has left running: it may hold a lock. Call it while waiting for one.
+
+        A git that is still at work is not disturbed.
+        """
+
+    @abstractmethod
     def status(self, worktree: str) -> Status:
         """Return the differences from HEAD. Submodules with changes of their own count as unstaged changes.
 

@@ -46,11 +46,12 @@ async def local_worker(given: EngineOptions, host: Host, home: Path) -> AsyncIte
             compression=given.compression,
         )
 
+    git = CommandLineGit(environment=environment, pins=home / "workspaces" / ".pins")
     async with SupervisedRunner(home, clock=host.clock, python=sys.executable) as runner:
         yield Worker(
             worker_id=WorkerId(str(uuid.uuid5(uuid.NAMESPACE_OID, instance))),
             identity=WorkerIdentity(host=platform.node(), instance=instance),
-            workspaces=LocalWorkspaces(home, CommandLineGit(environment=environment)),
+            workspaces=LocalWorkspaces(home, git),
             runner=runner,
             executors=ExecutorRegistry(given.executors),
             environment=environment,

@@ -19,6 +19,7 @@ from aura_contracts.approval import (
 )
 from aura_contracts.ports.read_models import ApprovalQuery
 from aura_contracts.ports.rows import Page
+from aura_contracts.secrets import require_no_secret
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import runtime
@@ -106,6 +107,8 @@ class Approvals:
         return await self._decide(approval, DelegateApproval(delegate=to, reason=reason), by)
 
     async def _decide(self, approval: str, command: Command[Approval], by: str | None) -> Approval:
+        if isinstance(command, Approve | Reject | RequestChanges) and command.feedback:
+            require_no_secret(command.feedback, "feedback")
         approval_id = await self._core.find("approval", approval)
 
         async def decide(unit: UnitOfWork) -> Approval:

@@ -22,6 +22,7 @@ from aura_contracts.execution import (
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.rows import Page
+from aura_contracts.secrets import require_no_secret
 from aura_contracts.task import (
     TASK,
     AgentType,
@@ -209,6 +210,7 @@ class Tasks:
 
         A completed task begins again with the feedback: in a new worktree on the same branch, and in the same session.
         """
+        require_no_secret(feedback, "feedback")
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.view(task_id)).approval
         if asked is not None and asked.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:

@@ -1,12 +1,13 @@
 """Running one git command: in a fixed environment, within a time limit, with typed errors.
 
 Output goes to files in memory, not to pipes, so a git whose caller is killed is not ended by SIGPIPE but finishes its
-work. Each git leads its own process group, and the whole group is ended when the time is up.
+work. Each git leads its own process group, and the whole group is ended with it, or when the time is up.
 """
 
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from typing import IO, NamedTuple
 from aura_contracts.errors import GitError, GitFailed, GitTimeout, NotARepository
 from aura_contracts.ports.git import held_locks
 from aura_git.commandline._environment import git_environment, with_settings
+from aura_git.commandline._leftovers import VARIABLE, end_group, end_left_by, new_token
 
 _GRACE = 1.0
 """Seconds that git has to remove its lock files after SIGTERM."""
@@ -58,6 +60,7 @@ class GitCommand:
         self.timeout = timeout
         self.version = version
         self.environment = git_environment(environment)
+        self.runs_programs = False
 
     def configured(self, settings: Mapping[str, str]) -> "GitCommand":
         """Return a copy with more configuration, which wins over every file."""
@@ -65,10 +68,20 @@ class GitCommand:
         other.environment = with_settings(self.environment, settings)
         return other
 
+    def running_programs(self) -> "GitCommand":
+        """Return a copy for commands that may run programs of the user's: what these leave running is ended."""
+        other = copy(self)
+        other.runs_programs = True
+        return other
+
     def on_work_tree(self, git_dir: str, work_tree: str) -> "GitCommand":
         """Return a copy for a repository whose files are in a folder elsewhere."""
+        return self.with_variables({"GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree})
+
+    def with_variables(self, variables: Mapping[str, str]) -> "GitCommand":
+        """Return a copy with more environment variables."""
         other = copy(self)
-        other.environment = {**self.environment, "GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree}
+        other.environment = {**self.environment, **variables}
         return other
 
     def run(
@@ -111,8 +124,8 @@ class GitCommand:
             return GitFailed(
                 repository=repo,
                 command=command,
-                reason=f"{locked[1]} exists: another git is running, or one was killed before it finished",
-                remedy=f"if no git is running there, remove {locked[1]} and try again",
+                reason=f"{locked[1]} exists{_age(locked[1])}: another git is running, or one was killed at work",
+                remedy=f"if no git is running there, try again after: rm {shlex.quote(locked[1])}",
             )
         if half_made := _HALF_MADE.search(done.err):
             return half_made_worktree(repo, command, half_made[1])
@@ -130,6 +143,7 @@ class GitCommand:
         self, repo: str, argv: Sequence[str], environment: Mapping[str, str], stdin: bytes, limit: int | None
     ) -> Completed:
         command = f"git {_name(argv[3:])}"
+        token = new_token()
         try:
             with _memory(stdin) as source, _memory() as out, _memory() as err:
                 process = subprocess.Popen(  # noqa: S603 - without a shell; the executable is the caller's choice
@@ -137,7 +151,7 @@ class GitCommand:
                     stdin=source,
                     stdout=out if limit is None else subprocess.PIPE,
                     stderr=err,
-                    env=environment,
+                    env={**environment, VARIABLE: token},
                     start_new_session=True,
                     pass_fds=held_locks.get(),
                 )
@@ -151,6 +165,7 @@ class GitCommand:
                     if not ended:
                         _end(process)
                         raise GitTimeout(repository=repo, command=command, seconds=self.timeout)
+                    end_group(process.pid)
                 output = _all_of(out) if head is None else head[: limit or 0]
                 cut = head is not None and len(head) > len(output)
                 return Completed(process.returncode, output, _all_of(err).decode("utf-8", "replace"), cut)
@@ -158,6 +173,22 @@ class GitCommand:
             raise GitTimeout(repository=repo, command=command, seconds=self.timeout) from None
         except (OSError, ValueError) as error:  # no such program; too many open files; a NUL byte in an argument
             raise GitFailed(repository=repo, command=command, reason=f"cannot be run: {error}") from error
+        finally:
+            if self.runs_programs:
+                end_left_by(token)
+
+
+_UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
+
+
+def _age(file: str) -> str:
+    """Return how old a file is, in words: the lock of a git that runs is seldom older than seconds."""
+    try:
+        seconds = max(0.0, time.time() - os.stat(file).st_mtime)
+    except OSError:
+        return ""
+    length, unit = next((one for one in _UNITS if seconds >= 2 * one[0]), _UNITS[-1])
+    return f", made {seconds / length:.0f} {unit} ago" if seconds >= 1 else ""
 
 
 def half_made_worktree(repo: str, command: str, directory: str) -> GitFailed:

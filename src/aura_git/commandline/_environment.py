@@ -1,9 +1,9 @@
 """The environment that git runs in: the caller's, without anything that would change what a command does.
 
 The user's configuration stays in force for who they are, what they ignore, which filters their files need (`git-lfs`)
-and which folders they trust. Merge drivers, the user's or the repository's, are not run: a merge would come out
-differently on each machine, and predicting it would start a program. Every other setting that would change a result is
-fixed here, by ``GIT_CONFIG_COUNT`` (git-config(1)), which wins over every file.
+and which folders they trust. Merge drivers are run only where the repository is pinned, so that they are known to be
+the user's (`aura_git.repository._pins`). Every other setting that would change a result is fixed here, by
+``GIT_CONFIG_COUNT`` (git-config(1)), which wins over every file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,6 +34,9 @@ _ALWAYS = {
     "GIT_LITERAL_PATHSPECS": "1",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_MERGE_AUTOEDIT": "no",
+    # What is displayed is what is stored: an agent could show other objects in place of its own.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null",
 }
 
 _SETTINGS = {
@@ -117,14 +120,16 @@ def _configured(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in names} | {"GIT_CONFIG_COUNT": str(len(numbers))}
 
 
-def repository_settings(entries: Iterable[ConfigEntry]) -> dict[str, str]:
+def repository_settings(entries: Iterable[ConfigEntry], *, drivers_run: bool = False) -> dict[str, str]:
     """Return the settings for commands that read or write files, given the whole configuration.
 
-    They are the repository's own `OF_THE_REPOSITORY`, and a replacement for each merge driver.
+    They are the repository's own `OF_THE_REPOSITORY`, and a replacement for each merge driver unless `drivers_run`.
     """
     known = list(entries)
     own = {entry.key: entry.value for entry in known if entry.scope in {"local", "worktree"}}
-    drivers = {entry.key for entry in known if entry.key.startswith("merge.") and entry.key.endswith(".driver")}
+    drivers = set[str]()
+    if not drivers_run:
+        drivers = {entry.key for entry in known if entry.key.startswith("merge.") and entry.key.endswith(".driver")}
     chosen = {name: own.get(name.lower(), default) for name, default in OF_THE_REPOSITORY.items()}
     return chosen | dict.fromkeys(sorted(drivers), _MERGE_AS_TEXT)
 

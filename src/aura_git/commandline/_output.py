@@ -130,12 +130,13 @@ class ConfigEntry(NamedTuple):
     value: str
 
 
-def parse_config(output: bytes) -> list[ConfigEntry]:
-    """Read ``config --list -z --show-scope --show-origin``."""
+def parse_config(output: bytes, valueless: str = "") -> list[ConfigEntry]:
+    """Read ``config --list -z --show-scope --show-origin``; `valueless` is what a key without equals sign counts as."""
     entries = []
     rest = iter(fields(output))
     for scope in rest:
         origin = next(rest)
-        key, _, value = next(rest).partition(b"\n")
-        entries.append(ConfigEntry(scope.decode(), os.fsdecode(origin), os.fsdecode(key), os.fsdecode(value)))
+        key, has_value, value = next(rest).partition(b"\n")
+        text = os.fsdecode(value) if has_value else valueless
+        entries.append(ConfigEntry(scope.decode(), os.fsdecode(origin), os.fsdecode(key), text))
     return entries

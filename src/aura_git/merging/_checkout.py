@@ -33,12 +33,15 @@ def checkouts_of(repository: GitRepository, branch: str) -> list["Checkout"]:
     for path in users_of(repository, branch):
         if not os.path.isdir(path):
             continue
-        directory = _paths.git_dir(path)
+        tree = repository.at(path)
+        directory = tree.git_dir
+        if os.path.realpath(tree.common_dir) != os.path.realpath(repository.common_dir):
+            continue  # it belongs to another repository, whatever is written about it in this one
         under_way = _paths.branch_under_operation(directory)
         operation = _paths.operation(directory)
         if operation is not None and under_way == f"refs/heads/{branch}":
             raise OperationInProgress(repository=repository.path, worktree=path, operation=operation)
-        found.append(Checkout(repository.at(path)))
+        found.append(Checkout(tree))
     return found
 
 

@@ -17,14 +17,18 @@ from aura_git.commandline._output import ConfigEntry, parse_config
 LISTING = ("config", "--list", "-z", "--show-scope", "--show-origin")
 
 _State = tuple[int, int, int, int] | None
+_PROGRAM_SECTIONS = ("filter.", "merge.", "remote.")
+_PROGRAMS = (".clean", ".smudge", ".process", ".driver", ".promisor")
 _TRUE = frozenset({"true", "yes", "on", "1", ""})
 
 
 class Configuration:
     """The configuration of a repository, as seen from one of its worktrees."""
 
-    def __init__(self, entries: Iterable[ConfigEntry]) -> None:
+    def __init__(self, entries: Iterable[ConfigEntry], *, pinned: bool = False) -> None:
         self.entries = tuple(entries)
+        self.pinned = pinned
+        """Whether it is what the user had before an agent began."""
 
     def get(self, key: str) -> str | None:
         """Return the value that wins; `key` in lower case."""
@@ -42,7 +46,12 @@ class Configuration:
     @cached_property
     def for_files(self) -> dict[str, str]:
         """Settings for commands that read or write files: see `repository_settings`."""
-        return repository_settings(self.entries)
+        return repository_settings(self.entries, drivers_run=self.pinned)
+
+    @cached_property
+    def names_programs(self) -> bool:
+        """Whether git may run a program of the user's: a filter, a merge driver, or what fetches missing objects."""
+        return any(key.startswith(_PROGRAM_SECTIONS) and key.endswith(_PROGRAMS) for key in self._values)
 
     @cached_property
     def without_filters(self) -> dict[str, str]:
@@ -77,8 +86,13 @@ class Configurations:
         self._cache: dict[tuple[str, str], _Cached] = {}
         self._lock = threading.Lock()
 
-    def of(self, path: str, git_dir: str, common_dir: str, listing: Callable[[], bytes]) -> Configuration:
-        """Return the configuration seen from `git_dir`; `listing` runs git in `path` with `LISTING`."""
+    def of(
+        self, path: str, git_dir: str, common_dir: str, listing: Callable[[], bytes], *, pinned: bool = False
+    ) -> Configuration:
+        """Return the configuration seen from `git_dir`; `listing` runs git in `path` with `LISTING`.
+
+        Of a repository that is `pinned`, `common_dir` is the stand-in.
+        """
         for key in ((common_dir, git_dir), (common_dir, "")):
             cached = self._cache.get(key)
             if cached is not None and _states(cached.states) == cached.states:
@@ -86,7 +100,7 @@ class Configurations:
         files = self._usual_files(git_dir, common_dir)
         while True:
             states = _states(files)
-            configuration = Configuration(parse_config(listing()))
+            configuration = Configuration(parse_config(listing()), pinned=pinned)
             known = set(map(os.path.realpath, files))
             more = {
                 file for file in self._named_files(configuration, path, git_dir) if os.path.realpath(file) not in known

@@ -16,19 +16,23 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from aura_contracts.errors import GitFailed, InsideGitDirectory, RefChanged, UnknownRevision
-from aura_contracts.ports.git import Identity, RepositoryInfo
+from aura_contracts.errors import GitFailed, RefChanged, UnknownRevision
+from aura_contracts.ports.git import Identity
 from aura_git._branch_names import is_valid_ref
 from aura_git.commandline._command import Completed, GitCommand
 from aura_git.commandline._installation import Installation
-from aura_git.commandline._output import paths
+from aura_git.commandline._output import ConfigEntry, fields, parse_config, paths
 from aura_git.repository import _paths
 from aura_git.repository._configuration import LISTING, Configuration, Configurations
+from aura_git.repository._pins import PinnedPlace, Pins
 
 if TYPE_CHECKING:
     from aura_git.repository._reader import Reader
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_NO_PROGRAMS = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "file"}
+"""For a repository that an agent may have made: it must not say from where to fetch, and by which program."""
+
 _SINGLE_LINE = re.compile(r"[^\x00\n]+")
 
 
@@ -43,8 +47,11 @@ def message_bytes(message: str) -> bytes:
 class Repositories:
     """What repositories share: git, the caller's identity, configurations and readers. Safe to use from threads."""
 
-    def __init__(self, installation: Installation, environment: Mapping[str, str], identity: Identity) -> None:
+    def __init__(
+        self, installation: Installation, environment: Mapping[str, str], identity: Identity, pins: Pins
+    ) -> None:
         self.installation = installation
+        self.pins = pins
         self.identity = identity
         self.configurations = Configurations(environment)
         self._readers: dict[str, Reader] = {}
@@ -53,6 +60,15 @@ class Repositories:
     def at(self, path: str) -> "GitRepository":
         """Return the repository or worktree at `path`. Nothing is read yet."""
         return GitRepository(self, path)
+
+    def locate(self, path: str) -> _paths.RepositoryLocation:
+        """Return the repository at `path` or above it, by what is recorded of it. Raises `NotARepository`."""
+
+        def recorded(folder: str) -> str | None:
+            place = self.pins.place(folder)
+            return place.git_dir if place is not None and place.has_files else None
+
+        return _paths.locate(path, recorded)
 
     def reader(self, common_dir: str) -> "Reader":
         from aura_git.repository._reader import Reader  # noqa: PLC0415 - dulwich is only imported when it is needed
@@ -86,14 +102,57 @@ class LocalCommand:
 class GitRepository:
     """A repository or worktree at `path`. Its git directory and configuration are read once."""
 
-    def __init__(self, shared: Repositories, path: str) -> None:
+    def __init__(self, shared: Repositories, path: str, common_dir: str | None = None) -> None:
         self._shared = shared
         self.path = path
+        self._known_common_dir = common_dir
+
+    @cached_property
+    def place(self) -> PinnedPlace | None:
+        """What was recorded of it before an agent could work in it."""
+        pins = self._shared.pins
+        found = pins.place(self.path)
+        if found is not None:
+            pins.put_links_right(found)
+        elif self._known_common_dir is None and pins.is_inside(self.path):
+            git_dir = os.path.realpath(_paths.git_dir(self.path))
+            has_files = os.path.lexists(os.path.join(self.path, ".git"))
+            path, common = os.path.realpath(self.path), _paths.common_dir(git_dir)
+            found = PinnedPlace(path=path, git_dir=git_dir, common_dir=common, has_files=has_files)
+        return found
+
+    @cached_property
+    def stand_in(self) -> str | None:
+        """What stands in for the common directory, while the repository is pinned."""
+        if self.place is None:
+            return None
+        pinned = self.pins.stand_in(self.place.common_dir)
+        return pinned or (self._neutral() if self.pins.is_inside(self.path) else None)
+
+    def _neutral(self) -> str:
+        """Make a stand-in for a repository that an agent may have made."""
+        command = self._shared.installation.command(self.path)
+        file = os.path.join(self.common_dir, "config")
+        listed = command.run("/", "config", "--file", file, "--list", "-z", codes=range(256))
+        pairs = (os.fsdecode(field).partition("\n") for field in fields(listed.out))
+        return self.pins.neutral(self.common_dir, [ConfigEntry("local", "", key, value) for key, _, value in pairs])
+
+    @property
+    def pins(self) -> Pins:
+        return self._shared.pins
 
     @cached_property
     def command(self) -> GitCommand:
         """Runs git. Raises `GitUnavailable`."""
-        return self._shared.installation.command(self.path)
+        command = self._shared.installation.command(self.path)
+        if self.place is None:
+            return command
+        where = {"GIT_DIR": self.place.git_dir, "GIT_COMMON_DIR": self.stand_in or self.place.common_dir}
+        where |= {"GIT_WORK_TREE": self.place.path} if self.place.has_files else {"GIT_IMPLICIT_WORK_TREE": "0"}
+        if self.stand_in and not self.pins.stand_in(self.place.common_dir):
+            where |= _NO_PROGRAMS
+        command = command.with_variables(where)
+        return command.configured(self.place.settings) if self.stand_in else command
 
     @cached_property
     def git(self) -> "LocalCommand":
@@ -106,7 +165,8 @@ class GitRepository:
 
         They use the line endings that the repository itself asks for, and no merge drivers.
         """
-        return LocalCommand(self.command.configured(self.configuration.for_files), self.path)
+        command = self.command.configured(self.configuration.for_files)
+        return LocalCommand(command.running_programs() if self.configuration.names_programs else command, self.path)
 
     @cached_property
     def on_scratch_files(self) -> "LocalCommand":
@@ -121,19 +181,39 @@ class GitRepository:
         """Return the git directory of a submodule, as a repository without files."""
         return _Module(self._shared, git_dir)
 
+    def at_git_dir(self, directory: str) -> "GitRepository":
+        """Return a worktree of this repository by its git directory, whatever that says of its repository."""
+        return GitRepository(self._shared, directory, self.common_dir)
+
     # --- Places and configuration -------------------------------------------------------------------------------------
 
     @cached_property
     def git_dir(self) -> str:
-        return _paths.git_dir(self.path)
+        return self.place.git_dir if self.place else _paths.git_dir(self.path)
 
     @cached_property
     def common_dir(self) -> str:
-        return _paths.common_dir(self.git_dir)
+        if self.place:
+            return self.place.common_dir
+        return self._known_common_dir or _paths.common_dir(self.git_dir)
 
     @cached_property
     def configuration(self) -> Configuration:
-        return self._shared.configurations.of(self.path, self.git_dir, self.common_dir, lambda: self.git(*LISTING).out)
+        common = self.stand_in or self.common_dir
+        pinned = self.stand_in is not None
+        return self._shared.configurations.of(
+            self.path, self.git_dir, common, lambda: self.git(*LISTING).out, pinned=pinned
+        )
+
+    def live_configuration(self) -> list[ConfigEntry]:
+        """Return the configuration as the user's own git sees it now."""
+        command = self._shared.installation.command(self.path)
+        return parse_config(command.run(self.path, *LISTING, variables=self._live_directories()).out, "true")
+
+    def _live_directories(self) -> dict[str, str]:
+        if self.place is None:
+            return {}
+        return {"GIT_DIR": self.place.git_dir, "GIT_COMMON_DIR": self.place.common_dir}
 
     @cached_property
     def author(self) -> dict[str, str]:
@@ -313,26 +393,6 @@ def _asking_git() -> Iterator[None]:
 
     with suppress(CannotRead):
         yield
-
-
-def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
-    """See `GitFiles.inspect`."""
-    found = _paths.locate(path)
-    common_dir = _paths.common_dir(found.git_dir)
-    repository = repositories.at(found.top or found.git_dir)
-    worktree = main_worktree(repository) if found.git_dir == common_dir else found.top
-    if worktree is not None and found.top is None:
-        raise InsideGitDirectory(repository=path)
-    branch = repository.head_branch()
-    return RepositoryInfo(
-        git_dir=found.git_dir,
-        common_dir=common_dir,
-        worktree=worktree,
-        bare=worktree is None,
-        linked=found.git_dir != common_dir,
-        branch=None if branch is None else branch.removeprefix("refs/heads/"),
-        head=repository.head(),
-    )
 
 
 def main_worktree(repository: GitRepository) -> str | None:

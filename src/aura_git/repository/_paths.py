@@ -4,6 +4,7 @@ The files of operations in progress are the ones that ``git status`` checks.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -51,12 +52,17 @@ class RepositoryLocation(NamedTuple):
     """The folder whose ``.git`` led to it; None for a git directory itself."""
 
 
-def locate(path: str) -> RepositoryLocation:
-    """Return the repository at `path` or, failing that, the nearest one above it. Raises `NotARepository`."""
+def locate(path: str, recorded: Callable[[str], str | None] = lambda _: None) -> RepositoryLocation:
+    """Return the repository at `path` or, failing that, the nearest one above it. Raises `NotARepository`.
+
+    `recorded` returns the git directory of a folder if that is on record, which the files there cannot change.
+    """
     if not os.path.isabs(path) or not os.path.isdir(path):
         raise NotARepository(repository=path)
     top = os.path.realpath(path)
     while True:
+        if known := recorded(top):
+            return RepositoryLocation(known, top)
         dot = os.path.join(top, ".git")
         if os.path.isfile(dot):
             target = _linked_git_dir(dot)

@@ -7,11 +7,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, DirtyWorktree, GitFailed, UnknownRevision, WorktreeExists
+from aura_contracts.private_files import make_private_folder
 from aura_git.commandline._output import GITLINK, paths
 from aura_git.files._changes import examine_all, remove_links_in_place_of_folders, status
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository
 from aura_git.repository._lock import repository_lock
+from aura_git.repository._pins import PinnedPlace
 from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked, users_of
 
 # --- Creation ---------------------------------------------------------------------------------------------------------
@@ -27,6 +29,7 @@ def add(repository: GitRepository, path: str, branch: str) -> None:
             raise BranchInUse(repository=repository.path, branch=branch, worktree=user)
     with _place_for(repository, path):
         repository.on_files("worktree", "add", "-q", "--no-guess-remote", "--", path, branch)
+        _record(repository, path)
 
 
 def add_detached(repository: GitRepository, path: str, commit: str) -> None:
@@ -34,6 +37,24 @@ def add_detached(repository: GitRepository, path: str, commit: str) -> None:
     found = repository.resolve(commit)
     with _place_for(repository, path):
         repository.on_files("worktree", "add", "-q", "--detach", "--", path, found)
+        _record(repository, path)
+
+
+def _record(repository: GitRepository, path: str) -> None:
+    """Record the directories of a new worktree, and let its files lead to the repository, not to a stand-in."""
+    directory = linked_git_dir(repository, path)
+    if directory is None:
+        raise GitFailed(repository=repository.path, command="git worktree add", reason="git made no worktree")
+    real = os.path.realpath(path)
+    settings = dict(repository.place.settings) if repository.place and repository.stand_in else {}
+    if repository.stand_in is not None:
+        Path(path, ".git").write_bytes(b"gitdir: " + os.fsencode(directory) + b"\n")
+        for name, value in settings.items():
+            repository.git("config", "--file", os.path.join(directory, "config.worktree"), name, value)
+    common = os.path.realpath(repository.common_dir)
+    repository.pins.record(
+        PinnedPlace(path=real, git_dir=os.path.realpath(directory), common_dir=common, settings=settings)
+    )
 
 
 @contextmanager
@@ -45,7 +66,7 @@ def _place_for(repository: GitRepository, path: str) -> Iterator[None]:
     place = Path(path)
     made = [parent for parent in place.parents if not parent.exists()]
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(place.parent)
         place.mkdir()
         made.insert(0, place)
     except FileExistsError:
@@ -55,6 +76,8 @@ def _place_for(repository: GitRepository, path: str) -> Iterator[None]:
         raise GitFailed(repository=repository.path, command="git worktree", reason=str(error)) from error
     try:
         forget(repository, path)
+        if repository.stand_in is not None:
+            os.makedirs(os.path.join(repository.common_dir, "worktrees"), exist_ok=True)
         yield
     except BaseException:
         remove_content(place)
@@ -98,8 +121,9 @@ def move(repository: GitRepository, path: str, to: str) -> None:
         raise WorktreeExists(repository=repository.path, path=to)
     if find_linked(repository, path) is None:
         raise _no_worktree(repository, path)
-    Path(to).parent.mkdir(parents=True, exist_ok=True)
-    with repository_lock(repository.path, repository.common_dir, repository.command.timeout):
+    make_private_folder(Path(to).parent)
+    lock = repository_lock(repository.path, repository.common_dir, repository.command.timeout)
+    with lock, repository.pins.moving(path, to):
         _move(repository, path, to)
 
 
@@ -116,6 +140,11 @@ def _move(repository: GitRepository, path: str, to: str) -> None:
 
 def remove(repository: GitRepository, path: str, *, force: bool) -> None:
     """See `GitWorktrees.remove_worktree`."""
+    _remove(repository, path, force=force)
+    repository.pins.forget(path)
+
+
+def _remove(repository: GitRepository, path: str, *, force: bool) -> None:
     entry = find_linked(repository, path)
     exists = os.path.lexists(path)
     if entry is None:
@@ -144,14 +173,8 @@ def _remove_by_force(repository: GitRepository, path: str) -> None:
 
 
 def _remove_clean(repository: GitRepository, path: str) -> None:
-    try:
-        repository.git("worktree", "remove", "--", path)
-    except GitFailed as failure:
-        if "submodules" in failure.reason:  # git refuses where there are any, even when none is filled
-            repository.git("worktree", "remove", "--force", "--", path)
-            return
-        _require_clean(repository, path)
-        raise
+    # Without --force, git would look again, in every submodule too, where an agent may have configured filters.
+    repository.git("worktree", "remove", "--force", "--", path)
 
 
 def _require_clean(repository: GitRepository, path: str) -> None:

@@ -52,7 +52,7 @@ def _has_common_dir(directory: str) -> bool:
 
 
 def _describe(main: GitRepository, directory: str, path: str) -> LinkedWorktree:
-    tree, branch, head = main.at(directory), None, None
+    tree, branch, head = main.at_git_dir(directory), None, None
     with suppress(GitError):  # one that is damaged does not hide the others
         branch, head = tree.head_branch(), tree.find_ref("HEAD")
     is_linked = directory != main.common_dir

@@ -27,8 +27,10 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from aura_contracts.errors import StoreFull
+from aura_contracts.private_files import make_private_file
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
 from aura_store.read_models._table import DialectName, Kind, TableColumn
+from aura_store.sqlite._room import why_full
 
 _encode_json = msgspec.json.encode
 _decode_json = msgspec.json.decode
@@ -230,6 +232,9 @@ class SQLiteDatabase(Database):
         return connection
 
     def _raw_connection(self, database: str) -> sqlite3.Connection:
+        if self._path is not None:
+            with suppress(OSError):  # SQLite says why
+                make_private_file(self._path)
         return sqlite3.connect(
             database, isolation_level=None, check_same_thread=False, timeout=self._lock_timeout, cached_statements=256
         )
@@ -270,6 +275,8 @@ class SQLiteDatabase(Database):
         code, reason = getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)
         if isinstance(error, OSError):
             return NotWritable(reason)
+        if code == sqlite3.SQLITE_IOERR and self._path is not None and (full := why_full(self._path)):
+            return StoreFull(store=self.name, stream_id="", position=0, reason=full)
         if code == sqlite3.SQLITE_FULL:
             return StoreFull(store=self.name, stream_id="", position=0, reason=reason)
         return _MEANING.get(code, RowRefused)(reason)

@@ -17,9 +17,14 @@ from typing import Any
 
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_contracts.ids import StreamId
+from aura_contracts.private_files import make_private_file, make_private_folder
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway, WriteTransaction
 from aura_store.log._seal import Columns, Tip
 from aura_store.log._sql_recorder import HEAD, ConnectionPool, SQLRecorder, the_head
+from aura_store.sqlite._room import why_full
+
+_MAGIC = b"SQLite format 3\0"
+"""See https://sqlite.org/fileformat.html, section 1.3."""
 
 WATCH_INTERVAL = 0.01
 """Seconds between two checks of ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
@@ -131,7 +136,9 @@ class SQLiteRecorder(SQLRecorder):
             if self.path.exists() and not self.path.is_file():
                 raise StoreMisconfigured(store=self.name, reason="it is not a file", remedy="use the path of a file")
             if not self._read_only:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                make_private_folder(self.path.parent)
+                if not self.path.exists():
+                    make_private_file(self.path)
             elif not self.path.exists():
                 raise StoreMisconfigured(store=self.name, reason="there is no such file", remedy="check the path")
             else:
@@ -139,6 +146,7 @@ class SQLiteRecorder(SQLRecorder):
         except (OSError, ValueError) as error:
             remedy = "use a path in a folder that can be read and written"
             raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
+        self._require_database()
         if not self._has_tables():
             self._create_tables(meta)
         return self.meta()
@@ -152,6 +160,18 @@ class SQLiteRecorder(SQLRecorder):
         file = self.path.absolute()
         if not os.access(file.parent, os.W_OK) and not os.access(f"{file}-wal", os.F_OK):
             self._database = f"{file.as_uri()}?mode=ro&immutable=1"
+
+    def _require_database(self) -> None:
+        """Raise `LogDamaged` for a file that is not a database, which SQLite says less clearly."""
+        with suppress(OSError):
+            with self.path.open("rb") as file:
+                head = file.read(len(_MAGIC))
+            if head and head != _MAGIC:
+                raise LogDamaged(
+                    store=self.name,
+                    reason=f"{self.path} is another kind of file, not an SQLite database",
+                    remedy="check --store and AURA_STORE; if it was a store, restore the newest backup",
+                )
 
     def _has_tables(self) -> bool:
         found = {name for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -277,6 +297,14 @@ class SQLiteRecorder(SQLRecorder):
         while not isinstance(cause, sqlite3.Error) and isinstance(cause.args[0] if cause.args else None, Exception):
             cause = cause.args[0]
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_IOERR and not self._read_only and (full := why_full(self.path)):
+            return StoreFull(
+                store=self.name,
+                stream_id="",
+                position=0,
+                reason=full,
+                remedy="raise the limit or free space, then append again",
+            )
         if code in _AWAY or not isinstance(cause, sqlite3.DatabaseError) or isinstance(cause, sqlite3.InternalError):
             return DatabaseAway(str(cause))
         if code == sqlite3.SQLITE_CANTOPEN:

@@ -1,0 +1,128 @@
+"""Masking: known secret values are replaced in output before it is recorded. Pure.
+
+The values are those of variables that hold secrets by their name, and passwords in URLs. What an agent or a script
+writes in another way (encoded in base64, or character by character) is not recognised.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from aura_contracts.output import Chunk, OutputSource
+from aura_contracts.secrets import REDACTED, holds_secret, passwords_in
+
+SHORTEST = 8
+"""Characters of a value that is masked: shorter ones occur by chance."""
+
+_HEAD = 6
+"""Characters of a secret at the end of a chunk that are taken for the beginning of it."""
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class SecretMask:
+    """Masks the secrets of an environment.
+
+    >>> SecretMask.of({"API_TOKEN": "3f9c2b7e1d"}).text("it is 3f9c2b7e1d")
+    'it is [redacted]'
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        known = {form for value in values for form in _forms(value)}
+        self._texts = tuple(sorted(known, key=lambda text: (-len(text), text)))
+        self._bytes = tuple(text.encode("utf-8", "surrogateescape") for text in self._texts)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "SecretMask":
+        """Return the mask for the secrets of `environment`."""
+        values = [value for name, value in environment.items() if holds_secret(name) and not _is_path(value)]
+        return cls([*values, *(one for value in environment.values() for one in passwords_in(value))])
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def text(self, text: str) -> str:
+        """Return `text` without the secrets."""
+        for secret in self._texts:
+            if secret in text:
+                text = text.replace(secret, REDACTED)
+        return text
+
+    def plain(self, value: object) -> object:
+        """Return a JSON value without the secrets, in names too."""
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                return {self.plain(name): self.plain(one) for name, one in value.items()}
+            case list():
+                return [self.plain(one) for one in value]
+        return value
+
+    def struct(self, value: T) -> T:
+        """Return a struct of plain data without the secrets."""
+        if not self._texts:
+            return value
+        encoded = msgspec.json.encode(value)
+        if not any(secret in encoded for secret in self._bytes):
+            return value
+        return msgspec.convert(self.plain(msgspec.json.decode(encoded)), type(value))
+
+    def raw(self, data: bytes) -> bytes:
+        """Return bytes without the secrets."""
+        for secret in self._bytes:
+            if secret in data:
+                data = data.replace(secret, REDACTED.encode())
+        return data
+
+    def split(self, before: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """Return `data`, which follows `before`, without the secrets, and what to give as `before` the next time.
+
+        A secret that is split over both is masked in its second part, and its first part by the call before.
+        """
+        for secret in self._bytes:
+            if before and secret.startswith(before) and data.startswith(secret[len(before) :]):
+                data = REDACTED.encode() + data[len(secret) - len(before) :]
+                break
+        masked = self.raw(data)
+        for secret in self._bytes:
+            for length in range(min(len(secret) - 1, len(masked)), 0, -1):
+                if masked.endswith(secret[:length]):
+                    head = secret[:length]
+                    return (masked[:-length] + REDACTED.encode() if length >= _HEAD else masked), head
+        return masked, b""
+
+
+class OutputMask:
+    """Masks the output of one process, chunk by chunk."""
+
+    def __init__(self, mask: SecretMask) -> None:
+        self._mask = mask
+        self._before: dict[OutputSource, bytes] = {}
+
+    def chunks(self, chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+        """Return the next chunks without the secrets: as many, with the same sources and times."""
+        return tuple(self._chunk(chunk) for chunk in chunks) if self._mask else chunks
+
+    def _chunk(self, chunk: Chunk) -> Chunk:
+        raw = chunk.raw
+        masked, self._before[chunk.source] = self._mask.split(self._before.get(chunk.source, b""), raw)
+        return chunk if masked == raw else Chunk.of(chunk.source, chunk.time, masked)
+
+
+def _forms(value: str) -> set[str]:
+    """Return the ways in which a secret is written: itself, in JSON, in a URL; of one with several lines, each line."""
+    lines = [line.strip() for line in value.splitlines()]
+    found = {value, *lines} if len(lines) > 1 else {value}
+    written = {json.dumps(text)[1:-1] for text in found}
+    found |= written | {quote(text, safe="") for text in found if text.isascii()}
+    return {text for text in found if len(text) >= SHORTEST and not text.startswith("-----")}
+
+
+def _is_path(value: str) -> bool:
+    """Whether a variable that is named after a secret names the file that holds it."""
+    last = value.rpartition("/")[2]
+    return value.startswith(("/", "./", "~/")) and "." in last.strip(".")
