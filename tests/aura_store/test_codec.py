@@ -209,7 +209,7 @@ def test_old_versions_are_read_as_the_newest(packed: bool) -> None:
 
 def test_a_topic_is_looked_for_in_all_its_versions() -> None:
     codec = FactCodec(NAMED.extended([Meeting]))
-    assert codec.label_prefixes(["test.named", "test.nothing"]) == ("test.named@", "test.nothing@")
+    assert codec.label_prefixes(["test.named", "test.meeting"]) == ("test.named@", "test.meeting@")
     assert codec.label_prefixes(["test.*"]) == ("test.",)
     assert codec.label_prefixes([]) == ()
 
@@ -219,6 +219,13 @@ def test_what_is_no_topic_is_refused(topics: object) -> None:
     with pytest.raises(InvalidInput) as refusal:
         FactCodec(NAMED).label_prefixes(topics)  # type: ignore[arg-type]
     assert refusal.value.field == "topics"
+
+
+@pytest.mark.parametrize(("topic", "meant"), [("test.namd", "test.named"), ("tset.*", "task.created")])
+def test_a_topic_that_no_event_has_is_refused_because_it_would_be_waited_for_forever(topic: str, meant: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        FactCodec(NAMED).label_prefixes([topic])
+    assert meant in refusal.value.remedy
 
 
 def test_a_newer_version_says_what_to_upgrade() -> None:
