@@ -27,7 +27,7 @@ def run(repository: Path, script: str, *words: str, **environment: str):
     settings = {name: os.environ[name] for name in ("AURA_HOME", "AURA_USER")}
     agent = ("--base-command", "sh", "--param", "-c", "--param", script)
     given = ("run", "--no-tui", "--executor", "custom", "--prompt", "Say more", "--attempts", "1", *agent, *words)
-    return run_aura(*given, cwd=repository, **{**settings, **environment})
+    return run_aura(*given, cwd=repository, timeout=60, **{**settings, **environment})
 
 
 def test_whatever_the_umask_only_its_user_can_read_what_aura_keeps(repository: Path) -> None:

@@ -303,7 +303,7 @@ class SQLiteRecorder(SQLRecorder):
                 stream_id="",
                 position=0,
                 reason=full,
-                remedy="raise the limit or free space, then append again",
+                remedy="raise the limit, or free space on the disk that holds the database, then append again",
             )
         if code in _AWAY or not isinstance(cause, sqlite3.DatabaseError) or isinstance(cause, sqlite3.InternalError):
             return DatabaseAway(str(cause))
