@@ -9,7 +9,6 @@ import shutil
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from copy import copy
 from functools import cached_property
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -381,9 +380,8 @@ class _Module(GitRepository):
 
     @cached_property
     def command(self) -> GitCommand:
-        command = copy(self._shared.installation.command(self.path))
-        command.environment = {**command.environment, "GIT_DIR": self.path, "GIT_WORK_TREE": self.path}
-        return command
+        command = super().command if self.stand_in else self._shared.installation.command(self.path)
+        return command.on_work_tree(self.path, self.path)
 
 
 @contextmanager

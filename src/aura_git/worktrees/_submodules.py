@@ -97,8 +97,9 @@ def _fill(submodule: GitRepository, copy: GitRepository, commit: str) -> bool:
         (git_dir / "HEAD").write_text(f"{commit}\n")
         _copy_refs(submodule, copy)
         if url := copy.configuration.get("remote.origin.url"):
-            submodule.git("config", "remote.origin.url", url)
-            submodule.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+            own = ("config", "--file", str(git_dir / "config"))  # not what stands in for it while it is pinned
+            submodule.git(*own, "remote.origin.url", url)
+            submodule.git(*own, "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
         submodule.on_files("read-tree", "--reset", "-u", commit)
     except (GitError, OSError):
         if made:
