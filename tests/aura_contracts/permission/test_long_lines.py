@@ -65,5 +65,5 @@ def test_a_long_line_takes_a_bounded_time(before, piece):
     began = time.process_time()
     paths_in(call.arguments)
     verdict = judge(RULES, call, Places(folder="/app", home="/home/ann"))
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
     assert verdict.verdict in (Verdict.ASKED, Verdict.REFUSED, Verdict.ALLOWED)
