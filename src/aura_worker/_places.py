@@ -1,7 +1,7 @@
 """Places: where the paths of a permission request lead on this worker, for the rules that are about files.
 
-A link may change after the agent has asked, so a rule about a place is not a boundary against an agent that works on
-the link meanwhile. Real paths of names that differ only for a process (``/proc/self``) are not looked up here.
+A link may change after the agent has asked, so a rule about a place is not a boundary against an agent that changes
+links meanwhile. Real paths of names that differ only for a process (``/proc/self``) are not looked up here.
 """
 
 import os

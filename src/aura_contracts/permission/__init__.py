@@ -60,6 +60,7 @@ from aura_contracts.permission.rules import Rule as Rule
 from aura_contracts.permission.rules import known_rule as known_rule
 from aura_contracts.permission.shell import ASSIGNMENT as ASSIGNMENT
 from aura_contracts.permission.shell import KEYWORDS as KEYWORDS
+from aura_contracts.permission.shell import LINE_LIMIT as LINE_LIMIT
 from aura_contracts.permission.shell import CommandLine as CommandLine
 from aura_contracts.permission.shell import Redirection as Redirection
 from aura_contracts.permission.shell import SimpleCommand as SimpleCommand

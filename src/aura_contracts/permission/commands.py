@@ -58,6 +58,8 @@ _INLINE = re.compile(r"-[A-Za-z]*[cerE]|--(eval|print|command|execute|run)\b.*|-
 
 _HARMLESS_ENVIRONMENT = re.compile(r"(LC_\w+|LANG|TZ|COLUMNS|LINES|CI|NO_COLOR|FORCE_COLOR|TERM|DEBUG|NODE_ENV)\+?=")
 _NESTING = 6
+_ARGUMENTS_LIMIT = 100
+"""The arguments of a command that are looked at as commands; of one with more it is not known what it runs."""
 
 _TEXT_OF_COMMAND = re.compile(r"[\s;&|`$()<>]")
 
@@ -122,12 +124,19 @@ def refuses_command(subject: str, text: str) -> Match:
         if found is Match.YES:
             return found
         found = max(found, Match.MAYBE if words is None else _refuses_words(patterns, words))
-        if words and _name_of(words) not in _RUN_NOTHING | _FINDERS:
-            inner = max((_refuses_words(patterns, words[place:]) for place in range(1, len(words))), default=Match.NO)
-            found = max(found, min(inner, Match.MAYBE))
+        if words and found is Match.NO and _may_run(patterns, words):
+            found = Match.MAYBE
     if line.doubts and any(_refuses_words(patterns, _crude(part)) for part in re.split(r"[;&|`<>()\n]", text)):
         return Match.YES
     return found
+
+
+def _may_run(patterns: Sequence[str], words: Sequence[Word]) -> bool:
+    """Return whether an unknown program may run a command that is refused: its arguments are one."""
+    if _name_of(words) in _RUN_NOTHING | _FINDERS:
+        return False
+    inner = (words[place:] for place in range(1, min(len(words), _ARGUMENTS_LIMIT)))
+    return len(words) > _ARGUMENTS_LIMIT or any(_refuses_words(patterns, one) for one in inner)
 
 
 def commands_in(text: str) -> tuple[list[SimpleCommand], bool]:
@@ -164,7 +173,8 @@ def _refused_patterns(subject: str) -> tuple[str, ...]:
 
 
 def _refuses_words(patterns: Sequence[str], words: Sequence[Word]) -> Match:
-    if not words:
+    patterns = [pattern for pattern in patterns if words and _may_begin(pattern, words[0])]
+    if not patterns:
         return Match.NO
     found = Match.NO
     for joined in (" ".join(word.text for word in words), " ".join(word.glob for word in words)):
@@ -175,9 +185,18 @@ def _refuses_words(patterns: Sequence[str], words: Sequence[Word]) -> Match:
     return max(found, Match.MAYBE if any(_other_options(pattern, words) for pattern in patterns) else Match.NO)
 
 
+def _may_begin(pattern: str, word: Word) -> bool:
+    """Return whether a command that begins with this word may match: a quick test for the many that cannot."""
+    first = pattern.split(" ", 1)[0]
+    if "*" in first or HOLE in word.glob or HOLE in word.text or " " in word.text:
+        return True
+    name = word.text.casefold()
+    return fits(name, first) or fits(posixpath.basename(name), posixpath.basename(first))
+
+
 def _closed(text: str) -> str:
     """Return `text` with the spaces around holes in them: an unquoted variable may be empty, or several words."""
-    return re.sub(rf" *{HOLE} *", HOLE, text)
+    return HOLE.join(part.strip(" ") for part in text.split(HOLE))
 
 
 def _other_options(pattern: str, words: Sequence[Word]) -> bool:
@@ -218,10 +237,16 @@ def _carried(command: SimpleCommand, words: tuple[Word, ...], depth: int) -> Ite
     yield from _read_as_program(command, words, depth)
     if not _runs_others(name) or (name == "command" and words[1:2] and words[1].text in ("-v", "-V")):
         return
-    for place in range(1, len(words)):
+    if len(words) > _ARGUMENTS_LIMIT:
+        yield None
+    programs = 0
+    for place in range(1, min(len(words), _ARGUMENTS_LIMIT)):
         if name not in _FINDERS or _EXEC.fullmatch(words[place - 1].text):
             yield from _from_argument(name, words[place:], depth)
-            yield from _read_as_program(command, _without_preamble(words[place:]), depth)
+            inner = _without_preamble(words[place:])
+            programs += _name_of(inner) in _SHELLS
+            if programs <= _NESTING:
+                yield from _read_as_program(command, inner, depth)
     if name == "eval":
         yield from _run_by(read_line(" ".join(word.text for word in words[1:])), depth + 1)
 

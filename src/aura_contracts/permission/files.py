@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -25,7 +26,7 @@ _CHANGE_FOLDER = frozenset({"cd", "pushd"})
 _FOLDER_OPTIONS = frozenset({"-C", "--directory", "--chdir", "--git-dir", "--work-tree", "--cwd", "--prefix"})
 _FOLDERS_LIMIT = 16
 
-PLACES_LIMIT = 1_000
+PLACES_LIMIT = 250
 """Maximum number of paths of a call whose real place is looked up."""
 
 
@@ -57,18 +58,19 @@ def files_in(line: str, folders: Sequence[str] = ()) -> tuple[list[NamedFile], b
     went = [*folders]
     for command in commands:
         for folder in _folders_of(command):
-            went += [folder, *(posixpath.join(before, folder) for before in went)]
-    found: list[NamedFile] = []
-    for named in (one for command in commands for one in _named_by(command)):
-        found.append(named)
-        if not named.path.startswith(("/", "~")):
-            found += [_seen_from(folder, named) for folder in went[:_FOLDERS_LIMIT]]
-    return found, certain and len(went) <= _FOLDERS_LIMIT
+            if len(went) <= _FOLDERS_LIMIT:  # it doubles each time
+                went += [folder, *(posixpath.join(before, folder) for before in went)]
+    named = (one for command in commands for one in _named_by(command))
+    found = list(islice((one for file in named for one in _seen_from(went[:_FOLDERS_LIMIT], file)), PLACES_LIMIT))
+    return found, certain and len(went) <= _FOLDERS_LIMIT and len(found) < PLACES_LIMIT
 
 
-def _seen_from(folder: str, file: NamedFile) -> NamedFile:
-    path, glob = posixpath.join(folder, file.path), posixpath.join(folder, file.glob)
-    return NamedFile(path, glob, file.written, file.searched)
+def _seen_from(folders: Sequence[str], file: NamedFile) -> Iterator[NamedFile]:
+    yield file
+    if not file.path.startswith(("/", "~")):
+        for folder in folders:
+            path, glob = posixpath.join(folder, file.path), posixpath.join(folder, file.glob)
+            yield NamedFile(path, glob, file.written, file.searched)
 
 
 def _folders_of(command: SimpleCommand) -> Iterator[str]:

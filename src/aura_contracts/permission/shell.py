@@ -15,6 +15,9 @@ import attrs
 
 from aura_contracts.permission.wildcards import HOLE
 
+LINE_LIMIT = 8_192
+"""Maximum characters of a line that is read: an agent must not keep AURA busy with it."""
+
 _DEPTH = 40
 """Maximum nesting of brackets and substitutions."""
 
@@ -28,6 +31,9 @@ KEYWORDS = frozenset(
 """Words before a command that are not its name."""
 
 _NOT_UNDERSTOOD = frozenset({"case", "select", "function", "coproc", "foreach", "repeat", "switch", "[[", "(("})
+_RESERVED = KEYWORDS | _NOT_UNDERSTOOD | {"for"}
+
+_HERE_DOCUMENTS_LIMIT = 20
 
 _NAME = r"[A-Za-z_]\w*"
 ASSIGNMENT = re.compile(rf"{_NAME}(?:\[[^\]]*\])?\+?=", re.ASCII)
@@ -102,6 +108,9 @@ def read_line(text: str) -> CommandLine:
     ['make -j4', 'tail', 'rm x', 'echo $(rm x)']
     """
     line = CommandLine()
+    if len(text) > LINE_LIMIT:
+        line.doubts.append("a line that is too long")
+        return line
     if _CONTROL.search(text):
         line.doubts.append("a control character or an unusual space")
     _Reader(text, line, 0).read("")
@@ -175,7 +184,7 @@ class _Reader:
     def _flush(self, words: list[Word], redirections: list[Redirection]) -> None:
         if not words and not redirections:
             return
-        if words and words[0].bare and words[0].text in KEYWORDS | _NOT_UNDERSTOOD | {"for"}:
+        if words and words[0].bare and words[0].text in _RESERVED:
             self._line.plain = False
             named = next((word.text for word in words if word.bare and word.text not in KEYWORDS), "")
             if named in _NOT_UNDERSTOOD:
@@ -214,7 +223,9 @@ class _Reader:
             self._here.append((target, found[0] == "<<-"))
 
     def _here_documents(self) -> None:
-        for delimiter, tabs in self._here:
+        if len(self._here) > _HERE_DOCUMENTS_LIMIT:
+            self._doubt("too many here-documents")
+        for delimiter, tabs in self._here[:_HERE_DOCUMENTS_LIMIT]:
             body: list[str] = []
             while self._at < len(self._text):
                 newline = self._text.find("\n", self._at)

@@ -13,7 +13,7 @@ import attrs
 
 from aura_contracts.approval import ToolCall
 from aura_contracts.permission import calls, commands, paths
-from aura_contracts.permission.files import PLACES_LIMIT, files_in
+from aura_contracts.permission.files import files_in
 from aura_contracts.permission.paths import NOWHERE, Places
 from aura_contracts.permission.rules import PermissionRules, Rule, known_rule
 from aura_contracts.permission.shell import read_line
@@ -219,7 +219,7 @@ def _refuses_files(subject: str, arguments: Mapping[str, object], places: Places
     """Yield whether the commands of a call read, or with `editing` write, what a rule about files refuses."""
     for line in calls.commands_of(arguments):
         files, certain = files_in(line, calls.folders_of(arguments))
-        if not certain or len(files) >= PLACES_LIMIT:
+        if not certain:
             yield Match.MAYBE
         for file in files:
             if file.written or not editing:
