@@ -97,7 +97,8 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
     if lost is not None:
         return lost
     if execution.retry_at is not None:
-        due = now >= execution.retry_at or execution.interrupted
+        answered = view.question is not None and view.question.status is not ApprovalStatus.PENDING
+        due = now >= execution.retry_at or execution.interrupted or answered
         return Step(Do.RETRY_STAGE) if due else Step(Do.NOTHING, execution.retry_at)
     return _STAGES[execution.status](view, now)
 
