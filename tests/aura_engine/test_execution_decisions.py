@@ -35,6 +35,8 @@ from aura_contracts.execution import (
     LeaseExecution,
     LoseWorker,
     Outcome,
+    PermissionAnswered,
+    PermissionAsked,
     ProcessStarted,
     ProgressReported,
     QueueExecution,
@@ -65,6 +67,7 @@ WORKSPACE_ID = "0192f0c1-2d3e-7abc-8def-000000000003"
 LEASE_ID = "0192f0c1-2d3e-7abc-8def-000000000004"
 WORKER_ID = "0192f0c1-2d3e-7abc-8def-000000000005"
 OTHER_ID = "0192f0c1-2d3e-7abc-8def-000000000006"
+APPROVAL_ID = "0192f0c1-2d3e-7abc-8def-00000000000a"
 AGENT_ID = "0192f0c1-2d3e-7abc-8def-000000000007"
 
 START = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)
@@ -672,3 +675,40 @@ def test_a_process_that_outlives_its_execution_is_still_accounted_for(last):
     assert (story.state.status, story.state.ended_at) == (ended.status, ended.ended_at)
     assert (story.state.usage.output_tokens, story.state.cpu_seconds, story.state.processes) == (3, 2.0, ())
     assert story.state.final
+
+
+# --- A question that the agent gave up --------------------------------------------------------------------------------
+
+
+def asked(automatic=False):
+    event = PermissionAsked(
+        approval_id=APPROVAL_ID, token="t", request_id="q", tool="Bash", fingerprint="f", automatic=automatic
+    )
+    return RecordAction(epoch=1, action=event)
+
+
+GAVE_UP = RecordStageFailure(epoch=1, failure=Failure(FailureReason.PERMISSION_DENIED), unanswered=True)
+
+
+def test_a_stage_waits_for_the_answer_to_a_question_that_its_agent_gave_up():
+    story = Story(S.CODING_INITIAL, retry=RetryPolicy(max_attempts=1))
+    story.do(asked())
+    (scheduled,) = story.do(GAVE_UP)
+    assert isinstance(scheduled, StageRetryScheduled)
+    assert scheduled.retry_at - story.now == timedelta(hours=24)
+    assert story.do(RetryStage(), by=ENGINE) == [StageRetried(attempt=2)]
+    assert story.state.open_question is None
+
+
+@pytest.mark.parametrize("told", ["never asked", "asked a policy", "answered", "interrupted"])
+def test_without_an_open_question_a_denied_stage_fails(told):
+    story = Story(S.CODING_INITIAL)
+    if told != "never asked":
+        story.do(asked(automatic=told == "asked a policy"))
+    if told == "answered":
+        answer = PermissionAnswered(approval_id=APPROVAL_ID, token="t", request_id="q", granted=False)
+        story.do(RecordAction(epoch=1, action=answer))
+    if told == "interrupted":
+        story.do(RequestInterrupt(), by=ENGINE)
+    (failed,) = story.do(GAVE_UP)
+    assert isinstance(failed, ExecutionFailed)

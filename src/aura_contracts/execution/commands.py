@@ -75,6 +75,8 @@ class RecordStageFailure(Report, frozen=True, kw_only=True):
     emits = (events.SessionDropped, events.StageRetryScheduled, events.ExecutionFailed)
     failure: Failure
     delay: float = 0.0
+    unanswered: bool = False
+    """Whether the agent gave up a question that is still open: the stage waits for the answer, then starts again."""
 
 
 class RecordSession(Report, frozen=True, kw_only=True):

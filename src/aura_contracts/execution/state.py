@@ -21,7 +21,7 @@ from aura_contracts.execution.values import (
     SupervisedProcess,
 )
 from aura_contracts.failures import Failure
-from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
+from aura_contracts.ids import ApprovalId, ExecutionId, LeaseId, WorkerId
 
 
 class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
@@ -56,6 +56,8 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
     """The changes that coding left in the workspace, from the last coding stage that changed anything."""
     permissions_asked: int = 0
     """The number of permissions that its agents asked for."""
+    open_question: ApprovalId | None = None
+    """The permission that this attempt's agent asked a human for last, until it receives the answer."""
     usage: Usage = Usage()
     session_usage: Usage | None = None
     """What the agent's session consumed since it began, as the agent last reported it; None if it did not."""
@@ -176,6 +178,7 @@ def _entered(state: Execution, event: Event, fact: HappenedFact, status: Executi
         retry_at=None,
         failure=None,
         interrupted=False,
+        open_question=None,
         started_at=state.started_at or fact.time,
         stage_started_at=fact.time,
     )
@@ -200,7 +203,7 @@ def _followed_up(
 
 def _retried(state: Execution, event: events.StageRetried, fact: HappenedFact, status: ExecutionStatus) -> Execution:
     attempts = {**state.attempts, status: event.attempt}
-    return replace(state, status=status, attempts=attempts, retry_at=None, interrupted=False)
+    return replace(state, status=status, attempts=attempts, retry_at=None, interrupted=False, open_question=None)
 
 
 def _process_started(
@@ -229,7 +232,15 @@ def _used(state: Execution, event: events.UsageRecorded, fact: HappenedFact, sta
 def _permission_asked(
     state: Execution, event: events.PermissionAsked, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
-    return replace(state, status=status, permissions_asked=state.permissions_asked + 1)
+    question = state.open_question if event.automatic else event.approval_id
+    return replace(state, status=status, permissions_asked=state.permissions_asked + 1, open_question=question)
+
+
+def _permission_answered(
+    state: Execution, event: events.PermissionAnswered, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    question = None if state.open_question == event.approval_id else state.open_question
+    return replace(state, status=status, open_question=question)
 
 
 _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
@@ -258,6 +269,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         events.InterruptRequested: sets(interrupted=True),
         **dict.fromkeys(events.ACTIONS, status_only),
         events.PermissionAsked: _permission_asked,
+        events.PermissionAnswered: _permission_answered,
     }
 )
 

@@ -101,6 +101,10 @@ def _require_reporter(state: Execution, command: Report, context: Context) -> No
     _require_current_epoch(state, command)
 
 
+QUESTION_WAIT = timedelta(hours=24)
+"""How long a stage waits for the answer to a question that its agent gave up; a question is open as long."""
+
+
 def _require_attempt(state: Execution, command: Report, context: Context) -> None:
     """Results are reported while an attempt runs, not between a failed attempt and the next one."""
     _require_reporter(state, command, context)
@@ -194,6 +198,9 @@ def _record_stage_failure(state: Execution, command: RecordStageFailure, context
     if lost and state.session_id is not None and not again_lost:
         again = StageRetryScheduled(failure=failure, attempt=state.attempt, retry_at=context.now)
         return [SessionDropped(session_id=state.session_id), again]
+    if command.unanswered and state.open_question is not None and not state.interrupted:
+        retry_at = context.now + QUESTION_WAIT  # or when it is answered: not an attempt that failed
+        return [StageRetryScheduled(failure=failure, attempt=state.attempt, retry_at=retry_at)]
     if state.attempt >= state.retry.max_attempts or not failure.retryable:
         return [ExecutionFailed(failure=failure)]
     retry_at = context.now + timedelta(seconds=command.delay)
@@ -203,7 +210,8 @@ def _record_stage_failure(state: Execution, command: RecordStageFailure, context
 def _retry_stage(state: Execution, command: RetryStage, context: Context) -> Events:
     if state.retry_at is None:
         raise RuleBroken("nothing_to_retry", f"no attempt at {state.status} has failed")
-    if context.now < state.retry_at and not is_human(context):  # a human need not wait
+    answered = state.open_question is not None  # the engine retries once a human has decided
+    if context.now < state.retry_at and not is_human(context) and not answered:  # a human need not wait
         raise RuleBroken("not_due", f"the next attempt begins at {state.retry_at.isoformat()}")
     return [StageRetried(attempt=state.attempt + 1)]
 

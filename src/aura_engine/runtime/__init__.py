@@ -18,6 +18,7 @@
     output_recorder  records the output of processes in batches
     entries          from parsed output to events and questions
     session_replay   the conversation of a lost session, as a prompt
+    session_usage    what a session had consumed before it is resumed
 
 There is no queue and no cursor that a crash could lose: the next step follows from the state alone. Each step is
 repeatable, so after a driver is killed in the middle of one, the next driver performs it again.

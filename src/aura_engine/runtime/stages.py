@@ -5,6 +5,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE, WORKER
+from aura_contracts.approval import APPROVAL, ApprovalStatus
 from aura_contracts.errors import AuraError, ExecutableNotFound, GitError, InvalidInput, NotARepository
 from aura_contracts.execution import (
     CODING,
@@ -292,7 +293,10 @@ async def _record_end(
         if failure is not None and failure.reason is FailureReason.WORKER_LOST:
             await _lose(unit, execution, failure)
         elif failure is not None:
-            await unit.handle(execution.id, _stage_failure(runtime, execution, failure))
+            denied = failure.reason is FailureReason.PERMISSION_DENIED
+            unanswered = denied and await _is_unanswered(unit, execution)
+            report = _stage_failure(runtime, execution, failure)
+            await unit.handle(execution.id, msgspec.structs.replace(report, unanswered=unanswered))
         elif done is not None:
             if collected is not None and is_news(workspace, collected):
                 commit = RecordCommit(heads=collected.heads, clean=collected.clean)
@@ -300,6 +304,13 @@ async def _record_end(
             await unit.handle(execution.id, done)
     await runtime.gateway.request(ForgetProcess(token=finished.exit.token))
     runtime.gateway.known.discard(finished.exit.token)
+
+
+async def _is_unanswered(unit: UnitOfWork, execution: Execution) -> bool:
+    """Whether the agent gave up its last question: it is open, or was allowed too late for the agent to hear of it."""
+    question = (await unit.require(EXECUTION, execution.id)).open_question
+    approval = None if question is None else await unit.get(APPROVAL, question)
+    return approval is not None and (approval.status is ApprovalStatus.PENDING or approval.granted)
 
 
 def is_news(workspace: Workspace, collected: messages.WorkCollected) -> bool:

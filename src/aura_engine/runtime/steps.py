@@ -116,7 +116,8 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
     if lost is not None:
         return lost
     if execution.retry_at is not None:
-        due = now >= execution.retry_at or execution.interrupted
+        answered = view.question is not None and view.question.status is not ApprovalStatus.PENDING
+        due = now >= execution.retry_at or execution.interrupted or answered
         return Step(Do.RETRY_STAGE) if due else Step(Do.NOTHING, execution.retry_at)
     if _is_paused(view, execution):
         return _asked(view, now) if view.approval is not None and view.approval.deadline is not None else WAIT

@@ -44,6 +44,8 @@ class View(Plain):
     """The approval of the newest proposal."""
     conflict: Approval | None = None
     """The approval through which a human resolves a merge conflict."""
+    question: Approval | None = None
+    """The agent's question that its stage waits for, because the agent gave up waiting itself."""
     dependencies: tuple[Task, ...] = ()
     """The tasks that must complete first."""
 
@@ -68,7 +70,8 @@ class View(Plain):
     @property
     def streams(self) -> frozenset[StreamId]:
         """The streams of everything that belongs to the task; an event in any of them may require a step."""
-        own = (self.task, self.agent, self.execution, self.lease, self.workspace, self.approval, self.conflict)
+        approvals = (self.approval, self.conflict, self.question)
+        own = (self.task, self.agent, self.execution, self.lease, self.workspace, *approvals)
         parts = (*own, *self.dependencies)
         ids = {part.id for part in parts if part is not None}
         lease = {lease_of(self.execution.id)} if self.execution else set()  # before it is granted, too
@@ -116,14 +119,17 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
     if task is None:
         return None
     workspace: Workspace | None = await load(WORKSPACE, workspace_of(task_id))
+    execution: Execution | None = await load(EXECUTION, task.execution_id)
+    waits = execution is not None and execution.retry_at is not None
     return View(
         task=task,
         agent=await load(AGENT, task.assigned_agent),
-        execution=await load(EXECUTION, task.execution_id),
+        execution=execution,
         lease=await load(WORKER_LEASE, lease_of(task.execution_id) if task.execution_id else None),
         workspace=workspace,
         approval=await load(APPROVAL, task.approval_id),
         conflict=await load(APPROVAL, workspace.approval_id if workspace else None),
+        question=await load(APPROVAL, execution.open_question if execution and waits else None),
         dependencies=tuple([await load(TASK, task_id) for task_id in task.after]),
     )
 
