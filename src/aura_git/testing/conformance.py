@@ -19,6 +19,7 @@ from aura_git.testing.diffs import DiffConformance
 from aura_git.testing.inspection import InspectionConformance
 from aura_git.testing.merge_recovery import MergeRecoveryConformance
 from aura_git.testing.merges import MergeConformance
+from aura_git.testing.plain_folders import FolderConformance
 from aura_git.testing.refs import RefConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
@@ -38,5 +39,6 @@ class GitConformance(
     MergeConformance,
     MergeRecoveryConformance,
     SafetyConformance,
+    FolderConformance,
 ):
     """Subclass it, and override the fixture `make_git`."""
