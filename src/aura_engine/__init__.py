@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import GitTimeout as GitTimeout
     from aura_contracts.errors import GitUnavailable as GitUnavailable
     from aura_contracts.errors import ImpossibleTransition as ImpossibleTransition
+    from aura_contracts.errors import InsideGitDirectory as InsideGitDirectory
     from aura_contracts.errors import InvalidBranchName as InvalidBranchName
     from aura_contracts.errors import InvalidId as InvalidId
     from aura_contracts.errors import InvalidInput as InvalidInput

@@ -13,7 +13,7 @@ def test_executors_are_listed_without_a_store(place):
 
 def test_one_is_shown(place):
     (row,) = call_aura("executors", "custom", "--json").objects
-    assert (row["id"], row["status"], row["capability"]["resume"]) == ("custom", "available", False)
+    assert (row["id"], row["status"], row["capability"]["fork"]) == ("custom", "available", False)
     assert call_aura("executors", "custom").out.startswith("custom  available\n")
 
 

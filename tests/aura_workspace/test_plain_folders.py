@@ -232,13 +232,3 @@ def test_the_inside_of_a_git_folder_is_refused(world, tmp_path):
     for inside in (*insides, tmp_path / "remains/.git/hooks"):
         with pytest.raises(InsideGitDirectory):
             world.workspaces.describe(str(inside))
-
-
-def test_git_itself_takes_a_folder_to_another_version_or_leaves_it_alone(tmp_path, folder):
-    adapter, kept = command_line_git(), str(tmp_path / "kept.git")
-    adapter.create_repository(kept, "folder")
-    adapter.create_repository(kept, "folder")
-    first = adapter.record_folder(kept, str(folder), None, "first")
-    assert adapter.record_folder(kept, str(folder), first, "again") == first
-    assert adapter.inspect(kept).head is None
-    assert not (folder / ".git").exists()

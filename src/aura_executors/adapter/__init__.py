@@ -3,7 +3,7 @@
     agent_executor           executors that run an agent's own program
     options                  options of every agent, and command lines
     option_reader            options by name and type
-    service_url              the address of a service with OpenAI's interface
+    service_url              the URL of a service that speaks OpenAI's protocol
     program_lookup           a program's location, version and login
     json_lines               bytes to lines, and conversations with one JSON value per line
     plan                     the steps of an agent's plan

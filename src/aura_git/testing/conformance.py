@@ -20,6 +20,7 @@ from aura_git.testing.inspection import InspectionConformance
 from aura_git.testing.merge_recovery import MergeRecoveryConformance
 from aura_git.testing.merges import MergeConformance
 from aura_git.testing.obstacles import ObstacleConformance
+from aura_git.testing.plain_folders import FolderConformance
 from aura_git.testing.refs import RefConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
@@ -44,5 +45,6 @@ class GitConformance(
     SubmoduleConformance,
     UnrecordedConformance,
     SafetyConformance,
+    FolderConformance,
 ):
     """Subclass it, and override the fixture `make_git`."""
