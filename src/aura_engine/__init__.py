@@ -115,6 +115,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import RunCancelled as RunCancelled
     from aura_contracts.errors import RunFailed as RunFailed
     from aura_contracts.errors import RunNotDriven as RunNotDriven
+    from aura_contracts.errors import SessionBusy as SessionBusy
     from aura_contracts.errors import StoreClosed as StoreClosed
     from aura_contracts.errors import StoreError as StoreError
     from aura_contracts.errors import StoreFull as StoreFull
