@@ -26,7 +26,7 @@ from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningPr
 from aura_contracts.secret_mask import SecretMask
 from aura_worker._agent_session import AgentSession
 from aura_worker._launch import ExecutorSource, ToolsFactory, assignment_of
-from aura_worker._places import place_finder
+from aura_worker._path_resolution import place_finder
 from aura_worker._pump import Pump
 from aura_worker_protocol.messages import (
     AnswerPermission,

@@ -7,10 +7,10 @@ import pytest
 from aura_contracts.approval import Approval, ApprovalDecision, ApprovalKind, ApprovalStatus, Remember, ToolCall
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import ApprovalId
-from aura_contracts.permission import PermissionRules, Verdict, require_questions
-from aura_engine.permissions.order import GivenAnswer, decide_call
+from aura_contracts.permission import PermissionRules, Ruling, require_questions
+from aura_engine.permissions.precedence import GivenAnswer, decide_call
 
-ALLOWED, ASKED, REFUSED = Verdict.ALLOWED, Verdict.ASKED, Verdict.REFUSED
+ALLOWED, ASKED, REFUSED = Ruling.ALLOWED, Ruling.ASKED, Ruling.REFUSED
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from aura_contracts.approval import ToolCall
 from aura_contracts.entries import PermissionRequested
-from aura_contracts.permission import PermissionRules, Verdict, judge
-from aura_worker._places import place_finder
+from aura_contracts.permission import PermissionRules, Ruling, judge
+from aura_worker._path_resolution import place_finder
 
-ASKED, REFUSED = Verdict.ASKED, Verdict.REFUSED
+ASKED, REFUSED = Ruling.ASKED, Ruling.REFUSED
 
 COMMANDS = [
     # (reported in, allow, deny, command, what happens to it)
@@ -123,7 +123,7 @@ def test_a_path_that_went_around_rules_elsewhere(root, reported, allow, deny, to
 def test_what_the_rules_are_for_still_works(root):
     assert (
         decided(root, "Bash", "command", "git status && git diff | git apply", "Bash(git:*)", "Bash(rm:*)")
-        is Verdict.ALLOWED
+        is Ruling.ALLOWED
     )
-    assert decided(root, "Edit", "file_path", "src/a.py", "Edit(src/*)", "Edit(secrets/*)") is Verdict.ALLOWED
-    assert decided(root, "Read", "file_path", "README.md", "Read", "Read(./.env)") is Verdict.ALLOWED
+    assert decided(root, "Edit", "file_path", "src/a.py", "Edit(src/*)", "Edit(secrets/*)") is Ruling.ALLOWED
+    assert decided(root, "Read", "file_path", "README.md", "Read", "Read(./.env)") is Ruling.ALLOWED

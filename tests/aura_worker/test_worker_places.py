@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from aura_contracts.approval import ToolCall
 from aura_contracts.entries import Message, PermissionRequested
-from aura_contracts.permission import PermissionRules, Verdict, judge, known_rule
-from aura_worker._places import place_finder
+from aura_contracts.permission import PermissionRules, Ruling, judge, known_rule
+from aura_worker._path_resolution import place_finder
 
 FILES = (
     *("home/.ssh/id", "home/notes/a", "checkout/.env", "checkout/src/a.py", "outside/x", "outside/.env"),
@@ -100,7 +100,7 @@ def test_what_leads_to_a_refused_place_is_refused(root, rule, path):
     stated = known_rule(f"Read({rule})") is not None
     leads = not is_circle(real(root, path)) and not is_circle(real(root, rule))
     if stated and leads and ".." not in rule.split("/") and holds(real(root, rule), real(root, path)):
-        assert verdict is Verdict.REFUSED
+        assert verdict is Ruling.REFUSED
 
 
 @run
@@ -113,7 +113,7 @@ def test_what_leads_to_a_refused_place_is_refused(root, rule, path):
 @example(rule="*", path="ROOT/checkout/src/a.py")
 def test_what_a_relative_rule_allows_leads_into_the_working_folder(root, rule, path):
     rule, path = rule.replace("ROOT", str(root)), path.replace("ROOT", str(root))
-    if decided(root, path, allow=[f"Edit({rule})"], tool="Edit") is not Verdict.ALLOWED:
+    if decided(root, path, allow=[f"Edit({rule})"], tool="Edit") is not Ruling.ALLOWED:
         return
     prefix = rule[: min(rule.find(mark) % (len(rule) + 1) for mark in "*?{")].rpartition("/")[0]
     base = rule if is_plain(rule.replace("[", "")) else prefix or ("/" if rule.startswith("/") else ".")
@@ -133,7 +133,7 @@ def test_a_file_in_the_working_folder_is_allowed(root, path):
     there, seen = real(root, path), os.path.normpath(written(root, path))
     inside = holds(str(root / "work"), there) and holds(str(root / "work"), seen) and not is_circle(there)
     if path and inside and not path.startswith("~") and ".git" not in there + seen:
-        assert decided(root, path, allow=["Edit(*)"], tool="Edit") is Verdict.ALLOWED
+        assert decided(root, path, allow=["Edit(*)"], tool="Edit") is Ruling.ALLOWED
 
 
 @run
@@ -143,9 +143,9 @@ def test_a_name_is_refused_in_every_folder_and_behind_every_link(root, path):
     there = real(root, path)
     verdict = decided(root, path, allow=["Read"], deny=["Read(**/.env)"])
     if holds(str(root / "work"), there) and there.endswith("/.env"):
-        assert verdict is Verdict.REFUSED
+        assert verdict is Ruling.REFUSED
     elif ".env" not in f"{there}/{path}/{os.path.normpath(written(root, path))}".split("/"):
-        assert verdict is Verdict.ALLOWED
+        assert verdict is Ruling.ALLOWED
 
 
 # --- What is left
@@ -154,20 +154,20 @@ def test_a_name_is_refused_in_every_folder_and_behind_every_link(root, path):
 @pytest.mark.parametrize(
     ("rule", "path", "verdict"),
     [
-        ("Read(.env)", "ROOT/checkout/.env", Verdict.ASKED),  # not the working folder, but the same name
-        ("Read(.env)", "/proc/self/cwd/.env", Verdict.REFUSED),
-        ("Read(~/.ssh/*)", "/proc/self/root/ROOT/home/.ssh/id", Verdict.REFUSED),
-        ("Read(~/.ssh/*)", "~/.ssh/id", Verdict.REFUSED),
-        ("Read(~/.ssh)", "ROOT/home/.ssh/id", Verdict.REFUSED),
-        ("Read(app/[slug]/*)", "app/[slug]/page", Verdict.REFUSED),
-        ("Read(app/[slug]/*)", "app/s/page", Verdict.REFUSED),
-        (r"Read(app/\[slug\]/*)", "app/[slug]/page", Verdict.REFUSED),
-        ("Read(*.{pem,env})", ".env", Verdict.REFUSED),
-        ("Read(secrets)", "Secrets/key", Verdict.REFUSED),
-        ("Read(/secrets/**)", "secrets/key", Verdict.REFUSED),
-        ("Read(//ROOT/outside/**)", "src/out/x", Verdict.REFUSED),
-        ("Read(circle)", "circle", Verdict.REFUSED),
-        ("Read(src)", "README.md", Verdict.ALLOWED),
+        ("Read(.env)", "ROOT/checkout/.env", Ruling.ASKED),  # not the working folder, but the same name
+        ("Read(.env)", "/proc/self/cwd/.env", Ruling.REFUSED),
+        ("Read(~/.ssh/*)", "/proc/self/root/ROOT/home/.ssh/id", Ruling.REFUSED),
+        ("Read(~/.ssh/*)", "~/.ssh/id", Ruling.REFUSED),
+        ("Read(~/.ssh)", "ROOT/home/.ssh/id", Ruling.REFUSED),
+        ("Read(app/[slug]/*)", "app/[slug]/page", Ruling.REFUSED),
+        ("Read(app/[slug]/*)", "app/s/page", Ruling.REFUSED),
+        (r"Read(app/\[slug\]/*)", "app/[slug]/page", Ruling.REFUSED),
+        ("Read(*.{pem,env})", ".env", Ruling.REFUSED),
+        ("Read(secrets)", "Secrets/key", Ruling.REFUSED),
+        ("Read(/secrets/**)", "secrets/key", Ruling.REFUSED),
+        ("Read(//ROOT/outside/**)", "src/out/x", Ruling.REFUSED),
+        ("Read(circle)", "circle", Ruling.REFUSED),
+        ("Read(src)", "README.md", Ruling.ALLOWED),
     ],
 )
 def test_what_rules_refuse(root, rule, path, verdict):
@@ -183,26 +183,26 @@ def test_what_rules_refuse(root, rule, path, verdict):
 )
 def test_a_command_does_not_read_a_file_that_is_refused(root, word):
     verdict = decided(root, f"cat {word}", allow=["Bash"], deny=["Read(./.env)"], tool="Bash")
-    assert verdict is Verdict.REFUSED
+    assert verdict is Ruling.REFUSED
 
 
 @pytest.mark.parametrize("command", ["cat $X", "cat .e*", "cat *", "sh -c 'cat $X'", "cat {.env,x}"])
 def test_a_command_that_may_read_a_file_that_is_refused_is_asked(root, command):
-    assert decided(root, command, allow=["Bash"], deny=["Read(./.env)"], tool="Bash") is Verdict.ASKED
+    assert decided(root, command, allow=["Bash"], deny=["Read(./.env)"], tool="Bash") is Ruling.ASKED
 
 
 @pytest.mark.parametrize(
     ("command", "verdict"),
     [
-        ("cd secrets && cat key", Verdict.REFUSED),
-        ("cd src; cd ../secrets; cat key", Verdict.REFUSED),
-        ("cd $X && cat key", Verdict.ASKED),
-        ("git -C secrets show :key", Verdict.REFUSED),
-        ("tar -C secrets -c key", Verdict.REFUSED),
-        ("grep -r x .", Verdict.ASKED),
-        ("grep x README.md", Verdict.ALLOWED),
-        ("rg x", Verdict.ASKED),
-        ("cd src && cat a.py", Verdict.ALLOWED),
+        ("cd secrets && cat key", Ruling.REFUSED),
+        ("cd src; cd ../secrets; cat key", Ruling.REFUSED),
+        ("cd $X && cat key", Ruling.ASKED),
+        ("git -C secrets show :key", Ruling.REFUSED),
+        ("tar -C secrets -c key", Ruling.REFUSED),
+        ("grep -r x .", Ruling.ASKED),
+        ("grep x README.md", Ruling.ALLOWED),
+        ("rg x", Ruling.ASKED),
+        ("cd src && cat a.py", Ruling.ALLOWED),
     ],
 )
 def test_a_command_that_goes_to_another_folder_first(root, command, verdict):
@@ -210,17 +210,15 @@ def test_a_command_that_goes_to_another_folder_first(root, command, verdict):
 
 
 def test_a_command_may_name_other_files(root):
-    assert decided(root, "cat README.md", allow=["Bash"], deny=["Read(./.env)"], tool="Bash") is Verdict.ALLOWED
-    assert decided(root, "pytest src/a.py", allow=["Bash"], deny=["Edit(src/*)"], tool="Bash") is Verdict.ALLOWED
+    assert decided(root, "cat README.md", allow=["Bash"], deny=["Read(./.env)"], tool="Bash") is Ruling.ALLOWED
+    assert decided(root, "pytest src/a.py", allow=["Bash"], deny=["Edit(src/*)"], tool="Bash") is Ruling.ALLOWED
     for command in ("echo > src/a.py", "tee src/a.py", "sed -i s/a/b/ src/a.py", "rm src/a.py"):
-        assert decided(root, command, allow=["Bash"], deny=["Edit(src/*)"], tool="Bash") is Verdict.REFUSED
+        assert decided(root, command, allow=["Bash"], deny=["Edit(src/*)"], tool="Bash") is Ruling.REFUSED
 
 
 def test_a_link_to_the_working_folder_is_the_working_folder(root):
-    assert decided(root, "src/a.py", allow=["Edit(src/*)"], folder="alias", tool="Edit") is Verdict.ALLOWED
-    assert (
-        decided(root, f"{root}/alias/src/a.py", allow=["Edit(src/*)"], folder="alias", tool="Edit") is Verdict.ALLOWED
-    )
+    assert decided(root, "src/a.py", allow=["Edit(src/*)"], folder="alias", tool="Edit") is Ruling.ALLOWED
+    assert decided(root, f"{root}/alias/src/a.py", allow=["Edit(src/*)"], folder="alias", tool="Edit") is Ruling.ALLOWED
 
 
 def test_other_entries_are_left_as_they_are():

@@ -67,11 +67,11 @@ from aura_contracts.permission.shell import SimpleCommand as SimpleCommand
 from aura_contracts.permission.shell import Word as Word
 from aura_contracts.permission.shell import read_line as read_line
 from aura_contracts.permission.verdict import Judgement as Judgement
-from aura_contracts.permission.verdict import Verdict as Verdict
+from aura_contracts.permission.verdict import Ruling as Ruling
 from aura_contracts.permission.verdict import allowing as allowing
 from aura_contracts.permission.verdict import judge as judge
 from aura_contracts.permission.verdict import refusing as refusing
 from aura_contracts.permission.wildcards import HOLE as HOLE
-from aura_contracts.permission.wildcards import Match as Match
+from aura_contracts.permission.wildcards import Fit as Fit
 from aura_contracts.permission.wildcards import fits as fits
 from aura_contracts.permission.wildcards import match as match

@@ -18,7 +18,7 @@ from aura_contracts.permission.shell import (
     Word,
     read_line,
 )
-from aura_contracts.permission.wildcards import HOLE, Match, fits, match
+from aura_contracts.permission.wildcards import HOLE, Fit, fits, match
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "pwsh"})
 
@@ -110,7 +110,7 @@ def allowed_patterns(subject: str) -> tuple[str, ...]:
 # --- Refusing ---------------------------------------------------------------------------------------------------------
 
 
-def refuses_command(subject: str, text: str) -> Match:
+def refuses_command(subject: str, text: str) -> Fit:
     """Return whether a rule with this `subject` refuses a line of shell, which may run a command that it names.
 
     >>> [refuses_command("rm *", text).name for text in ("cd x && sudo -u root /bin/rm y", "$X y", "ls rm")]
@@ -118,16 +118,16 @@ def refuses_command(subject: str, text: str) -> Match:
     """
     patterns = _refused_patterns(subject)
     line = read_line(text)
-    found = max((match(" ".join(text.casefold().split()), one) for one in patterns), default=Match.NO)
-    found = max(found, Match.MAYBE if line.doubts else Match.NO)
+    found = max((match(" ".join(text.casefold().split()), one) for one in patterns), default=Fit.NO)
+    found = max(found, Fit.MAYBE if line.doubts else Fit.NO)
     for words in _run_by(line, 0):
-        if found is Match.YES:
+        if found is Fit.YES:
             return found
-        found = max(found, Match.MAYBE if words is None else _refuses_words(patterns, words))
-        if words and found is Match.NO and _may_run(patterns, words):
-            found = Match.MAYBE
+        found = max(found, Fit.MAYBE if words is None else _refuses_words(patterns, words))
+        if words and found is Fit.NO and _may_run(patterns, words):
+            found = Fit.MAYBE
     if line.doubts and any(_refuses_words(patterns, _crude(part)) for part in re.split(r"[;&|`<>()\n]", text)):
-        return Match.YES
+        return Fit.YES
     return found
 
 
@@ -172,17 +172,17 @@ def _refused_patterns(subject: str) -> tuple[str, ...]:
     return tuple(sorted(one for one in named | bare if one.strip()))
 
 
-def _refuses_words(patterns: Sequence[str], words: Sequence[Word]) -> Match:
+def _refuses_words(patterns: Sequence[str], words: Sequence[Word]) -> Fit:
     patterns = [pattern for pattern in patterns if words and _may_begin(pattern, words[0])]
     if not patterns:
-        return Match.NO
-    found = Match.NO
+        return Fit.NO
+    found = Fit.NO
     for joined in (" ".join(word.text for word in words), " ".join(word.glob for word in words)):
         name, _, rest = joined.casefold().partition(" ")
         short = f"{posixpath.basename(name)} {rest}".strip()
         for text in {joined.casefold(), short, _closed(short)}:
             found = max(found, *(match(text, pattern) for pattern in patterns))
-    return max(found, Match.MAYBE if any(_other_options(pattern, words) for pattern in patterns) else Match.NO)
+    return max(found, Fit.MAYBE if any(_other_options(pattern, words) for pattern in patterns) else Fit.NO)
 
 
 def _may_begin(pattern: str, word: Word) -> bool:

@@ -21,7 +21,7 @@ from unicodedata import normalize
 
 import msgspec
 
-from aura_contracts.permission.wildcards import HOLE, Match, fits, match
+from aura_contracts.permission.wildcards import HOLE, Fit, fits, match
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +163,7 @@ def relative(path: str, base: str) -> str | None:
 # --- Refusing ---------------------------------------------------------------------------------------------------------
 
 
-def refuses_path(subject: str, path: str, places: Places, glob: str = "", *, searched: bool = False) -> Match:
+def refuses_path(subject: str, path: str, places: Places, glob: str = "", *, searched: bool = False) -> Fit:
     """Return whether a rule with this `subject` refuses a path, as written or where it leads.
 
     `glob` is the path with holes where wildcards of a shell are. Of a path that is `searched`, everything below counts.
@@ -174,11 +174,11 @@ def refuses_path(subject: str, path: str, places: Places, glob: str = "", *, sea
         return max(refuses_path(one, path, places, glob, searched=searched) for one in other)
     written = [_folded(places.below(one)) for one in {path, glob or path, path.replace("\\", "/")}]
     real = places.real.get(path)
-    found = Match.NO
+    found = Fit.NO
     for place in [*written, *([_folded(real)] if real else [])]:
         found = max(found, *(_refuses_place(one, place, places) for one in alternatives(subject)))
     if searched and not found:
-        found = Match.MAYBE if any(_may_hold(subject, place, places) for place in written) else Match.NO
+        found = Fit.MAYBE if any(_may_hold(subject, place, places) for place in written) else Fit.NO
     return found
 
 
@@ -187,22 +187,22 @@ def _folded(path: str) -> str:
     return normalize("NFC", posixpath.normpath(path)).casefold()
 
 
-def _refuses_place(subject: str, place: str, places: Places) -> Match:
+def _refuses_place(subject: str, place: str, places: Places) -> Fit:
     if normal(subject) in ("*", "**"):
-        return Match.YES
+        return Fit.YES
     found = max(_below(place, pattern) for pattern in _refused(subject, places))
-    if found is Match.YES or subject.startswith(("/", "~")):
+    if found is Fit.YES or subject.startswith(("/", "~")):
         return found
     relative_rule = normal(subject).casefold()
     elsewhere = max(_below(place, f"*/{one}") for one in _any_depth(relative_rule))
-    return max(found, Match.MAYBE if elsewhere and relative_rule.strip("*/.") else Match.NO)
+    return max(found, Fit.MAYBE if elsewhere and relative_rule.strip("*/.") else Fit.NO)
 
 
-def _below(place: str, pattern: str) -> Match:
+def _below(place: str, pattern: str) -> Fit:
     """Return whether a place, or a folder that holds it, matches an absolute pattern, in both readings of brackets."""
     both = max(match(place, pattern), match(place, f"{pattern.rstrip('/')}/*"))
-    if both is not Match.YES and "[" in pattern:
-        return Match.YES if fits(place, pattern, classes=True) else both
+    if both is not Fit.YES and "[" in pattern:
+        return Fit.YES if fits(place, pattern, classes=True) else both
     return both
 
 

@@ -1,4 +1,4 @@
-"""Verdict: what the rules of a run say about a tool call. Pure.
+"""Ruling: what the rules of a run say about a tool call. Pure.
 
 Refusals are wide and win; allowances are narrow; whatever is left, and whatever is unclear, a human decides.
 """
@@ -17,10 +17,10 @@ from aura_contracts.permission.files import files_in
 from aura_contracts.permission.paths import NOWHERE, Places
 from aura_contracts.permission.rules import PermissionRules, Rule, known_rule
 from aura_contracts.permission.shell import read_line
-from aura_contracts.permission.wildcards import HOLE, Match, fits, match
+from aura_contracts.permission.wildcards import HOLE, Fit, fits, match
 
 
-class Verdict(StrEnum):
+class Ruling(StrEnum):
     """What happens to a call."""
 
     REFUSED = "refused"
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 class Judgement:
     """A verdict with the rules it is based on: those that allow, or the one that refuses or may refuse."""
 
-    verdict: Verdict
+    verdict: Ruling
     rules: tuple[str, ...] = ()
 
 
@@ -54,13 +54,13 @@ def judge(rules: PermissionRules, call: ToolCall, places: Places | None = None) 
     doubtful = ""
     for rule in rules.deny:
         found = refusing(rule, call, places)
-        if found is Match.YES:
-            return Judgement(Verdict.REFUSED, (rule,))
-        doubtful = doubtful or (rule if found is Match.MAYBE else "")
+        if found is Fit.YES:
+            return Judgement(Ruling.REFUSED, (rule,))
+        doubtful = doubtful or (rule if found is Fit.MAYBE else "")
     if doubtful:
-        return Judgement(Verdict.ASKED, (doubtful,))
+        return Judgement(Ruling.ASKED, (doubtful,))
     used = allowing(rules.allow, call, places)
-    return Judgement(Verdict.ALLOWED, used) if used else Judgement(Verdict.ASKED)
+    return Judgement(Ruling.ALLOWED, used) if used else Judgement(Ruling.ASKED)
 
 
 # --- Allowing ---------------------------------------------------------------------------------------------------------
@@ -163,23 +163,23 @@ def _host(address: str) -> str:
 # --- Refusing ---------------------------------------------------------------------------------------------------------
 
 
-def refusing(text: str, call: ToolCall, places: Places = NOWHERE) -> Match:
+def refusing(text: str, call: ToolCall, places: Places = NOWHERE) -> Fit:
     """Return whether the deny rule `text` covers any part of `call`."""
     rule = known_rule(text)
     if rule is None:
-        return Match.NO
+        return Fit.NO
     wanted, family = calls.family_of(rule.tool), calls.family_of(call.tool)
     named = _is_named(rule, call.tool)
     alike = bool(wanted) and (wanted == family or (wanted, family) == ("read", "search"))
     if rule.subject is None:
-        return Match.YES if named or (alike and wanted == "shell") else Match.NO
+        return Fit.YES if named or (alike and wanted == "shell") else Fit.NO
     if named or alike:
         if calls.is_cut(call.arguments):
-            return Match.YES
-        return max(_refuses_part(rule.subject, call.arguments, places, searched=family == "search"), default=Match.NO)
+            return Fit.YES
+        return max(_refuses_part(rule.subject, call.arguments, places, searched=family == "search"), default=Fit.NO)
     if wanted in ("read", "edit") and family in ("shell", "") and rule.subject.strip("*/. "):
-        return max(_refuses_files(rule.subject, call.arguments, places, editing=wanted == "edit"), default=Match.NO)
-    return Match.NO
+        return max(_refuses_files(rule.subject, call.arguments, places, editing=wanted == "edit"), default=Fit.NO)
+    return Fit.NO
 
 
 def _is_named(rule: Rule, tool: str) -> bool:
@@ -190,7 +190,7 @@ def _is_named(rule: Rule, tool: str) -> bool:
     return any(lower.names(one) for one in names)
 
 
-def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places, *, searched: bool) -> Iterator[Match]:
+def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places, *, searched: bool) -> Iterator[Fit]:
     lines, files, others = calls.commands_of(arguments), calls.paths_of(arguments), calls.others_of(arguments)
     if searched and not files:
         files = ["."]
@@ -208,19 +208,19 @@ def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places,
             yield paths.refuses_path(subject, text, places)
 
 
-def _refuses_text(subject: str, text: str) -> Match:
+def _refuses_text(subject: str, text: str) -> Fit:
     if subject.startswith("domain:"):
         wanted, host = subject.removeprefix("domain:").casefold(), _host(text)
-        return max(match(host, wanted), match(host, f"*.{wanted}")) if host else Match.NO
+        return max(match(host, wanted), match(host, f"*.{wanted}")) if host else Fit.NO
     return max(match(one.casefold(), subject.casefold()) for one in (text, unquote(text)))
 
 
-def _refuses_files(subject: str, arguments: Mapping[str, object], places: Places, *, editing: bool) -> Iterator[Match]:
+def _refuses_files(subject: str, arguments: Mapping[str, object], places: Places, *, editing: bool) -> Iterator[Fit]:
     """Yield whether the commands of a call read, or with `editing` write, what a rule about files refuses."""
     for line in calls.commands_of(arguments):
         files, certain = files_in(line, calls.folders_of(arguments))
         if not certain:
-            yield Match.MAYBE
+            yield Fit.MAYBE
         for file in files:
             if file.written or not editing:
                 yield paths.refuses_path(subject, file.path, places, file.glob, searched=file.searched)

@@ -10,7 +10,7 @@ HOLE = "\0"
 """Any text, also none. No argument of a program can contain this character."""
 
 
-class Match(IntEnum):
+class Fit(IntEnum):
     """Whether a rule covers something. `MAYBE`: it depends on what cannot be seen here."""
 
     NO = 0
@@ -27,15 +27,15 @@ def fits(text: str, pattern: str, *, classes: bool = False) -> bool:
     return fnmatchcase(text, pattern if classes else pattern.replace("[", "[[]"))
 
 
-def match(text: str, pattern: str) -> Match:
+def match(text: str, pattern: str) -> Fit:
     """Return whether `text`, which may have holes, matches `pattern` whatever is in the holes.
 
     >>> match("rm x", "rm *"), match("rm " + HOLE, "rm *"), match(HOLE + " x", "rm *"), match("ls " + HOLE, "rm *")
-    (<Match.YES: 2>, <Match.YES: 2>, <Match.MAYBE: 1>, <Match.NO: 0>)
+    (<Fit.YES: 2>, <Fit.YES: 2>, <Fit.MAYBE: 1>, <Fit.NO: 0>)
     """
     if fits(text, pattern):
-        return Match.YES
-    return Match.MAYBE if HOLE in text and _may_fit(text, pattern) else Match.NO
+        return Fit.YES
+    return Fit.MAYBE if HOLE in text and _may_fit(text, pattern) else Fit.NO
 
 
 def _may_fit(text: str, pattern: str) -> bool:

@@ -43,10 +43,10 @@ from aura_contracts.execution import (
     RecordAction,
 )
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
-from aura_contracts.permission import Verdict, fingerprint_of
+from aura_contracts.permission import Ruling, fingerprint_of
 from aura_contracts.secrets import redact
 from aura_contracts.task import TASK, ExecutionStarted, Task
-from aura_engine.permissions.order import CallDecision, GivenAnswer, decide_call
+from aura_engine.permissions.precedence import CallDecision, GivenAnswer, decide_call
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 Reviewers = Callable[[Task], tuple[str, ...]]
@@ -126,10 +126,10 @@ async def ask(
     """
     entry = _named(entry)
     asked = await questions_of_task(unit, execution.task_id)
-    decision = CallDecision(Verdict.REFUSED, refused) if refused else await _decision(unit, execution, entry, asked)
-    open_again = decision.verdict is not Verdict.REFUSED
+    decision = CallDecision(Ruling.REFUSED, refused) if refused else await _decision(unit, execution, entry, asked)
+    open_again = decision.verdict is not Ruling.REFUSED
     approval = await _asked_before(unit, asked, token, entry) if open_again else None
-    automatic = approval is None and decision.verdict is not Verdict.ASKED
+    automatic = approval is None and decision.verdict is not Ruling.ASKED
     if approval is None:
         number = sum(question.is_of(token, entry.request_id) for question in asked)
         name = f"{token}:{entry.request_id}:{number}" if number else f"{token}:{entry.request_id}"
@@ -232,7 +232,7 @@ async def _decision(
 async def _answer(unit: UnitOfWork, approval_id: ApprovalId, decision: CallDecision) -> None:
     """Answer a question by the policy of the run, or by an answer that covers later calls."""
     policy = unit.acting_as(POLICY)
-    if decision.verdict is Verdict.REFUSED:
+    if decision.verdict is Ruling.REFUSED:
         await policy.handle(approval_id, Reject(feedback=decision.reason))
-    elif decision.verdict is Verdict.ALLOWED:
+    elif decision.verdict is Ruling.ALLOWED:
         await policy.handle(approval_id, Approve(feedback=decision.reason))

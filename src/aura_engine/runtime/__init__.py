@@ -4,13 +4,17 @@
     steps            from a view to the next step (pure)
     driver           performs the steps of one task until none is left
     follower         tails the log and runs the drivers
+    standby          tasks to take over from other engines
     context          the services that steps use
 
+    leases           which worker and engine an execution belongs to
+    session_turns    one agent at a time in each session
     attempts         the executions of a task, queued or continued
     stages           the work of an execution up to its review
     proposals        what a human is asked to approve, as text
     copies           saves what only the files hold, before it could be destroyed
     review           proposes finished work, applies the decision, merges
+    obstacles        what keeps finished work from being merged, and the question about it
     parts            completes a task that was split with its parts
     cleanup          releases and removes what is no longer needed
 

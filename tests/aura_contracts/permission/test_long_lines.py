@@ -5,7 +5,7 @@ import time
 import pytest
 
 from aura_contracts.approval import ToolCall
-from aura_contracts.permission import LINE_LIMIT, PermissionRules, Places, Verdict, judge, paths_in
+from aura_contracts.permission import LINE_LIMIT, PermissionRules, Places, Ruling, judge, paths_in
 
 RULES = PermissionRules(
     allow=("Bash(git *)",),
@@ -66,4 +66,4 @@ def test_a_long_line_takes_a_bounded_time(before, piece):
     paths_in(call.arguments)
     verdict = judge(RULES, call, Places(folder="/app", home="/home/ann"))
     assert time.process_time() - began < 10
-    assert verdict.verdict in (Verdict.ASKED, Verdict.REFUSED, Verdict.ALLOWED)
+    assert verdict.verdict in (Ruling.ASKED, Ruling.REFUSED, Ruling.ALLOWED)

@@ -4,7 +4,7 @@ import pytest
 
 from aura_contracts.approval import ToolCall
 from aura_contracts.errors import InvalidInput
-from aura_contracts.permission import PermissionRules, Rule, Verdict, judge
+from aura_contracts.permission import PermissionRules, Rule, Ruling, judge
 from aura_engine.inputs import RunRequest
 
 
@@ -52,41 +52,41 @@ def test_other_rules_are_taken(text):
 @pytest.mark.parametrize("rule", ["mcp__github", "mcp__github__*", "mcp__github__create_issue", "mcp__*"])
 def test_a_rule_about_a_server_is_about_its_tools(rule):
     tool = call("mcp__github__create_issue", title="x")
-    assert verdict(tool, allow=[rule]) is Verdict.ALLOWED
-    assert verdict(tool, allow=["*"], deny=[rule]) is Verdict.REFUSED
-    assert verdict(call("mcp__githubber__x"), allow=["mcp__github"]) is Verdict.ASKED
+    assert verdict(tool, allow=[rule]) is Ruling.ALLOWED
+    assert verdict(tool, allow=["*"], deny=[rule]) is Ruling.REFUSED
+    assert verdict(call("mcp__githubber__x"), allow=["mcp__github"]) is Ruling.ASKED
 
 
 def test_a_server_is_the_same_in_the_words_of_another_agent():
-    assert verdict(call("github.create_issue"), allow=["*"], deny=["mcp__github"]) is Verdict.REFUSED
-    assert verdict(call("github.create_issue"), allow=["mcp__github"]) is Verdict.ASKED
+    assert verdict(call("github.create_issue"), allow=["*"], deny=["mcp__github"]) is Ruling.REFUSED
+    assert verdict(call("github.create_issue"), allow=["mcp__github"]) is Ruling.ASKED
 
 
 @pytest.mark.parametrize("rule", ["Bash(rm:*)", "Bash(rm *)", "Bash(rm)", "shell(rm *)", "run_shell_command(rm)"])
 @pytest.mark.parametrize("tool", ["Bash", "shell", "run_shell_command", "execute"])
 def test_a_refused_command_is_refused_to_every_shell(rule, tool):
     for command in ("rm", "rm x", "/usr/bin/rm -r x"):
-        assert verdict(call(tool, command=command), allow=["*"], deny=[rule]) is Verdict.REFUSED
-    assert verdict(call(tool, command="rmdir x"), allow=["*"], deny=[rule]) is Verdict.ALLOWED
+        assert verdict(call(tool, command=command), allow=["*"], deny=[rule]) is Ruling.REFUSED
+    assert verdict(call(tool, command="rmdir x"), allow=["*"], deny=[rule]) is Ruling.ALLOWED
 
 
 @pytest.mark.parametrize("rule", ["Bash(npm run test:*)", "Bash(npm run test *)"])
 def test_a_prefix_ends_with_a_word(rule):
-    assert verdict(call("Bash", command="npm run test"), allow=[rule]) is Verdict.ALLOWED
-    assert verdict(call("Bash", command="npm run test -- -x"), allow=[rule]) is Verdict.ALLOWED
-    assert verdict(call("Bash", command="npm run testing"), allow=[rule]) is Verdict.ASKED
+    assert verdict(call("Bash", command="npm run test"), allow=[rule]) is Ruling.ALLOWED
+    assert verdict(call("Bash", command="npm run test -- -x"), allow=[rule]) is Ruling.ALLOWED
+    assert verdict(call("Bash", command="npm run testing"), allow=[rule]) is Ruling.ASKED
 
 
 @pytest.mark.parametrize(
     ("url", "allowed"),
     [
-        ("https://example.org/a", Verdict.ALLOWED),
-        ("https://EXAMPLE.org:8443/a", Verdict.ALLOWED),
-        ("https://example.org.evil.com/a", Verdict.ASKED),
-        ("https://evil.com/?example.org/", Verdict.ASKED),
-        ("https://example.org@evil.com/", Verdict.ASKED),
-        ("https://evil.com\\@example.org/", Verdict.ASKED),
-        ("file://example.org/etc/passwd", Verdict.ASKED),
+        ("https://example.org/a", Ruling.ALLOWED),
+        ("https://EXAMPLE.org:8443/a", Ruling.ALLOWED),
+        ("https://example.org.evil.com/a", Ruling.ASKED),
+        ("https://evil.com/?example.org/", Ruling.ASKED),
+        ("https://example.org@evil.com/", Ruling.ASKED),
+        ("https://evil.com\\@example.org/", Ruling.ASKED),
+        ("file://example.org/etc/passwd", Ruling.ASKED),
     ],
 )
 def test_a_rule_about_a_domain_is_about_the_host(url, allowed):
@@ -95,16 +95,16 @@ def test_a_rule_about_a_domain_is_about_the_host(url, allowed):
 
 def test_a_wildcard_in_a_host_does_not_match_a_path():
     rule = "WebFetch(https://*.example.org/*)"
-    assert verdict(call("WebFetch", url="https://a.example.org/x"), allow=[rule]) is Verdict.ALLOWED
-    assert verdict(call("WebFetch", url="https://evil.com/a.example.org/x"), allow=[rule]) is Verdict.ASKED
+    assert verdict(call("WebFetch", url="https://a.example.org/x"), allow=[rule]) is Ruling.ALLOWED
+    assert verdict(call("WebFetch", url="https://evil.com/a.example.org/x"), allow=[rule]) is Ruling.ASKED
     assert verdict(call("WebFetch", url="https://a.example.org/../x"), allow=["WebFetch(https://a.example.org/*)"]) is (
-        Verdict.ASKED
+        Ruling.ASKED
     )
 
 
 def test_a_refused_domain_is_refused_with_all_below_it():
     for url in ("https://example.org/", "http://a.example.org", "https://Example.ORG./x"):
-        assert verdict(call("WebFetch", url=url), allow=["*"], deny=["WebFetch(domain:example.org)"]) is Verdict.REFUSED
+        assert verdict(call("WebFetch", url=url), allow=["*"], deny=["WebFetch(domain:example.org)"]) is Ruling.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -121,18 +121,18 @@ def test_a_refused_domain_is_refused_with_all_below_it():
 )
 def test_a_command_with_more_than_its_text_is_asked(arguments):
     given = call("Bash", command="git status", **arguments)
-    assert verdict(given, allow=["Bash(git *)"]) is Verdict.ASKED
-    assert verdict(given, allow=["Bash"]) is Verdict.ALLOWED
+    assert verdict(given, allow=["Bash(git *)"]) is Ruling.ASKED
+    assert verdict(given, allow=["Bash"]) is Ruling.ALLOWED
 
 
 def test_a_patch_is_about_all_of_its_files():
     given = call("apply_patch", changes=[{"path": "src/a", "kind": "update"}, {"path": "secrets/b", "kind": "add"}])
-    assert verdict(given, allow=["*"], deny=["Edit(secrets/*)"]) is Verdict.REFUSED
+    assert verdict(given, allow=["*"], deny=["Edit(secrets/*)"]) is Ruling.REFUSED
     moved = call("apply_patch", changes=[{"path": "src/a", "kind": "update", "to": "secrets/a"}])
-    assert verdict(moved, allow=["*"], deny=["apply_patch(secrets/*)"]) is Verdict.REFUSED
+    assert verdict(moved, allow=["*"], deny=["apply_patch(secrets/*)"]) is Ruling.REFUSED
 
 
 def test_several_rules_allow_together():
     both = ["Bash(npm *)", "Bash(git *)"]
-    assert verdict(call("Bash", command="npm test && git add ."), allow=both) is Verdict.ALLOWED
-    assert verdict(call("Bash", command="npm test && git add . && make"), allow=both) is Verdict.ASKED
+    assert verdict(call("Bash", command="npm test && git add ."), allow=both) is Ruling.ALLOWED
+    assert verdict(call("Bash", command="npm test && git add . && make"), allow=both) is Ruling.ASKED

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from aura_contracts.approval import ToolCall
-from aura_contracts.permission import PermissionRules, Verdict, judge
+from aura_contracts.permission import PermissionRules, Ruling, judge
 
 SHELLS = [name for name in ("bash", "dash", "zsh") if shutil.which(name)]
 
@@ -124,7 +124,7 @@ run = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], dead
 @example(line="make &>f rm x", shell="dash")
 def test_a_line_that_a_pattern_allows_runs_only_what_it_names(line, shell, stubs, tmp_path):
     line = line.replace("BIN", str(stubs))
-    if verdict(line, ("Bash(make *)",)) is Verdict.ALLOWED:
+    if verdict(line, ("Bash(make *)",)) is Ruling.ALLOWED:
         assert ran(shell, line, stubs, tmp_path) <= {"make"}
         checked = subprocess.run(["bash", "-n", "-c", line], capture_output=True, check=False)
         assert checked.returncode == 0
@@ -137,7 +137,7 @@ def test_a_line_that_a_pattern_allows_runs_only_what_it_names(line, shell, stubs
 @example(line="echo rm | xargs env", shell="bash")
 def test_a_line_that_is_not_refused_and_not_asked_does_not_run_what_is_denied(line, shell, stubs, tmp_path):
     line = line.replace("BIN", str(stubs))
-    if verdict(line, ("Bash",), ("Bash(rm *)",)) is Verdict.ALLOWED:
+    if verdict(line, ("Bash",), ("Bash(rm *)",)) is Ruling.ALLOWED:
         assert "rm" not in ran(shell, line, stubs, tmp_path)
 
 
@@ -152,4 +152,4 @@ def test_plain_lines_of_allowed_commands_are_allowed(line, stubs, tmp_path):
         if all(one.split(" ")[0] == "make" for one in commands) and "&" not in line.replace("2>&1", "").replace(
             "&&", ""
         ):
-            assert verdict(line, ("Bash(make *)",)) is Verdict.ALLOWED
+            assert verdict(line, ("Bash(make *)",)) is Ruling.ALLOWED

@@ -14,7 +14,7 @@ from aura_contracts.permission import (
     PermissionRules,
     Places,
     Rule,
-    Verdict,
+    Ruling,
     judge,
     known_rule,
     require_questions,
@@ -37,8 +37,8 @@ def verdict(call, *, allow=(), deny=()):
 
 def matches(rule, call, *, denying=False):
     if denying:
-        return verdict(call, allow=["*"], deny=[rule]) is Verdict.REFUSED
-    return verdict(call, allow=[rule]) is Verdict.ALLOWED
+        return verdict(call, allow=["*"], deny=[rule]) is Ruling.REFUSED
+    return verdict(call, allow=[rule]) is Ruling.ALLOWED
 
 
 def bash(command, tool="Bash", **more):
@@ -163,7 +163,7 @@ def test_a_refused_path_is_refused_in_every_form(path):
 def test_what_refusals_do_not_see():
     """A fence, no wall: what programs do by themselves."""
     for command in ("make clean", "find . -delete", "python clean.py", "git rm x"):
-        assert verdict(bash(command), allow=["Bash"], deny=["Bash(rm *)"]) is Verdict.ALLOWED
+        assert verdict(bash(command), allow=["Bash"], deny=["Bash(rm *)"]) is Ruling.ALLOWED
 
 
 @given(st.text(), st.dictionaries(st.sampled_from(["command", "path", "x"]), st.text() | st.lists(st.text())))

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import attrs
 
 from aura_contracts.approval import Approval, Remember, ToolCall
-from aura_contracts.permission import PermissionRules, Places, Verdict, judge
+from aura_contracts.permission import PermissionRules, Places, Ruling, judge
 from aura_contracts.permission.verdict import allowing
 
 
@@ -36,7 +36,7 @@ class GivenAnswer:
 class CallDecision:
     """What happens to a call, and why."""
 
-    verdict: Verdict
+    verdict: Ruling
     reason: str = ""
 
 
@@ -52,15 +52,15 @@ def decide_call(
     `answers` are those to earlier calls of the task, newest first; `session_id` is the session that asks.
     """
     judged = judge(rules, call, places)
-    if judged.verdict is Verdict.REFUSED:
-        return CallDecision(Verdict.REFUSED, f"the rule {judged.rules[0]!r} of this run does not permit it")
-    if judged.verdict is Verdict.ALLOWED:
-        return CallDecision(Verdict.ALLOWED, _by_rules(judged.rules))
+    if judged.verdict is Ruling.REFUSED:
+        return CallDecision(Ruling.REFUSED, f"the rule {judged.rules[0]!r} of this run does not permit it")
+    if judged.verdict is Ruling.ALLOWED:
+        return CallDecision(Ruling.ALLOWED, _by_rules(judged.rules))
     valid = _not_taken_back(answers, call)
     same = next((one for one in valid if _holds(one, call, session_id)), None)
     if same is not None:
-        return CallDecision(Verdict.ALLOWED, _by_human(same))
-    return CallDecision(Verdict.ASKED) if judged.rules else _by_patterns(rules, call, places, valid)
+        return CallDecision(Ruling.ALLOWED, _by_human(same))
+    return CallDecision(Ruling.ASKED) if judged.rules else _by_patterns(rules, call, places, valid)
 
 
 def _by_patterns(
@@ -73,10 +73,10 @@ def _by_patterns(
     }
     used = allowing((*rules.allow, *patterns), call, places)
     if not used:
-        return CallDecision(Verdict.ASKED)
+        return CallDecision(Ruling.ASKED)
     humans = [_by_human(patterns[rule]) for rule in used if rule in patterns]
     own = tuple(rule for rule in used if rule not in patterns)
-    return CallDecision(Verdict.ALLOWED, "; ".join([*humans, *([_by_rules(own)] if own else [])]))
+    return CallDecision(Ruling.ALLOWED, "; ".join([*humans, *([_by_rules(own)] if own else [])]))
 
 
 def _not_taken_back(answers: Sequence[GivenAnswer], call: ToolCall) -> Sequence[GivenAnswer]:
