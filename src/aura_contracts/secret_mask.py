@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from aura_contracts.first_use import convert
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.secrets import REDACTED, holds_secret, passwords_in
 
@@ -69,7 +70,7 @@ class SecretMask:
         encoded = msgspec.json.encode(value)
         if not any(secret in encoded for secret in self._bytes):
             return value
-        return msgspec.convert(self.plain(msgspec.json.decode(encoded)), type(value))
+        return convert(self.plain(msgspec.json.decode(encoded)), type(value))
 
     def raw(self, data: bytes) -> bytes:
         """Return bytes without the secrets."""

@@ -186,10 +186,10 @@ def test_an_agent_speaks_in_words_and_a_plain_command_as_it_writes(place):
 
 def test_a_command_learns_about_its_run_from_the_environment(place):
     told = "echo $AURA_PROMPT, $AURA_SESSION_ID, $AURA_MODEL, $AURA_REVIEW_MODE, $TICKET, $OPENAI_BASE_URL"
-    words = ("--session", "s-1", "--model", "m-1", "--review", "--var", "TICKET=A-1")
+    words = ("--session", "s-1", "--model", "m-1", "--approval", "auto", "--var", "TICKET=A-1")
     answer = call_aura(*sh(told, *words, "--openai-endpoint", "http://127.0.0.1:1234"))
     assert answer.code == 0, answer.err
-    assert "[stdout] Say more, s-1, m-1, 1, A-1, http://127.0.0.1:1234/v1" in answer.out.splitlines()
+    assert "[stdout] Say more, s-1, m-1, auto, A-1, http://127.0.0.1:1234/v1" in answer.out.splitlines()
 
 
 def test_an_alias_of_an_executor_is_recorded_under_its_name(place):

@@ -19,7 +19,7 @@ from command_line import ENVIRONMENT, run_aura
 
 CASES = {
     "aura wor": {"workspace"},
-    "aura task re": {"retry"},
+    "aura task ret": {"retry"},
     "aura help ta": {"task"},
     "aura --json audit ver": {"verify"},
     "aura --store task app": {"approval"},

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from agents_at_work import bus_on
-from aura_contracts.actors import human
+from aura_contracts.actors import ENGINE, human
 from aura_contracts.errors import AggregateExists, AggregateNotFound, CyclicParent, TransitionRefused, VersionConflict
 from aura_contracts.ids import TaskId, uuid7_factory
 from aura_contracts.task import (
@@ -98,7 +98,7 @@ async def test_a_conflict_is_decided_again_on_what_is_true_now(bus: CommandBus) 
     async def decide(unit: object) -> None:
         seen.append(await unit.handle(task_id, QueueTask()))  # type: ignore[attr-defined]
         if len(seen) == 1:
-            await bus.handle(human("bob"), task_id, CancelTask(reason="faster"))
+            await bus.handle(ENGINE, task_id, CancelTask(reason="faster"))
 
     with pytest.raises(TransitionRefused) as refusal:
         await bus.transact(ALICE, decide)

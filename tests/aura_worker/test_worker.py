@@ -271,7 +271,7 @@ async def test_conflicts_are_made_fit_to_be_stored(pair):
 @pytest.mark.parametrize(
     ("raised", "kind", "said"),
     [
-        (DirtyWorktree(repository="r", worktree="w", paths=("a\udce9",)), DirtyWorktree, r"a\\xe9"),
+        (DirtyWorktree(repository="r", worktree="w", paths=("a\udce9",)), DirtyWorktree, r'"a\\\\xe9"'),
         (OSError(28, "No space left on device", "/root/x"), WorkspaceError, r"000011 at /root/x: No space left"),
         (OSError("no number"), WorkspaceError, r"000011 at /root: no number"),
         (KeyError("a program error"), RemoteError, "KeyError"),

@@ -22,6 +22,7 @@ import anyio
 import attrs
 import pytest
 
+from aura_contracts.errors import WorkspaceObstacle
 from aura_contracts.failures import RETRYABLE, FailureReason
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.workspace import WorkspaceStatus
@@ -152,22 +153,29 @@ class Site:
         assert not told, "what was told is kept"
         return size, digest.hexdigest()
 
-    def check_clean(self, *, recorded=0):
-        """No process, nothing kept of one, and no worktree but `recorded` ones of which the log knows; clear those."""
+    def check_clean(self, *, recorded=0, discard=False):
+        """No process, nothing kept of one, and no worktree but `recorded` ones of which the log knows; clear those.
+
+        With `discard`, they hold what no safety copy can.
+        """
         self.check_processes()
         self.check_log()
         assert list((self.home / "processes").iterdir()) == []
-        for workspace in anyio.run(self._clear, recorded):
+        for workspace in anyio.run(self._clear, recorded, discard):
             assert workspace.status is WorkspaceStatus.REMOVED
         if self.repository.exists():
             assert worktrees(self.repository) == []
         assert not list((self.home / "workspaces").rglob("README"))
 
-    async def _clear(self, expected):
+    async def _clear(self, expected, discard):
         async with open_engine(self.url, home=self.home, user="alice") as engine:
             there = [workspace.id for workspace in (await engine.workspaces.list(removed=False)).rows]
             assert len(there) == expected
-            return [await engine.workspaces.clean(one) for one in there]
+            if discard:
+                for one in there:
+                    with pytest.raises(WorkspaceObstacle, match="--discard"):
+                        await engine.workspaces.clean(one)
+            return [await engine.workspaces.clean(one, discard=discard) for one in there]
 
 
 def _pids():
@@ -266,7 +274,7 @@ def test_an_agent_that_is_killed_says_by_which_signal(site, number):
 
 
 def test_an_agent_that_is_not_there_says_what_to_do(site):
-    ended = site.run("", options={"base_command": "no-such-program"}, retry={"max_attempts": 3})
+    ended = site.run("", setup="true", options={"base_command": "no-such-program"}, retry={"max_attempts": 3})
     assert (ended.status, ended.reason) == ("failed", FailureReason.EXECUTABLE_NOT_FOUND)
     assert "no-such-program" in ended.message
     assert FailureReason.EXECUTABLE_NOT_FOUND not in RETRYABLE
@@ -320,7 +328,7 @@ def test_the_repository_is_deleted(site):
     ended = site.run(f"echo more > new.txt; rm -rf '{site.repository}'", retry={"max_attempts": 2, "base_delay": 0.01})
     assert (ended.status, ended.reason) == ("failed", FailureReason.WORKSPACE_ERROR)
     assert str(site.home / "workspaces") in ended.message
-    site.check_clean(recorded=1)
+    site.check_clean(recorded=1, discard=True)
 
 
 def test_the_worktree_is_deleted(site):

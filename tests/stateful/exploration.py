@@ -47,6 +47,8 @@ class Guide:
 
     commands: Callable[[Any], Iterable[Command]] = lambda _: ()
     """From a state (or None) to commands worth trying in it, where types alone do not say what fits together."""
+    mark: Callable[[Any], Any] = lambda _: None
+    """What tells apart states that the same row leads to; each kind is tried as often as the others."""
     parts: Callable[[Any], Mapping[str, StrEnum]] = lambda _: {}
     """From a state to the statuses of its parts by id, where these have a table of their own."""
     part_table: Table = types.MappingProxyType({})
@@ -79,7 +81,8 @@ def checked_step(
     except CommandRefused:
         return None, []
     assert decider.decide(decision_id(state), state, command, context) == decision, f"{command} is decided by chance"
-    assert state is None or state.status not in aggregate.final, f"{state.status} is final, took {command}"
+    if state is not None and state.status in aggregate.final:
+        assert aggregate.after_the_end.issuperset(map(type, decision.events)), f"{state.status} took {command}"
     stored = [through_a_store(Fact(event, context.now, context.actor, "r", "c")) for event in decision.events]
     rows: list[Row] = []
     replayed = state
@@ -356,7 +359,7 @@ def explore(decider: Decider[Any], guide: Guide, *, limit: int = 800) -> Explora
             if (form := shape(reached)) not in seen:
                 seen.add(form)
                 found.states.append(reached)
-                novelty = (row, *sorted(guide.parts(reached).values()))
+                novelty = (row, guide.mark(reached), *sorted(guide.parts(reached).values()))
                 visits[novelty] += 1
                 heapq.heappush(frontier, (visits[novelty], next(order), reached))
     return found

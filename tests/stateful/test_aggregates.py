@@ -1,6 +1,7 @@
 """Every aggregate, driven by commands: what it promises whatever happens, and that all of its table can happen."""
 
 import random
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 
@@ -17,7 +18,8 @@ from aura_contracts.approval import ApprovalKind, Question, RequestApproval, Too
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
-from aura_contracts.execution import LeaseExecution
+from aura_contracts.execution import Exit, FailExecution, LeaseExecution, RecordProcessExit
+from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import Chunk, OutputSource, RecordOutput
 from aura_contracts.template import DefineTemplate, TemplateScope, TemplateSpec, template_id
 from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType, WorkflowDefinition
@@ -72,10 +74,14 @@ def boards(state):
 
 
 def executions(state):
-    """A new grant raises the epoch of the lease that the execution has."""
+    """A new grant raises the epoch of the lease that the execution has; a process may outlive its execution."""
     if state is not None:
         worker = state.worker_id or IDS[0]
         yield LeaseExecution(lease_id=state.lease_id or IDS[1], epoch=state.epoch + 1, worker_id=worker)
+        for process in state.processes:
+            token = process.identity.token
+            yield FailExecution(failure=Failure(FailureReason.STAGE_ERROR, "it failed"))
+            yield RecordProcessExit(epoch=state.epoch, exit=Exit(token=token, exit_code=0))
 
 
 def templates(state):
@@ -90,7 +96,7 @@ def templates(state):
 GUIDES = {
     "approval": Guide(commands=approvals),
     "board": Guide(commands=boards),
-    "execution": Guide(commands=executions),
+    "execution": Guide(commands=executions, mark=lambda execution: bool(execution.processes)),
     "output": Guide(commands=outputs),
     "template": Guide(commands=templates),
     "workflow": Guide(
@@ -164,8 +170,9 @@ def test_what_has_ended_refuses_every_command(name):
     for state in ended.values():
         for kind in found.decider.decisions:
             for command, context in found.attempts(state, kind, random.Random(0)):
-                with pytest.raises(CommandRefused):
-                    found.decider.decide(state.id, state, command, context)
+                with suppress(CommandRefused):
+                    decision = found.decider.decide(state.id, state, command, context)
+                    assert aggregate.after_the_end.issuperset(map(type, decision.events))
 
 
 def test_the_search_notices_what_cannot_happen():

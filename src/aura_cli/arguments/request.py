@@ -36,8 +36,7 @@ def _executor_options(arguments: Namespace, options: Mapping[str, Any]) -> dict[
     """Return the options for the executor: only those given, because each executor rejects unknown ones."""
     name = executor_name(arguments.executor)
     path = {executor_name(named): path for named, path in arguments.executor_path}.get(name)
-    review = {"review": True} if name == "custom" and getattr(arguments, "review", False) else {}
-    return {**({} if path is None else {"executable": path}), **review, **options}
+    return {**({} if path is None else {"executable": path}), **options}
 
 
 def _approval(arguments: Namespace) -> dict[str, str]:

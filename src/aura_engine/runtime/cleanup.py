@@ -1,11 +1,9 @@
 """Cleanup: release what an execution held, record its failure, remove what is no longer needed."""
 
-from collections.abc import Sequence
-
 from aura_contracts.actors import ENGINE, WORKER
 from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
-from aura_contracts.errors import AuraError, WorkerUnavailable, WorkspaceObstacle
+from aura_contracts.errors import AuraError, NotARepository, WorkerUnavailable, WorkspaceObstacle
 from aura_contracts.execution import CancelExecution, Execution, LoseWorker
 from aura_contracts.failures import FailureReason
 from aura_contracts.lease import (
@@ -25,7 +23,6 @@ from aura_contracts.workspace import (
     ReleaseWorkspace,
     RemoveWorkspace,
     SnapshotReason,
-    Unrecorded,
     Workspace,
     WorkspaceStatus,
     unsaved_text,
@@ -200,18 +197,30 @@ async def remove(
     if workspace.worktrees and not workspace.in_place:
         found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
         if found.condition.dirty or found.condition.unrecorded:
-            saved = await take_copy(runtime, workspace.id, SnapshotReason.REMOVE, WORKER, whole=True)
-            if (left_out := saved.snapshots[-1].left_out) and not discard:
-                raise _not_removed(workspace, left_out)
+            await _save_all(runtime, workspace, discard=discard)
     removal = messages.RemoveWorktrees(workspace=spec_of(workspace), delete_branch=delete_branch)
     await runtime.gateway.request(removal)
     await runtime.bus.handle(ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason=reason))
 
 
-def _not_removed(workspace: Workspace, left_out: Sequence[Unrecorded]) -> WorkspaceObstacle:
+async def _save_all(runtime: Runtime, workspace: Workspace, *, discard: bool) -> None:
+    """Take a safety copy of all that the worktrees hold. Raises `WorkspaceObstacle` if some is left out, unless
+    `discard`.
+    """
+    try:
+        saved = await take_copy(runtime, workspace.id, SnapshotReason.REMOVE, WORKER, whole=True)
+    except NotARepository as error:
+        if not discard:
+            raise _not_removed(workspace, f"no safety copy can be made: {error}") from error
+        return
+    if (left_out := saved.snapshots[-1].left_out) and not discard:
+        raise _not_removed(workspace, unsaved_text(left_out))
+
+
+def _not_removed(workspace: Workspace, reason: str) -> WorkspaceObstacle:
     return WorkspaceObstacle(
         workspace_id=workspace.id,
         path=workspace.root,
-        reason=unsaved_text(left_out),
+        reason=reason,
         remedy=f"take what you need from it, then: aura workspace clean {workspace.id} --discard",
     )

@@ -31,6 +31,7 @@ from tempfile import NamedTemporaryFile
 import msgspec
 
 from aura_contracts.errors import NotARepository
+from aura_contracts.first_use import decode_json
 from aura_contracts.private_files import make_private_folder, private_opener
 from aura_git.commandline._output import ConfigEntry
 
@@ -92,7 +93,7 @@ class Pins:
             return None
         for name in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
             try:
-                found = msgspec.json.decode(self._place_file(name).read_bytes(), type=PinnedPlace)
+                found = decode_json(self._place_file(name).read_bytes(), PinnedPlace)
             except (OSError, ValueError):
                 continue
             if os.path.realpath(path) != found.path or os.path.realpath(found.git_dir) != found.git_dir:
@@ -254,10 +255,7 @@ class Pins:
         if self._folder is None:
             return None
         with suppress(OSError, ValueError):
-            return msgspec.json.decode(
-                self._place_file(os.path.abspath(path)).read_bytes(),
-                type=PinnedPlace,
-            )
+            return decode_json(self._place_file(os.path.abspath(path)).read_bytes(), PinnedPlace)
         return None
 
     def _record(self, place: PinnedPlace) -> None:
