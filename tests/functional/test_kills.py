@@ -93,9 +93,12 @@ STAGES = {
     "merged": "workspace.merged",
 }
 
+DEEP = {"prepared", "setup", "coding", "cleanup", "merged"}
+"""Stages like others before and after them."""
+
 
 @pytest.mark.parametrize("number", KILLS)
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [pytest.param(one, marks=[pytest.mark.deep] * (one in DEEP)) for one in STAGES])
 async def test_aura_run_is_killed_and_goes_on(site, stage, number):
     process = site.run()
     count = 4 if stage == "coding, writing" else 1

@@ -129,8 +129,14 @@ async def check_runs(site, lose, chance):
     await site.check_the_end()
 
 
+def deep(*values):
+    return [pytest.param(value, marks=pytest.mark.deep) for value in values]
+
+
 @pytest.mark.parametrize("number", OFTEN)
-@pytest.mark.parametrize("how", ["removed", "replaced", "some removed"])
+@pytest.mark.parametrize(
+    "how", ["removed", *(pytest.param(how, marks=pytest.mark.deep) for how in ("replaced", "some removed"))]
+)
 async def test_lock_files_end_while_engines_drive(site, how, number):
     site.url = f"sqlite:///{site.root / 'aura.db'}"
     chance = random.Random(f"{how}{number}")
@@ -147,7 +153,9 @@ async def test_lock_files_end_while_engines_drive(site, how, number):
 
 
 @pytest.mark.parametrize("number", OFTEN)
-@pytest.mark.parametrize("how", ["sessions", "locks", "crash", "restart"])
+@pytest.mark.parametrize(
+    "how", ["sessions", *(pytest.param(how, marks=pytest.mark.deep) for how in ("locks", "crash", "restart"))]
+)
 async def test_sessions_end_while_engines_drive(site, restartable_postgres, how, number):
     server = restartable_postgres
     chance = random.Random(f"{how}{number}")
@@ -167,6 +175,7 @@ async def test_sessions_end_while_engines_drive(site, restartable_postgres, how,
         site.stop()
 
 
+@pytest.mark.deep
 async def test_an_engine_with_another_worker_leaves_what_runs_to_a_living_one(postgres, postgres_url, tmp_path):
     """Engines on two machines: the other one could only start the agent again."""
     repository = make_repository(tmp_path / "app")

@@ -1,6 +1,6 @@
 """A run whose engine is killed: other engines take it over, or say that no engine drives it, without being asked.
 
-On SQLite the dead engine's lock is released by the kernel, on PostgreSQL by the server; every test runs on both.
+On SQLite the dead engine's lock is released by the kernel, on PostgreSQL by the server: a deep run tries both.
 """
 
 import json
@@ -38,7 +38,7 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.deep)])
 def store(request, tmp_path):
     """The URL of an empty store."""
     return request.getfixturevalue("postgres_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/aura.db"

@@ -127,6 +127,10 @@ class _Reader:
         self._depth = depth
         self._here: list[tuple[Word, bool]] = []
         """The delimiters of here-documents whose text follows after this line, and whether tabs are removed."""
+        self._joined = False
+        """Whether an operator (``&&``, ``||``, ``|``) still needs the command after it."""
+        self._half = ""
+        """The first character of ``&&`` or ``||``, before the second is read."""
 
     def read(self, end: str) -> None:
         """Read commands up to the closing bracket `end`, or to the end of the text."""
@@ -144,7 +148,7 @@ class _Reader:
                 self._skip(char)
             elif char in ";&|\n()":
                 self._flush(words, redirections)
-                if self._operator(char, end, after_words=bool(words)):
+                if self._operator(char, end, after_words=bool(words), after_nothing=not words and not redirections):
                     return
                 words, redirections = [], []
             elif char in "<>" and self._text[self._at + 1 : self._at + 2] != "(":
@@ -152,6 +156,7 @@ class _Reader:
             else:
                 words.append(self._word())
         self._flush(words, redirections)
+        self._require_joined()
         if end:
             self._doubt("a bracket is not closed")
         if self._here:
@@ -159,11 +164,14 @@ class _Reader:
             self._here.clear()
         self._depth -= 1
 
-    def _operator(self, char: str, end: str, *, after_words: bool) -> bool:
+    def _operator(self, char: str, end: str, *, after_words: bool, after_nothing: bool) -> bool:
         """Read what separates commands; return whether it closes the bracket `end`."""
         self._at += 1
         following = self._text[self._at : self._at + 1]
+        if char in ";&|":
+            self._separate(char, following, after_nothing=after_nothing)
         if char == ")":
+            self._require_joined()
             if end:
                 self._depth -= 1
                 return True
@@ -181,9 +189,24 @@ class _Reader:
             self._doubt("a branch of case")
         return False
 
+    def _separate(self, char: str, following: str, *, after_nothing: bool) -> None:
+        """Read one character of an operator between two commands."""
+        if self._half == char:
+            self._half = ""
+            return
+        if after_nothing and not self._text[: self._at - 1].rstrip(" \t").endswith(")"):
+            self._doubt("an operator with nothing before it")
+        self._half = char if char in "&|" and following == char else ""
+        self._joined = char == "|" or bool(self._half)
+
+    def _require_joined(self) -> None:
+        if self._joined:
+            self._doubt("an operator with nothing after it")
+
     def _flush(self, words: list[Word], redirections: list[Redirection]) -> None:
         if not words and not redirections:
             return
+        self._joined = False
         if words and words[0].bare and words[0].text in _RESERVED:
             self._line.plain = False
             named = next((word.text for word in words if word.bare and word.text not in KEYWORDS), "")

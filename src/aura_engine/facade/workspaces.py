@@ -17,6 +17,7 @@ from aura_contracts.workspace import (
     RepositoryCommit,
     RestoreSnapshot,
     SnapshotReason,
+    UnrecordedKind,
     Workspace,
     WorkspaceStatus,
 )
@@ -90,7 +91,8 @@ class Workspaces:
         """
         found = await self.get(workspace)
         await self._require_free(found)
-        await runtime.remove(self._core.runtime, found, reason, delete_branch=False, discard=discard)
+        discarded = tuple(UnrecordedKind) if discard else ()
+        await runtime.remove(self._core.runtime, found, reason, delete_branch=False, discard=discarded)
         return await self.get(found.id)
 
     async def orphans(self) -> Sequence[Orphan]:

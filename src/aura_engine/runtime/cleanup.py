@@ -1,5 +1,7 @@
 """Cleanup: release what an execution held, record its failure, remove what is no longer needed."""
 
+from collections.abc import Collection
+
 from aura_contracts.actors import ENGINE, WORKER
 from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
@@ -23,6 +25,7 @@ from aura_contracts.workspace import (
     ReleaseWorkspace,
     RemoveWorkspace,
     SnapshotReason,
+    UnrecordedKind,
     Workspace,
     WorkspaceStatus,
     unsaved_text,
@@ -168,12 +171,16 @@ async def run_again(runtime: Runtime, view: View) -> None:
 
 
 async def clear_workspace(runtime: Runtime, view: View) -> None:
-    """Remove worktrees whose contents exist elsewhere; anything left in them is saved first."""
-    workspace = view.workspace
+    """Remove worktrees whose contents exist elsewhere; anything left in them is saved first.
+
+    Ignored files that no safety copy takes do not keep the worktree of a run with a setup script, which makes them.
+    """
+    workspace, execution = view.workspace, view.execution
     assert workspace is not None, "only an existing workspace is cleared"
     merged = view.task.status is TaskStatus.COMPLETED
+    made = frozenset({UnrecordedKind.IGNORED} if execution is not None and execution.plan.setup is not None else ())
     try:
-        await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=merged)
+        await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=merged, discard=made)
     except AuraError as error:
         if error.transient:
             raise
@@ -188,32 +195,35 @@ def _given_up(workspace: Workspace, error: AuraError) -> KeepWorkspace | RemoveW
 
 
 async def remove(
-    runtime: Runtime, workspace: Workspace, reason: str, *, delete_branch: bool, discard: bool = False
+    runtime: Runtime,
+    workspace: Workspace,
+    reason: str,
+    *,
+    delete_branch: bool,
+    discard: Collection[UnrecordedKind] = (),
 ) -> None:
     """Save what no commit holds, remove the files, then record it; after a crash, all of it is repeated.
 
-    Raises `WorkspaceObstacle`, and removes nothing, if a safety copy cannot hold all of it, unless `discard`.
+    Raises `WorkspaceObstacle`, and removes nothing, if a safety copy cannot hold all of it but what `discard` names.
     """
     if workspace.worktrees and not workspace.in_place:
         found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
         if found.condition.dirty or found.condition.unrecorded:
-            await _save_all(runtime, workspace, discard=discard)
+            await _save_all(runtime, workspace, discard)
     removal = messages.RemoveWorktrees(workspace=spec_of(workspace), delete_branch=delete_branch)
     await runtime.gateway.request(removal)
     await runtime.bus.handle(ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason=reason))
 
 
-async def _save_all(runtime: Runtime, workspace: Workspace, *, discard: bool) -> None:
-    """Take a safety copy of all that the worktrees hold. Raises `WorkspaceObstacle` if some is left out, unless
-    `discard`.
-    """
+async def _save_all(runtime: Runtime, workspace: Workspace, discard: Collection[UnrecordedKind]) -> None:
+    """Take a safety copy of all in the worktrees. Raises `WorkspaceObstacle` if it lacks more than `discard` names."""
     try:
         saved = await take_copy(runtime, workspace.id, SnapshotReason.REMOVE, WORKER, whole=True)
     except NotARepository as error:
-        if not discard:
+        if set(UnrecordedKind) - set(discard):
             raise _not_removed(workspace, f"no safety copy can be made: {error}") from error
         return
-    if (left_out := saved.snapshots[-1].left_out) and not discard:
+    if left_out := [one for one in saved.snapshots[-1].left_out if one.kind not in discard]:
         raise _not_removed(workspace, unsaved_text(left_out))
 
 

@@ -32,7 +32,7 @@ def unrecorded(repository: GitRepository) -> tuple[Unrecorded, ...]:
     found += [
         Unrecorded(kind=UnrecordedKind.IGNORED, path=path)
         for path in ignored
-        if not _is_reproducible(os.path.join(repository.path, path))
+        if not (_is_in_cache(repository.path, path) or _is_reproducible(os.path.join(repository.path, path)))
     ]
     return tuple(sorted(found, key=lambda one: (one.kind, one.path)))
 
@@ -54,6 +54,12 @@ def _submodules(repository: GitRepository) -> Iterator[Unrecorded]:
             yield Unrecorded(kind=UnrecordedKind.SUBMODULE, path=link.path)
         for deeper in _submodules(inner):
             yield Unrecorded(kind=deeper.kind, path=f"{link.path}/{deeper.path}")
+
+
+def _is_in_cache(top: str, path: str) -> bool:
+    """Whether a folder above is a cache by its own tag: some ignore their content, but not themselves."""
+    above = list(Path(path).parents)[:-1]
+    return any(os.path.lexists(os.path.join(top, folder, "CACHEDIR.TAG")) for folder in above)
 
 
 def _is_reproducible(place: str) -> bool:

@@ -122,6 +122,10 @@ run = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], dead
 @given(line=lines | plain, shell=st.sampled_from(SHELLS or ["bash"]))
 @example(line="make\\\n; rm x", shell="bash")
 @example(line="make &>f rm x", shell="dash")
+@example(line="make && ", shell="bash")
+@example(line=";make", shell="bash")
+@example(line="make ||| make", shell="bash")
+@example(line="make $(make |)", shell="bash")
 def test_a_line_that_a_pattern_allows_runs_only_what_it_names(line, shell, stubs, tmp_path):
     line = line.replace("BIN", str(stubs))
     if verdict(line, ("Bash(make *)",)) is Ruling.ALLOWED:
