@@ -26,7 +26,7 @@ from aura_executors.adapter.bounded_text import clipped
 
 def places_of(call):
     """Where paths lead if there are no links."""
-    places = Places(folder="/homes/demo/app", home="/home/ann")
+    places = Places(folder="/homes/demo/app", home="/users/ann")
     names = (*paths_in(call.arguments), places.folder, places.home)
     return replace(places, real={one: posixpath.normpath(places.below(one)) for one in names})
 
