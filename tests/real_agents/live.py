@@ -68,8 +68,6 @@ class RealAgent:
     """It can be told why something was not permitted."""
     usage: Usage = attrs.field(factory=lambda: Usage(input_tokens=22, output_tokens=14))
     """Of two answers, as far as it reports it."""
-    counts_on: bool = True
-    """It tells what it consumed also of a session that it goes on with."""
     bound: bool = False
     """Its sessions can be gone on with only in the folder that they were begun in."""
     cut: FailureReason | None = FailureReason.AGENT_ERROR
@@ -163,9 +161,7 @@ CODEX = RealAgent(
     free={"yolo": True},
     asking={"approval_policy": "untrusted", "sandbox": "danger-full-access"},
 )
-CODEX_EXEC = attrs.evolve(
-    CODEX, name="codex-exec", free={"protocol": "exec", "yolo": True}, asking=None, counts_on=False
-)
+CODEX_EXEC = attrs.evolve(CODEX, name="codex-exec", free={"protocol": "exec", "yolo": True}, asking=None)
 CLAUDE = RealAgent(
     name="claude",
     executor="claude",
