@@ -9,7 +9,6 @@ from aura_git import CommandLineGit
 from aura_git.repository._git_repository import GitRepository
 from aura_git.testing.conformance import GitConformance, MakeGit
 from aura_git.testing.inspection import InspectionConformance
-from aura_git.testing.merges import MergeConformance
 from aura_git.testing.refs import RefConformance
 from aura_git.testing.worktree_lifecycle import WorktreeConformance
 from old_git import GIT, imitation, old_git
@@ -28,12 +27,8 @@ class OldGit:
         return lambda environment: CommandLineGit(executable, environment=environment)
 
 
-class TestOldGit(OldGit, MergeConformance):
-    """What an old git is asked in another way."""
-
-
 @pytest.mark.deep
-class TestOldGitInAll(OldGit, GitConformance):
+class TestOldGit(OldGit, GitConformance):
     pass
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio
 import attrs
 import psycopg
+import pytest
 from crash_writer import digest
 
 from aura_contracts.events import EventRecord, SealedRow
@@ -144,6 +145,7 @@ def test_killed_writers_lose_nothing_on_sqlite(tmp_path: Path) -> None:
     assert witness.acknowledged > 0
 
 
+@pytest.mark.deep
 def test_killed_writers_lose_nothing_on_postgres(postgres: PostgresServer) -> None:
     witness = kill_writers(new_schema(postgres), KILLS)
     assert witness.acknowledged > 0
@@ -168,6 +170,7 @@ def test_a_killed_server_process_loses_nothing(restartable_postgres: PostgresSer
     print(f"\n{kills} server processes killed, {witness.acknowledged} events acknowledged, {witness.head} stored")  # noqa: T201 - the figures, with `pytest -s`
 
 
+@pytest.mark.deep
 def test_a_killed_server_loses_nothing(restartable_postgres: PostgresServer) -> None:
     """The postmaster itself is killed, and started again; the writer has noticed a long pause."""
     server = restartable_postgres
