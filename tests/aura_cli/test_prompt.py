@@ -226,6 +226,7 @@ def test_a_question_is_shown_whole_where_the_human_is_though_the_output_goes_to_
             assert line in terminal.seen
         terminal.type("d\n")
         terminal.until("+more")
+        terminal.until("[y/n/d/e/l/?]", terminal.seen.index("+more"))
         terminal.type("\x04")
         terminal.until("later: aura approval show")
         terminal.process.send_signal(signal.SIGINT)
