@@ -14,20 +14,20 @@ from aura_worker._path_resolution import place_finder
 
 FILES = (
     *("home/.ssh/id", "home/notes/a", "checkout/.env", "checkout/src/a.py", "outside/x", "outside/.env"),
-    *("work/.env", "work/README.md", "work/src/a.py", "work/src/b/c.py", "work/src/.env", "work/secrets/key"),
-    *("work/secrets/deep/key", "work/app/[slug]/page", "work/app/s/page", "work/.git/hooks/x", "work/vault/x"),
+    *("shop/.env", "shop/README.md", "shop/src/a.py", "shop/src/b/c.py", "shop/src/.env", "shop/secrets/key"),
+    *("shop/secrets/deep/key", "shop/app/[slug]/page", "shop/app/s/page", "shop/.git/hooks/x", "shop/vault/x"),
 )
 LINKS = {
-    "work/src/out": "../../outside",
-    "work/src/here": ".",
-    "work/src/sec": "../secrets",
-    "work/src/g": "../.git",
-    "work/link": ".env",
-    "work/up": "..",
-    "work/circle": "circle",
-    "work/nowhere": "../missing/x",
-    "work/private": "vault",
-    "alias": "work",
+    "shop/src/out": "../../outside",
+    "shop/src/here": ".",
+    "shop/src/sec": "../secrets",
+    "shop/src/g": "../.git",
+    "shop/link": ".env",
+    "shop/up": "..",
+    "shop/circle": "circle",
+    "shop/nowhere": "../missing/x",
+    "shop/private": "vault",
+    "alias": "shop",
 }
 
 PARTS = sorted(
@@ -36,7 +36,7 @@ PARTS = sorted(
 )
 
 paths = st.tuples(
-    st.sampled_from(["", "", "", "./", "ROOT/", "ROOT/work/", "ROOT/alias/", "//ROOT/work/", "~/", "/"]),
+    st.sampled_from(["", "", "", "./", "ROOT/", "ROOT/shop/", "ROOT/alias/", "//ROOT/shop/", "~/", "/"]),
     st.lists(st.sampled_from(PARTS), min_size=1, max_size=5).map("/".join),
 ).map("".join)
 run = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -53,7 +53,7 @@ def root(tmp_path_factory):
     return root
 
 
-def decided(root, path, *, allow=(), deny=(), folder="work", tool="Read"):
+def decided(root, path, *, allow=(), deny=(), folder="shop", tool="Read"):
     rules = PermissionRules(allow=tuple(allow), deny=tuple(deny))
     arguments = {"command": path} if tool == "Bash" else {"file_path": path}
     entry = PermissionRequested(request_id="1", tool=tool, fingerprint="f", arguments=arguments)
@@ -64,7 +64,7 @@ def decided(root, path, *, allow=(), deny=(), folder="work", tool="Read"):
 def written(root, path):
     """Return an absolute path as an agent in the working folder writes it."""
     path = path.replace("~", f"{root}/home", 1) if path == "~" or path.startswith("~/") else path
-    return path if path.startswith("/") else f"{root}/work/{path}"
+    return path if path.startswith("/") else f"{root}/shop/{path}"
 
 
 def real(root, path):
@@ -120,7 +120,7 @@ def test_what_a_relative_rule_allows_leads_into_the_working_folder(root, rule, p
     assert holds(real(root, base), real(root, path)) or rule.startswith("/")
     assert holds(os.path.normpath(written(root, base)), os.path.normpath(written(root, path)))
     if not rule.startswith(("/", "~")):
-        assert holds(str(root / "work"), real(root, path))
+        assert holds(str(root / "shop"), real(root, path))
     if ".git" not in rule:
         assert ".git" not in real(root, path).split("/")
 
@@ -131,7 +131,7 @@ def test_a_file_in_the_working_folder_is_allowed(root, path):
     """Rules that ask about everything would pass the tests above."""
     path = path.replace("ROOT", str(root))
     there, seen = real(root, path), os.path.normpath(written(root, path))
-    inside = holds(str(root / "work"), there) and holds(str(root / "work"), seen) and not is_circle(there)
+    inside = holds(str(root / "shop"), there) and holds(str(root / "shop"), seen) and not is_circle(there)
     if path and inside and not path.startswith("~") and ".git" not in there + seen:
         assert decided(root, path, allow=["Edit(*)"], tool="Edit") is Ruling.ALLOWED
 
@@ -142,7 +142,7 @@ def test_a_name_is_refused_in_every_folder_and_behind_every_link(root, path):
     path = path.replace("ROOT", str(root))
     there = real(root, path)
     verdict = decided(root, path, allow=["Read"], deny=["Read(**/.env)"])
-    if holds(str(root / "work"), there) and there.endswith("/.env"):
+    if holds(str(root / "shop"), there) and there.endswith("/.env"):
         assert verdict is Ruling.REFUSED
     elif ".env" not in f"{there}/{path}/{os.path.normpath(written(root, path))}".split("/"):
         assert verdict is Ruling.ALLOWED

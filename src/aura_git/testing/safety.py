@@ -215,7 +215,7 @@ class SafetyConformance(Conformance):
             git.restore(str(repo), "1" * 40)
         assert os.path.exists(repo.path / "new")
 
-    def test_snapshots_are_in_the_name_of_somebody(self, git: Git, repo: Scratch) -> None:
+    def test_a_snapshot_has_an_author(self, git: Git, repo: Scratch) -> None:
         repo.write("new")
         commit = git.snapshot(str(repo), REF, "m")
         assert repo.git("log", "-1", "--format=%an <%ae>", commit) == "AURA <aura@localhost>"
