@@ -229,6 +229,23 @@ async def test_a_failing_commit_is_told_to_its_callers_and_the_next_goes_on(erro
     assert callers.told == {"first": 1, "a": error, "b": error, "c": 2}
 
 
+async def test_a_commit_that_leaves_an_outcome_out_is_an_error_of_its_callers_and_the_next_is_served() -> None:
+    gate = Gate()
+    async with calling(gate) as callers:
+        await callers.submit("first")
+        await gate.taken()
+        await callers.submit("a", "b")
+        gate.let()
+        await gate.taken()
+        await callers.submit("c")
+        gate.let(lambda _: [7])
+        assert await gate.taken() == ["c"]
+        gate.let()
+    assert isinstance(callers.told["a"], ValueError)
+    assert isinstance(callers.told["b"], ValueError)
+    assert callers.told["c"] == 2
+
+
 async def test_when_the_database_is_away_it_is_tried_again_with_the_same_commands() -> None:
     gate, patience = Gate(), Patience()
     async with calling(gate, patience) as callers:

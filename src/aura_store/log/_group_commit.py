@@ -166,6 +166,7 @@ class GroupCommit:
             while waiting:
                 try:
                     outcomes = self._committer.commit([entry.command for entry in waiting])
+                    waiting = self._settle(batch, waiting, outcomes)
                 except DatabaseAway as away:
                     attempts += 1
                     waiting = self._refuse_impatient(batch, waiting, away, attempts)
@@ -173,8 +174,6 @@ class GroupCommit:
                         time.sleep(self._patience.pause(attempts))
                 except BaseException as error:  # noqa: BLE001 - waiting callers must get any error
                     waiting = self._settle(batch, waiting, [error] * len(waiting))
-                else:
-                    waiting = self._settle(batch, waiting, outcomes)
 
     def _next_batch(self) -> _Batch | None:
         """Wait for a batch and take it; None once the log is closing and no batches are left."""
