@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import AggregateNotFound as AggregateNotFound
     from aura_contracts.errors import AuraError as AuraError
     from aura_contracts.errors import CommandRefused as CommandRefused
+    from aura_contracts.errors import CyclicDependency as CyclicDependency
     from aura_contracts.errors import CyclicParent as CyclicParent
     from aura_contracts.errors import EventOutOfOrder as EventOutOfOrder
     from aura_contracts.errors import EventTooLarge as EventTooLarge
@@ -81,7 +82,6 @@ if TYPE_CHECKING:
     from aura_contracts.ids import AgentId as AgentId
     from aura_contracts.ids import ApprovalId as ApprovalId
     from aura_contracts.ids import BoardId as BoardId
-    from aura_contracts.ids import CommandId as CommandId
     from aura_contracts.ids import ExecutionId as ExecutionId
     from aura_contracts.ids import IdFactory as IdFactory
     from aura_contracts.ids import LeaseId as LeaseId

@@ -4,7 +4,7 @@ People appear in two forms:
 
 - **Who acted** is an `Actor`: the actor of a fact, and the state fields that copy it, whose names end in
   ``_by`` (`created_by`, `requested_by`, `reviewed_by`, `queued_by`, ...). It may be a human, an agent or AURA itself,
-  and the kind matters.
+  and the kind matters. An observer, who only reads, is the actor of what is refused alone.
 - **Who is asked or notified** is a plain name, ``alice``: `reviewers`, `delegate`, `escalate_to`, the
   holders of seats, the voters. These are always humans.
 """
@@ -16,7 +16,7 @@ from aura_contracts.errors import InvalidInput
 Actor = NewType("Actor", str)
 """``kind:name``. Build one with `human`, `agent`, `system` or `parse_actor`."""
 
-ActorKind = Literal["human", "agent", "system"]
+ActorKind = Literal["human", "agent", "observer", "system"]
 
 
 def human(name: str) -> Actor:
@@ -29,19 +29,24 @@ def agent(agent_id: str) -> Actor:
     return parse_actor(f"agent:{agent_id}")
 
 
+def observer(name: str) -> Actor:
+    """Return the actor for a person who may read everything, and change nothing."""
+    return parse_actor(f"observer:{name}")
+
+
 def system(part: str) -> Actor:
     """Return the actor for a part of AURA, such as ``engine``, ``policy`` or ``worker``."""
     return parse_actor(f"system:{part}")
 
 
 def parse_actor(text: str) -> Actor:
-    """Parse an actor. Raises `InvalidInput` unless `text` is ``human:``, ``agent:`` or ``system:`` and a name."""
+    """Parse an actor. Raises `InvalidInput` unless `text` is a kind (human, agent, observer, system) and a name."""
     kind, separator, name = text.partition(":")
     if kind not in get_args(ActorKind) or not separator or not name.strip():
         raise InvalidInput(
             field="actor",
             reason=f"{text!r} is not an actor",
-            remedy="write it as human:NAME, agent:ID or system:PART",
+            remedy="write it as human:NAME, agent:ID, observer:NAME or system:PART",
         )
     return Actor(text)
 

@@ -1,4 +1,4 @@
-"""Agent: an AI worker with a speciality, and the task it is busy with (specification, "Agent").
+"""Agent: an AI worker with a speciality, and the tasks it is busy with (specification, "Agent").
 
     idle ──task taken──► working ──proposal waiting──► waiting_for_approval
      ▲                   │     ▲                         │         │
@@ -7,8 +7,11 @@
      │
      └──disabled──► disabled ──enabled──► idle
 
-An agent works on one task at a time. While a human reviews its proposal the agent is paused and keeps the task
-(specification, `submitForApproval`, step 5). It is released when its part in the task ends, for whatever reason.
+An agent works on as many tasks at once as its capacity says, normally one. While a human reviews its proposal the agent
+is paused in that task and keeps it (specification, `submitForApproval`, step 5). It is released from a task when its
+part in it ends, for whatever reason.
+
+With several tasks it is ``working`` while it works on any of them, ``waiting_for_approval`` if each waits for a human.
 """
 
 from collections.abc import Mapping
@@ -24,6 +27,7 @@ from aura_contracts.actors import Actor
 from aura_contracts.aggregate import TIME, Aggregate, Changes, Command, Evolve, HappenedFact, State, Table, given, sets
 from aura_contracts.events import Event
 from aura_contracts.ids import AgentId, ApprovalId, TaskId
+from aura_contracts.permission.values import PermissionRules
 from aura_contracts.task import AgentType
 
 
@@ -46,18 +50,40 @@ class TaskOutcome(StrEnum):
     """The task continues without this agent."""
 
 
+class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The limits of each of an agent's processes, where a run sets none. Times are in seconds; None means no limit."""
+
+    timeout: float | None = None
+    idle_timeout: float | None = None
+    output_limit: int | None = None
+    """Bytes."""
+
+
 class AgentSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The description of an agent, as it was registered."""
+    """The profile of an agent: who it is, what runs it, and how."""
 
     name: str
     type: AgentType
     executor: str
     """The name of the adapter that runs the agent (``claude``, ``codex``, ``custom``)."""
+    description: str = ""
+    """What to use it for, in words."""
     variant: str = ""
     """A named set of executor settings; empty for the default."""
+    model: str = ""
+    """The model, as the executor names it; empty for the executor's default."""
     options: dict[str, Any] = {}
     """More executor settings, on top of the variant. Never put secrets here: the log keeps them forever."""
+    prompt: str = ""
+    """Its own instructions, which stand at the head of each first prompt, as they are."""
     capabilities: tuple[str, ...] = ()
+    permissions: PermissionRules = PermissionRules()
+    """Which tool calls need no human, besides those that a run allows or refuses."""
+    limits: AgentLimits = AgentLimits()
+    capacity: int = 1
+    """How many tasks it works on at once."""
+    ad_hoc: bool = False
+    """Made for a run that named an executor; it takes no tasks from the queue."""
 
 
 class AgentChanges(Changes, frozen=True, kw_only=True):
@@ -66,9 +92,23 @@ class AgentChanges(Changes, frozen=True, kw_only=True):
     name: str | None = None
     type: AgentType | None = None
     executor: str | None = None
+    description: str | None = None
     variant: str | None = None
+    model: str | None = None
     options: dict[str, Any] | None = None
+    prompt: str | None = None
     capabilities: tuple[str, ...] | None = None
+    permissions: PermissionRules | None = None
+    limits: AgentLimits | None = None
+    capacity: int | None = None
+
+
+class TaskInHand(msgspec.Struct, frozen=True, gc=False):
+    """A task that an agent has taken. `since` is when; `approval_id` is the approval that the agent waits for in it."""
+
+    task_id: TaskId
+    since: datetime
+    approval_id: ApprovalId | None = None
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------
@@ -112,7 +152,7 @@ class AgentResumed(Event, frozen=True, kw_only=True):
 
 
 class AgentReleased(Event, frozen=True, kw_only=True):
-    """The task ended for the agent, which is free for another."""
+    """The task ended for the agent, which has room for another."""
 
     topic = "agent.released"
     task_id: TaskId
@@ -143,13 +183,29 @@ class Agent(AgentSpec, State, frozen=True, kw_only=True):
     registered_by: Actor
     created_at: datetime
     updated_at: datetime
+    tasks: tuple[TaskInHand, ...] = ()
+    """The tasks that it has, the longest held first."""
     current_task_id: TaskId | None = None
+    """The first of them (specification, "Agent")."""
     approval_id: ApprovalId | None = None
-    """The approval that the agent waits for."""
+    """The approval that it waits for, in the first of its tasks that waits for one."""
     busy_since: datetime | None = None
-    """When it took its current task; None while it has none."""
+    """When it took the first of them; None while it has none."""
     last_outcome: TaskOutcome | None = None
     disabled_reason: str = ""
+
+    @property
+    def room(self) -> int:
+        """How many more tasks it takes at the moment; none while it is disabled."""
+        return 0 if self.status is AgentStatus.DISABLED else max(self.capacity - len(self.tasks), 0)
+
+    def has(self, task_id: TaskId) -> bool:
+        """Whether it has the task in hand."""
+        return self.task_in_hand(task_id) is not None
+
+    def task_in_hand(self, task_id: TaskId) -> TaskInHand | None:
+        """Return what it has of a task, None if it does not have it."""
+        return next((task for task in self.tasks if task.task_id == task_id), None)
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
@@ -201,7 +257,7 @@ class ReleaseAgent(Command[Agent], frozen=True, kw_only=True):
 
 
 class DisableAgent(Command[Agent], frozen=True, kw_only=True):
-    """Take the agent out of the pool. Refused while the agent is busy, unless it should drop its task first."""
+    """Take the agent out of the pool. Refused while the agent is busy, unless it should drop its tasks first."""
 
     emits = (AgentReleased, AgentDisabled)
     reason: str = ""
@@ -228,13 +284,16 @@ _TABLE: Table = MappingProxyType(
         },
         _S.WORKING: {
             AgentEdited: _S.WORKING,
-            AgentPaused: _S.WAITING_FOR_APPROVAL,
-            AgentReleased: _S.IDLE,
+            TaskTaken: _S.WORKING,
+            AgentPaused: (_S.WAITING_FOR_APPROVAL, _S.WORKING),
+            AgentResumed: _S.WORKING,
+            AgentReleased: (_S.IDLE, _S.WORKING, _S.WAITING_FOR_APPROVAL),
         },
         _S.WAITING_FOR_APPROVAL: {
             AgentEdited: _S.WAITING_FOR_APPROVAL,
+            TaskTaken: _S.WORKING,
             AgentResumed: _S.WORKING,
-            AgentReleased: _S.IDLE,
+            AgentReleased: (_S.IDLE, _S.WAITING_FOR_APPROVAL),
         },
         _S.DISABLED: {
             AgentEdited: _S.DISABLED,
@@ -262,16 +321,45 @@ def _edited(state: Agent, event: AgentEdited, fact: HappenedFact, status: AgentS
     return replace(state, status=status, updated_at=fact.time, **event.changes.given())
 
 
+def _with(state: Agent, tasks: tuple[TaskInHand, ...], fact: HappenedFact) -> Agent:
+    """Return the agent with these tasks; its status and what it says of its first task follow from them."""
+    waiting = [task.approval_id for task in tasks if task.approval_id is not None]
+    works = len(waiting) < len(tasks)
+    idle_or_waiting = AgentStatus.WAITING_FOR_APPROVAL if tasks else AgentStatus.IDLE
+    return replace(
+        state,
+        status=AgentStatus.WORKING if works else idle_or_waiting,
+        tasks=tasks,
+        current_task_id=tasks[0].task_id if tasks else None,
+        approval_id=waiting[0] if waiting else None,
+        busy_since=tasks[0].since if tasks else None,
+        updated_at=fact.time,
+    )
+
+
+def _taken(state: Agent, event: TaskTaken, fact: HappenedFact, _status: AgentStatus) -> Agent:
+    return _with(state, (*state.tasks, TaskInHand(event.task_id, fact.time)), fact)
+
+
+def _paused_or_resumed(state: Agent, event: AgentPaused | AgentResumed, fact: HappenedFact, _status: object) -> Agent:
+    approval_id = event.approval_id if isinstance(event, AgentPaused) else None
+    tasks = (replace(task, approval_id=approval_id) if task.task_id == event.task_id else task for task in state.tasks)
+    return _with(state, tuple(tasks), fact)
+
+
+def _released(state: Agent, event: AgentReleased, fact: HappenedFact, _status: object) -> Agent:
+    left = tuple(task for task in state.tasks if task.task_id != event.task_id)
+    return replace(_with(state, left, fact), last_outcome=event.outcome)
+
+
 _EVOLVERS: Mapping[type[Event], Evolve[Agent]] = MappingProxyType(
     {
         AgentRegistered: _registered,
         AgentEdited: _edited,
-        TaskTaken: sets(current_task_id=given("task_id"), busy_since=TIME, updated_at=TIME),
-        AgentPaused: sets("approval_id", updated_at=TIME),
-        AgentResumed: sets(approval_id=None, updated_at=TIME),
-        AgentReleased: sets(
-            last_outcome=given("outcome"), updated_at=TIME, current_task_id=None, approval_id=None, busy_since=None
-        ),
+        TaskTaken: _taken,
+        AgentPaused: _paused_or_resumed,
+        AgentResumed: _paused_or_resumed,
+        AgentReleased: _released,
         AgentDisabled: sets(disabled_reason=given("reason"), updated_at=TIME),
         AgentEnabled: sets(disabled_reason="", updated_at=TIME),
     }

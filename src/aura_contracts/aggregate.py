@@ -14,6 +14,7 @@ the contracts and the store.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
 
@@ -85,9 +86,18 @@ AnyCommand = Command[Any]
 
 Evolve = Callable[[Any, Any, HappenedFact, Any], S]
 """``(state, event, fact, next_status) -> state``. `event` is that of the fact, of the type that the function is listed
-under; `state` is None for the creating event."""
+under; `state` is None for the creating event. `next_status` is the `NextStatus` of the table."""
 
-Table = Mapping[StrEnum | None, Mapping[type[Event], StrEnum]]
+NextStatus = StrEnum | tuple[StrEnum, ...]
+"""The status after an event, or those among which its evolver chooses, where the state decides: an agent whose task
+ends is idle only if that was its last one."""
+
+Table = Mapping[StrEnum | None, Mapping[type[Event], NextStatus]]
+
+
+def next_statuses(after: NextStatus) -> tuple[StrEnum, ...]:
+    """Return the possible statuses after an event."""
+    return after if isinstance(after, tuple) else (after,)
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +134,8 @@ class Aggregate(Generic[S]):
         self._rows.update({status: {} for status in (None, *self.statuses)})
         for status, row in self.table.items():
             for event, after in row.items():
-                self._rows[status][event] = (self.evolvers[event], after, self._rows[after])
+                row_after = None if isinstance(after, tuple) else self._rows[after]
+                self._rows[status][event] = (self.evolvers[event], after, row_after)
         self.state.final_statuses, self.state.ended_statuses = self.final, self.ended
 
     @property
@@ -132,24 +143,29 @@ class Aggregate(Generic[S]):
         """Every event type of this aggregate, in the order in which the table first mentions it."""
         return tuple(dict.fromkeys(event for row in self.table.values() for event in row))
 
-    @property
+    @cached_property
     def final(self) -> frozenset[StrEnum]:
         """The statuses without a way out."""
         return frozenset(
             status for status in self.statuses if self.after_the_end.issuperset(self.table.get(status, ()))
         )
 
-    @property
+    @cached_property
     def ended(self) -> frozenset[StrEnum]:
         """The final and the `restartable` statuses."""
         return self.final | self.restartable
 
-    @property
+    @cached_property
     def endings(self) -> tuple[type[Event], ...]:
-        """The events that lead to an ended status, in table order."""
-        steps = (step for row in self.table.values() for step in row.items())
-        found = dict.fromkeys(event for event, after in steps if after in self.ended)
-        return tuple(event for event in found if event not in self.after_the_end)
+        """The events that lead to an ended status from another one, in table order."""
+        steps = ((before, event, after) for before, row in self.table.items() for event, after in row.items())
+        return tuple(
+            dict.fromkeys(
+                event
+                for before, event, after in steps
+                if self.ended.issuperset(next_statuses(after)) and before not in next_statuses(after)
+            )
+        )
 
     def evolve(self, state: S | None, fact: HappenedFact) -> S:
         """Return the state after `fact`. Raises `ImpossibleTransition` where the table has no row for it."""
@@ -170,13 +186,24 @@ class Aggregate(Generic[S]):
             step = row.get(type(event))
             if step is None:
                 return self.evolve(state, fact)  # raises, with the facts
-            evolver, status, row = step
+            evolver, status, row_after = step
             state = evolver(state, event, fact, status)
+            if row_after is None:
+                assert state is not None, "no event removes the aggregate"
+                row_after = self._rows[state.status]
+            row = row_after
         return state
 
     def statuses_accepting(self, *events: type[Event]) -> tuple[StrEnum, ...]:
         """Return the statuses that allow any of `events`, in table order."""
         return tuple(s for s, row in self.table.items() if s is not None and any(event in row for event in events))
+
+
+def in_every_status(table: Table, event: type[Event], statuses: type[StrEnum]) -> Table:
+    """Return the table with an event that may happen in every status, which it leaves as it is."""
+    rows: dict[StrEnum | None, Mapping[type[Event], NextStatus]] = dict(table)
+    rows.update({status: {**table.get(status, {}), event: status} for status in statuses})
+    return rows
 
 
 V = TypeVar("V", bound=msgspec.Struct)

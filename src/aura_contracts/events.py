@@ -56,6 +56,15 @@ class Event(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
         return super()._of(fields, kind if hasattr(cls, "topic") else _class_of(fields))
 
 
+class CommandRefusal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A command that an actor was not allowed to give, and the rule that forbids it."""
+
+    command: str
+    by: Actor
+    rule: str
+    reason: str
+
+
 class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event with its circumstances, stored as a JSON array in this order.
 

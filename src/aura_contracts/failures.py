@@ -36,10 +36,12 @@ class FailureReason(StrEnum):
     """The agent is not installed, or not on the path."""
     DEPENDENCY_FAILED = "DependencyFailed"
     """A task that had to complete first failed, or was cancelled."""
+    PART_FAILED = "PartFailed"
+    """A part of the task failed, and `on_part_failure` is ``fail``."""
     OUTPUT_LIMIT = "OutputLimit"
     """The process wrote more than its output limit."""
     STORAGE_FULL = "StorageFull"
-    """The disk was too full to store the process's output."""
+    """The process's output could not be stored: the disk was full, or its folder was removed."""
 
 
 RETRYABLE = frozenset(
@@ -67,6 +69,8 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     signal: int | None = None
     lasting: bool = False
     """Whether the cause is known to last until a human removes it, although the reason alone would allow a retry."""
+    work_done: bool = False
+    """Whether the agent had done its work, which could not be collected: a retry does not run it again."""
 
     @property
     def retryable(self) -> bool:

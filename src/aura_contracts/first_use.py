@@ -7,8 +7,10 @@ Descriptions are shared, because types contain one another, so the lock is one f
   that do not go by this module.
 - Nothing else happens while it is held: no import and no code of others, which could wait for a thread that needs it.
 - A described type is used without the lock: its description does not change any more.
+- A process does not fork meanwhile: the child would inherit a half-made description, and a lock that is never released.
 """
 
+import os
 from threading import Lock
 from typing import Any, TypeVar, overload
 
@@ -17,6 +19,7 @@ import msgspec
 T = TypeVar("T")
 
 _LOCK = Lock()
+os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 """By type, for types that are converted to; only their being there matters then."""

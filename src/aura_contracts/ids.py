@@ -30,7 +30,6 @@ AgentId = NewType("AgentId", str)
 WorkflowId = NewType("WorkflowId", str)
 BoardId = NewType("BoardId", str)
 TemplateId = NewType("TemplateId", str)
-CommandId = NewType("CommandId", str)
 
 IdFactory = Callable[[], str]
 """Returns a new id at each call. It is injected so that a simulation can repeat a run exactly."""

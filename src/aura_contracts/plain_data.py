@@ -11,6 +11,19 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.first_use import convert
+from aura_contracts.quoting import VALUE_LIMIT, cut, one_line
+
+DEPTH_LIMIT = 64
+"""Maximum nesting of a value that AURA is given. Python's own limit differs between processes."""
+
+
+def is_too_deep(value: object, limit: int = DEPTH_LIMIT) -> bool:
+    """Whether lists and tables are nested more than `limit` deep."""
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return not limit or any(is_too_deep(part, limit - 1) for part in value)
 
 
 class Plain:
@@ -71,3 +84,9 @@ def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
             return [_resolved(value, definitions) for value in schema]
         case _:
             return schema
+
+
+def short(value: object, limit: int = VALUE_LIMIT) -> str:
+    """Return a value, as JSON unless it is a text, in one line of at most `limit` characters."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return cut(one_line(" ".join(text.split())), limit)

@@ -13,15 +13,16 @@ functions:
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 _HIDDEN = (
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0d\uffa0"
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\u2800\ufe00-\ufe0d\uffa0"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 """Characters that Python counts as printable although nothing is shown for them (Unicode, DerivedCoreProperties.txt,
-Default_Ignorable_Code_Point), without the two that choose between text and picture (U+FE0E, U+FE0F)."""
+Default_Ignorable_Code_Point, and a blank one, U+2800), without the two that choose between text and picture (U+FE0E,
+U+FE0F)."""
 
 _SUSPECT = {keep: re.compile(f"[^{keep} -~]") for keep in ("", "\n", "\t", "\n\t")}
 """Whatever has to be looked at: everything but visible ASCII, and what a caller keeps."""
@@ -31,27 +32,32 @@ _UNSEEN = re.compile(f"[{_HIDDEN}]")
 _SHORT = {"\a": r"\a", "\b": r"\b", "\t": r"\t", "\n": r"\n", "\v": r"\v", "\f": r"\f", "\r": r"\r"}
 _C_ESCAPES = {**_SHORT, '"': r"\"", "\\": r"\\"}
 
-LINE_LIMIT = 60
+VALUE_LIMIT = 60
 """Maximum characters of a value in a line of a list."""
 
-TEXT_LIMIT = 8 * 1024
+ERROR_LIMIT = 8 * 1024
 """Maximum characters of an error's text: more than a screen shows, and little enough to store with every failure."""
 
 CUT = "…"
 """The mark of a text that was cut."""
 
 
-def quoted(name: str) -> str:
+def quoted(name: str, *, only_ascii: bool = False) -> str:
     r"""Return a name as git quotes it with ``core.quotePath=false``: as it is, or in double quotes with C's escapes.
 
-    Characters that cannot be seen are written as the octal values of their UTF-8 bytes.
+    Characters that cannot be seen are written as the octal values of their UTF-8 bytes; so is everything but ASCII with
+    `only_ascii`, which is git's ``core.quotePath=true``.
 
     >>> print(quoted("docs/plan.md"), quoted("a\nb"), quoted("\u202egnp.exe"))
     docs/plan.md "a\nb" "\342\200\256gnp.exe"
     """
-    if is_visible(name) and '"' not in name and "\\" not in name:
+
+    def is_plain(text: str) -> bool:
+        return is_visible(text) and (text.isascii() or not only_ascii)
+
+    if is_plain(name) and '"' not in name and "\\" not in name:
         return name
-    return f'"{"".join(_C_ESCAPES.get(c) or (c if is_visible(c) else _octal(c)) for c in name)}"'
+    return f'"{"".join(_C_ESCAPES.get(c) or (c if is_plain(c) else _octal(c)) for c in name)}"'
 
 
 def one_line(text: str) -> str:
@@ -60,7 +66,7 @@ def one_line(text: str) -> str:
     >>> print(one_line("done\n[aura] merged\x1b[2K"))
     done\n[aura] merged\x1b[2K
     """
-    return _SUSPECT[""].sub(_escaped, text)
+    return text if is_visible(text) else _SUSPECT[""].sub(_escaped, text)
 
 
 def printable(text: str, keep: Literal["", "\n", "\t", "\n\t"] = "\n") -> str:
@@ -88,16 +94,37 @@ def is_visible(text: str) -> bool:
     return text.isprintable() and (text.isascii() or _UNSEEN.search(text) is None)
 
 
-def cut(text: str, limit: int = LINE_LIMIT) -> str:
+def is_unicode(text: str) -> bool:
+    """Whether a text can be encoded: it has no lone surrogates."""
+    if text.isascii():  # which copies nothing
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def cut(text: str, limit: int = VALUE_LIMIT) -> str:
     """Return the text in at most `limit` characters; a text that was cut ends with the mark `CUT`."""
     return text if len(text) <= limit else f"{text[: limit - 1]}{CUT}"
 
 
-def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return the text in about `limit` characters: a longer one keeps both ends and says how much is left out."""
-    if len(text) <= limit:
+def listed(items: Sequence[object], limit: int) -> str:
+    """Return the first items in one line, and how many there are besides.
+
+    >>> listed(["a", "b", "c"], 3), listed(["a", "b", "c"], 1)
+    ('a, b, c', 'a and 2 more')
+    """
+    rest = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(map(str, items[:limit])) + rest
+
+
+def bounded(text: str) -> str:
+    """Return the text in about `ERROR_LIMIT` characters: a longer one keeps both ends and says how much is left out."""
+    if len(text) <= ERROR_LIMIT:
         return text
-    half = limit // 2
+    half = ERROR_LIMIT // 2
     return f"{text[:half]} … ({len(text) - 2 * half:,} characters left out) … {text[-half:]}"
 
 

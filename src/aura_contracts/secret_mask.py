@@ -35,6 +35,7 @@ class SecretMask:
         known = {form for value in values for form in _forms(value)}
         self._texts = tuple(sorted(known, key=lambda text: (-len(text), text)))
         self._bytes = tuple(text.encode("utf-8", "surrogateescape") for text in self._texts)
+        self._longest = max(map(len, self._bytes), default=0)
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "SecretMask":
@@ -82,18 +83,24 @@ class SecretMask:
     def split(self, before: bytes, data: bytes) -> tuple[bytes, bytes]:
         """Return `data`, which follows `before`, without the secrets, and what to give as `before` the next time.
 
-        A secret that is split over both is masked in its second part, and its first part by the call before.
+        A secret that is split over several is masked in each part but the first, and there too unless that is short.
         """
-        for secret in self._bytes:
-            if before and secret.startswith(before) and data.startswith(secret[len(before) :]):
-                data = REDACTED.encode() + data[len(secret) - len(before) :]
-                break
+        whole = before + data
+        ends = [
+            start + len(secret)
+            for secret in self._bytes
+            for start in range(len(before))
+            if whole.startswith(secret, start)
+        ]
+        if end := max(ends, default=0):
+            before, data = b"", REDACTED.encode() + whole[end:]
         masked = self.raw(data)
-        for secret in self._bytes:
-            for length in range(min(len(secret) - 1, len(masked)), 0, -1):
-                if masked.endswith(secret[:length]):
-                    head = secret[:length]
-                    return (masked[:-length] + REDACTED.encode() if length >= _HEAD else masked), head
+        joined = before + masked
+        for length in range(min(self._longest - 1, len(joined)), 0, -1):
+            head = joined[-length:]
+            if any(secret.startswith(head) and len(secret) > length for secret in self._bytes):
+                shown = masked[: max(0, len(masked) - length)]
+                return (shown + REDACTED.encode() if length >= _HEAD and masked else masked), head
         return masked, b""
 
 

@@ -24,7 +24,7 @@ _SECRET = re.compile(
     | SECRET | PASSWORD | PASSWD | PASSPHRASE | PASSCODE | CREDENTIAL | AUTHORIZATION | COOKIE
     | (?: ACCESS | API | PRIVATE | SIGNING ) _? KEY
     | CONNECTION _? STRING
-    | (?: _KEY | _PASS | SSHPASS | _PWD | MYSQLPWD | _AUTH | _DSN | ^DSN | _PAT ) $
+    | (?: _KEY | _PASS | SSHPASS | _PWD | MYSQLPWD | _AUTH | _DSN | ^DSN | _PAT | BEARER | _JWT | ^JWT ) $
     """,
     re.VERBOSE,
 )
@@ -122,6 +122,21 @@ def secret_in(text: str, *, commands: bool = False) -> str | None:
     return "a password" if user and _is_literal(user["value"]) else None
 
 
+def require_no_secret_within(value: object, field: str) -> None:
+    """Raise `InvalidInput` if a text anywhere in `value`, data that will be stored, contains a secret, as prose."""
+    match value:
+        case str():
+            require_no_secret(value, field)
+        case Mapping():
+            for name, part in value.items():
+                require_no_secret_within(part, f"{field}.{name}")
+        case list() | tuple():
+            for index, part in enumerate(value):
+                require_no_secret_within(part, f"{field}.{index}")
+        case _:
+            pass
+
+
 def _is_literal(value: str) -> bool:
     return len(value) >= _SHORTEST and not _PLACEHOLDER.fullmatch(value)
 
@@ -162,7 +177,7 @@ def redact(values: Mapping[str, object]) -> dict[str, Any]:
 def _redacted(value: object) -> object:
     match value:
         case str():
-            return _USERINFO.sub(rf"\g<before>{REDACTED}", value)
+            return _ISSUED.sub(REDACTED, _USERINFO.sub(rf"\g<before>{REDACTED}", value))
         case Mapping():
             return redact(value)
         case list() | tuple():

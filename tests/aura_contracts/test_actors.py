@@ -33,7 +33,7 @@ def test_actors_are_read_as_they_are_written(actor):
     "text", ["", ":", "alice", "human", "human:", "human: ", ":alice", "Human:alice", " human:alice", "robot:r2d2"]
 )
 def test_anything_else_is_refused_with_a_remedy(text):
-    with pytest.raises(InvalidInput, match="write it as human:NAME, agent:ID or system:PART") as refusal:
+    with pytest.raises(InvalidInput, match="write it as human:NAME, agent:ID, observer:NAME or system:PART") as refusal:
         parse_actor(text)
     assert refusal.value.field == "actor"
     assert repr(text) in str(refusal.value)

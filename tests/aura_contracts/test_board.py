@@ -9,11 +9,8 @@ from aura_contracts.board import (
     DEFAULT_COLUMNS,
     USER_MOVES,
     CanonicalState,
-    canonical_of_execution,
     canonical_of_task,
 )
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import ExecutionStatus
 from aura_contracts.task import TASK, Priority, Task, TaskQueued, TaskStatus, TaskUnassigned, TaskUnqueued
 
 C = CanonicalState
@@ -58,36 +55,6 @@ def test_a_queued_task_is_ready_and_only_a_pending_one_can_be():
 
 def test_no_status_of_a_task_is_without_a_canonical_state():
     assert {canonical_of_task(task(status, queued=True)) for status in TaskStatus} == set(C) - {C.BACKLOG}
-
-
-@pytest.mark.parametrize(
-    ("status", "state"),
-    [
-        ("Queued", C.READY),
-        ("PrepareWorkspace", C.RUNNING),
-        ("Setup", C.RUNNING),
-        ("CodingInitial", C.RUNNING),
-        ("CodingFollowUp", C.RUNNING),
-        ("Cleanup", C.RUNNING),
-        ("Review", C.REVIEW),
-        ("Done", C.DONE),
-        ("Failed", C.BLOCKED),
-        ("Cancelled", C.CANCELLED),
-    ],
-)
-def test_each_status_of_an_execution_has_a_canonical_state(status, state):
-    assert canonical_of_execution(status) is state
-
-
-def test_no_status_of_an_execution_is_without_a_canonical_state():
-    assert {canonical_of_execution(status) for status in ExecutionStatus} == set(C) - {C.BACKLOG}
-
-
-def test_a_word_that_is_no_status_is_refused_with_the_words_that_are():
-    with pytest.raises(InvalidInput) as caught:
-        canonical_of_execution("queued")
-    assert "'queued'" in caught.value.reason
-    assert "Queued, PrepareWorkspace" in caught.value.remedy
 
 
 MOVES = [

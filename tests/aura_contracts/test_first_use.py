@@ -15,13 +15,13 @@ from aura_contracts.entries import AnyEntry
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.options import AgentOptions
 from aura_store.log._decoders import Decoders, StoredFact
-from aura_store.read_models._fold import _decoder_of
+from aura_store.read_models._fold import decoder_of
 
 SOURCE = Path(aura_contracts.__file__).parents[1]
 
 DESCRIBING = {
     "facts": lambda: Decoders(CATALOGUE, StoredFact)["task.created@1"],
-    "states": lambda: _decoder_of.__wrapped__("task"),
+    "states": lambda: decoder_of.__wrapped__("task"),
     "options": lambda: read_options("agent", {}, type("Options", (AgentOptions,), {}, frozen=True)),
     "entries": lambda: first_use.json_decoder(AnyEntry),
 }
@@ -34,7 +34,7 @@ def test_a_type_is_described_by_one_thread_at_a_time(describe):
     with first_use._LOCK:
         thread.start()
         assert not done.wait(0.1)
-    assert done.wait(30)
+    assert done.wait(60)
     thread.join()
 
 
@@ -43,6 +43,31 @@ def test_a_type_that_was_described_is_used_without_the_lock():
     with first_use._LOCK:
         assert first_use.convert({"model": "m"}, AgentOptions).model == "m"
         assert first_use.decode_json(b'{"model":"m"}', AgentOptions).model == "m"
+
+
+FORKING = """
+import os, sys, threading
+from aura_contracts import first_use
+
+held = threading.Event()
+
+def describe():
+    with first_use._LOCK:
+        held.set()
+        threading.Event().wait(0.1)
+
+threading.Thread(target=describe).start()
+held.wait()
+child = os.fork()
+if not child:
+    first_use.convert({}, dict)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent():
+    assert subprocess.run([sys.executable, "-c", FORKING], timeout=60, check=False).returncode == 0
 
 
 # --- Every call of msgspec that may be the first use of a type goes by the module -------------------------------------

@@ -1,5 +1,6 @@
 """Known secrets are masked in output, however it is cut into chunks."""
 
+import itertools
 import json
 from datetime import UTC, datetime
 
@@ -57,6 +58,16 @@ def test_a_secret_that_is_cut_in_two_is_masked(cut: int, before: bytes, after: b
     if cut not in {0, len(whole)}:
         assert whole[cut:] not in found[1].raw or len(whole[cut:]) < 3
         assert cut < 6 or whole[:cut] not in found[0].raw
+
+
+@given(st.lists(st.integers(1, len(SECRET) - 1), min_size=2, unique=True))
+def test_a_secret_that_is_cut_into_many_pieces_is_masked(cuts: list[int]):
+    whole = SECRET.encode()
+    places = [0, *sorted(cuts), len(whole)]
+    pieces = [whole[start:end] for start, end in itertools.pairwise(places)]
+    shown = joined(OutputMask(MASK).chunks(chunks(*pieces, b" rest"))).replace(b"[redacted]", b"")
+    assert shown.endswith(b" rest")
+    assert whole[:5].startswith(shown.removesuffix(b" rest"))
 
 
 def test_streams_do_not_mix():

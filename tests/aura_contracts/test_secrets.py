@@ -90,6 +90,14 @@ def test_merging_is_looking_in_the_changes_first(base: dict[str, str], change: d
         assert both.get(name) == (change[name] if name in change else base[name])
 
 
+def test_issued_keys_are_not_shown_whatever_they_are_called():
+    key = "sk-abcdefghijklmnopqrstuvwxyz012345"
+    assert redact({"command": f"curl -d {key} x", "list": [key]}) == {
+        "command": f"curl -d {REDACTED} x",
+        "list": [REDACTED],
+    }
+
+
 def test_secrets_are_not_shown_at_any_depth():
     shown = redact(
         {

@@ -3,9 +3,12 @@
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import event_types as events
+from aura_contracts.approval.evidence import PolicyDecision
 from aura_contracts.approval.state import Approval
-from aura_contracts.approval.values import Question, Remember
+from aura_contracts.approval.values import AnswerSource, Question, Remember
+from aura_contracts.events import CommandRefusal, Instant
 from aura_contracts.ids import ApprovalId
+from aura_contracts.patches import LineAnchor
 
 
 class RequestApproval(Command[Approval], frozen=True, kw_only=True):
@@ -20,23 +23,40 @@ class RequestApproval(Command[Approval], frozen=True, kw_only=True):
     requested_by: Actor | None = None
 
 
-class Approve(Command[Approval], frozen=True, kw_only=True):
-    """Approve. `remember` and `pattern` are for tool calls; if several must approve, all must choose the same."""
+class ApplyPolicies(Command[Approval], frozen=True, kw_only=True):
+    """Record what the policies in force say, before anyone answers."""
 
-    emits = (events.VoteCast, events.ApprovalGranted)
+    emits = (events.PoliciesApplied,)
+    decision: PolicyDecision
+
+
+class AnswerApproval(Command[Approval], frozen=True, kw_only=True):
+    """Base of the answers. `commits`, if any, are those that were shown: for a question about others it is refused."""
+
+    commits: dict[str, str] = {}
+    source: AnswerSource = AnswerSource()
+
+
+class Approve(AnswerApproval, frozen=True, kw_only=True):
+    """Approve. `remember` and `pattern` are for tool calls; if several must approve, all must choose the same.
+
+    With several levels, the approval of one has the next one asked.
+    """
+
+    emits = (events.VoteCast, events.LevelApproved, events.ApprovalGranted)
     feedback: str | None = None
     remember: Remember = Remember.ONCE
     pattern: str | None = None
 
 
-class Reject(Command[Approval], frozen=True, kw_only=True):
+class Reject(AnswerApproval, frozen=True, kw_only=True):
     """Reject, with a reason."""
 
     emits = (events.VoteCast, events.ApprovalRejected)
     feedback: str
 
 
-class RequestChanges(Command[Approval], frozen=True, kw_only=True):
+class RequestChanges(AnswerApproval, frozen=True, kw_only=True):
     """Ask for changes first."""
 
     emits = (events.VoteCast, events.ApprovalChangesRequested)
@@ -44,11 +64,25 @@ class RequestChanges(Command[Approval], frozen=True, kw_only=True):
 
 
 class DelegateApproval(Command[Approval], frozen=True, kw_only=True):
-    """Delegate the decision to another human, by name. A later delegation replaces an earlier one."""
+    """Delegate the decision to another human, by name. A later delegation replaces an earlier one.
+
+    After `until` the delegate may not decide any more; who delegated still may.
+    """
 
     emits = (events.ApprovalDelegated,)
     delegate: str
     reason: str = ""
+    until: Instant | None = None
+
+
+class CommentOnLine(Command[Approval], frozen=True, kw_only=True):
+    """Comment on a line of the diff in question, or answer a comment; the agent reads it when the work is sent back."""
+
+    emits = (events.CommentAdded,)
+    comment_id: str
+    text: str
+    anchor: LineAnchor | None = None
+    reply_to: str | None = None
 
 
 class RemindReviewers(Command[Approval], frozen=True, kw_only=True):
@@ -75,3 +109,10 @@ class WithdrawApproval(Command[Approval], frozen=True, kw_only=True):
 
     emits = (events.ApprovalWithdrawn,)
     reason: str = ""
+
+
+class RecordApprovalRefusal(Command[Approval], frozen=True, kw_only=True):
+    """Record that an actor was not allowed to give a command."""
+
+    emits = (events.ApprovalCommandRefused,)
+    refusal: CommandRefusal

@@ -1,8 +1,9 @@
 """The events of approvals: see `aura_contracts.approval`."""
 
 from aura_contracts.actors import Actor
-from aura_contracts.approval.values import Ballot, Question, Remember
-from aura_contracts.events import Event
+from aura_contracts.approval.evidence import PolicyDecision
+from aura_contracts.approval.values import Ballot, Comment, Question, Remember
+from aura_contracts.events import CommandRefusal, Event, Instant
 from aura_contracts.ids import ApprovalId, TaskId
 
 
@@ -20,6 +21,13 @@ class ApprovalRequested(Event, frozen=True, kw_only=True):
         return self.question.task_id
 
 
+class PoliciesApplied(Event, frozen=True, kw_only=True):
+    """The policies in force gave their verdict; an answer in their name follows if it is to approve or to reject."""
+
+    topic = "approval.policies_applied"
+    decision: PolicyDecision
+
+
 class VoteCast(Event, frozen=True, kw_only=True):
     """A human answered, for themselves or for the person who delegated to them."""
 
@@ -28,12 +36,27 @@ class VoteCast(Event, frozen=True, kw_only=True):
 
 
 class ApprovalDelegated(Event, frozen=True, kw_only=True):
-    """A person who may decide delegated the decision to another human."""
+    """A person who may decide delegated the decision to another human, for good or until a moment."""
 
     topic = "approval.delegated"
     delegator: str
     delegate: str
     reason: str = ""
+    until: Instant | None = None
+
+
+class LevelApproved(Event, frozen=True, kw_only=True):
+    """As many humans of a level as needed have approved; the next level is asked. Levels count from 1."""
+
+    topic = "approval.level_approved"
+    level: int
+
+
+class CommentAdded(Event, frozen=True, kw_only=True):
+    """A human commented on a line of the diff in question."""
+
+    topic = "approval.comment_added"
+    comment: Comment
 
 
 class ReminderSent(Event, frozen=True, kw_only=True):
@@ -86,3 +109,10 @@ class ApprovalWithdrawn(Event, frozen=True, kw_only=True):
 
     topic = "approval.withdrawn"
     reason: str = ""
+
+
+class ApprovalCommandRefused(Event, frozen=True, kw_only=True):
+    """An actor was not allowed to give a command; nothing else of it was recorded."""
+
+    topic = "approval.command_refused"
+    refusal: CommandRefusal

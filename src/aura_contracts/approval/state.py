@@ -7,9 +7,32 @@ from types import MappingProxyType
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor, actor_kind
-from aura_contracts.aggregate import ACTOR, TIME, Aggregate, Evolve, HappenedFact, State, Table, sets
+from aura_contracts.aggregate import (
+    ACTOR,
+    TIME,
+    Aggregate,
+    Evolve,
+    HappenedFact,
+    State,
+    Table,
+    given,
+    in_every_status,
+    sets,
+    status_only,
+)
 from aura_contracts.approval import event_types as events
-from aura_contracts.approval.values import ApprovalDecision, ApprovalStatus, OnExpiry, Question, Remember, Vote
+from aura_contracts.approval.evidence import PolicyDecision
+from aura_contracts.approval.values import (
+    ApprovalDecision,
+    ApprovalStatus,
+    Comment,
+    Delegation,
+    Level,
+    OnExpiry,
+    Question,
+    Remember,
+    Vote,
+)
 from aura_contracts.events import Event
 from aura_contracts.ids import ApprovalId
 
@@ -21,9 +44,13 @@ class Approval(Question, State, frozen=True, kw_only=True):
     status: ApprovalStatus
     requested_by: Actor
     requested_at: datetime
-    delegations: dict[str, str] = {}
-    """Delegator -> their latest delegate."""
+    level: int = 1
+    """The level that is asked, or that decided: 1 for the reviewers, then those of `levels`."""
+    delegations: dict[str, Delegation] = {}
+    """Delegator -> their latest delegation."""
     votes: tuple[Vote, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    """Those written on this question, oldest first."""
     remind_at: datetime | None = None
     """When the next reminder is due."""
     reminders: int = 0
@@ -39,12 +66,20 @@ class Approval(Question, State, frozen=True, kw_only=True):
     pattern: str | None = None
     closed_at: datetime | None = None
     """When the approval ended, for whatever reason."""
+    withdrawal_reason: str = ""
+    policy: PolicyDecision | None = None
+    """What the policies in force said; None if there were none."""
 
     @property
     def granted(self) -> bool:
         """Whether the request may proceed: it was approved, or it expired and expiry means to continue."""
-        continued = self.status is ApprovalStatus.EXPIRED and self.on_expiry is OnExpiry.CONTINUE
-        return continued or self.status is ApprovalStatus.APPROVED
+        continues = self.on_expiry is OnExpiry.CONTINUE and not self.needs_human
+        return self.status is ApprovalStatus.APPROVED or (self.status is ApprovalStatus.EXPIRED and continues)
+
+    @property
+    def needs_human(self) -> bool:
+        """Whether a policy says that only a human may approve it."""
+        return self.policy is not None and self.policy.holds_back
 
     @property
     def automatic(self) -> bool:
@@ -52,26 +87,46 @@ class Approval(Question, State, frozen=True, kw_only=True):
         return self.reviewed_by is not None and actor_kind(self.reviewed_by) == "system"
 
     @property
+    def stages(self) -> tuple[Level, ...]:
+        """All levels, the first one included."""
+        return (Level(reviewers=self.reviewers, quorum=self.quorum), *self.levels)
+
+    @property
+    def asked(self) -> Level:
+        """The level that is asked, or that decided."""
+        return self.stages[min(self.level, len(self.stages)) - 1]
+
+    @property
     def seats(self) -> tuple[str, ...]:
-        """Names of the humans who may decide in their own right."""
-        return (*self.reviewers, *self.escalated_to)
+        """Names of the humans who may decide now in their own right."""
+        return (*self.asked.reviewers, *self.escalated_to)
+
+    @property
+    def level_votes(self) -> tuple[Vote, ...]:
+        """The votes at the level that is asked."""
+        return tuple(vote for vote in self.votes if vote.level == self.level)
 
     @property
     def open_seats(self) -> tuple[str, ...]:
         """The seats that have not voted."""
-        voted = {vote.seat for vote in self.votes}
+        voted = {vote.seat for vote in self.level_votes}
         return tuple(seat for seat in self.seats if seat not in voted)
 
-    def holders(self, seat: str) -> tuple[str, ...]:
-        """Return who may vote for `seat`: its owner, their delegate, the delegate's delegate, and so on."""
+    def holders(self, seat: str, now: datetime | None = None) -> tuple[str, ...]:
+        """Return who may vote for `seat` at `now`: its owner, their delegate, the delegate's delegate, and so on.
+
+        Without a time, delegations that have ended count as well.
+        """
         names = [seat]
-        while (delegate := self.delegations.get(names[-1])) is not None and delegate not in names:
-            names.append(delegate)
+        while (found := self.delegations.get(names[-1])) is not None and found.holds(now):
+            if found.delegate in names:
+                break
+            names.append(found.delegate)
         return tuple(names)
 
-    def seats_of(self, name: str) -> tuple[str, ...]:
-        """Return the seats that `name` may vote for, their own first; empty if they may not decide."""
-        held = [seat for seat in self.seats if name in self.holders(seat)]
+    def seats_of(self, name: str, now: datetime | None = None) -> tuple[str, ...]:
+        """Return the seats that `name` may vote for at `now`, their own first; empty if they may not decide."""
+        held = [seat for seat in self.seats if name in self.holders(seat, now)]
         return tuple(sorted(held, key=lambda seat: seat != name))
 
     @property
@@ -91,8 +146,11 @@ _TABLE: Table = MappingProxyType(
     {
         None: {events.ApprovalRequested: _S.PENDING},
         _S.PENDING: {
+            events.PoliciesApplied: _S.PENDING,
             events.VoteCast: _S.PENDING,
+            events.LevelApproved: _S.PENDING,
             events.ApprovalDelegated: _S.PENDING,
+            events.CommentAdded: _S.PENDING,
             events.ReminderSent: _S.PENDING,
             events.ApprovalEscalated: _S.PENDING,
             events.ApprovalGranted: _S.APPROVED,
@@ -133,7 +191,26 @@ def _vote_cast(state: Approval, event: events.VoteCast, fact: HappenedFact, stat
 def _delegated(
     state: Approval, event: events.ApprovalDelegated, fact: HappenedFact, status: ApprovalStatus
 ) -> Approval:
-    return replace(state, status=status, delegations={**state.delegations, event.delegator: event.delegate})
+    delegation = Delegation(delegate=event.delegate, until=event.until, reason=event.reason)
+    return replace(state, status=status, delegations={**state.delegations, event.delegator: delegation})
+
+
+def _commented(state: Approval, event: events.CommentAdded, fact: HappenedFact, status: ApprovalStatus) -> Approval:
+    return replace(state, status=status, comments=(*state.comments, event.comment))
+
+
+def _level_approved(
+    state: Approval, event: events.LevelApproved, fact: HappenedFact, status: ApprovalStatus
+) -> Approval:
+    """Ask the next level. Its time begins now; the people that the last one was escalated to are not part of it."""
+    return replace(
+        state,
+        status=status,
+        level=event.level + 1,
+        escalated_to=(),
+        remind_at=_after(fact.time, state.remind_after),
+        escalate_at=_after(fact.time, state.escalate_after),
+    )
 
 
 def _reminded(state: Approval, event: events.ReminderSent, fact: HappenedFact, status: ApprovalStatus) -> Approval:
@@ -157,15 +234,19 @@ def _decided(decision: ApprovalDecision, *copied: str) -> Evolve[Approval]:
 _EVOLVERS: Mapping[type[Event], Evolve[Approval]] = MappingProxyType(
     {
         events.ApprovalRequested: _requested,
+        events.PoliciesApplied: sets(policy=given("decision")),
         events.VoteCast: _vote_cast,
+        events.LevelApproved: _level_approved,
         events.ApprovalDelegated: _delegated,
+        events.CommentAdded: _commented,
         events.ReminderSent: _reminded,
         events.ApprovalEscalated: _escalated,
         events.ApprovalGranted: _decided(ApprovalDecision.APPROVED, "remember", "pattern"),
         events.ApprovalRejected: _decided(ApprovalDecision.REJECTED),
         events.ApprovalChangesRequested: _decided(ApprovalDecision.NEEDS_CHANGES),
         events.ApprovalExpired: sets(**_CLOSED),
-        events.ApprovalWithdrawn: sets(**_CLOSED),
+        events.ApprovalCommandRefused: status_only,
+        events.ApprovalWithdrawn: sets(withdrawal_reason=given("reason"), **_CLOSED),
     }
 )
 
@@ -173,6 +254,7 @@ APPROVAL = Aggregate(
     name="approval",
     state=Approval,
     statuses=ApprovalStatus,
-    table=_TABLE,
+    table=in_every_status(_TABLE, events.ApprovalCommandRefused, ApprovalStatus),
+    after_the_end=frozenset({events.ApprovalCommandRefused}),
     evolvers=_EVOLVERS,
 )

@@ -1,17 +1,22 @@
 """The values of approvals: see `aura_contracts.approval`."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from aura_contracts.actors import system
+from aura_contracts.approval.evidence import Evidence
 from aura_contracts.events import Instant
 from aura_contracts.ids import ExecutionId, TaskId, WorkflowId
+from aura_contracts.patches import LineAnchor
 
 POLICY = system("policy")
 """The only actor besides humans that may decide: a rule that humans configured."""
+
+QUESTION_WAIT = timedelta(hours=24)
+"""How long an agent waits for an answer; silence means no. A stage whose agent gave the question up waits as long."""
 
 REMIND_AFTER = 24 * 3600.0
 """Seconds until the first reminder, and between reminders (specification, "Approval Timeouts")."""
@@ -84,6 +89,53 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
     diff: str | None = None
 
 
+class Channel(StrEnum):
+    """The edge through which an answer arrived."""
+
+    CLI = "cli"
+    LIBRARY = "library"
+    MCP = "mcp"
+    HTTP = "http"
+
+
+class AnswerSource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where an answer came from: the edge, the machine, and the terminal or login session there; "" if unknown."""
+
+    channel: Channel = Channel.LIBRARY
+    host: str = ""
+    session: str = ""
+
+
+class Entitlement(StrEnum):
+    """The rule by which a human could vote for a seat."""
+
+    REVIEWER = "reviewer"
+    """The seat is their own: they created the work, or were named to review it."""
+    ESCALATION = "escalation"
+    """The question was escalated to them."""
+    DELEGATION = "delegation"
+    """The owner of the seat delegated it, to them or to a person who delegated it to them."""
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A group of humans who are asked together, and how many of them must approve."""
+
+    reviewers: tuple[str, ...]
+    quorum: int = 1
+
+
+class Delegation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who votes for a seat besides its owner, and until when; without an end until the question is closed."""
+
+    delegate: str
+    until: Instant | None = None
+    reason: str = ""
+
+    def holds(self, now: datetime | None) -> bool:
+        """Whether it still applies at `now`; None asks whether it ever did."""
+        return now is None or self.until is None or now < self.until
+
+
 class Ballot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One human's answer. `seat` is the seat it counts for: the reviewer's own name, or that of the delegator."""
 
@@ -93,12 +145,31 @@ class Ballot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     feedback: str | None = None
     remember: Remember = Remember.ONCE
     pattern: str | None = None
+    level: int = 1
+    """The level that was asked, from 1."""
+    entitlement: Entitlement = Entitlement.REVIEWER
+    source: AnswerSource = AnswerSource()
+    commits: dict[str, str] = {}
+    """Repository -> the commit that the answer says was shown; empty if it names none."""
 
 
 class Vote(Ballot, frozen=True, kw_only=True, gc=False):
     """A ballot with the time it was cast."""
 
     time: datetime
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A comment on a line of the diff in question. An answer to another comment is about the line of that one."""
+
+    id: str
+    author: str
+    """The name of the human who wrote it."""
+    time: Instant
+    anchor: LineAnchor
+    text: str
+    reply_to: str | None = None
+    """The comment that begins its thread."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -121,6 +192,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Repository -> the proposed commit. The approval covers this commit and nothing later."""
     quorum: int = 1
     """The number of reviewers who must approve."""
+    levels: tuple[Level, ...] = ()
+    """Those who are asked after the reviewers have approved: one level after another, and no one at two levels."""
+    barred: tuple[str, ...] = ()
+    """Names of the humans who may not decide, nor be delegated to: they asked for the work themselves."""
     deadline: Instant | None = None
     on_expiry: OnExpiry = OnExpiry.DENY
     remind_after: float | None = REMIND_AFTER
@@ -129,3 +204,5 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Seconds until the question goes to `escalate_to` as well; None means never."""
     escalate_to: tuple[str, ...] = ()
     """Names of the humans to escalate to."""
+    evidence: Evidence = Evidence()
+    """What policies can know about the subject."""

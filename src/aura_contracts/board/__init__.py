@@ -49,5 +49,4 @@ from aura_contracts.board.values import BoardStatus as BoardStatus
 from aura_contracts.board.values import CanonicalState as CanonicalState
 from aura_contracts.board.values import Column as Column
 from aura_contracts.board.values import ColumnDefinition as ColumnDefinition
-from aura_contracts.board.values import canonical_of_execution as canonical_of_execution
 from aura_contracts.board.values import canonical_of_task as canonical_of_task

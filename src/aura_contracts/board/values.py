@@ -7,7 +7,6 @@ from types import MappingProxyType
 import msgspec
 
 from aura_contracts.aggregate import Command
-from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import TaskId
 from aura_contracts.task import Task, TaskStatus
 from aura_contracts.task import commands as task_commands
@@ -51,40 +50,12 @@ _OF_TASK: Mapping[TaskStatus, CanonicalState] = MappingProxyType(
     }
 )
 
-_OF_EXECUTION: Mapping[str, CanonicalState] = MappingProxyType(
-    {
-        "Queued": _C.READY,
-        "PrepareWorkspace": _C.RUNNING,
-        "Setup": _C.RUNNING,
-        "CodingInitial": _C.RUNNING,
-        "CodingFollowUp": _C.RUNNING,
-        "Cleanup": _C.RUNNING,
-        "Review": _C.REVIEW,
-        "Done": _C.DONE,
-        "Failed": _C.BLOCKED,
-        "Cancelled": _C.CANCELLED,
-    }
-)
-"""Keyed by the statuses of the specification, section "Execution Model"."""
-
 
 def canonical_of_task(task: Task) -> CanonicalState:
     """Return the canonical state of a task. A pending task is ready if it is queued, otherwise in the backlog."""
     if task.status is TaskStatus.PENDING and task.queued:
         return CanonicalState.READY
     return _OF_TASK[task.status]
-
-
-def canonical_of_execution(status: str) -> CanonicalState:
-    """Return the canonical state for the status of an execution. Raises `InvalidInput` for an unknown status."""
-    try:
-        return _OF_EXECUTION[status]
-    except KeyError:
-        raise InvalidInput(
-            field="status",
-            reason=f"{status!r} is not a status of an execution",
-            remedy=f"use one of {', '.join(_OF_EXECUTION)}",
-        ) from None
 
 
 USER_MOVES: Mapping[CanonicalState, Mapping[CanonicalState, tuple[type[Command[Task]], ...]]] = MappingProxyType(

@@ -5,13 +5,20 @@
     │   ├── InvalidId
     │   ├── InvalidText              NUL byte or lone surrogate
     │   ├── NaiveDatetime
-    │   └── EventTooLarge
+    │   ├── EventTooLarge
+    │   └── InvalidFile              a policy or workflow file has faults: file, line, column
+    ├── AgentFilesRefused            files that should define agents: problems
     ├── CommandRefused               the domain refuses a command: aggregate, id, command
     │   ├── AggregateNotFound
     │   ├── AggregateExists
     │   ├── TransitionRefused        not allowed in this state
+    │   │   ├── AlreadyAnswered      the question has been decided
+    │   │   ├── QuestionWithdrawn
+    │   │   └── QuestionExpired
+    │   ├── QuestionChanged          the answer names other commits than the question shows
     │   ├── ActorNotAllowed          not allowed for this actor
     │   ├── RuleViolated             against a named rule of the domain
+    │   ├── CyclicDependency
     │   └── CyclicParent
     ├── StoreError
     │   ├── VersionConflict          the stream changed concurrently
@@ -29,11 +36,15 @@
     │   ├── GitUnavailable           git is missing, or too old
     │   ├── NotARepository
     │   │   └── InsideGitDirectory
+    │   ├── NoCommit                 a repository without a commit
+    │   ├── IgnoredSubfolder         git ignores the folder to work in: subfolder
+    │   ├── UnsuitableFolder         a folder in no repository, of which AURA cannot keep versions
     │   ├── UnknownRevision
     │   ├── InvalidBranchName
     │   ├── DirtyWorktree            uncommitted changes are in the way
     │   ├── OperationInProgress      a rebase, merge, ... is in progress
     │   ├── MergeConflict
+    │   ├── RevertConflict
     │   ├── SubmoduleCommitMissing   a submodule's commit would be lost: paths, commit
     │   ├── RefChanged               the branch moved concurrently
     │   ├── BranchInUse              another worktree has it checked out
@@ -65,17 +76,20 @@
     ├── KeyReused                    the same key with a different request: key, task
     ├── NoSession                    no session to resume: executor, place
     ├── SessionBusy                  another run works in the session: session, task
+    ├── SessionElsewhere             the agent resumes the session in its own folder only: session, executor
     ├── RunFailed                    a run failed: task, failure
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
     ├── RunNotDriven                 a run has not ended, but no engine drives it: task, status
     └── ImpossibleTransition         a table has no such row (a bug, or a damaged log)
 
-For programs, each class has a stable `code`, its facts as attributes, `transient`, which says whether a later retry
-may help, and `lasting`, which says that only a human can help. For people, `remedy` says what to do, and `str()`
-combines message and remedy.
+For programs, each class has a stable `code`, its facts as attributes, and `recovery`, which says whether a later retry
+or only a human can help. For people, `remedy` says what to do, and `str()` combines message and remedy.
 """
 
 from aura_contracts.errors.base import AuraError as AuraError
+from aura_contracts.errors.base import Recovery as Recovery
+from aura_contracts.errors.faults import Fault as Fault
+from aura_contracts.errors.faults import InvalidFile as InvalidFile
 from aura_contracts.errors.protocol import FrameTooLarge as FrameTooLarge
 from aura_contracts.errors.protocol import LocalProtocolError as LocalProtocolError
 from aura_contracts.errors.protocol import ProtocolError as ProtocolError
@@ -84,16 +98,24 @@ from aura_contracts.errors.protocol import RemoteProtocolError as RemoteProtocol
 from aura_contracts.errors.protocol import UnknownMethod as UnknownMethod
 from aura_contracts.errors.protocol import WorkerUnavailable as WorkerUnavailable
 from aura_contracts.errors.refusals import ActorNotAllowed as ActorNotAllowed
+from aura_contracts.errors.refusals import AgentFileProblem as AgentFileProblem
+from aura_contracts.errors.refusals import AgentFilesRefused as AgentFilesRefused
 from aura_contracts.errors.refusals import AggregateExists as AggregateExists
 from aura_contracts.errors.refusals import AggregateNotFound as AggregateNotFound
+from aura_contracts.errors.refusals import AlreadyAnswered as AlreadyAnswered
 from aura_contracts.errors.refusals import CommandRefused as CommandRefused
+from aura_contracts.errors.refusals import CyclicDependency as CyclicDependency
 from aura_contracts.errors.refusals import CyclicParent as CyclicParent
+from aura_contracts.errors.refusals import DomainRule as DomainRule
 from aura_contracts.errors.refusals import EventTooLarge as EventTooLarge
 from aura_contracts.errors.refusals import ImpossibleTransition as ImpossibleTransition
 from aura_contracts.errors.refusals import InvalidId as InvalidId
 from aura_contracts.errors.refusals import InvalidInput as InvalidInput
 from aura_contracts.errors.refusals import InvalidText as InvalidText
 from aura_contracts.errors.refusals import NaiveDatetime as NaiveDatetime
+from aura_contracts.errors.refusals import QuestionChanged as QuestionChanged
+from aura_contracts.errors.refusals import QuestionExpired as QuestionExpired
+from aura_contracts.errors.refusals import QuestionWithdrawn as QuestionWithdrawn
 from aura_contracts.errors.refusals import RuleViolated as RuleViolated
 from aura_contracts.errors.refusals import TransitionRefused as TransitionRefused
 from aura_contracts.errors.refusals import require_aware as require_aware
@@ -106,15 +128,19 @@ from aura_contracts.errors.repositories import GitError as GitError
 from aura_contracts.errors.repositories import GitFailed as GitFailed
 from aura_contracts.errors.repositories import GitTimeout as GitTimeout
 from aura_contracts.errors.repositories import GitUnavailable as GitUnavailable
+from aura_contracts.errors.repositories import IgnoredSubfolder as IgnoredSubfolder
 from aura_contracts.errors.repositories import InsideGitDirectory as InsideGitDirectory
 from aura_contracts.errors.repositories import InvalidBranchName as InvalidBranchName
 from aura_contracts.errors.repositories import MergeConflict as MergeConflict
+from aura_contracts.errors.repositories import NoCommit as NoCommit
 from aura_contracts.errors.repositories import NotARepository as NotARepository
 from aura_contracts.errors.repositories import OperationInProgress as OperationInProgress
 from aura_contracts.errors.repositories import RefChanged as RefChanged
+from aura_contracts.errors.repositories import RevertConflict as RevertConflict
 from aura_contracts.errors.repositories import SubmoduleCommitMissing as SubmoduleCommitMissing
 from aura_contracts.errors.repositories import UnknownRevision as UnknownRevision
 from aura_contracts.errors.repositories import UnreadableFiles as UnreadableFiles
+from aura_contracts.errors.repositories import UnsuitableFolder as UnsuitableFolder
 from aura_contracts.errors.repositories import WorkspaceError as WorkspaceError
 from aura_contracts.errors.repositories import WorkspaceObstacle as WorkspaceObstacle
 from aura_contracts.errors.repositories import WorktreeExists as WorktreeExists
@@ -131,6 +157,7 @@ from aura_contracts.errors.runs import RunCancelled as RunCancelled
 from aura_contracts.errors.runs import RunFailed as RunFailed
 from aura_contracts.errors.runs import RunNotDriven as RunNotDriven
 from aura_contracts.errors.runs import SessionBusy as SessionBusy
+from aura_contracts.errors.runs import SessionElsewhere as SessionElsewhere
 from aura_contracts.errors.runs import TemplateError as TemplateError
 from aura_contracts.errors.runs import UnknownExecutor as UnknownExecutor
 from aura_contracts.errors.runs import WorkingDirectoryMissing as WorkingDirectoryMissing

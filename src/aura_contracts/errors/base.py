@@ -1,6 +1,7 @@
 """The base of all errors: facts by name, one sentence for people, a code for programs."""
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, ClassVar, Self, dataclass_transform
 
 from aura_contracts.quoting import bounded
@@ -8,7 +9,7 @@ from aura_contracts.quoting import bounded
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 class _Facts(Exception):
-    """Facts, declared as annotations and given by name, as in a dataclass. Texts are bounded (`TEXT_LIMIT`).
+    """Facts, declared as annotations and given by name, as in a dataclass. Texts are bounded (`ERROR_LIMIT`).
 
     One initialiser serves all classes: there are many, and every command would pay for generating theirs. A class is
     refused with a TypeError if a fact has the name of anything else in it, or a mutable default that they would share.
@@ -57,6 +58,16 @@ class _Anything:
 _ANYTHING = _Anything()
 
 
+class Recovery(Enum):
+    """What it takes for the same request to succeed after an error."""
+
+    LATER = "later"
+    """Time: it may succeed without changes."""
+    HUMAN = "human"
+    """A human who removes the cause: a retry without one is futile."""
+    UNKNOWN = "unknown"
+
+
 class AuraError(_Facts):
     """Base of all of AURA's errors. A subclass names its code and declares its facts:
 
@@ -68,10 +79,7 @@ class AuraError(_Facts):
 
     code: ClassVar[str] = "aura"
     """A stable name for programs, never renamed and never reused."""
-    transient: ClassVar[bool] = False
-    """Whether the same request may succeed later without changes."""
-    lasting: ClassVar[bool] = False
-    """Whether only a human can remove the cause: a retry without one is futile."""
+    recovery: ClassVar[Recovery] = Recovery.UNKNOWN
     summary: ClassVar[str] = ""
     """The message, with the facts in braces."""
     remedy: str = ""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aura_contracts.errors.base import AuraError
+from aura_contracts.errors.base import AuraError, Recovery
 
 
 class ProtocolError(AuraError, code="protocol"):
@@ -49,6 +49,6 @@ class WorkerUnavailable(AuraError, code="worker_unavailable"):
     """There is no worker, or it disconnected during a request; the request may or may not have been carried out."""
 
     summary = "{reason}"
-    transient = True
+    recovery = Recovery.LATER
     reason: str
     remedy: str = "repeat the request when the worker is back; this is safe"

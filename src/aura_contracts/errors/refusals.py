@@ -1,6 +1,8 @@
 """Errors of requests that are refused: invalid values from outside, and commands that the domain does not allow."""
 
 from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
 
 from aura_contracts.errors.base import AuraError
 
@@ -46,6 +48,32 @@ class EventTooLarge(InvalidInput, code="event_too_large"):
     limit: int
     reason: str = "event too large"
     remedy: str = "keep large content in a file or a git object and refer to it by name"
+
+
+class AgentFileProblem(NamedTuple):
+    """What is wrong with the definition of an agent in a file."""
+
+    path: str
+    line: int
+    """From 1; 0 for the file itself."""
+    field: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{place}: {self.field}: {self.reason}; {self.remedy}"
+
+
+class AgentFilesRefused(AuraError, code="agent_files_refused"):
+    """Files that should define agents were refused, with everything that is wrong in them. Nothing was imported."""
+
+    problems: tuple[AgentFileProblem, ...]
+    remedy: str = "correct the files, then import them again: nothing was imported"
+
+    def message(self) -> str:
+        """Return every problem, one per line."""
+        return "\n".join(map(str, self.problems))
 
 
 def require_aware(value: datetime, field: str) -> datetime:
@@ -103,12 +131,77 @@ class TransitionRefused(CommandRefused, code="wrong_state"):
         return f"{self.command} is not possible: {self.aggregate} {self.aggregate_id} is {self.status}{allowed}"
 
 
+class AlreadyAnswered(TransitionRefused, code="already_answered"):
+    """An answer to a question that has been decided; nothing of it counts."""
+
+    answered_by: str
+    answered_at: str
+    remedy: str = "nothing of your answer was recorded; the decision stands"
+
+    def message(self) -> str:
+        return (
+            f"{self.answered_by} has answered {self.aggregate} {self.aggregate_id} at {self.answered_at}: {self.status}"
+        )
+
+
+class QuestionWithdrawn(TransitionRefused, code="question_withdrawn"):
+    """An answer to a question that was withdrawn."""
+
+    summary = "{aggregate} {aggregate_id} was withdrawn: {reason}"
+    reason: str
+    remedy: str = "there is nothing to answer any more"
+
+    def message(self) -> str:
+        return self.summary.format_map(self.facts())
+
+
+class QuestionExpired(TransitionRefused, code="question_expired"):
+    """An answer to a question whose deadline has passed."""
+
+    summary = "{aggregate} {aggregate_id} has expired: its deadline was {deadline}"
+    deadline: str
+    remedy: str = "ask again, with a later deadline"
+
+    def message(self) -> str:
+        return self.summary.format_map(self.facts())
+
+
+class QuestionChanged(CommandRefused, code="question_changed"):
+    """An answer names commits other than those that the question shows."""
+
+    summary = "{aggregate} {aggregate_id} shows {shown}, and the answer is about {named}"
+    shown: str
+    named: str
+    remedy: str = "look at what it shows now, then answer"
+
+
 class ActorNotAllowed(CommandRefused, code="not_allowed"):
     """This actor may not send the command."""
 
     summary = "{actor} may not {command} {aggregate} {aggregate_id}: {reason}"
     actor: str
+    rule: str
+    """The stable name of the rule, for programs."""
     reason: str
+
+
+class DomainRule(StrEnum):
+    """The rules that other parts of AURA act on when one is violated. Most rules are known to their aggregate only."""
+
+    TAKEN_OVER = "taken_over"
+    """Another engine drives the execution by now."""
+    STALE_EPOCH = "stale_epoch"
+    """The command comes from an epoch that is over: the lease has been granted again since."""
+    HELD = "held"
+    """A worker holds the lease."""
+    SEQUENCE_GAP = "sequence_gap"
+    """Output is missing between what is stored and this piece."""
+    SESSION = "session"
+    """An agent reported a session with an empty id."""
+    USAGE = "usage"
+    """An agent reported tokens or a cost that are negative or not finite."""
+    TOOL_CALL = "tool_call"
+    """A tool call has no tool or no fingerprint, or is given for an approval of another kind."""
 
 
 class RuleViolated(CommandRefused, code="rule_violated"):
@@ -117,6 +210,19 @@ class RuleViolated(CommandRefused, code="rule_violated"):
     summary = "{command} on {aggregate} {aggregate_id}: {reason}"
     rule: str
     reason: str
+
+
+class CyclicDependency(CommandRefused, code="cyclic_dependency"):
+    """Tasks would wait for one another; `path` leads from the task back to itself.
+
+    A task waits for those that must complete first, and one that completes with its parts waits for these.
+    """
+
+    path: tuple[str, ...]
+    remedy: str = "leave one of them out of what must complete first"
+
+    def message(self) -> str:
+        return f"task {self.aggregate_id} would wait for itself: {' > '.join(self.path)}"
 
 
 class CyclicParent(CommandRefused, code="cyclic_parent"):

@@ -1,17 +1,18 @@
 """Errors of repositories and workspaces."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Self
 
-from aura_contracts.errors.base import AuraError
-from aura_contracts.quoting import quoted
+from aura_contracts.errors.base import AuraError, Recovery
+from aura_contracts.quoting import listed, quoted
 
 _SHOWN = 5
 """Maximum files that a message names; the facts have all of them."""
 
 
 def _shown(paths: Sequence[str]) -> str:
-    rest = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(map(quoted, paths[:_SHOWN])) + rest
+    return listed(list(map(quoted, paths)), _SHOWN)
 
 
 class GitError(AuraError, code="git"):
@@ -24,7 +25,7 @@ class GitError(AuraError, code="git"):
 class GitUnavailable(GitError, code="git_unavailable"):
     """Git is not installed, or too old."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     summary = "{repository} needs git: {reason}"
     reason: str
 
@@ -32,7 +33,7 @@ class GitUnavailable(GitError, code="git_unavailable"):
 class NotARepository(GitError, code="not_a_repository"):
     """A folder does not exist or is not in a git repository."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     summary = "{repository} is not in a git repository"
     remedy: str = "name a folder in a git repository, or create one with `git init`"
 
@@ -44,10 +45,34 @@ class InsideGitDirectory(NotARepository, code="inside_git_directory"):
     remedy: str = "name the repository itself"
 
 
+class NoCommit(GitError, code="no_commit"):
+    """A repository has no commit to work from."""
+
+    recovery = Recovery.HUMAN
+    summary = "{repository} has no commit yet"
+
+
+class IgnoredSubfolder(GitError, code="ignored_subfolder"):
+    """Git ignores the subfolder to work in, so that a worktree would not have its files."""
+
+    recovery = Recovery.HUMAN
+    summary = "git ignores {subfolder} in {repository}, so that a worktree has none of its files"
+    subfolder: str
+
+
+class UnsuitableFolder(GitError, code="unsuitable_folder"):
+    """A folder is in no repository, and AURA cannot keep versions of it either."""
+
+    recovery = Recovery.HUMAN
+    summary = "{repository} is in no repository, and AURA cannot keep versions of it: {reason}"
+    reason: str
+    remedy: str = "make a repository of it with `git init`, or use in_place=True: changes are then made at once"
+
+
 class UnknownRevision(GitError, code="unknown_revision"):
     """A revision does not name a commit."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     summary = "{repository} has no commit {revision!r}"
     revision: str
     remedy: str = "name a branch, a tag or a commit that the repository has; an empty repository needs a first commit"
@@ -56,7 +81,7 @@ class UnknownRevision(GitError, code="unknown_revision"):
 class InvalidBranchName(GitError, code="invalid_branch_name"):
     """Git does not accept the name for a branch."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     summary = "{branch!r} is not a valid branch name"
     branch: str
     remedy: str = "see git-check-ref-format(1) for valid branch names"
@@ -67,11 +92,15 @@ class DirtyWorktree(GitError, code="dirty_worktree"):
 
     worktree: str
     paths: tuple[str, ...] = ()
-    remedy: str = "commit or stash them, then try again"
+
+    @classmethod
+    def of(cls, repository: str, worktree: str, paths: Iterable[str]) -> Self:
+        """Return the error about these files of a worktree, with the command that puts them aside."""
+        remedy = f"commit or stash them (git -C {shlex.quote(worktree)} stash -u), then try again"
+        return cls(repository=repository, worktree=worktree, paths=tuple(sorted(set(paths))), remedy=remedy)
 
     def message(self) -> str:
-        shown = _shown(self.paths)
-        return f"{self.worktree} has uncommitted changes in the way: {shown}"
+        return f"{self.worktree} has uncommitted changes in the way: {_shown(self.paths)}"
 
 
 class OperationInProgress(GitError, code="operation_in_progress"):
@@ -92,8 +121,18 @@ class MergeConflict(GitError, code="merge_conflict"):
     remedy: str = "resolve the conflict on the task's branch, then merge again"
 
     def message(self) -> str:
-        shown = _shown(self.paths)
-        return f"{self.source} cannot be merged into {self.target}: {shown}"
+        return f"{self.source} cannot be merged into {self.target}: {_shown(self.paths)}"
+
+
+class RevertConflict(GitError, code="revert_conflict"):
+    """What a revert would undo has changed since; nothing was touched."""
+
+    commit: str
+    paths: tuple[str, ...]
+    remedy: str = "have an agent undo it, or do it by hand"
+
+    def message(self) -> str:
+        return f"{self.commit} cannot be reverted, others have changed the same lines since: {_shown(self.paths)}"
 
 
 class SubmoduleCommitMissing(GitError, code="submodule_commit_missing"):
@@ -101,15 +140,18 @@ class SubmoduleCommitMissing(GitError, code="submodule_commit_missing"):
 
     commit: str
     paths: tuple[str, ...]
+    reason: str = ""
+    """Why it could not be kept."""
 
     def message(self) -> str:
-        return f"{', '.join(self.paths)} points to commit {self.commit}, which is nowhere but in the worktree"
+        why = f": {self.reason}" if self.reason else ""
+        return f"{_shown(self.paths)} points to commit {self.commit}, which is only in the worktree{why}"
 
 
 class RefChanged(GitError, code="ref_changed"):
     """A ref does not point where the caller expected; nothing was touched."""
 
-    transient = True
+    recovery = Recovery.LATER
     ref: str
     expected: str | None
     actual: str | None
@@ -122,7 +164,7 @@ class RefChanged(GitError, code="ref_changed"):
 class BranchInUse(GitError, code="branch_in_use"):
     """A worktree has the branch checked out."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     summary = "branch {branch} is checked out at {worktree}"
     branch: str
     worktree: str
@@ -132,7 +174,7 @@ class BranchInUse(GitError, code="branch_in_use"):
 class BranchInTheWay(GitError, code="branch_in_the_way"):
     """A branch cannot be created because another one has the name of its folder."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     summary = "branch {branch} cannot be created while there is a branch {other}"
     branch: str
     other: str
@@ -141,7 +183,7 @@ class BranchInTheWay(GitError, code="branch_in_the_way"):
 class FilterMissing(GitError, code="filter_missing"):
     """Files need a filter, such as Git LFS, whose program is not installed."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     summary = "{path} in {repository} needs the filter {filter!r}, and its program {program} is not installed"
     path: str
     """The first such file."""
@@ -152,19 +194,18 @@ class FilterMissing(GitError, code="filter_missing"):
 class UnreadableFiles(GitError, code="unreadable_files"):
     """A worktree has folders or files that may not be read, so their content cannot be recorded."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     worktree: str
     paths: tuple[str, ...]
 
     def message(self) -> str:
-        shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
-        return f"{shown} in {self.worktree} cannot be read"
+        return f"{_shown(self.paths)} in {self.worktree} cannot be read"
 
 
 class WorktreeExists(GitError, code="worktree_exists"):
     """The path for a new worktree is taken."""
 
-    lasting = True
+    recovery = Recovery.HUMAN
     summary = "{path} already exists"
     path: str
     remedy: str = "move it out of the way"
@@ -204,4 +245,4 @@ class WorkspaceError(AuraError, code="workspace"):
 class WorkspaceObstacle(WorkspaceError, code="workspace_obstacle"):
     """A workspace could not be created, used or removed, and only a human can change that."""
 
-    lasting = True
+    recovery = Recovery.HUMAN

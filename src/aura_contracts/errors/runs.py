@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from aura_contracts.errors.base import AuraError
+from aura_contracts.errors.base import AuraError, Recovery
 
 if TYPE_CHECKING:
     from aura_contracts.failures import Failure
@@ -108,12 +108,21 @@ class SessionBusy(AuraError, code="session_busy"):
     """Another run works in the session of an agent. The run that would resume it waits for its turn."""
 
     summary = "the session {session} of {executor} is in use by task {task_id}"
-    transient = True
+    recovery = Recovery.LATER
     session: str
     executor: str
     task_id: str
     """The task whose turn it is."""
     remedy: str = "wait until that task is done with it, cancel that task, or start this one with --fork"
+
+
+class SessionElsewhere(AuraError, code="session_elsewhere"):
+    """An agent would resume a session in the folder that it began in, and not where it should work."""
+
+    summary = "{executor} would resume session {session} in the folder where that began"
+    session: str
+    executor: str
+    remedy: str = "begin a new session"
 
 
 class RunFailed(AuraError, code="run_failed"):
@@ -172,7 +181,7 @@ class RunNotDriven(AuraError, code="run_not_driven"):
     """
 
     summary = "task {task_id} is {status}, and no engine drives it"
-    transient = True
+    recovery = Recovery.LATER
     task_id: str
     status: str
     remedy: str = "resume it, or open an engine that drives all tasks"

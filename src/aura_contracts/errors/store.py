@@ -1,13 +1,13 @@
 """Errors of the store."""
 
-from aura_contracts.errors.base import AuraError
+from aura_contracts.errors.base import AuraError, Recovery
 
 
 class StoreError(AuraError, code="store"):
     """The store could not complete the request."""
 
     summary = "the store could not complete the request"
-    transient = True
+    recovery = Recovery.LATER
 
 
 class VersionConflict(StoreError, code="version_conflict"):
@@ -34,12 +34,14 @@ class StoreUnavailable(StoreError, code="store_unavailable"):
 class StoreFull(StoreError, code="store_full"):
     """The disk is full. Nothing of this append was stored; everything acknowledged before is safe."""
 
-    summary = "{store} is full at position {position}, stream {stream_id}: {reason}"
     store: str
     stream_id: str
     position: int
     reason: str
     remedy: str = "free space on the disk that holds the database, then append again"
+
+    def message(self) -> str:
+        return f"{self.store} is full{_place(self)}: {self.reason}"
 
 
 class StoreReadOnly(StoreError, code="store_read_only"):
@@ -52,15 +54,19 @@ class StoreReadOnly(StoreError, code="store_read_only"):
     remedy: str = "make the file and its folder writable, or connect to the primary server"
 
     def message(self) -> str:
-        where = f" at position {self.position}, stream {self.stream_id}" if self.stream_id else ""
-        return f"{self.store} is read-only{where}: {self.reason}"
+        return f"{self.store} is read-only{_place(self)}: {self.reason}"
+
+
+def _place(error: StoreFull | StoreReadOnly) -> str:
+    """Return where in the log it happened, if that is known."""
+    return f" at position {error.position}, stream {error.stream_id}" if error.stream_id else ""
 
 
 class StoreClosed(StoreError, code="store_closed"):
     """The log was used after it was closed."""
 
     summary = "{store} is closed"
-    transient = False
+    recovery = Recovery.UNKNOWN
     store: str
     remedy: str = "open the log again"
 
@@ -69,7 +75,7 @@ class StoreMisconfigured(StoreError, code="store_misconfigured"):
     """The log cannot be opened with these settings."""
 
     summary = "{store}: {reason}"
-    transient = False
+    recovery = Recovery.UNKNOWN
     store: str
     reason: str
 
@@ -80,7 +86,7 @@ class LogDamaged(StoreError, code="log_damaged"):
     `stream_id` is empty and `position` is 0 if the damage cannot be tied to one event.
     """
 
-    transient = False
+    recovery = Recovery.UNKNOWN
     store: str = ""
     stream_id: str = ""
     position: int = 0

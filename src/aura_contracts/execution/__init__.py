@@ -27,6 +27,7 @@ from aura_contracts.execution.commands import FinishSetup as FinishSetup
 from aura_contracts.execution.commands import LeaseExecution as LeaseExecution
 from aura_contracts.execution.commands import LoseWorker as LoseWorker
 from aura_contracts.execution.commands import QueueExecution as QueueExecution
+from aura_contracts.execution.commands import QueueMessage as QueueMessage
 from aura_contracts.execution.commands import RecordAction as RecordAction
 from aura_contracts.execution.commands import RecordProcessExit as RecordProcessExit
 from aura_contracts.execution.commands import RecordProcessStart as RecordProcessStart
@@ -59,8 +60,10 @@ from aura_contracts.execution.event_types import ExecutionQueued as ExecutionQue
 from aura_contracts.execution.event_types import FileChangeReported as FileChangeReported
 from aura_contracts.execution.event_types import FollowUpRequested as FollowUpRequested
 from aura_contracts.execution.event_types import InquiryAnswered as InquiryAnswered
+from aura_contracts.execution.event_types import InquiryAwaited as InquiryAwaited
 from aura_contracts.execution.event_types import InquiryMade as InquiryMade
 from aura_contracts.execution.event_types import InterruptRequested as InterruptRequested
+from aura_contracts.execution.event_types import MessageQueued as MessageQueued
 from aura_contracts.execution.event_types import MessageSaid as MessageSaid
 from aura_contracts.execution.event_types import PermissionAnswered as PermissionAnswered
 from aura_contracts.execution.event_types import PermissionAsked as PermissionAsked
@@ -81,14 +84,12 @@ from aura_contracts.execution.event_types import UsageRecorded as UsageRecorded
 from aura_contracts.execution.state import EXECUTION as EXECUTION
 from aura_contracts.execution.state import Execution as Execution
 from aura_contracts.execution.values import CODING as CODING
-from aura_contracts.execution.values import OUTPUT_LIMIT as OUTPUT_LIMIT
 from aura_contracts.execution.values import RUNNING_STAGES as RUNNING_STAGES
+from aura_contracts.execution.values import AgentResult as AgentResult
 from aura_contracts.execution.values import ExecutionSpec as ExecutionSpec
 from aura_contracts.execution.values import ExecutionStatus as ExecutionStatus
 from aura_contracts.execution.values import Exit as Exit
+from aura_contracts.execution.values import HumanMessage as HumanMessage
 from aura_contracts.execution.values import Outcome as Outcome
 from aura_contracts.execution.values import ProcessToken as ProcessToken
-from aura_contracts.execution.values import RunPlan as RunPlan
-from aura_contracts.execution.values import Script as Script
-from aura_contracts.execution.values import Shell as Shell
 from aura_contracts.execution.values import SupervisedProcess as SupervisedProcess

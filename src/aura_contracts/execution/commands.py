@@ -4,7 +4,7 @@ from aura_contracts.aggregate import Command
 from aura_contracts.entries import Usage
 from aura_contracts.execution import event_types as events
 from aura_contracts.execution.state import Execution
-from aura_contracts.execution.values import ExecutionSpec, Exit, Outcome, SupervisedProcess
+from aura_contracts.execution.values import AgentResult, ExecutionSpec, Exit, Outcome, SupervisedProcess
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, LeaseId, WorkerId, WorkspaceId
 
@@ -56,6 +56,7 @@ class FinishCoding(Report, frozen=True, kw_only=True):
 
     emits = (events.CodingFinished, events.CodingChangedNothing)
     outcome: Outcome
+    result: AgentResult | None = None
 
 
 class FinishCleanup(Report, frozen=True, kw_only=True):
@@ -138,6 +139,14 @@ class RequestFollowUp(Command[Execution], frozen=True, kw_only=True):
     emits = (events.FollowUpRequested,)
     feedback: str
     prompt: str | None = None
+    messages: int = 0
+
+
+class QueueMessage(Command[Execution], frozen=True, kw_only=True):
+    """Write to the working agent; possible until its turn has ended."""
+
+    emits = (events.MessageQueued,)
+    text: str
 
 
 class CompleteExecution(Command[Execution], frozen=True, kw_only=True):

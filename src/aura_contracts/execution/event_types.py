@@ -4,9 +4,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aura_contracts import entries
-from aura_contracts.approval import ApprovalStatus
+from aura_contracts.approval import ApprovalStatus, Remember
 from aura_contracts.events import Event, Instant
-from aura_contracts.execution.values import ExecutionSpec, Exit, Outcome, ProcessToken, SupervisedProcess
+from aura_contracts.execution.values import (
+    AgentResult,
+    ExecutionSpec,
+    Exit,
+    HumanMessage,
+    Outcome,
+    ProcessToken,
+    SupervisedProcess,
+)
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, ExecutionId, LeaseId, TaskId, WorkerId, WorkspaceId
 
@@ -57,12 +65,16 @@ class CodingFinished(Event, frozen=True, kw_only=True):
 
     topic = "execution.coding_finished"
     outcome: Outcome
+    result: AgentResult | None = None
+    """What the agent says about it."""
 
 
 class CodingChangedNothing(Event, frozen=True, kw_only=True):
     """The agent finished without changes; cleanup was skipped and review started."""
 
     topic = "execution.coding_changed_nothing"
+    result: AgentResult | None = None
+    """What the agent says about it."""
 
 
 class CleanupFinished(Event, frozen=True, kw_only=True):
@@ -77,6 +89,15 @@ class FollowUpRequested(Event, frozen=True, kw_only=True):
     topic = "execution.follow_up_requested"
     feedback: str
     prompt: str
+    messages: int = 0
+    """How many of the messages that waited for the agent it receives with this."""
+
+
+class MessageQueued(Event, frozen=True, kw_only=True):
+    """A human wrote to the working agent, which gets it when its turn ends."""
+
+    topic = "execution.message_queued"
+    message: HumanMessage
 
 
 class ExecutionCompleted(Event, frozen=True, kw_only=True):
@@ -287,13 +308,14 @@ class PermissionAsked(Action, frozen=True, kw_only=True):
 
 
 class PermissionAnswered(Action, frozen=True, kw_only=True):
-    """The process that had asked received the decision."""
+    """The process that had asked received the decision; `remember` is which further calls it covers."""
 
     topic = "execution.permission_answered"
     approval_id: ApprovalId
     token: str
     request_id: str
     granted: bool
+    remember: Remember = Remember.ONCE
 
 
 class ConversationReplayed(Action, frozen=True, kw_only=True):
@@ -323,14 +345,25 @@ class SubtaskCreated(Action, frozen=True, kw_only=True):
 
 
 class InquiryMade(Action, frozen=True, kw_only=True):
-    """The agent asked humans a question."""
+    """The agent asked humans a question, or submitted a proposal."""
 
     topic = "execution.inquiry_made"
     approval_id: ApprovalId
 
 
+class InquiryAwaited(Action, frozen=True, kw_only=True):
+    """The agent waits for the answer to its question, or the decision about its proposal.
+
+    Its time does not count until it has that, or until `until` unless it waits again.
+    """
+
+    topic = "execution.inquiry_awaited"
+    approval_id: ApprovalId
+    until: Instant
+
+
 class InquiryAnswered(Action, frozen=True, kw_only=True):
-    """The agent received the answer to its question."""
+    """The agent received the answer to its question, or the decision about its proposal."""
 
     topic = "execution.inquiry_answered"
     approval_id: ApprovalId
@@ -360,5 +393,6 @@ ACTIONS: tuple[type[Action], ...] = (
     ProgressReported,
     SubtaskCreated,
     InquiryMade,
+    InquiryAwaited,
     InquiryAnswered,
 )

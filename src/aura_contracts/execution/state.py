@@ -14,6 +14,7 @@ from aura_contracts.events import Event
 from aura_contracts.execution import event_types as events
 from aura_contracts.execution.values import (
     RUNNING_STAGES,
+    AgentResult,
     ExecutionSpec,
     ExecutionStatus,
     Outcome,
@@ -54,10 +55,14 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
     """Whether the current stage was asked to stop."""
     outcome: Outcome | None = None
     """The changes that coding left in the workspace, from the last coding stage that changed anything."""
+    result: AgentResult | None = None
+    """What the agent said about the last coding stage."""
     permissions_asked: int = 0
     """The number of permissions that its agents asked for."""
     open_question: ApprovalId | None = None
     """The permission that this attempt's agent asked a human for last, until it receives the answer."""
+    awaited: dict[ApprovalId, datetime] = {}
+    """The questions and proposals that this attempt's agent waits for with AURA's own tools, and until when."""
     usage: Usage = Usage()
     session_usage: Usage | None = None
     """What the agent's session consumed since it began, as the agent last reported it; None if it did not."""
@@ -108,7 +113,8 @@ _AFTER_THE_END: tuple[type[Event], ...] = (events.ProcessExited, events.UsageRec
 def _running(stage: ExecutionStatus, steps: Mapping[type[Event], ExecutionStatus]) -> Mapping[type[Event], StrEnum]:
     """Return the row of a running stage: events within it, its next steps, failure and cancellation."""
     ends: Mapping[type[Event], StrEnum] = {events.ExecutionFailed: _S.FAILED, events.ExecutionCancelled: _S.CANCELLED}
-    return {**dict.fromkeys(_WITHIN_A_STAGE, stage), **steps, **ends}
+    turn = () if stage is _S.REVIEW else (events.MessageQueued,)  # what waits is delivered when the review begins
+    return {**dict.fromkeys((*_WITHIN_A_STAGE, *turn), stage), **steps, **ends}
 
 
 _TABLE: Table = MappingProxyType(
@@ -116,6 +122,7 @@ _TABLE: Table = MappingProxyType(
         None: {events.ExecutionQueued: _S.QUEUED},
         _S.QUEUED: {
             events.ExecutionLeased: _S.QUEUED,
+            events.MessageQueued: _S.QUEUED,
             events.PreparationStarted: _S.PREPARE_WORKSPACE,
             events.ExecutionCancelled: _S.CANCELLED,
         },
@@ -179,6 +186,7 @@ def _entered(state: Execution, event: Event, fact: HappenedFact, status: Executi
         failure=None,
         interrupted=False,
         open_question=None,
+        awaited={},
         started_at=state.started_at or fact.time,
         stage_started_at=fact.time,
     )
@@ -191,19 +199,34 @@ def _prepared(
 
 
 def _coded(state: Execution, event: events.CodingFinished, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    return replace(_entered(state, event, fact, status), outcome=event.outcome)
+    return replace(_entered(state, event, fact, status), outcome=event.outcome, result=event.result)
+
+
+def _coded_nothing(
+    state: Execution, event: events.CodingChangedNothing, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(_entered(state, event, fact, status), result=event.result)
 
 
 def _followed_up(
     state: Execution, event: events.FollowUpRequested, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
     entered = _entered(state, event, fact, status)
-    return replace(entered, follow_ups=state.follow_ups + 1, feedback=event.feedback, prompt=event.prompt)
+    left = state.messages[event.messages :]
+    more = {"follow_ups": state.follow_ups + 1, "feedback": event.feedback, "prompt": event.prompt, "messages": left}
+    return replace(entered, **more)
+
+
+def _message_queued(
+    state: Execution, event: events.MessageQueued, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, messages=(*state.messages, event.message))
 
 
 def _retried(state: Execution, event: events.StageRetried, fact: HappenedFact, status: ExecutionStatus) -> Execution:
     attempts = {**state.attempts, status: event.attempt}
-    return replace(state, status=status, attempts=attempts, retry_at=None, interrupted=False, open_question=None)
+    again = replace(state, status=status, attempts=attempts, retry_at=None, interrupted=False)
+    return replace(again, open_question=None, awaited={})
 
 
 def _process_started(
@@ -243,6 +266,19 @@ def _permission_answered(
     return replace(state, status=status, open_question=question)
 
 
+def _inquiry_awaited(
+    state: Execution, event: events.InquiryAwaited, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, awaited={**state.awaited, event.approval_id: event.until})
+
+
+def _inquiry_answered(
+    state: Execution, event: events.InquiryAnswered, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    others = {one: until for one, until in state.awaited.items() if one != event.approval_id}
+    return replace(state, status=status, awaited=others)
+
+
 _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
     {
         events.ExecutionQueued: _queued,
@@ -251,9 +287,10 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         events.PreparationFinished: _prepared,
         events.SetupFinished: _entered,
         events.CodingFinished: _coded,
-        events.CodingChangedNothing: _entered,
+        events.CodingChangedNothing: _coded_nothing,
         events.CleanupFinished: _entered,
         events.FollowUpRequested: _followed_up,
+        events.MessageQueued: _message_queued,
         events.ExecutionCompleted: sets(retry_at=None, ended_at=TIME),
         events.ExecutionFailed: sets("failure", retry_at=None, ended_at=TIME),
         events.ExecutionCancelled: sets(retry_at=None, ended_at=TIME),
@@ -270,6 +307,8 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         **dict.fromkeys(events.ACTIONS, status_only),
         events.PermissionAsked: _permission_asked,
         events.PermissionAnswered: _permission_answered,
+        events.InquiryAwaited: _inquiry_awaited,
+        events.InquiryAnswered: _inquiry_answered,
     }
 )
 

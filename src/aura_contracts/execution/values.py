@@ -1,15 +1,15 @@
 """The values of executions: see `aura_contracts.execution`."""
 
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import AgentId, ExecutionId, ProcessIdentity, TaskId, WorkspaceId, is_canonical_id
-from aura_contracts.permission import PermissionRules
+from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import AgentType, RetryPolicy
-from aura_contracts.workspace import MergeStyle, Unrecorded
+from aura_contracts.workspace import Unrecorded
 
 
 class ExecutionStatus(StrEnum):
@@ -81,53 +81,6 @@ class ProcessToken(msgspec.Struct, frozen=True, gc=False):
                 raise InvalidInput(field="token", reason=reason, remedy="write it as EXECUTION-STAGE-FOLLOWUP-ATTEMPT")
 
 
-class Shell(StrEnum):
-    """The shell that a script is written for."""
-
-    BASH = "bash"
-    SH = "sh"
-    ZSH = "zsh"
-    PWSH = "pwsh"
-
-
-class Script(msgspec.Struct, frozen=True, gc=False):
-    """Commands to run in the workspace before or after the agent. Never put secrets here: the log keeps them."""
-
-    text: str
-    shell: Shell = Shell.BASH
-
-
-OUTPUT_LIMIT = 512 * 1024 * 1024
-"""The default limit of bytes that a process may write: far more than a human reads, far less than a disk."""
-
-
-class RunPlan(msgspec.Struct, frozen=True, gc=False):
-    """How to run an agent, apart from which agent and with what prompt; stored, so that a restart does the same.
-
-    Never put secrets here: the log keeps them forever. Times are in seconds; None means no limit.
-    """
-
-    options: dict[str, Any] = {}
-    """Executor settings for this run, on top of those of the agent."""
-    variables: dict[str, str] = {}
-    """Variables for prompt templates, in addition to those that AURA provides."""
-    setup: Script | None = None
-    cleanup: Script | None = None
-    timeout: float | None = None
-    """Wall-clock limit for each process; time spent waiting for an answer to a permission request does not count."""
-    idle_timeout: float | None = None
-    """Limit without output for each process; the time spent waiting for an answer does not count."""
-    output_limit: int = OUTPUT_LIMIT
-    """Bytes for each process; a process that writes more is terminated."""
-    merge_style: MergeStyle = MergeStyle.MERGE
-    permissions: PermissionRules = PermissionRules()
-    """Which tool calls need no human."""
-    tools: bool = False
-    """Whether the agent gets AURA's own tools for its task (`aura_engine.agent_tools`)."""
-    fork: bool = False
-    """Resume a copy of the session and leave the original unchanged."""
-
-
 class SupervisedProcess(msgspec.Struct, frozen=True, gc=False):
     """A process started for the execution, with the facts that identify it after a restart: never its name.
 
@@ -165,6 +118,25 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What the worktrees hold that no commit can: it counts as a change, but is not part of the work."""
 
 
+class AgentResult(msgspec.Struct, frozen=True, gc=False):
+    """What an agent says about its own run. None means unknown: it did not say, or not in a way that can be read."""
+
+    proposal: str | None = None
+    confidence: float | None = None
+    """From 0 to 1."""
+    requires_approval: bool | None = None
+    """Whether a human should look at the work in any case. False lets no human out."""
+    error: str | None = None
+    """Why it could not do its task."""
+
+
+class HumanMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a human wrote to a working agent."""
+
+    author: str
+    text: str
+
+
 class ExecutionSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run of an agent: which agent, for which task, with what prompt."""
 
@@ -180,3 +152,9 @@ class ExecutionSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The agent session to resume; in the state, the newest that the agent named."""
     retry: RetryPolicy = RetryPolicy()
     plan: RunPlan = RunPlan()
+    has_work: bool = False
+    """Whether an execution before, which failed, left work in the workspace that is not merged yet."""
+    work_done: bool = False
+    """Whether that is all the work: it is collected without running the agent."""
+    messages: tuple[HumanMessage, ...] = ()
+    """What humans wrote to the agent and it has not received yet: it gets them when its turn ends."""

@@ -12,19 +12,30 @@ CUT_MARK = "characters left out; the output has them"
 """Marks every text in an entry that was cut; no rule allows what cannot be seen whole."""
 
 _COMMANDS = ("command", "cmd")
-_PATHS = ("file_path", "filePath", "path", "paths", "notebook_path", "to")
+_PATHS = (
+    *("file_path", "filePath", "filepath", "path", "paths", "notebook_path", "to", "file", "fileName", "filename"),
+    *("absolute_path", "absolutePath", "target_file", "targetFile"),
+)
 _OTHERS = ("url", "pattern", "query")
-_FOLDERS = ("cwd", "workdir", "working_directory", "workingDirectory", "root")
+_FOLDERS = ("cwd", "workdir", "working_directory", "workingDirectory", "root", "dir_path", "directory", "dir")
 """Arguments that name where a command runs."""
 
 _SUBJECTS = (*_COMMANDS, *_PATHS, *_OTHERS)
 """Arguments that name what a tool is used on, the most specific first."""
 
-_WIDER = re.compile(r"env|environment\w*|network\w*|.*(sandbox|escalat|dangerous|privilege).*", re.IGNORECASE)
-"""Arguments by which a command is given more than its text says."""
+_BESIDE = re.compile(
+    r"description|title|reason|justification|explanation|summary|label|(is_?|run_in_)?background|async|mode|wait\w*|login"
+    r"|(shell|session|terminal|process|call|tool_?call|item|turn)_?id|\w*time_?(out)?(_?(ms|seconds|secs?))?|max_\w+|item"
+    r"|\w*_ms|tty|detach|kind",
+    re.IGNORECASE,
+)
+"""Arguments of a command that change nothing in what it does."""
 
-_READING = ("read", "view", "readfile", "notebookread", "readmanyfiles", "openfile", "viewimage", "fsread", "cat")
-_SEARCHING = ("grep", "glob", "ls", "search", "listdirectory", "listdir", "searchfilecontent", "findfiles", "list")
+_READING = ("read", "view", "readfile", "notebookread", "openfile", "viewimage", "fsread", "cat")
+_SEARCHING = (
+    *("grep", "glob", "ls", "search", "listdirectory", "listdir", "searchfilecontent", "findfiles", "list"),
+    *("readmanyfiles", "grepsearch", "filesearch", "codebasesearch"),
+)
 _EDITING = (
     *("edit", "write", "multiedit", "notebookedit", "writefile", "createfile", "editfile", "replace", "create"),
     *("strreplace", "strreplaceeditor", "strreplacebasededittool", "applypatch", "patch", "fswrite", "delete", "move"),
@@ -52,8 +63,9 @@ def is_cut(arguments: Mapping[str, object]) -> bool:
 
 
 def is_widened(arguments: Mapping[str, object]) -> bool:
-    """Return whether a call asks for more than its command: variables, the network, no sandbox."""
-    return any(value and _WIDER.fullmatch(name) for name, value in arguments.items())
+    """Return whether a call asks for more than its command: variables, an input, the network, no sandbox."""
+    known = (*_COMMANDS, *_FOLDERS)
+    return any(value and name not in known and not _BESIDE.fullmatch(name) for name, value in arguments.items())
 
 
 def texts(value: object) -> Iterator[str]:

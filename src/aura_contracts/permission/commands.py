@@ -9,41 +9,23 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
 
-from aura_contracts.permission.shell import (
-    ASSIGNMENT,
-    KEYWORDS,
-    CommandLine,
-    SimpleCommand,
-    Word,
-    read_line,
-)
+from aura_contracts.permission.command_line import CommandLine, SimpleCommand, Word
+from aura_contracts.permission.programs import RUN_NOTHING, RUN_TEXTS, RUNNERS, SHELLS
+from aura_contracts.permission.shell import ASSIGNMENT, KEYWORDS, read_line
 from aura_contracts.permission.wildcards import HOLE, Fit, fits, match
 
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "pwsh"})
+_RUN_BY_OPTION = {"rg": "--pre", "ag": "--pager", "printf": "-v"}
+_RUN = re.compile(r"run|exec|foreach|dlx|x|-x|--(exec|extcmd|pre|pager|[a-z-]*(command|program|filter))")
+"""Arguments after which the others are a command."""
 
-_RUNNERS = _SHELLS | frozenset(
-    {
-        *("env", "sudo", "doas", "su", "runuser", "setpriv", "nohup", "nice", "ionice", "chrt", "taskset", "time"),
-        *("timeout", "stdbuf", "setsid", "setarch", "linux32", "linux64", "unbuffer", "script", "xargs", "parallel"),
-        *("command", "builtin", "exec", "eval", "trap", "watch", "entr", "find", "fd", "fdfind", "caffeinate"),
-        *("strace", "ltrace", "gdb", "valgrind", "flock", "chroot", "unshare", "nsenter", "systemd-run", "busybox"),
-        *("toybox", "ssh", "alias", "mapfile", "readarray", "complete", "bind", "fakeroot", "proot", "bwrap"),
-        *("firejail", "tini", "dumb-init", "xvfb-run", "dbus-run-session"),
-    }
-)
-"""Programs whose arguments may be a command, or the text of one."""
+_MESSAGE = re.compile(r"-[a-z]*m|-[bt]|--(message|title|body|notes|grep|author|trailer)(=.*)?", re.DOTALL)
+"""Options of git and gh that take a text for people."""
 
-_RUN_NOTHING = frozenset(
-    {
-        *("echo", "printf", "grep", "egrep", "fgrep", "rg", "ag", "ls", "cat", "head", "tail", "less", "more", "wc"),
-        *("sort", "uniq", "cut", "tr", "sed", "which", "type", "whereis", "man", "cd", "pwd", "mkdir", "touch", "cp"),
-        *("mv", "rm", "rmdir", "ln", "chmod", "chown", "diff", "cmp", "test", "[", "true", "false", "sleep", "date"),
-        *("git", "stat", "file", "basename", "dirname", "realpath", "tee", "jq", "for", "export", "unset", "set"),
-        *("apt", "apt-get", "brew", "pip", "pip3", "npm", "pnpm", "yarn", "cargo", "go", "pytest", "tar", "gh"),
-    }
-)
-"""Programs that do not run their arguments. Any other program might."""
+_WITH_MESSAGES = frozenset({"git", "gh"})
+_APART = re.compile(r"[;&|`(){}\n=!,:@]+")
 
 _FINDERS = frozenset({"find", "fd", "fdfind"})
 _EXEC = re.compile(r"-(exec|execdir|ok|okdir|x|X)|--exec(-batch)?")
@@ -55,6 +37,10 @@ _INTERPRETERS = re.compile(
 )
 _INLINE = re.compile(r"-[A-Za-z]*[cerE]|--(eval|print|command|execute|run)\b.*|-|eval")
 """Arguments that give an interpreter its program in words."""
+
+_NO_PROGRAM = frozenset({"--version", "-V", "-v", "--help", "-h"})
+_SHELLS_LATER = frozenset({"at", "batch", "crontab"})
+"""Programs that read commands, and have a shell run them."""
 
 _HARMLESS_ENVIRONMENT = re.compile(r"(LC_\w+|LANG|TZ|COLUMNS|LINES|CI|NO_COLOR|FORCE_COLOR|TERM|DEBUG|NODE_ENV)\+?=")
 _NESTING = 6
@@ -102,7 +88,7 @@ def allowed_patterns(subject: str) -> tuple[str, ...]:
     """Return the patterns of a subject: ``rm:*`` and ``rm *`` are ``rm`` with any arguments, or none."""
     for ending in (":*", " *"):
         if subject.endswith(ending) and subject != ending:
-            start = subject.removesuffix(ending)
+            start = subject.removesuffix(ending).rstrip()
             return (start, f"{start} *")
     return (subject,)
 
@@ -120,7 +106,7 @@ def refuses_command(subject: str, text: str) -> Fit:
     line = read_line(text)
     found = max((match(" ".join(text.casefold().split()), one) for one in patterns), default=Fit.NO)
     found = max(found, Fit.MAYBE if line.doubts else Fit.NO)
-    for words in _run_by(line, 0):
+    for words in _all_run_by(text):
         if found is Fit.YES:
             return found
         found = max(found, Fit.MAYBE if words is None else _refuses_words(patterns, words))
@@ -132,11 +118,58 @@ def refuses_command(subject: str, text: str) -> Fit:
 
 
 def _may_run(patterns: Sequence[str], words: Sequence[Word]) -> bool:
-    """Return whether an unknown program may run a command that is refused: its arguments are one."""
-    if _name_of(words) in _RUN_NOTHING | _FINDERS:
+    """Return whether a program may run a command that is refused: its arguments are one, or a text in them is."""
+    name = _name_of(words)
+    if runs_nothing(words) or name in _FINDERS:
         return False
-    inner = (words[place:] for place in range(1, min(len(words), _ARGUMENTS_LIMIT)))
-    return len(words) > _ARGUMENTS_LIMIT or any(_refuses_words(patterns, one) for one in inner)
+    if len(words) > _ARGUMENTS_LIMIT:
+        return True
+    before = ""
+    for place, word in enumerate(words[1:], 1):
+        if (name not in RUN_TEXTS or _RUN.fullmatch(before)) and _refuses_words(patterns, words[place:]):
+            return True
+        before = before if word.text.startswith("-") and not _RUN.fullmatch(word.text) else word.text
+    return any(_holds_command(patterns, word.text) for word in texts_of(words))
+
+
+def programs_of(words: Sequence[Word]) -> frozenset[str]:
+    """Return the name of the program that runs, in any place if a program runs others."""
+    name = _name_of(words)
+    return frozenset(posixpath.basename(word.text) for word in words) if _runs_others(name) else frozenset({name})
+
+
+def runs_nothing(words: Sequence[Word]) -> bool:
+    """Return whether a program runs nothing of its arguments."""
+    name = _name_of(words)
+    option = _RUN_BY_OPTION.get(name)
+    return name in RUN_NOTHING and not (option and any(word.text.startswith(option) for word in words))
+
+
+def texts_of(words: Sequence[Word]) -> Iterator[Word]:
+    """Yield the arguments of a command, but for the messages of those to git."""
+    spared = _name_of(words) in _WITH_MESSAGES
+    for before, word in pairwise(words):
+        if not spared or not (_MESSAGE.fullmatch(before.text) or _MESSAGE.fullmatch(word.text)):
+            yield word
+
+
+def _holds_command(patterns: Sequence[str], text: str) -> bool:
+    """Return whether a refused command begins somewhere in a text that a program may run: ``!rm x``."""
+    plain = text.translate(_QUOTES)
+    if plain[:1] == "-" and plain[1:2].isalpha():
+        plain = f"{plain[:2]} {plain[2:]}"
+    begun: list[tuple[Word, ...]] = []
+    for part in _APART.split(plain):
+        words = _bare(part.split())
+        if [word.text for word in words] != [text]:
+            begun += (words[place:] for place, word in enumerate(words) if _begins(patterns, word))
+        if len(begun) > _ARGUMENTS_LIMIT:
+            return True
+    return any(_refuses_words(patterns, one) for one in begun)
+
+
+def _begins(patterns: Sequence[str], word: Word) -> bool:
+    return HOLE not in word.text and any(_may_begin(pattern, word) for pattern in patterns)
 
 
 def commands_in(text: str) -> tuple[list[SimpleCommand], bool]:
@@ -149,13 +182,25 @@ def commands_in(text: str) -> tuple[list[SimpleCommand], bool]:
                 nested = read_line(word.text)
                 found += nested.commands
                 certain = certain and not nested.doubts
-    return found, certain
+    return found, certain and not any(_is_fed(command) for command in found)
+
+
+def _is_fed(command: SimpleCommand) -> bool:
+    """Return whether an interpreter gets its program in words, or reads it."""
+    words = _without_preamble(command.words)
+    name, arguments = _name_of(words), words[1:]
+    if _INTERPRETERS.fullmatch(name):
+        return _is_inline(name, arguments)
+    return name in SHELLS and not command.inputs and all(word.text.startswith("-") for word in arguments)
 
 
 def _crude(part: str) -> tuple[Word, ...]:
     """Return the words of a part of a line that was not understood, without quotes."""
-    words = part.translate(_QUOTES).strip("!{}() \t").split()
-    return _without_preamble(tuple(Word(word, word, word, bare=True) for word in words))
+    return _without_preamble(_bare(part.translate(_QUOTES).strip("!{}() \t").split()))
+
+
+def _bare(words: Sequence[str]) -> tuple[Word, ...]:
+    return tuple(Word(word, word, word, bare=True) for word in words)
 
 
 _QUOTES = str.maketrans("", "", "\"'\\")
@@ -213,6 +258,12 @@ def _other_options(pattern: str, words: Sequence[Word]) -> bool:
     )
 
 
+@lru_cache(maxsize=32)
+def _all_run_by(text: str) -> tuple[tuple[Word, ...] | None, ...]:
+    """Return the words of each command that a line may run. Many rules look at the same line."""
+    return tuple(_run_by(read_line(text), 0))
+
+
 def _run_by(line: CommandLine, depth: int) -> Iterator[tuple[Word, ...] | None]:
     """Yield the words of each command that a line may run; None for one that cannot be known."""
     for command in line.commands:
@@ -221,6 +272,8 @@ def _run_by(line: CommandLine, depth: int) -> Iterator[tuple[Word, ...] | None]:
         if depth > _NESTING:
             yield None
             return
+        if any(word.text.startswith("BASH_ENV=") for word in command.words):
+            yield None  # a shell runs the file
         for word in command.words[: len(command.words) - len(words)]:  # programs may run what a variable names
             value = ASSIGNMENT.sub("", word.text, count=1)
             if words and value != word.text and not _HARMLESS_ENVIRONMENT.match(word.text):
@@ -244,7 +297,7 @@ def _carried(command: SimpleCommand, words: tuple[Word, ...], depth: int) -> Ite
         if name not in _FINDERS or _EXEC.fullmatch(words[place - 1].text):
             yield from _from_argument(name, words[place:], depth)
             inner = _without_preamble(words[place:])
-            programs += _name_of(inner) in _SHELLS
+            programs += _name_of(inner) in SHELLS
             if programs <= _NESTING:
                 yield from _read_as_program(command, inner, depth)
     if name == "eval":
@@ -256,18 +309,20 @@ def _read_as_program(command: SimpleCommand, words: tuple[Word, ...], depth: int
     name, arguments = _name_of(words), words[1:]
     if _INTERPRETERS.fullmatch(name) and _is_inline(name, arguments):
         yield None
-    if name not in _SHELLS:
+    if name in _SHELLS_LATER:
+        yield None
+    if name not in SHELLS:
+        yield from ((*words[:1], *_bare([text])) for text in command.inputs)
         return
-    inputs = [one.body or one.target.text for one in command.redirections if one.operator.startswith("<<")]
-    for text in inputs:
+    for text in command.inputs:
         yield from _run_by(read_line(text), depth + 1)
-    if not inputs and not any(re.fullmatch(r"-[a-z]*c", word.text) for word in arguments):
+    if not command.inputs and not any(re.fullmatch(r"-[a-z]*c", word.text) for word in arguments):
         yield None
 
 
 def _is_inline(name: str, arguments: Sequence[Word]) -> bool:
     """Return whether an interpreter gets its program in words, or reads it."""
-    script = any(not word.text.startswith("-") for word in arguments)
+    script = any(not word.text.startswith("-") or word.text in _NO_PROGRAM for word in arguments)
     return "awk" in name or not script or any(_INLINE.fullmatch(word.text) for word in arguments)
 
 
@@ -289,7 +344,7 @@ def _from_argument(name: str, words: tuple[Word, ...], depth: int) -> Iterator[t
 
 
 def _runs_others(name: str) -> bool:
-    return name in _RUNNERS or _LOADER.fullmatch(name) is not None
+    return name in RUNNERS or _LOADER.fullmatch(name) is not None
 
 
 def _name_of(words: Sequence[Word]) -> str:

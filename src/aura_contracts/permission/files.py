@@ -6,17 +6,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 import msgspec
+from msgspec.structs import replace
 
 from aura_contracts.permission.calls import commands_of, folders_of, others_of, paths_of
-from aura_contracts.permission.commands import commands_in
-from aura_contracts.permission.shell import SimpleCommand, Word
+from aura_contracts.permission.command_line import SimpleCommand, Word
+from aura_contracts.permission.commands import commands_in, programs_of, runs_nothing, texts_of
+from aura_contracts.permission.programs import RUN_NOTHING
+from aura_contracts.permission.wildcards import HOLE, Fit
 
 _WRITERS = frozenset(
     {
-        *("tee", "cp", "mv", "rm", "ln", "install", "sed", "dd", "truncate", "touch", "chmod", "chown", "patch"),
+        *("tee", "cp", "mv", "rm", "ln", "install", "dd", "truncate", "touch", "chmod", "chown", "patch", "scp"),
         *("rsync", "mkdir", "rmdir", "shred", "unlink", "ed", "ex", "vi", "vim", "nano", "sponge", "split"),
     }
 )
+_GIT_WRITERS = frozenset(
+    {"apply", "am", "checkout", "checkout-index", "clean", "mv", "reset", "restore", "rm", "stash", "switch"}
+)
+_READERS = (RUN_NOTHING - _WRITERS) | frozenset(
+    {
+        *("less", "more", "sort", "sed", "man", "test", "[", "git", "gh", "pytest", "mypy", "pyright", "tsc", "make"),
+        *("python", "python3", "node", "bash", "sh", "npm", "pnpm", "yarn", "cargo", "go", "set", "export", "docker"),
+    }
+)
+"""Programs that write none of the files that they are given, as far as their arguments say."""
+
+_WRITES_BY_OPTION = re.compile(r"-(o|O|w|i).*|-[A-Za-z]*i\b.*|--(out|output|in-place|write|fix)\b.*")
+_COPIERS = frozenset({"cp", "install", "rsync", "scp"})
+_TARGET_OPTION = re.compile(r"-[A-Za-z]*t|--target-directory.*")
+_ONLY_NAME = frozenset({"echo", "printf"})
+"""Programs that do not open the files that their arguments name."""
+
+_GIVE_MORE = frozenset({"xargs", "parallel"})
+"""Programs that add arguments which are not known."""
+
+_TEXT = re.compile(r"[\s'\"]")
+_TEXT_PARTS = re.compile(r"[\s'\"();,<>|&=:@!{}]+")
+
 _SEARCHERS = frozenset({"rg", "ag", "ack", "find", "fd", "fdfind", "tar", "zip", "rsync", "scp"})
 """Programs that read everything below a folder."""
 
@@ -35,8 +61,10 @@ class NamedFile(msgspec.Struct, frozen=True, gc=False):
 
     path: str
     glob: str
-    written: bool = False
-    """Whether the command may write it."""
+    read: Fit = Fit.YES
+    """Whether the command reads it."""
+    written: Fit = Fit.NO
+    """Whether the command writes it."""
     searched: bool = False
     """Whether the command may read everything below it."""
 
@@ -69,13 +97,12 @@ def _seen_from(folders: Sequence[str], file: NamedFile) -> Iterator[NamedFile]:
     yield file
     if not file.path.startswith(("/", "~")):
         for folder in folders:
-            path, glob = posixpath.join(folder, file.path), posixpath.join(folder, file.glob)
-            yield NamedFile(path, glob, file.written, file.searched)
+            yield replace(file, path=posixpath.join(folder, file.path), glob=posixpath.join(folder, file.glob))
 
 
 def _folders_of(command: SimpleCommand) -> Iterator[str]:
     """Yield the folders that a command goes to."""
-    changes = _names(command.words) & _CHANGE_FOLDER
+    changes = programs_of(command.words) & _CHANGE_FOLDER
     if changes and len(command.words) == 1:
         yield "~"
     for before, word in zip(command.words, command.words[1:], strict=False):
@@ -86,23 +113,47 @@ def _folders_of(command: SimpleCommand) -> Iterator[str]:
     )
 
 
-def _names(words: Sequence[Word]) -> set[str]:
-    return {posixpath.basename(word.text) for word in words}
-
-
 def _named_by(command: SimpleCommand) -> Iterator[NamedFile]:
-    names = _names(command.words)
-    recursive = any(_RECURSIVE.fullmatch(word.text) for word in command.words)
+    words = command.words
+    names = programs_of(words)
+    recursive = any(_RECURSIVE.fullmatch(word.text) for word in words)
     searched = bool(names & _SEARCHERS) or (recursive and bool(names & _SEARCHERS_BY_OPTION))
-    if searched:
+    if searched or {"git", "grep"} <= {word.text for word in words}:
         yield NamedFile(".", ".", searched=True)
-    for word in command.words:
+    read, written = Fit.MAYBE if names & _ONLY_NAME else Fit.YES, _writing(names, words)
+    target = _only_target(names, words)
+    for word in words:
+        writes = written if target in (None, word) else Fit.NO
         for path, glob in _path_parts(word.text, word.glob):
-            yield NamedFile(path, glob, bool(names & _WRITERS), searched)
+            yield NamedFile(path, glob, read, writes, searched)
+    if names & _GIVE_MORE:
+        yield from (NamedFile(path, path, read, written) for path in (HOLE, f"/{HOLE}"))
+    if not runs_nothing(words):
+        for text in (*(word.text for word in texts_of(words) if _TEXT.search(word.text)), *command.inputs):
+            for part in _TEXT_PARTS.split(text):
+                yield NamedFile(part, part, Fit.MAYBE, Fit.MAYBE)
     for redirection in command.redirections:
         if not redirection.operator.startswith("<<"):
             target = redirection.target
-            yield NamedFile(target.text, target.glob, ">" in redirection.operator)
+            yield NamedFile(target.text, target.glob, written=Fit.YES if ">" in redirection.operator else Fit.NO)
+
+
+def _writing(names: frozenset[str], words: Sequence[Word]) -> Fit:
+    """Return whether a command writes the files that it names; of a program that is not known, it may."""
+    texts = {word.text for word in words}
+    if names & _WRITERS or ("git" in names and texts & _GIT_WRITERS):
+        return Fit.YES
+    options = any(_WRITES_BY_OPTION.fullmatch(word.text) for word in words if not names & RUN_NOTHING)
+    if options:
+        return Fit.YES if "sed" in names else Fit.MAYBE
+    return Fit.NO if names & _READERS else Fit.MAYBE
+
+
+def _only_target(names: frozenset[str], words: Sequence[Word]) -> Word | None:
+    """Return the only argument that is written; None if it may be any."""
+    if not names & _COPIERS or any(_TARGET_OPTION.fullmatch(word.text) for word in words):
+        return None
+    return next((word for word in reversed(words) if not word.text.startswith("-")), None)
 
 
 def _path_parts(text: str, glob: str) -> Iterator[tuple[str, str]]:

@@ -18,10 +18,13 @@ import posixpath
 import re
 from collections.abc import Iterator
 from unicodedata import normalize
+from urllib.parse import unquote
 
 import msgspec
 
+from aura_contracts.file_paths import relative
 from aura_contracts.permission.wildcards import HOLE, Fit, fits, match
+from aura_contracts.quoting import is_visible
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +43,9 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     def below(self, path: str) -> str:
         """Return `path` as an absolute one, without resolving it; one of an unknown home stays as it is."""
         if path == "~" or path.startswith("~/"):
-            path = posixpath.join(self.home, path[2:]) if self.home else path
-        return _without_magic(posixpath.join(self.folder, path), self.folder)
+            path = posixpath.join(self.home, path[1:].lstrip("/")) if self.home else path
+        whole = _without_magic(posixpath.join(self.folder, path), self.folder)
+        return f"/{whole.lstrip('/')}" if whole.startswith("/") else whole  # which `posixpath` leaves at two slashes
 
 
 NOWHERE = Places(folder="/")
@@ -52,6 +56,8 @@ _MAGIC = re.compile(r"/+proc/+(?:self|thread-self|[0-9]+)(?:/+task/+[0-9]+)?/+(r
 
 _UNCLEAR = re.compile(rf"[\\{HOLE}\x01-\x1f\x7f]|^~|^[A-Za-z][\w+.-]*://")
 _WILD = re.compile(r"[*?{]")
+_MARKS = re.compile(r"^(?:@|file:(?://)?)", re.IGNORECASE)
+_HOME = re.compile(r"^\$(?:HOME\b|\{HOME\})")
 
 
 def _without_magic(path: str, folder: str) -> str:
@@ -76,7 +82,7 @@ def prefix_of(subject: str) -> str:
 def allows_path(subject: str, path: str, places: Places) -> bool:
     """Return whether a rule with this `subject` allows a path: as written, and where it leads."""
     real = places.real.get(path)
-    if real is None or _UNCLEAR.search(path):
+    if real is None or _UNCLEAR.search(path) or not is_visible(path):
         return False
     base = _base_of(subject, places)
     if base is None:
@@ -148,38 +154,40 @@ def alternatives(pattern: str) -> list[str]:
     return [one for choice in found[1].split(",") for one in alternatives(start + choice + end)]
 
 
-def relative(path: str, base: str) -> str | None:
-    """Return a normal `path` as seen from `base`; None if it is not below it.
-
-    >>> relative("/a/b", "/a"), relative("/a", "/a"), relative("/ab", "/a"), relative("/a", "/")
-    ('b', '.', None, 'a')
-    """
-    if path == base:
-        return "."
-    start = base.rstrip("/") + "/"
-    return path.removeprefix(start) if path.startswith(start) else None
-
-
 # --- Refusing ---------------------------------------------------------------------------------------------------------
 
 
-def refuses_path(subject: str, path: str, places: Places, glob: str = "", *, searched: bool = False) -> Fit:
+def refuses_path(
+    subject: str, path: str, places: Places, glob: str = "", *, searched: bool = False, emptied: bool = False
+) -> Fit:
     """Return whether a rule with this `subject` refuses a path, as written or where it leads.
 
-    `glob` is the path with holes where wildcards of a shell are. Of a path that is `searched`, everything below counts.
+    `glob` is the path with holes where wildcards of a shell are. Of a path that is `searched`, everything below counts;
+    of one that is `emptied`, what the rule names below it.
     A relative rule is about the working folder; about a file elsewhere that fits it otherwise, a human is asked.
     """
     if "\\" in subject:  # before a bracket, or instead of a slash
         other = (subject.replace("\\", mark) for mark in ("", "/"))
-        return max(refuses_path(one, path, places, glob, searched=searched) for one in other)
-    written = [_folded(places.below(one)) for one in {path, glob or path, path.replace("\\", "/")}]
+        return max(refuses_path(one, path, places, glob, searched=searched, emptied=emptied) for one in other)
+    written = [_folded(places.below(one)) for one in {path, glob or path, path.replace("\\", "/"), _loose(path)}]
     real = places.real.get(path)
     found = Fit.NO
     for place in [*written, *([_folded(real)] if real else [])]:
         found = max(found, *(_refuses_place(one, place, places) for one in alternatives(subject)))
-    if searched and not found:
-        found = Fit.MAYBE if any(_may_hold(subject, place, places) for place in written) else Fit.NO
+    if (searched or emptied) and not found:
+        held = any(_may_hold(subject, place, places, anywhere=searched) for place in written)
+        found = Fit.MAYBE if held else Fit.NO
     return found
+
+
+def _loose(path: str) -> str:
+    """Return a path as a lenient tool may take it: an address, with a variable or a mark before it, or invisible signs.
+
+    >>> _loose("file:///etc/a%20b"), _loose(" @.env"), _loose("$HOME/.ssh")
+    ('/etc/a b', '.env', '~/.ssh')
+    """
+    seen = "".join(char for char in unquote(path) if is_visible(char) or char == HOLE)
+    return _HOME.sub("~", _MARKS.sub("", seen.strip()))
 
 
 def _folded(path: str) -> str:
@@ -202,7 +210,7 @@ def _below(place: str, pattern: str) -> Fit:
     """Return whether a place, or a folder that holds it, matches an absolute pattern, in both readings of brackets."""
     both = max(match(place, pattern), match(place, f"{pattern.rstrip('/')}/*"))
     if both is not Fit.YES and "[" in pattern:
-        return Fit.YES if fits(place, pattern, classes=True) else both
+        return Fit.YES if fits(place, pattern.replace("[^", "[!"), classes=True) else both
     return both
 
 
@@ -211,7 +219,7 @@ def _refused(subject: str, places: Places) -> Iterator[str]:
     folder = posixpath.normpath(places.folder)
     bases = {folder, places.real.get(folder, folder)}
     if subject.startswith("~"):
-        starts = {f"{places.home.rstrip('/')}/"} if places.home else {"*/home/*/", "*/root/", "*/users/*/"}
+        starts = {f"{places.home.rstrip('/')}/"} if places.home else {"*/home/*/", "*/root/", "*/users/*/", "*/~/"}
         starts |= {f"{places.real[places.home].rstrip('/')}/"} if places.home in places.real else set()
         rest = subject.lstrip("~/")
     elif subject.startswith("/"):
@@ -237,11 +245,11 @@ def _pattern(start: str, pattern: str) -> str:
     return normalize("NFC", whole).casefold()
 
 
-def _may_hold(subject: str, place: str, places: Places) -> bool:
-    """Return whether something that a rule refuses may be below a folder."""
+def _may_hold(subject: str, place: str, places: Places, *, anywhere: bool) -> bool:
+    """Return whether something that a rule refuses may be below a folder: `anywhere` there, or where the rule says."""
     inside = place.rstrip("/") + "/"
     for pattern in _refused(subject, places):
         start = pattern.split("*", 1)[0]
-        if start.startswith(inside) or inside.startswith(start):
+        if start.startswith(inside) or (anywhere and inside.startswith(start)):
             return True
     return False

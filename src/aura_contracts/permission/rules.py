@@ -5,21 +5,19 @@ from fnmatch import fnmatchcase
 from typing import Self
 
 import attrs
-import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.permission.calls import family_of
 from aura_contracts.permission.paths import normal
+from aura_contracts.quoting import is_visible, quoted
 
 _RULE = re.compile(r"(?P<tool>[^()]+)(?:\((?P<subject>.*)\))?", re.DOTALL)
+_NO_NAME = re.compile(r"[,;'\"`!#=&|<>$\\{}]")
+_SEVERAL = re.compile(r"^[^()]+(\([^()]*\))?\s*[,;]\s*[\w*]+(\(|$)|^[^()]+\([^()]*\)\s+[\w*]+\(")
+_QUOTED = re.compile("'[^']+'|\"[^\"]+\"|`[^`]+`|\u201c[^\u201d]+\u201d|\u2018[^\u2019]+\u2019", re.DOTALL)
+_CHOICE = re.compile(r"\([^()'\"]*\|[^()'\"]*\)|\{[^{}'\"]*,[^{}'\"]*\}")
+_EXTENDED = re.compile(r"[!?+@]\(|\{-?\w+\.\.-?\w+\}")
 _SERVER = re.compile(r"mcp__(?:(?!__)[^*?()])+")
-
-
-class PermissionRules(msgspec.Struct, frozen=True, gc=False):
-    """The calls that a run allows and refuses by rule. Refusals win; AURA asks a human about all other calls."""
-
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -34,12 +32,16 @@ class Rule:
         """Return the rule that `text` states. Raises `InvalidInput` for one that can match nothing."""
         text = text.strip()
         found = _RULE.fullmatch(text)
+        if _SEVERAL.search(text):
+            raise _matches_nothing(text, "it is several rules in one", "give each of them by itself")
         if found is None:
             raise InvalidInput(field="rule", reason=f"{text!r} is not a rule", remedy="write TOOL, or TOOL(SUBJECT)")
         tool, subject = found["tool"].strip(), found["subject"]
         if re.search(r"\s", tool):
             remedy = f"write the tool's name with the command in brackets: Bash({text})"
             raise _matches_nothing(text, "names of tools have no spaces", remedy)
+        if _NO_NAME.search(tool) or not is_visible(tool):
+            raise _matches_nothing(text, f"{quoted(tool)} is not the name of a tool", "write TOOL, or TOOL(SUBJECT)")
         if subject is not None:
             _require_subject(text, tool, subject.strip())
         return cls(tool, None if subject is None else subject.strip())
@@ -51,13 +53,26 @@ class Rule:
 
 
 def _require_subject(text: str, tool: str, subject: str) -> None:
-    family = family_of(tool)
     if not subject:
         raise _matches_nothing(text, "there is nothing between its brackets", f"write {tool} for all its calls")
-    if family not in ("read", "search", "edit"):
-        return
-    if subject.startswith("!"):
+    if _QUOTED.fullmatch(subject):
+        raise _matches_nothing(text, "it is in quotes", f"write {tool}({subject[1:-1]})")
+    if subject.startswith("domain:") and not re.fullmatch(r"[^\s/:@]+|\[[0-9a-fA-F:]+\]", subject[len("domain:") :]):
+        raise _matches_nothing(text, "a domain is the name of a host alone", f"write {tool}(domain:example.org)")
+    family = family_of(tool)
+    if family == "shell" and "*" in subject and _CHOICE.search(subject):
+        raise _matches_nothing(text, "a pattern for commands has no alternatives", "write a rule for each of them")
+    if family in ("read", "search", "edit"):
+        _require_path(text, tool, subject)
+
+
+def _require_path(text: str, tool: str, subject: str) -> None:
+    if subject.startswith("!") and not subject.startswith("!("):
         raise _matches_nothing(text, "an exclamation mark does not make an exception", "use a rule without it")
+    if _EXTENDED.search(subject):
+        raise _matches_nothing(text, "it is a pattern of a shell that is not known here", "write a rule for each path")
+    if subject.endswith(":*") or "://" in subject:
+        raise _matches_nothing(text, "a rule about files is a path", f"write {tool}(PATH), with * for any text")
     if normal(subject).startswith("../") or normal(subject) == ".." or "/.." in subject:
         remedy = "write the path from the root, or from ~/"
         raise _matches_nothing(text, "a path that is relative stays in the working folder, which .. leaves", remedy)

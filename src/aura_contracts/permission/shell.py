@@ -10,12 +10,12 @@ substitution come before the one it is part of. A flat list may show a command t
 """
 
 import re
+from functools import lru_cache
 
-import attrs
-
+from aura_contracts.permission.command_line import CommandLine, Redirection, SimpleCommand, Word
 from aura_contracts.permission.wildcards import HOLE
 
-LINE_LIMIT = 8_192
+COMMAND_LIMIT = 8_192
 """Maximum characters of a line that is read: an agent must not keep AURA busy with it."""
 
 _DEPTH = 40
@@ -50,57 +50,7 @@ _ENDS_WORD = frozenset(" \t\n;&|()<>")
 _LINE_CONTINUED = "\\\n"
 
 
-@attrs.frozen
-class Word:
-    """A word of a command: `text` without quotes and with holes, `source` as written.
-
-    `glob` is `text` with further holes for unquoted wildcards and braces. `bare` words have nothing quoted.
-    """
-
-    text: str
-    source: str
-    glob: str
-    bare: bool
-
-
-@attrs.frozen
-class Redirection:
-    """A redirection: its operator, its target, and for ``<<`` the text itself."""
-
-    operator: str
-    target: Word
-    body: str = ""
-
-    @property
-    def harmless(self) -> bool:
-        """Whether it can neither read nor write a file: ``2>&1``, ``>/dev/null``."""
-        if self.operator in ("<&", ">&") and re.fullmatch(r"[0-9]+-?|-", self.target.source):
-            return True
-        return self.operator in ("<", ">", ">>", ">&") and self.target.source == "/dev/null"
-
-
-@attrs.frozen
-class SimpleCommand:
-    """A command with its words, beginning with assignments and keywords, and its redirections."""
-
-    words: tuple[Word, ...]
-    redirections: tuple[Redirection, ...] = ()
-
-    @property
-    def source(self) -> str:
-        """The words as written, with one space between them."""
-        return " ".join(word.source for word in self.words)
-
-
-@attrs.define
-class CommandLine:
-    """The commands of a line. `doubts` say what was not understood; `plain` means only commands one after another."""
-
-    commands: list[SimpleCommand] = attrs.field(factory=list)
-    doubts: list[str] = attrs.field(factory=list)
-    plain: bool = True
-
-
+@lru_cache(maxsize=32)
 def read_line(text: str) -> CommandLine:
     """Return the commands in `text`.
 
@@ -108,7 +58,7 @@ def read_line(text: str) -> CommandLine:
     ['make -j4', 'tail', 'rm x', 'echo $(rm x)']
     """
     line = CommandLine()
-    if len(text) > LINE_LIMIT:
+    if len(text) > COMMAND_LIMIT:
         line.doubts.append("a line that is too long")
         return line
     if _CONTROL.search(text):

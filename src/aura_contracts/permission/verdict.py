@@ -12,12 +12,17 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from aura_contracts.approval import ToolCall
+from aura_contracts.file_paths import is_within
 from aura_contracts.permission import calls, commands, paths
 from aura_contracts.permission.files import files_in
-from aura_contracts.permission.paths import NOWHERE, Places
-from aura_contracts.permission.rules import PermissionRules, Rule, known_rule
+from aura_contracts.permission.paths import NOWHERE, Places, normal
+from aura_contracts.permission.rules import Rule, known_rule
 from aura_contracts.permission.shell import read_line
+from aura_contracts.permission.values import PermissionRules
 from aura_contracts.permission.wildcards import HOLE, Fit, fits, match
+
+_PATH_LIMIT = 4_096
+"""Maximum characters of an argument that may be a path."""
 
 
 class Ruling(StrEnum):
@@ -96,6 +101,7 @@ def _needed(subjects: Mapping[str, str], call: ToolCall, places: Places) -> list
             return [None]
         return [allowed for line in lines for allowed in _needed_commands(subjects, line)]
     if files:
+        files += calls.folders_of(arguments)  # to write everywhere below, from now on
         return [_first(subjects, partial(_allows_path, path, places)) for path in files]
     return [_first(subjects, partial(_allows_text, text)) for text in calls.others_of(arguments) or [""]]
 
@@ -125,7 +131,7 @@ def _allows_path(path: str, places: Places, subject: str) -> bool:
 def _is_in_folder(folder: str, places: Places) -> bool:
     real = places.real.get(folder)
     base = places.real.get(places.folder, places.folder)
-    return real is not None and paths.relative(real, base) is not None
+    return real is not None and is_within(real, base)
 
 
 def _allows_text(text: str, subject: str) -> bool:
@@ -146,7 +152,7 @@ def _allows_address(address: str, subject: str) -> bool:
     if not host or re.search(r"[\s\\\x00-\x1f]", address) or "@" in netloc:
         return False
     if subject.startswith("domain:"):
-        return address.startswith(("http://", "https://")) and fits(host, subject.removeprefix("domain:").casefold())
+        return address.startswith(("http://", "https://")) and fits(host, _ascii(subject.removeprefix("domain:")))
     start, found, rest = subject.partition("://")
     wanted = re.split(r"[/?#]", rest, maxsplit=1)[0]
     leaves = ".." in unquote(address).split("/")
@@ -155,9 +161,18 @@ def _allows_address(address: str, subject: str) -> bool:
 
 def _host(address: str) -> str:
     try:
-        return (urlsplit(address).hostname or "").rstrip(".").casefold()
+        return _ascii(urlsplit(address).hostname or "")
     except ValueError:
         return ""
+
+
+def _ascii(host: str) -> str:
+    """Return the name of a host as it is looked up (RFC 3490)."""
+    host = host.rstrip(".").casefold()
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return host
 
 
 # --- Refusing ---------------------------------------------------------------------------------------------------------
@@ -171,15 +186,31 @@ def refusing(text: str, call: ToolCall, places: Places = NOWHERE) -> Fit:
     wanted, family = calls.family_of(rule.tool), calls.family_of(call.tool)
     named = _is_named(rule, call.tool)
     alike = bool(wanted) and (wanted == family or (wanted, family) == ("read", "search"))
-    if rule.subject is None:
-        return Fit.YES if named or (alike and wanted == "shell") else Fit.NO
-    if named or alike:
-        if calls.is_cut(call.arguments):
-            return Fit.YES
-        return max(_refuses_part(rule.subject, call.arguments, places, searched=family == "search"), default=Fit.NO)
-    if wanted in ("read", "edit") and family in ("shell", "") and rule.subject.strip("*/. "):
-        return max(_refuses_files(rule.subject, call.arguments, places, editing=wanted == "edit"), default=Fit.NO)
-    return Fit.NO
+    if rule.subject is None and (named or (alike and wanted == "shell")):
+        return Fit.YES
+    if not (named or alike):
+        return Fit.MAYBE if _may_be_named(rule, call.tool) else _refuses_other(rule, wanted, family, call, places)
+    if rule.subject is None or calls.is_cut(call.arguments):
+        return Fit.NO if rule.subject is None else Fit.YES
+    return max(_refuses_part(rule.subject, call.arguments, places, searched=family == "search"), default=Fit.NO)
+
+
+def _refuses_other(rule: Rule, wanted: str, family: str, call: ToolCall, places: Places) -> Fit:
+    """Return whether a rule about files or commands covers a call of another tool, which uses them too."""
+    subject, found = rule.subject or "", Fit.NO
+    if wanted in ("read", "edit") and family in ("shell", "") and subject.strip("*/. "):
+        found = max(_refuses_files(subject, call.arguments, places, editing=wanted == "edit"), default=Fit.NO)
+        return max(found, Fit.NO if family else _may_use(subject, call.arguments, places))
+    if wanted == "shell" and not family and subject:
+        lines = (*calls.commands_of(call.arguments), *calls.listed_commands(call.arguments))
+        found = max((commands.refuses_command(subject, one) for one in lines), default=Fit.NO)
+    return min(Fit.MAYBE, found)
+
+
+def _may_use(subject: str, arguments: Mapping[str, object], places: Places) -> Fit:
+    """Return whether a tool of which nothing is known may use a file that is refused: an argument is its path."""
+    texts = (text for text in calls.texts(arguments) if len(text) < _PATH_LIMIT and not re.search(r"\s", text))
+    return max((min(Fit.MAYBE, paths.refuses_path(subject, text, places)) for text in texts), default=Fit.NO)
 
 
 def _is_named(rule: Rule, tool: str) -> bool:
@@ -188,6 +219,19 @@ def _is_named(rule: Rule, tool: str) -> bool:
     names |= {f"mcp__{one.replace('.', '__')}" for one in names if "." in one}
     lower = Rule(rule.tool.casefold(), rule.subject)
     return any(lower.names(one) for one in names)
+
+
+def _may_be_named(rule: Rule, tool: str) -> bool:
+    """Return whether a rule is about a server's tool in the words of another agent: ``server-tool``."""
+    name = _words_of(tool)
+    if rule.subject is not None:
+        return name == _words_of(f"{rule.tool} {rule.subject}") and "*" not in rule.subject
+    wanted = _words_of(rule.tool).rstrip("_")
+    return rule.tool.casefold().startswith("mcp__") and wanted.strip("*_") != "" and fits(f"{name}_", f"{wanted}_*")
+
+
+def _words_of(name: str) -> str:
+    return re.sub(r"[^\w*]+|_+", "_", name.casefold()).removeprefix("mcp_")
 
 
 def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places, *, searched: bool) -> Iterator[Fit]:
@@ -210,7 +254,7 @@ def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places,
 
 def _refuses_text(subject: str, text: str) -> Fit:
     if subject.startswith("domain:"):
-        wanted, host = subject.removeprefix("domain:").casefold(), _host(text)
+        wanted, host = _ascii(subject.removeprefix("domain:")), _host(text)
         return max(match(host, wanted), match(host, f"*.{wanted}")) if host else Fit.NO
     return max(match(one.casefold(), subject.casefold()) for one in (text, unquote(text)))
 
@@ -222,5 +266,9 @@ def _refuses_files(subject: str, arguments: Mapping[str, object], places: Places
         if not certain:
             yield Fit.MAYBE
         for file in files:
-            if file.written or not editing:
-                yield paths.refuses_path(subject, file.path, places, file.glob, searched=file.searched)
+            if (sure := file.written if editing else file.read) is not Fit.NO:
+                emptied = editing and (sure is Fit.YES or normal(file.path) != ".")
+                found = paths.refuses_path(
+                    subject, file.path, places, file.glob, searched=file.searched, emptied=emptied
+                )
+                yield min(sure, found)

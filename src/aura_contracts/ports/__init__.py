@@ -5,10 +5,12 @@
     read_models  lists and lookups, derived from the events
     rows         what the read models list besides states, and pages
     git          repositories, branches, worktrees, merges
+    git_values   what that takes and returns
     submodules   repositories inside a repository
     workspaces   the worktrees of a task as a unit
     processes    processes that outlive their parent, and their output
     executors    how to start, understand and judge an agent
+    callables    Python functions as agents
 
 Adapters do not know each other; they meet only through these interfaces.
 """

@@ -18,7 +18,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import Checkpointed
-from aura_contracts.plain_data import Plain
+from aura_contracts.plain_data import Plain, short
 from aura_contracts.ports.read_models import Moment
 from aura_contracts.ports.rows import UsageSum
 
@@ -97,7 +97,7 @@ class HistoryLine(msgspec.Struct, Plain, frozen=True):
         when = self.time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
         status = next((f"{c.before or '·'} → {c.after}" for c in self.changes if c.field == "status"), "")
         given = {name: value for name, value in self.fields.items() if value is not None and value not in ("", [], {})}
-        details = ", ".join(f"{name}={_short(value)}" for name, value in given.items())
+        details = ", ".join(f"{name}={short(value)}" for name, value in given.items())
         return "  ".join(part for part in (f"#{self.position}", when, self.actor, self.topic, status, details) if part)
 
 
@@ -203,7 +203,7 @@ class RowDifference(msgspec.Struct, Plain, frozen=True):
 
     table: str
     id: str
-    kind: Literal["missing", "extra", "different", "added", "removed", "changed"]
+    kind: Literal["missing", "extra", "different"]
     changes: tuple[Change, ...]
 
 
@@ -305,9 +305,3 @@ def _state_class(aggregate: str) -> type[State]:
         remedy = f"give one of {', '.join(each.name for each in AGGREGATES)}"
         raise InvalidInput(field="aggregate", reason=f"{aggregate!r} is not an aggregate", remedy=remedy)
     return found
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = " ".join(text.split())
-    return f"{text[: limit - 1]}…" if len(text) > limit else text

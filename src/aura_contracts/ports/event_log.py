@@ -95,8 +95,8 @@ class EventLog(ABC):
         """Keep `snapshot`, which replaces older ones of its stream. A snapshot is a cache, never a fact."""
 
     @abstractmethod
-    async def load_snapshot(self, stream_id: StreamId, *, upto: int | None = None) -> Snapshot | None:
-        """Return the newest snapshot of a stream whose version is at most `upto`, or None."""
+    async def load_snapshot(self, stream_id: StreamId) -> Snapshot | None:
+        """Return the newest snapshot of a stream, or None."""
 
     @abstractmethod
     async def save_cursor(self, name: str, position: int) -> None:
@@ -131,6 +131,19 @@ class EventLog(ABC):
             if len(records) < page_size:
                 return
             after = records[-1].position
+
+    async def position_at(self, time: datetime, *, upto: int | None = None) -> int:
+        """Return the position of the last event before the first one that was recorded after `time`.
+
+        Reads the log up to there, or up to `upto`: times need not be in order, since every writer has its own clock.
+        """
+        position = 0
+        async with aclosing(self.read(upto=upto)) as records:
+            async for record in records:
+                if record.time > time:
+                    break
+                position = record.position
+        return position
 
     async def tail(
         self,

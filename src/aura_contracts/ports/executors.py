@@ -83,6 +83,9 @@ class AgentRun:
     """The agent session to resume; None starts a new one."""
     fork: bool = False
     """Resume a copy of `session_id` under another id. Executors without the capability refuse this."""
+    elsewhere: bool = False
+    """`session_id` has worked in other folders than `cwd` only, as far as AURA knows. Executors whose agent would then
+    work in one of those, or hang, raise `SessionElsewhere`, and AURA replays the conversation in a new session."""
     session_usage: Usage | None = None
     """What `session_id` had consumed before, as its agent counted it; None if AURA does not know."""
     idle_timeout: float | None = None
@@ -190,6 +193,15 @@ class Availability(msgspec.Struct, Plain, frozen=True, kw_only=True):
     remedy: str = ""
 
 
+class ExecutorInfo(msgspec.Struct, Plain, frozen=True, kw_only=True):
+    """An executor that is installed."""
+
+    name: str
+    summary: str
+    capability: Capability
+    availability: Availability
+
+
 class Executor(ABC):
     """A kind of agent. Stateless: one object serves all runs at once."""
 
@@ -209,6 +221,12 @@ class Executor(ABC):
     def converse(self, run: AgentRun) -> Conversation:
         """Return the conversation for `run`."""
         return Conversation()
+
+    def silencing_option(self, options: Mapping[str, object]) -> str | None:
+        """Return the name of the option with which the agent asks for no permission, None if it asks for some.
+
+        Raises `InvalidInput` for options that make no sense. Called only if its `capability` has permissions."""
+        return None
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
         """Check whether the agent can run here, in this environment. May read files and run ``--version``; blocks."""

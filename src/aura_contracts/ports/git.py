@@ -2,25 +2,34 @@
 
 Every method blocks and may take seconds on a large repository; on an event loop, call it in a thread. No method asks
 for a password, runs a hook, opens an editor, signs, or obeys configuration that would change its result: the same call
-does the same everywhere. No method destroys work that is not in an object unless its documentation says so.
+does the same everywhere. No method destroys work that is not in an object unless its documentation says so. At the
+beginning of each call the links of a pinned worktree to its repository are put right; a call that reads changes nothing
+else.
 
 Paths of repositories and worktrees are absolute, as text. Paths *within* a repository are relative, with ``/``, never
 quoted, and decoded by ``os.fsdecode``: bytes that are not UTF-8 become lone surrogates. Commits are full object names
 in hexadecimal. `repo` may be a worktree (the main one or a linked one) or a bare repository; `worktree` has files.
 
 Errors, all `GitError`s: `GitUnavailable`, `NotARepository`, `UnknownRevision`, `InvalidBranchName`, `DirtyWorktree`,
-`OperationInProgress`, `MergeConflict`, `RefChanged`, `BranchInUse`, `BranchInTheWay`, `FilterMissing`,
-`UnreadableFiles`, `WorktreeExists`, `GitFailed`, `GitTimeout`.
+`OperationInProgress`, `MergeConflict`, `RevertConflict`, `RefChanged`, `BranchInUse`, `BranchInTheWay`,
+`FilterMissing`, `UnreadableFiles`, `WorktreeExists`, `GitFailed`, `GitTimeout`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from enum import StrEnum
 
-import msgspec
-
+from aura_contracts.ports.git_values import (
+    Diff,
+    Inventory,
+    LinkedWorktree,
+    MergeOutcome,
+    MergePrediction,
+    Operation,
+    RepositoryInfo,
+    Status,
+)
 from aura_contracts.ports.submodules import GitSubmodules
 from aura_contracts.workspace import MergeStyle, Unrecorded
 
@@ -36,137 +45,6 @@ def keeping(lock: int) -> Iterator[None]:
         yield
     finally:
         held_locks.reset(before)
-
-
-class Operation(StrEnum):
-    """An operation in progress in a worktree."""
-
-    REBASE = "rebase"
-    MERGE = "merge"
-    CHERRY_PICK = "cherry-pick"
-    REVERT = "revert"
-    BISECT = "bisect"
-    AM = "am"
-
-
-class ChangeKind(StrEnum):
-    ADDED = "added"
-    MODIFIED = "modified"
-    DELETED = "deleted"
-    RENAMED = "renamed"
-    TYPE_CHANGED = "type_changed"
-
-
-class RepositoryInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A repository, as `GitFiles.inspect` finds it."""
-
-    git_dir: str
-    """The git directory of this worktree."""
-    common_dir: str
-    """Shared by all worktrees of a repository: equal paths mean the same repository."""
-    worktree: str | None
-    """The top folder of the worktree; None in a bare repository."""
-    bare: bool = False
-    linked: bool = False
-    """Whether it is a linked worktree rather than the main one."""
-    branch: str | None = None
-    """The branch of HEAD, even if it has no commit yet; None if HEAD is detached."""
-    head: str | None = None
-    """The commit of HEAD; None before the first commit."""
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worktree differs from HEAD: paths, each tuple sorted. Ignored files are left out."""
-
-    staged: tuple[str, ...] = ()
-    """Index compared with HEAD."""
-    unstaged: tuple[str, ...] = ()
-    """Files compared with the index."""
-    untracked: tuple[str, ...] = ()
-    """Single files; untracked folders are listed file by file.
-
-    A nested repository that is not a submodule is one entry, ending with ``/``. Worktrees of the same repository are
-    left out.
-    """
-    conflicted: tuple[str, ...] = ()
-
-    @property
-    def dirty(self) -> bool:
-        """Whether anything is listed, including untracked files."""
-        return bool(self.staged or self.unstaged or self.untracked or self.conflicted)
-
-
-class ChangedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file in a diff. The line counts are None for a binary file."""
-
-    path: str
-    kind: ChangeKind
-    old_path: str | None = None
-    """The old path of a renamed file."""
-    added: int | None = 0
-    removed: int | None = 0
-
-    @property
-    def binary(self) -> bool:
-        return self.added is None
-
-
-class Diff(msgspec.Struct, frozen=True, kw_only=True):
-    """The differences between two states of a tree; files sorted by path. `patch` is None unless requested."""
-
-    files: tuple[ChangedFile, ...] = ()
-    patch: bytes | None = None
-    """A unified diff with git's extended headers (renames, binary patches), which ``git apply`` accepts."""
-    truncated: bool = False
-    """Whether the patch exceeded its limit and was cut at the end of a line."""
-
-    @property
-    def lines_added(self) -> int:
-        return sum(file.added or 0 for file in self.files)
-
-    @property
-    def lines_removed(self) -> int:
-        return sum(file.removed or 0 for file in self.files)
-
-
-class LinkedWorktree(msgspec.Struct, frozen=True, kw_only=True):
-    """A worktree of a repository; the first in a list is the main one (or the bare repository itself)."""
-
-    path: str
-    head: str | None
-    branch: str | None
-    bare: bool = False
-    locked: bool = False
-    prunable: bool = False
-    """Whether its folder no longer exists."""
-
-
-class MergePrediction(msgspec.Struct, frozen=True, kw_only=True):
-    """The result that a merge would have: either conflicting paths or a tree."""
-
-    conflicts: tuple[str, ...] = ()
-    tree: str | None = None
-    merge_base: str | None = None
-    already_merged: bool = False
-    """Whether the target already contains the source."""
-
-
-class MergeOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a merge."""
-
-    commit: str
-    """The new tip of the target branch; the old one if there was nothing to merge."""
-    previous: str
-    changed: bool
-    checkout: str | None = None
-    """The worktree that has the target checked out and was updated, if any."""
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """The author of commits if neither the user nor the repository has configured ``user.name`` and ``user.email``."""
-
-    name: str = "AURA"
-    email: str = "aura@localhost"
 
 
 class GitRefs(ABC):
@@ -226,11 +104,12 @@ class GitFiles(ABC):
         """Return the repository that contains `path`. Raises `NotARepository`."""
 
     @abstractmethod
-    def pin_configuration(self, repo: str, owner: str) -> None:
+    def pin_configuration(self, repo: str, owner: str, *, of_process: bool = False) -> None:
         """Keep to the configuration that `repo` has now, and to its directories, until every owner has unpinned it.
 
         Called before an agent may work there: what it configures has no effect on any method. Settings that appear
-        meanwhile are left out by the next pin too, until they were gone once. Repeatable. `owner` is a file name.
+        meanwhile are left out by the next pin too, until they were gone once. Repeatable. `owner` is a file name. With
+        `of_process`, no agent works under it, and the end of this process is the end of the pin too.
         """
 
     @abstractmethod
@@ -242,13 +121,13 @@ class GitFiles(ABC):
 
     @abstractmethod
     def unpin_configuration(self, repo: str, owner: str) -> None:
-        """End what `pin_configuration` began for `owner`. Repeatable."""
+        """End what `pin_configuration` began for `owner`, also where the repository is gone. Repeatable."""
 
     @abstractmethod
-    def end_leftovers(self) -> None:
-        """End what a git whose caller was killed has left running: it may hold a lock. Call it while waiting for one.
+    def end_leftovers(self, lock: str) -> None:
+        """End what a git whose caller was killed has left running, if it holds a lock, the path of its file.
 
-        A git that is still at work is not disturbed.
+        Call it while waiting for the lock. A git that is still at work is not disturbed.
         """
 
     @abstractmethod
@@ -263,18 +142,29 @@ class GitFiles(ABC):
         """Make git examine files again that are marked ``assume-unchanged``, or ``skip-worktree`` if they exist."""
 
     @abstractmethod
-    def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
-        """Return what the worktree holds that staging and committing everything does not record, sorted.
-
-        Repositories and other worktrees inside, submodules with uncommitted changes, and ignored files; but no caches,
-        installed packages and byte code, which programs make again.
-        """
+    def inventory(self, worktree: str) -> Inventory:
+        """Return the status, and what the worktree holds besides. Raises like `status`."""
 
     @abstractmethod
     def keep_left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:
         """Keep the commits that HEAD has left on no branch and no ref, each on a ref below `prefix`.
 
         Returns all commits kept there that HEAD does not contain. They are found in HEAD's log, if git keeps one.
+        """
+
+    @abstractmethod
+    def left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:
+        """Return what `keep_left_commits` would. Changes nothing."""
+
+    @abstractmethod
+    def is_ignored(self, worktree: str, folder: str) -> bool:
+        """Whether git ignores a folder of the worktree, and has no file in it."""
+
+    @abstractmethod
+    def elsewhere(self, worktree: str) -> tuple[Unrecorded, ...]:
+        """Return the other branches and the stashes that have work of the worktree, and submodules with such work.
+
+        Branches and stashes are found in logs of refs, if git keeps them.
         """
 
     @abstractmethod
@@ -301,11 +191,24 @@ class GitFiles(ABC):
         """
 
     @abstractmethod
+    def unstage_added(self, worktree: str, paths: Sequence[str]) -> None:
+        """Remove files that HEAD does not have from the index; the files themselves stay as they are."""
+
+    @abstractmethod
     def commit(self, worktree: str, message: str, *, allow_empty: bool = False) -> str | None:
         """Commit the index on the current HEAD; return the commit, or None if nothing is staged.
 
         The author is the configured user (name and email), or AURA's identity. During a merge, this creates the merge
         commit. Raises `OperationInProgress` while there are conflicts.
+        """
+
+    @abstractmethod
+    def revert(self, worktree: str, commit: str, message: str) -> str | None:
+        """Commit the opposite of `commit` on HEAD; return the new commit, or None if that changes nothing.
+
+        A merge is reverted to its first parent. A revert in progress in the worktree is undone first: one of an earlier
+        call that was killed. Raises `DirtyWorktree`, `OperationInProgress` for another operation, and `RevertConflict`
+        with the paths that have changed since; the worktree is as before then.
         """
 
     # --- Folders without a repository ---------------------------------------------------------------------------------
@@ -400,8 +303,11 @@ class GitWorktrees(ABC):
         """Return all worktrees, the main one first."""
 
     @abstractmethod
-    def repair_worktrees(self, repo: str, paths: Sequence[str] = ()) -> None:
-        """Repair the links between a repository and its worktrees after either was moved by hand."""
+    def repair_worktree(self, repo: str, path: str) -> None:
+        """Repair the links between a repository and the worktree at `path`, after either was moved by hand.
+
+        No other worktree is looked for: what the repository says of where they are may come from an agent.
+        """
 
     # --- Merging ------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ from enum import StrEnum
 import msgspec
 
 from aura_contracts.events import Instant
-from aura_contracts.execution import OUTPUT_LIMIT, SupervisedProcess
+from aura_contracts.execution import SupervisedProcess
 from aura_contracts.output import Chunk
+from aura_contracts.run_plan import OUTPUT_LIMIT
 
 ARGUMENT_LIMIT = 131_071
 """Bytes in one argument, or in one variable with its name, on Linux (MAX_ARG_STRLEN: 32 pages, including the NUL)."""
@@ -186,6 +187,10 @@ class RunningProcess(ABC):
 
 class ProcessRunner(ABC):
     """Starts processes and finds them again. Leaving this async context manager leaves the processes running."""
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Get ready to start a process soon, which is only faster then."""
 
     @abstractmethod
     async def start(self, spec: ProcessSpec) -> RunningProcess:

@@ -31,6 +31,7 @@ from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import Approval
 from aura_contracts.board import Board
 from aura_contracts.errors import InvalidInput, require_aware
+from aura_contracts.events import EventRecord
 from aura_contracts.execution import Execution
 from aura_contracts.lease import WorkerLease
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
@@ -58,14 +59,22 @@ def moment_of(at: Moment, field: str) -> int | datetime:
 
     Raises `NaiveDatetime` for a time without a zone, and `InvalidInput` for a position below 0.
     """
-    if isinstance(at, datetime):
-        return require_aware(at, field)
-    if isinstance(at, date):
-        return datetime.combine(at, time(), UTC)
+    if isinstance(at, date):  # a datetime is one, too
+        return instant_of(at, field)
     if at < 0:
         remedy = "positions count from 1; 0 is before the first event"
         raise InvalidInput(field=field, reason=f"{at} is below 0", remedy=remedy)
     return at
+
+
+def instant_of(at: date, field: str) -> datetime:
+    """Return an instant, for a date alone its first one in UTC. Raises `NaiveDatetime` for a time without a zone."""
+    return require_aware(at, field) if isinstance(at, datetime) else datetime.combine(at, time(), UTC)
+
+
+def is_since(record: EventRecord[Any], since: int | datetime) -> bool:
+    """Whether an event is after a position, or not before an instant."""
+    return record.position > since if isinstance(since, int) else record.time >= since
 
 
 # --- Queries ----------------------------------------------------------------------------------------------------------
@@ -105,8 +114,21 @@ class TaskQuery(Query[Task], frozen=True, kw_only=True):
     """Ids of the parent tasks."""
     creator: Words = None
     """Actors: ``human:alice``."""
+    label: str | None = None
     queued: bool | None = None
     """Ready to be picked up rather than in the backlog; of pending tasks."""
+    blocked: bool | None = None
+    """Held up by a conflict, or not started because of tasks that must complete first."""
+    after: Words = None
+    """Ids of tasks that must complete first."""
+    fixes: Words = None
+    """Ids of the tasks that they repair."""
+    reverts: Words = None
+    """Ids of the tasks that they undo."""
+    due_after: datetime | None = None
+    due_before: datetime | None = None
+    pooled: bool | None = None
+    """Waiting for an agent of the pool."""
     unfinished: bool | None = None
     """Not finished: they had a run, and they or its lease have not ended, or their worktrees remain."""
     folder: str | None = None
@@ -130,8 +152,10 @@ class AgentQuery(Query[Agent], frozen=True, kw_only=True):
     executor: Words = None
     variant: Words = None
     task: Words = None
-    """Ids of the tasks that they are working on."""
+    """Ids of tasks that they have."""
     capability: str | None = None
+    ad_hoc: bool | None = None
+    """Made for a run that named an executor."""
 
 
 class ApprovalQuery(Query[Approval], frozen=True, kw_only=True):
@@ -319,11 +343,11 @@ class ReadModels(ABC):
         """
 
     @abstractmethod
-    async def get(self, aggregate: Aggregate[S], aggregate_id: str, *, at_least: int | None = None) -> S | None:
+    async def get(self, aggregate: Aggregate[S], aggregate_id: str) -> S | None:
         """Return the state of one aggregate, or None. Raises `InvalidId`."""
 
     @abstractmethod
-    async def find(self, kind: str, text: str, *, limit: int = 10, at_least: int | None = None) -> tuple[Match, ...]:
+    async def find(self, kind: str, text: str, *, limit: int = 10) -> tuple[Match, ...]:
         """Return the ids that equal `text`, or start or end with it; more than one means that it is ambiguous.
 
         `kind` is the name of an aggregate, or ``session``; an empty one searches all aggregates. Case-insensitive, and
@@ -333,23 +357,22 @@ class ReadModels(ABC):
         """
 
     @abstractmethod
-    async def counts(self, query: Query[Any], *, at_least: int | None = None) -> Mapping[str, int]:
+    async def counts(self, query: Query[Any]) -> Mapping[str, int]:
         """Return the number of matches by status, ignoring the page; statuses without matches are left out.
 
         Raises the errors of `list`, and `InvalidInput` for lists without a status.
         """
 
     @abstractmethod
-    async def usage(
-        self, *, task: str | None = None, since: Moment | None = None, at_least: int | None = None
-    ) -> tuple[UsageSum, ...]:
+    async def usage(self, *, task: str | None = None, since: Moment | None = None) -> tuple[UsageSum, ...]:
         """Return the sums of usage by execution, session, model and day.
 
         `since` is a position, exclusive, or an aware time, inclusive.
         """
 
-    async def rows(self, query: Query[R], *, at_least: int | None = None) -> AsyncGenerator[R, None]:
+    async def rows(self, query: Query[R]) -> AsyncGenerator[R, None]:
         """Yield all matches for `query`, from its cursor on, page by page."""
+        at_least = None
         while True:
             page = await self.list(query, at_least=at_least)
             for row in page.rows:

@@ -4,6 +4,7 @@ The repository's own copies of them are the git directories from which ``git sub
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 
 class GitSubmodules(ABC):
@@ -18,11 +19,17 @@ class GitSubmodules(ABC):
         """
 
     @abstractmethod
-    def keep_submodules(self, worktree: str, name: str) -> tuple[str, ...]:
+    def keep_submodules(self, worktree: str, name: str) -> Mapping[str, str]:
         """Take new commits in the submodules over into the repository's own copies of them.
 
-        They are kept there on refs below ``refs/aura/submodules/<name>``. Returns the paths of submodules with commits
-        that neither such a copy nor, as far as is known here, the submodule's remote has.
+        They are kept there on refs below ``refs/aura/submodules/<name>``. Returns the paths that `unkept_submodules`
+        returns then, and why the copy has not all of their commits.
+        """
+
+    @abstractmethod
+    def unkept_submodules(self, worktree: str) -> tuple[str, ...]:
+        """Return the paths of submodules with commits that neither a copy of the repository's own nor, as far as is
+        known here, the submodule's remote has. Changes nothing.
         """
 
     @abstractmethod

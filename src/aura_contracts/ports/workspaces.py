@@ -4,7 +4,7 @@ Every method blocks; on an event loop, call it in a thread. Nothing is decided h
 or merged was decided before, based on the result of `inspect`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from aura_contracts.execution import Outcome
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.plain_data import Plain
-from aura_contracts.ports.git import Diff
+from aura_contracts.ports.git_values import Diff
 from aura_contracts.workspace import (
     ConflictedFiles,
     MergeStyle,
@@ -81,6 +81,26 @@ class WorkspaceCondition(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Repository -> the operation in progress in its worktree."""
 
 
+class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A changed file, with its name as text: bytes that are not UTF-8 are escaped. Lines None: binary."""
+
+    repository: str
+    path: str
+    kind: str
+    old_path: str | None = None
+    added: int | None = 0
+    removed: int | None = 0
+
+
+class WorkDiff(msgspec.Struct, Plain, frozen=True, kw_only=True):
+    """The changes in a workspace, as text."""
+
+    files: tuple[FileSummary, ...]
+    patch: str = ""
+    """Unified diff; undecodable bytes are escaped."""
+    truncated: bool = False
+
+
 class CollectedWork(msgspec.Struct, frozen=True, kw_only=True):
     """The branch after everything was committed."""
 
@@ -135,19 +155,17 @@ class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
     head: str | None = None
     subfolder: str = ""
     """The described path, relative to `path`; empty for the top of the worktree."""
-    obstacle: str = ""
-    """Why it can only be worked on in place, known before anything is made; empty if there is no reason."""
-    remedy: str = ""
-    """What removes the obstacle, with the command to run."""
 
 
 class WorkspaceProvider(Protocol):
     """Manages the workspaces of one place."""
 
-    def describe(self, path: str) -> RepositoryDescription:
-        """Describe `path`, which is relative to the worker's working directory.
+    def describe(self, path: str, *, in_place: bool = False) -> RepositoryDescription:
+        """Describe `path`, which is relative to the worker's working directory, for work on it.
 
-        Raises `NotARepository` only for a folder that does not exist.
+        Raises `NotARepository` only for a folder that does not exist. Unless work is `in_place`, also raises what would
+        keep a worktree from being made, known before anything is: `NoCommit`, `BranchInTheWay`, `FilterMissing`,
+        `IgnoredSubfolder`; `UnsuitableFolder` for one in no repository.
         """
         ...
 
@@ -161,8 +179,12 @@ class WorkspaceProvider(Protocol):
         """
         ...
 
+    def repair(self, spec: WorkspaceSpec) -> None:
+        """Put right what hides a worktree, or files in it, from git: its links, and flags in its index."""
+        ...
+
     def inspect(self, spec: WorkspaceSpec) -> WorkspaceCondition:
-        """Return the state of the workspace."""
+        """Return the state of the workspace. Changes nothing: what is hidden from git is found after `repair`."""
         ...
 
     def collect(self, spec: WorkspaceSpec, message: str, *, from_branch: bool = False) -> CollectedWork:
@@ -191,12 +213,23 @@ class WorkspaceProvider(Protocol):
         """Restore all worktrees from a snapshot. Overwrites the files, so the caller must take a snapshot first."""
         ...
 
-    def merge(self, spec: WorkspaceSpec, style: MergeStyle, message: str) -> MergedWorkspace:
+    def merge(
+        self, spec: WorkspaceSpec, style: MergeStyle, message: str, *, finish_only: bool = False
+    ) -> MergedWorkspace:
         """Merge the branch into the target of each repository that it changes; either all or none.
 
-        Repeatable: repositories already merged by an interrupted call are not merged again. Conflicts in all
+        Repeatable: repositories already merged by an interrupted call are not merged again; with `finish_only` the
+        others are not merged either, and nothing is asked of them. Conflicts in all
         repositories are detected before the first is touched. Raises `DirtyWorktree`, `OperationInProgress`,
         `RefChanged`.
+        """
+        ...
+
+    def revert(self, spec: WorkspaceSpec, commits: Mapping[str, str], message: str) -> MergedWorkspace:
+        """Commit the opposite of a commit on the branch in each repository (by name) that `commits` has one for.
+
+        Repeatable: where the branch has commits already, nothing is done. Where the same lines have changed since, the
+        worktree stays as it is, and the result names the files.
         """
         ...
 

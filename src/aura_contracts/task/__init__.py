@@ -10,6 +10,7 @@ a conflict, over a shared resource or a merge, until a human resolves it. It lea
 was approved is no longer what would be merged.
 """
 
+from aura_contracts.task.commands import AddPart as AddPart
 from aura_contracts.task.commands import ApproveTask as ApproveTask
 from aura_contracts.task.commands import AssignTask as AssignTask
 from aura_contracts.task.commands import BlockTask as BlockTask
@@ -23,7 +24,10 @@ from aura_contracts.task.commands import FailTask as FailTask
 from aura_contracts.task.commands import ProposeDecomposition as ProposeDecomposition
 from aura_contracts.task.commands import QueueTask as QueueTask
 from aura_contracts.task.commands import RecordAttemptFailure as RecordAttemptFailure
+from aura_contracts.task.commands import RecordDependencyEnd as RecordDependencyEnd
+from aura_contracts.task.commands import RecordTaskRefusal as RecordTaskRefusal
 from aura_contracts.task.commands import RejectTask as RejectTask
+from aura_contracts.task.commands import RemovePart as RemovePart
 from aura_contracts.task.commands import ReopenTask as ReopenTask
 from aura_contracts.task.commands import ReparentTask as ReparentTask
 from aura_contracts.task.commands import RequestTaskChanges as RequestTaskChanges
@@ -35,7 +39,10 @@ from aura_contracts.task.commands import UnblockTask as UnblockTask
 from aura_contracts.task.commands import UnqueueTask as UnqueueTask
 from aura_contracts.task.event_types import AttemptFailed as AttemptFailed
 from aura_contracts.task.event_types import DecompositionProposed as DecompositionProposed
+from aura_contracts.task.event_types import DependencyEnded as DependencyEnded
 from aura_contracts.task.event_types import ExecutionStarted as ExecutionStarted
+from aura_contracts.task.event_types import PartAdded as PartAdded
+from aura_contracts.task.event_types import PartRemoved as PartRemoved
 from aura_contracts.task.event_types import ProposalSubmitted as ProposalSubmitted
 from aura_contracts.task.event_types import RevisionStarted as RevisionStarted
 from aura_contracts.task.event_types import TaskApproved as TaskApproved
@@ -43,6 +50,7 @@ from aura_contracts.task.event_types import TaskAssigned as TaskAssigned
 from aura_contracts.task.event_types import TaskBlocked as TaskBlocked
 from aura_contracts.task.event_types import TaskCancelled as TaskCancelled
 from aura_contracts.task.event_types import TaskChangesRequested as TaskChangesRequested
+from aura_contracts.task.event_types import TaskCommandRefused as TaskCommandRefused
 from aura_contracts.task.event_types import TaskCompleted as TaskCompleted
 from aura_contracts.task.event_types import TaskCreated as TaskCreated
 from aura_contracts.task.event_types import TaskDecomposed as TaskDecomposed
@@ -61,14 +69,20 @@ from aura_contracts.task.state import TASK as TASK
 from aura_contracts.task.state import Task as Task
 from aura_contracts.task.values import AGENT_TYPE_LIMIT as AGENT_TYPE_LIMIT
 from aura_contracts.task.values import AGENT_TYPES as AGENT_TYPES
-from aura_contracts.task.values import DEVELOPER as DEVELOPER
+from aura_contracts.task.values import LABEL_LIMIT as LABEL_LIMIT
+from aura_contracts.task.values import WAITS_FOR_HUMAN as WAITS_FOR_HUMAN
 from aura_contracts.task.values import AgentType as AgentType
 from aura_contracts.task.values import ApprovalMode as ApprovalMode
+from aura_contracts.task.values import Candidate as Candidate
 from aura_contracts.task.values import Conflict as Conflict
+from aura_contracts.task.values import DependencyPolicy as DependencyPolicy
 from aura_contracts.task.values import Feedback as Feedback
+from aura_contracts.task.values import PartPolicy as PartPolicy
+from aura_contracts.task.values import PoolRequest as PoolRequest
 from aura_contracts.task.values import Priority as Priority
 from aura_contracts.task.values import Proposal as Proposal
 from aura_contracts.task.values import RetryPolicy as RetryPolicy
+from aura_contracts.task.values import Selection as Selection
 from aura_contracts.task.values import Subtask as Subtask
 from aura_contracts.task.values import TaskChanges as TaskChanges
 from aura_contracts.task.values import TaskSpec as TaskSpec

@@ -3,11 +3,23 @@
 from typing import Any
 
 from aura_contracts.aggregate import Command
+from aura_contracts.events import CommandRefusal
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
 from aura_contracts.task import event_types as events
 from aura_contracts.task.state import Task
-from aura_contracts.task.values import AgentType, Conflict, Feedback, Proposal, Subtask, TaskChanges, TaskSpec
+from aura_contracts.task.values import (
+    AgentType,
+    Conflict,
+    Feedback,
+    PoolRequest,
+    Proposal,
+    Selection,
+    Subtask,
+    TaskChanges,
+    TaskSpec,
+    TaskStatus,
+)
 
 
 class CreateTask(Command[Task], frozen=True, kw_only=True):
@@ -37,10 +49,33 @@ class ReparentTask(Command[Task], frozen=True, kw_only=True):
     parent_id: TaskId | None
 
 
+class AddPart(Command[Task], frozen=True, kw_only=True):
+    """Record that another task became a part of this one."""
+
+    emits = (events.PartAdded,)
+    part_id: TaskId
+
+
+class RemovePart(Command[Task], frozen=True, kw_only=True):
+    """Record that another task is no longer a part of this one."""
+
+    emits = (events.PartRemoved,)
+    part_id: TaskId
+
+
+class RecordDependencyEnd(Command[Task], frozen=True, kw_only=True):
+    """Record that a task that had to complete first failed, or was cancelled or deleted."""
+
+    emits = (events.DependencyEnded,)
+    dependency_id: TaskId
+    outcome: TaskStatus
+
+
 class QueueTask(Command[Task], frozen=True, kw_only=True):
-    """Mark the task as ready to be picked up."""
+    """Mark the task as ready to be picked up; with a request, by an agent of the pool."""
 
     emits = (events.TaskQueued,)
+    request: PoolRequest | None = None
 
 
 class UnqueueTask(Command[Task], frozen=True, kw_only=True):
@@ -55,6 +90,12 @@ class AssignTask(Command[Task], frozen=True, kw_only=True):
     emits = (events.TaskAssigned,)
     agent_id: AgentId
     agent_type: AgentType | None = None
+    reason: str = ""
+    """Why an agent of this type."""
+    selection: Selection | None = None
+    """Why this agent, if AURA chose it."""
+    execution_id: ExecutionId | None = None
+    """The run that begins once that of the agent before has ended."""
 
 
 class UnassignTask(Command[Task], frozen=True, kw_only=True):
@@ -176,3 +217,10 @@ class DeleteTask(Command[Task], frozen=True, kw_only=True):
 
     emits = (events.TaskDeleted,)
     reason: str = ""
+
+
+class RecordTaskRefusal(Command[Task], frozen=True, kw_only=True):
+    """Record that an actor was not allowed to give a command."""
+
+    emits = (events.TaskCommandRefused,)
+    refusal: CommandRefusal

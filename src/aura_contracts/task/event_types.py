@@ -2,10 +2,22 @@
 
 from typing import Any
 
-from aura_contracts.events import Event, Instant
+from aura_contracts.events import CommandRefusal, Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
-from aura_contracts.task.values import AgentType, Conflict, Feedback, Proposal, Subtask, TaskChanges, TaskSpec
+from aura_contracts.task.values import (
+    AgentType,
+    Conflict,
+    DependencyPolicy,
+    Feedback,
+    PoolRequest,
+    Proposal,
+    Selection,
+    Subtask,
+    TaskChanges,
+    TaskSpec,
+    TaskStatus,
+)
 
 
 class TaskCreated(Event, frozen=True, kw_only=True):
@@ -30,10 +42,34 @@ class TaskReparented(Event, frozen=True, kw_only=True):
     parent_id: TaskId | None
 
 
+class PartAdded(Event, frozen=True, kw_only=True):
+    """Another task became a part of this one."""
+
+    topic = "task.part_added"
+    part_id: TaskId
+
+
+class PartRemoved(Event, frozen=True, kw_only=True):
+    """Another task is no longer a part of this one."""
+
+    topic = "task.part_removed"
+    part_id: TaskId
+
+
+class DependencyEnded(Event, frozen=True, kw_only=True):
+    """A task that had to complete first failed, or was cancelled or deleted; `policy` says what that means."""
+
+    topic = "task.dependency_ended"
+    dependency_id: TaskId
+    outcome: TaskStatus
+    policy: DependencyPolicy
+
+
 class TaskQueued(Event, frozen=True, kw_only=True):
-    """The task was marked ready; an agent may pick it up."""
+    """The task was marked ready; an agent may pick it up. With a request, it waits for one of the pool."""
 
     topic = "task.queued"
+    request: PoolRequest | None = None
 
 
 class TaskUnqueued(Event, frozen=True, kw_only=True):
@@ -48,6 +84,12 @@ class TaskAssigned(Event, frozen=True, kw_only=True):
     topic = "task.assigned"
     agent_id: AgentId
     agent_type: AgentType | None = None
+    reason: str = ""
+    """Why an agent of this type."""
+    selection: Selection | None = None
+    """Why this agent, if AURA chose it."""
+    execution_id: ExecutionId | None = None
+    """The run that begins once that of the agent before has ended; None if nothing has to end first."""
 
 
 class TaskUnassigned(Event, frozen=True, kw_only=True):
@@ -173,3 +215,10 @@ class TaskDeleted(Event, frozen=True, kw_only=True):
 
     topic = "task.deleted"
     reason: str = ""
+
+
+class TaskCommandRefused(Event, frozen=True, kw_only=True):
+    """An actor was not allowed to give a command; nothing else of it was recorded."""
+
+    topic = "task.command_refused"
+    refusal: CommandRefusal

@@ -7,8 +7,11 @@ from typing import Any, NewType
 import msgspec
 
 from aura_contracts.aggregate import Changes
+from aura_contracts.approval.values import Level
 from aura_contracts.errors import InvalidInput
-from aura_contracts.ids import ApprovalId, TaskId
+from aura_contracts.events import Instant
+from aura_contracts.ids import AgentId, ApprovalId, TaskId
+from aura_contracts.run_plan import RunPlan
 
 
 class TaskStatus(StrEnum):
@@ -22,6 +25,9 @@ class TaskStatus(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     DELETED = "deleted"
+
+
+WAITS_FOR_HUMAN = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
 
 class Priority(StrEnum):
@@ -45,9 +51,6 @@ AgentType = NewType("AgentType", str)
 AGENT_TYPES = tuple(map(AgentType, ("architect", "developer", "database", "tester", "reviewer", "devops")))
 """The types of the specification, section "Agent"."""
 
-DEVELOPER = AgentType("developer")
-"""The default agent type."""
-
 AGENT_TYPE_LIMIT = 40
 """The most characters in an agent type; it is a column in lists."""
 
@@ -66,6 +69,32 @@ def parse_agent_type(text: str, field: str = "type") -> AgentType:
     return AgentType(text)
 
 
+class DependencyPolicy(StrEnum):
+    """What happens to a task when one that it waits for fails, or is cancelled or deleted."""
+
+    FAIL = "fail"
+    """It fails, too."""
+    WAIT = "wait"
+    """It waits until the other one is retried and completes, or is no longer waited for."""
+    START = "start"
+    """It starts without the other one."""
+
+
+class PartPolicy(StrEnum):
+    """What happens to a task that completes with its parts when one of them fails."""
+
+    WAIT = "wait"
+    """It waits until the part is retried and completes, or is cancelled."""
+    FAIL = "fail"
+    """It fails, too, until the part is retried and completes."""
+    IGNORE = "ignore"
+    """It completes without the part."""
+
+
+LABEL_LIMIT = 50
+"""The most characters in a label."""
+
+
 class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
     """How often and how soon a failed attempt is repeated (specification, "Agent Failures").
 
@@ -79,6 +108,40 @@ class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
     jitter: float = 0.2
 
 
+class PoolRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a task asks of the pool: which agents may have it, and how the one that gets it is run."""
+
+    agent_type: AgentType | None = None
+    """None: an agent of any type."""
+    agent_type_reason: str = ""
+    """Why an agent of this type, if the task does not say."""
+    capabilities: tuple[str, ...] = ()
+    """The agent has all of them."""
+    plan: RunPlan = RunPlan()
+    variant: str | None = None
+    """A named set of the executor's settings; None: the agent's own."""
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """An agent that could have had a task, with the figures by which agents are compared at that moment."""
+
+    agent_id: AgentId
+    tasks: int
+    """The tasks that it had."""
+    capacity: int
+    registered_at: Instant
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why an agent was given a task."""
+
+    reason: str
+    candidates: tuple[Candidate, ...] = ()
+    """The suitable agents with room, the chosen one first; the first few if there were many."""
+    suitable: int = 0
+    """How many there were."""
+
+
 class Subtask(msgspec.Struct, frozen=True, gc=False):
     """A part of a proposed decomposition. `task_id` is chosen with the proposal, so that creation is repeatable."""
 
@@ -87,6 +150,8 @@ class Subtask(msgspec.Struct, frozen=True, gc=False):
     description: str = ""
     agent_type: AgentType | None = None
     priority: Priority = Priority.MEDIUM
+    after: tuple[TaskId, ...] = ()
+    """Those of the same decomposition that must complete first."""
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -122,13 +187,32 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     project: str | None = None
     agent_type: AgentType | None = None
     """The type of agent that the task is for; once assigned, the type of its agent."""
+    agent_type_reason: str = ""
+    """Why it is for this type."""
     approval_mode: ApprovalMode = ApprovalMode.CHANGES
     reviewers: tuple[str, ...] = ()
     """Names of the humans who may decide besides the creator."""
+    quorum: int = 1
+    """How many of them must approve the work."""
+    levels: tuple[Level, ...] = ()
+    """Those who are asked in turn once they have."""
+    no_self_approval: bool = False
+    """Whether the creator may not decide about the work, nor the human on whose behalf it was created."""
+    on_behalf_of: str | None = None
+    """The name of the human who asked for the work that it is part of, if it was created for them."""
     retry: RetryPolicy = RetryPolicy()
     context: dict[str, Any] = {}
     after: tuple[TaskId, ...] = ()
     """Tasks that must complete before this one starts."""
+    on_dependency_failure: DependencyPolicy = DependencyPolicy.FAIL
+    on_part_failure: PartPolicy = PartPolicy.WAIT
+    labels: tuple[str, ...] = ()
+    due_at: Instant | None = None
+    """When it should be done. AURA enforces nothing."""
+    fixes: TaskId | None = None
+    """The task whose result this one repairs."""
+    reverts: TaskId | None = None
+    """The task whose merged work this one undoes."""
     key: str | None = None
     """The caller's own key for the request; a key starts only one task."""
     request_digest: str = ""
@@ -144,3 +228,10 @@ class TaskChanges(Changes, frozen=True, kw_only=True):
     approval_mode: ApprovalMode | None = None
     reviewers: tuple[str, ...] | None = None
     context: dict[str, Any] | None = None
+    labels: tuple[str, ...] | None = None
+    due_at: Instant | None = None
+    no_due_date: bool | None = None
+    """True removes the due date."""
+    after: tuple[TaskId, ...] | None = None
+    on_dependency_failure: DependencyPolicy | None = None
+    on_part_failure: PartPolicy | None = None

@@ -52,7 +52,6 @@ from aura_contracts.workflow.state import WORKFLOW as WORKFLOW
 from aura_contracts.workflow.state import Workflow as Workflow
 from aura_contracts.workflow.state import find_cycle as find_cycle
 from aura_contracts.workflow.state import find_step as find_step
-from aura_contracts.workflow.state import ready_steps as ready_steps
 from aura_contracts.workflow.state import waits_for as waits_for
 from aura_contracts.workflow.values import OVER as OVER
 from aura_contracts.workflow.values import StepConfig as StepConfig

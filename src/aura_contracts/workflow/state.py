@@ -48,14 +48,6 @@ def find_step(workflow: Workflow, step_id: str) -> WorkflowStep | None:
     return next((step for step in workflow.steps if step.id == step_id), None)
 
 
-def ready_steps(workflow: Workflow) -> tuple[WorkflowStep, ...]:
-    """Return the steps that may start now, in the order of the definition; empty unless the workflow is active."""
-    if workflow.status is not WorkflowStatus.ACTIVE:
-        return ()
-    waits = _waits(workflow)
-    return tuple(step for step in workflow.steps if step.status is StepStatus.PENDING and not waits[step.id])
-
-
 def waits_for(workflow: Workflow, step_id: str) -> tuple[str, ...]:
     """Return the ids of the steps that a step still waits for before it can start.
 

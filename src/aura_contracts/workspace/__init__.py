@@ -55,6 +55,7 @@ from aura_contracts.workspace.values import ConflictedFiles as ConflictedFiles
 from aura_contracts.workspace.values import FailedPreparation as FailedPreparation
 from aura_contracts.workspace.values import Merge as Merge
 from aura_contracts.workspace.values import MergeStyle as MergeStyle
+from aura_contracts.workspace.values import PolicyText as PolicyText
 from aura_contracts.workspace.values import PreparedPlace as PreparedPlace
 from aura_contracts.workspace.values import Repository as Repository
 from aura_contracts.workspace.values import RepositoryCommit as RepositoryCommit

@@ -88,7 +88,7 @@ class MergeStarted(Event, frozen=True, kw_only=True):
 
 
 class WorkMerged(Event, frozen=True, kw_only=True):
-    """The branch was merged into the target branches."""
+    """The branch was merged into the target branches; of a merge that was not finished, into those named."""
 
     topic = "workspace.merged"
     commits: tuple[RepositoryCommit, ...]

@@ -58,6 +58,13 @@ class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
         """The folder that scripts and agents are started in."""
         return working_directory(self.root, self.worktrees, self.subfolder)
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The folders of the user that the work is about: the repositories, or the subfolder of the only one."""
+        folders = [each.path for each in self.repositories] or [self.root]
+        places = (f"{folder}/{self.subfolder}".rstrip("/") for folder in folders)
+        return tuple(place for place in places if place)
+
 
 # --- Table ------------------------------------------------------------------------------------------------------------
 
@@ -94,6 +101,7 @@ _TABLE: Table = MappingProxyType(
         },
         _S.CONFLICTED: {
             events.SnapshotTaken: _S.CONFLICTED,
+            events.WorkMerged: _S.READY,
             events.ConflictResolved: _S.READY,
             events.MergeAbandoned: _S.READY,
         },
@@ -160,7 +168,8 @@ def _committed(state: Workspace, event: events.WorkCommitted, fact: HappenedFact
 def _merged(state: Workspace, event: events.WorkMerged, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
     assert state.merge_style is not None, "a merge was started without a style"
     merge = Merge(style=state.merge_style, commits=event.commits, merged_at=fact.time)
-    return replace(state, status=status, merges=(*state.merges, merge), merge_style=None, unsaved=False)
+    ended = replace(state, status=status, merge_style=None, conflicts=(), approval_id=None)
+    return replace(ended, merges=(*state.merges, merge), unsaved=False)
 
 
 def _resolved(

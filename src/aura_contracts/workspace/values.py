@@ -11,6 +11,7 @@ import msgspec
 from aura_contracts.failures import Failure
 from aura_contracts.ids import TaskId, WorkerId, WorkspaceId
 from aura_contracts.plain_data import Plain
+from aura_contracts.quoting import listed, quoted
 
 
 class WorkspaceStatus(StrEnum):
@@ -102,6 +103,14 @@ class UnrecordedKind(StrEnum):
     """A file or folder next to the worktrees, in no repository."""
     COMMIT = "commit"
     """A commit that was left on no branch. It is kept on a hidden ref."""
+    BRANCH = "branch"
+    """Another branch, with commits that were made in the worktree."""
+    STASH = "stash"
+    """A commit that was stashed in the worktree."""
+    UNDONE = "undone"
+    """The commit that the work started from, if the branch went back behind it: a merge does not undo it."""
+    ASIDE = "aside"
+    """A submodule with commits besides the one that it is at. They are kept with its other commits."""
 
 
 _UNRECORDED = {
@@ -112,6 +121,10 @@ _UNRECORDED = {
     UnrecordedKind.COPIED: "was copied here, and changed",
     UnrecordedKind.OUTSIDE: "is in no repository",
     UnrecordedKind.COMMIT: "is a commit on no branch",
+    UnrecordedKind.BRANCH: "is a branch with commits that are not on the task's",
+    UnrecordedKind.STASH: "is a stash",
+    UnrecordedKind.UNDONE: "is undone on the branch, and a merge does not undo it",
+    UnrecordedKind.ASIDE: "is a submodule with commits that the work does not use",
 }
 
 
@@ -120,18 +133,16 @@ class Unrecorded(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
 
     kind: UnrecordedKind
     path: str
-    """Relative to the worktree, a folder with ``/`` at its end; of a commit, its name."""
+    """Relative to the worktree, a folder with ``/`` at its end; of a commit or a branch, its name."""
     repository: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path} {_UNRECORDED[self.kind]}"
+        return f"{quoted(self.path)} {_UNRECORDED[self.kind]}"
 
 
 def unsaved_text(left_out: Sequence[Unrecorded]) -> str:
     """Return why worktrees are not removed: they hold something that neither a commit nor a safety copy has."""
-    shown = ", ".join(str(one) for one in left_out[:5])
-    more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-    return f"it holds what no commit and no safety copy has: {shown}{more}"
+    return f"it holds what no commit and no safety copy has: {listed(left_out, 5)}"
 
 
 class SnapshotFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -185,6 +196,13 @@ def working_directory(root: str, worktrees: Sequence[Worktree], subfolder: str) 
     return f"{worktrees[0].path}/{subfolder}".rstrip("/") if len(worktrees) == 1 else root
 
 
+class PolicyText(msgspec.Struct, frozen=True, gc=False):
+    """The policy file of a project at a time; no text: it had faults."""
+
+    file: str
+    text: str | None = None
+
+
 class WorkspaceLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The worktrees that a task needs, and their place."""
 
@@ -203,6 +221,8 @@ class WorkspaceLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Work directly in the repositories, or in the folder `root`: no worktree, no branch, no merge."""
     subfolder: str = ""
     """The folder to work in, relative to the only repository; empty for its top, and with several repositories."""
+    policies: tuple[PolicyText, ...] = ()
+    """Of work in place, the projects' policies when it was requested: the agent can change the files."""
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from aura_contracts.approval import ToolCall
-from aura_contracts.permission import LINE_LIMIT, PermissionRules, Places, Ruling, judge, paths_in
+from aura_contracts.permission import COMMAND_LIMIT, PermissionRules, Places, Ruling, judge, paths_in
 
 RULES = PermissionRules(
     allow=("Bash(git *)",),
@@ -60,7 +60,7 @@ RULES = PermissionRules(
 )
 @pytest.mark.parametrize("before", ["", *(pytest.param(one, marks=pytest.mark.deep) for one in ("sudo ", "git log "))])
 def test_a_long_line_takes_a_bounded_time(before, piece):
-    line = (before + piece * LINE_LIMIT)[:LINE_LIMIT]
+    line = (before + piece * COMMAND_LIMIT)[:COMMAND_LIMIT]
     call = ToolCall("Bash", "f", {"command": line})
     began = time.process_time()
     paths_in(call.arguments)

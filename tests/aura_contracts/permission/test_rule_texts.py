@@ -31,6 +31,25 @@ def verdict(tool_call, *, allow=(), deny=()):
         ("Read($HOME/.ssh/*)", "variables are not replaced"),
         ("Write(${HOME}/x)", "variables are not replaced"),
         ("Bash(git", "is not a rule"),
+        ("Read,Edit", "several rules in one"),
+        ("Bash(git *),Read", "several rules in one"),
+        ("Bash(rm *); Bash(curl *)", "several rules in one"),
+        ("Bash(git *) Bash(npm *)", "several rules in one"),
+        ("'Read'", "not the name of a tool"),
+        ("!Bash(rm *)", "not the name of a tool"),
+        ("Bash\u200b(rm *)", "not the name of a tool"),
+        ("Bash('rm *')", "in quotes"),
+        ("Read(\u201cMy Docs/*\u201d)", "in quotes"),
+        ("Bash(git (push|pull) *)", "no alternatives"),
+        ("Bash(git {push,pull} *)", "no alternatives"),
+        ("Read(@(a|b))", "pattern of a shell"),
+        ("Read(!(a))", "pattern of a shell"),
+        ("Read(f{1..3})", "pattern of a shell"),
+        ("Read(.env:*)", "a rule about files is a path"),
+        ("Read(file:///etc/*)", "a rule about files is a path"),
+        ("WebFetch(domain:https://example.org)", "a host alone"),
+        ("WebFetch(domain:example.org:8080)", "a host alone"),
+        ("WebFetch(domain:)", "a host alone"),
     ],
 )
 def test_a_rule_that_can_match_nothing_is_refused_when_it_is_given(text, reason):
@@ -44,7 +63,19 @@ def test_a_rule_that_can_match_nothing_is_refused_when_it_is_given(text, reason)
         assert raised.value.remedy
 
 
-@pytest.mark.parametrize("text", ["Bash(! grep x)", "Bash(cd ..)", "Bash(echo $HOME)", "Grep(a|b)", "Read(a..b)", "*"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bash(! grep x)",
+        "Bash(cd ..)",
+        "Bash(echo $HOME)",
+        "Bash(echo {a,b})",
+        "Bash(a; (b && c d))",
+        "Grep(a|b)",
+        "Read(a..b)",
+        "*",
+    ],
+)
 def test_other_rules_are_taken(text):
     assert Rule.parse(text).tool in text
 

@@ -209,15 +209,18 @@ def test_what_stands_before_a_command_does_not_hide_it(command):
 # --- Agents that do not ask
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"yolo": True}, {"allow_all_tools": True}, {"autonomy": "full"}, {"permission_mode": "bypassPermissions"}],
-)
-def test_rules_are_refused_where_nothing_is_asked(options):
+def test_rules_are_refused_where_nothing_is_asked():
     rules = PermissionRules(deny=("Bash(rm *)",))
-    with pytest.raises(InvalidInput, match="asks for nothing"):
-        require_questions(rules, "claude", options, asks=True)
+    with pytest.raises(InvalidInput, match="with its option yolo the agent asks for nothing"):
+        require_questions(rules, "claude", asks=True, silencing="yolo")
     with pytest.raises(InvalidInput, match="asks for no permission"):
-        require_questions(PermissionRules(allow=("*",)), "custom", {}, asks=False)
-    require_questions(rules, "claude", dict.fromkeys(options, False), asks=True)
-    require_questions(PermissionRules(), "custom", options, asks=False)
+        require_questions(PermissionRules(allow=("*",)), "custom", asks=False, silencing=None)
+    require_questions(rules, "claude", asks=True, silencing=None)
+    require_questions(PermissionRules(), "custom", asks=False, silencing="yolo")
+
+
+@pytest.mark.parametrize("path", ["~/.ssh/id", "~//.ssh/id", "/home/1001/.ssh/id", "//home/1001/.ssh/id"])
+@pytest.mark.parametrize("places", [None, Places(folder="/w"), Places(folder="/w", home="/home/1001")])
+def test_more_slashes_and_an_unknown_home_hide_no_file(path, places):
+    rules = PermissionRules(allow=("Read",), deny=("Read(~/.ssh/*)",))
+    assert judge(rules, ToolCall("Read", "", {"file_path": path}), places).verdict is Ruling.REFUSED
