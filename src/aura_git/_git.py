@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, InvalidBranchName, NotARepository, RefChanged, UnknownRevision
-from aura_contracts.ports.git import (
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import (
     Diff,
-    Git,
     Identity,
+    Inventory,
     LinkedWorktree,
     MergeOutcome,
     MergePrediction,
@@ -30,15 +31,17 @@ from aura_contracts.ports.git import (
 from aura_contracts.workspace import MergeStyle, Unrecorded
 from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
-from aura_git.commandline._leftovers import end_left_by_the_dead
+from aura_git.commandline._leftovers import end_holders_left_by_the_dead
 from aura_git.files import _changes, _snapshot, _unrecorded
 from aura_git.folders import _folder_repository
 from aura_git.folders._folder_repository import FolderRepository
 from aura_git.merging._merge import merge, predict
+from aura_git.merging._revert import revert
 from aura_git.repository import _filters, _paths
-from aura_git.repository._discovery import inspect, pin, unpin
+from aura_git.repository._discovery import distrusted, inspect, pin, unpin
 from aura_git.repository._git_repository import GitRepository, Repositories
 from aura_git.repository._pins import Pins
+from aura_git.repository._scratch import ScratchFolders
 from aura_git.worktrees import _lifecycle, _registry, _submodules
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -50,6 +53,7 @@ class CommandLineGit(Git):
     `executable` is a path, or a name that is looked up on the ``PATH`` of `environment` when git is first needed;
     methods raise `GitUnavailable` if there is no git 2.34 or newer. `timeout` is in seconds, for each git command.
     `pins` is a private folder for what agents must not change, see `pin_configuration`; without it nothing is pinned.
+    What calls need for a moment is there too; what a process that was killed left of it is removed here.
     """
 
     def __init__(
@@ -62,7 +66,9 @@ class CommandLineGit(Git):
         pins: Path | None = None,
     ) -> None:
         installation = Installation(executable, environment, timeout)
-        self._repositories = Repositories(installation, environment, identity, Pins(pins))
+        scratch = ScratchFolders(pins and pins / "scratch")
+        scratch.sweep()
+        self._repositories = Repositories(installation, environment, identity, Pins(pins, timeout), scratch)
 
     def _repository(self, path: str) -> GitRepository:
         return self._repositories.at(path)
@@ -140,8 +146,12 @@ class CommandLineGit(Git):
     def inspect(self, path: str) -> RepositoryInfo:
         return inspect(self._repositories, path)
 
-    def pin_configuration(self, repo: str, owner: str) -> None:
-        pin(self._repositories, repo, owner)
+    def pin_configuration(self, repo: str, owner: str, *, of_process: bool = False) -> None:
+        pin(self._repositories, repo, owner, of_process=of_process)
+
+    def distrusted_settings(self) -> dict[str, tuple[str, ...]]:
+        """Return by repository the settings that changed while an agent worked there: AURA goes without the changes."""
+        return distrusted(self._repositories)
 
     def unpin_configuration(self, repo: str, owner: str) -> None:
         unpin(self._repositories, repo, owner, ends=True)
@@ -149,8 +159,8 @@ class CommandLineGit(Git):
     def rest_configuration(self, repo: str, owner: str) -> None:
         unpin(self._repositories, repo, owner, ends=False)
 
-    def end_leftovers(self) -> None:
-        end_left_by_the_dead()
+    def end_leftovers(self, lock: str) -> None:
+        end_holders_left_by_the_dead(lock)
 
     def status(self, worktree: str) -> Status:
         return _changes.status(self._repository(worktree))
@@ -158,11 +168,20 @@ class CommandLineGit(Git):
     def examine_all(self, worktree: str) -> None:
         _changes.examine_all(self._worktree(worktree), present=True)
 
-    def unrecorded(self, worktree: str) -> tuple[Unrecorded, ...]:
-        return _unrecorded.unrecorded(self._repository(worktree))
+    def inventory(self, worktree: str) -> Inventory:
+        return _unrecorded.inventory(self._repository(worktree))
+
+    def is_ignored(self, worktree: str, folder: str) -> bool:
+        return _changes.is_ignored(self._worktree(worktree), folder)
+
+    def elsewhere(self, worktree: str) -> tuple[Unrecorded, ...]:
+        return _unrecorded.elsewhere(self._worktree(worktree))
 
     def keep_left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:
         return _unrecorded.keep_left_commits(self._worktree(worktree), prefix)
+
+    def left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:
+        return _unrecorded.unkept_left_commits(self._worktree(worktree), prefix)
 
     def operation(self, worktree: str) -> Operation | None:
         return _paths.operation(self._repository(worktree).git_dir)
@@ -175,8 +194,14 @@ class CommandLineGit(Git):
     def stage(self, worktree: str, paths: Sequence[str] = ()) -> None:
         _changes.stage(self._worktree(worktree), paths)
 
+    def unstage_added(self, worktree: str, paths: Sequence[str]) -> None:
+        _changes.remove_from_index(self._worktree(worktree), paths)
+
     def commit(self, worktree: str, message: str, *, allow_empty: bool = False) -> str | None:
         return _changes.commit(self._worktree(worktree), message, allow_empty=allow_empty)
+
+    def revert(self, worktree: str, commit: str, message: str) -> str | None:
+        return revert(self._worktree(worktree), commit, message)
 
     def create_repository(self, repo: str, branch: str) -> None:
         self._require_branch_name(repo, branch)
@@ -216,8 +241,11 @@ class CommandLineGit(Git):
     def fill_submodules(self, worktree: str) -> tuple[str, ...]:
         return _submodules.fill(self._worktree(worktree))
 
-    def keep_submodules(self, worktree: str, name: str) -> tuple[str, ...]:
+    def keep_submodules(self, worktree: str, name: str) -> Mapping[str, str]:
         return _submodules.keep(self._worktree(worktree), name)
+
+    def unkept_submodules(self, worktree: str) -> tuple[str, ...]:
+        return _submodules.unkept(self._worktree(worktree))
 
     def missing_submodule_commits(
         self, repo: str, base: str, commit: str, worktree: str | None = None
@@ -232,8 +260,8 @@ class CommandLineGit(Git):
     def list_worktrees(self, repo: str) -> tuple[LinkedWorktree, ...]:
         return _registry.list_worktrees(self._repository(repo))
 
-    def repair_worktrees(self, repo: str, paths: Sequence[str] = ()) -> None:
-        self._repository(repo).git("worktree", "repair", "--", *paths)
+    def repair_worktree(self, repo: str, path: str) -> None:
+        _lifecycle.repair(self._repository(repo), path)
 
     # --- Merging ------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from aura_git.commandline._command import GitCommand
 GIT = shutil.which("git") or "git"
 
 
-def eventually(condition, patience: float = 30) -> None:
+def eventually(condition, patience: float = 60) -> None:
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

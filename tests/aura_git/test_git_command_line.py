@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from aura_contracts.errors import DirtyWorktree, GitError, GitFailed, OperationInProgress
-from aura_contracts.ports.git import Git, Status
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import Status
 from aura_contracts.workspace import MergeStyle
 from aura_git import CommandLineGit
 from aura_git.testing.conformance import MakeGit, Scratch

@@ -1,5 +1,6 @@
 """Configuration is read once, and again as soon as it changes, wherever it comes from."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from aura_contracts.ports.git import Git
 from aura_git import CommandLineGit
+from aura_git.repository import _configuration, _paths
 from aura_git.testing.conformance import MakeGit
 from aura_git.testing.repositories import Conformance, Scratch
 
@@ -100,6 +102,36 @@ class TestConfiguration(Conformance):
         assert self.author(git, Scratch(tmp_path / "linked", repo.environment)) == "folder"
         repo.git("checkout", "-q", "main")
         assert self.author(git, repo) == "AURA"
+
+    def test_pinning_and_unpinning_read_it_once_unless_it_changes(
+        self, make_git: MakeGit, repo: Scratch, tmp_path: Path, calls: Callable[[], int]
+    ) -> None:
+        git = CommandLineGit(str(tmp_path / "counting-git"), environment=repo.environment, pins=tmp_path / "pins")
+        git.inspect(str(repo))
+        git.pin_configuration(str(repo), "a")
+        git.rest_configuration(str(repo), "a")
+        git.unpin_configuration(str(repo), "a")
+        assert calls() == 1
+        git.pin_configuration(str(repo), "b")
+        repo.git("config", "user.name", "Una")
+        git.rest_configuration(str(repo), "b")
+        assert calls() == 1
+
+    def test_contents_count_where_the_states_of_files_say_nothing(
+        self, repo: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_configuration, "_state", lambda _: None)
+        git = CommandLineGit(environment=repo.environment, pins=tmp_path / "pins")
+        git.pin_configuration(str(repo), "a")
+        repo.git("config", "filter.x.clean", "cat")
+        git.rest_configuration(str(repo), "a")
+        (distrusted,) = (tmp_path / "pins" / "repositories").glob("*/distrusted")
+        assert "filter.x.clean" in distrusted.read_text()
+
+    def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "config")
+        with pytest.raises(OSError, match="not a regular file"):
+            _paths.read_file(str(tmp_path / "config"))
 
     def test_a_worktree_may_have_its_own(self, git: Git, repo: Scratch, tmp_path: Path) -> None:
         repo.git("config", "extensions.worktreeConfig", "true")

@@ -1,6 +1,17 @@
 """Git runs in an environment that holds nothing of git's but what says where the user's configuration is."""
 
-from aura_git.commandline._environment import git_environment, repository_settings, with_settings, without_filters
+from pathlib import Path
+
+from hostile_world import World
+
+from aura_git import CommandLineGit
+from aura_git.commandline._environment import (
+    git_environment,
+    repository_settings,
+    with_settings,
+    without_filters,
+    without_hooks,
+)
 from aura_git.commandline._output import ConfigEntry
 
 
@@ -64,3 +75,33 @@ def test_filters_can_be_switched_off_one_by_one() -> None:
     settings = without_filters(ConfigEntry("global", "file:x", key, "x") for key in keys)
     assert {name.rpartition(".")[0] for name in settings} == {"filter.lfs", "filter.a.b"}
     assert (settings["filter.a.b.process"], settings["filter.a.b.required"]) == ("", "false")
+
+
+def test_hooks_that_are_configured_are_switched_off_by_name() -> None:
+    keys = ("hook.x.command", "hook.x.event", "hook.a b=c.d.command", "hook.jobs", "core.hookspath")
+    settings = without_hooks(ConfigEntry("global", "file:x", key, "x") for key in keys)
+    assert settings == {"hook.x.enabled": "false", "hook.a b=c.d.enabled": "false"}
+
+
+def test_git_with_configured_hooks_runs_every_command_without_them(tmp_path: Path) -> None:
+    """The program reports the version that has them, and says how often they were switched off."""
+    world = World(tmp_path)
+    program, seen = tmp_path / "git-2.54", tmp_path / "seen"
+    program.write_text(
+        f"""#!/bin/sh
+case "$*" in
+    *--version) echo git version 2.54.0; exit ;;
+    *'config --list'*) ;;
+    *) env | grep -c '=hook.my one=.x.enabled$' >> {seen} ;;
+esac
+exec git "$@"
+"""
+    )
+    program.chmod(0o755)
+    world.sh(world.repo, "git config --global 'hook.my one=.x.command' $TRAP")
+    world.git = CommandLineGit(str(program), environment=world.environment, pins=tmp_path / "pins")
+    world.begin()
+    world.sh(world.tree, "echo x > b.txt")
+    seen.unlink()
+    world.finish()
+    assert set(seen.read_text().split()) == {"1"}

@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_contracts.ports.git import ChangedFile, ChangeKind, LinkedWorktree, Status
+from aura_contracts.ports.git_values import ChangedFile, ChangeKind, LinkedWorktree, Status
 from aura_git.commandline._output import parse_changes, parse_config, parse_status, parse_worktrees, paths
 
 NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name)
@@ -77,5 +77,5 @@ def test_configuration_with_lines_and_without_values() -> None:
     output = b"global\0file:/x\0user.name\nUna\nLines\0local\0file:.git/config\0core.bare\0"
     assert parse_config(output) == [
         ("global", "file:/x", "user.name", "Una\nLines"),
-        ("local", "file:.git/config", "core.bare", ""),
+        ("local", "file:.git/config", "core.bare", "true"),
     ]

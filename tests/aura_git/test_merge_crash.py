@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aura_contracts.errors import GitTimeout
-from aura_contracts.ports.git import MergeOutcome, Status
+from aura_contracts.ports.git_values import MergeOutcome, Status
 from aura_contracts.workspace import MergeStyle
 from aura_git import CommandLineGit
 from aura_git.testing.repositories import Conformance, Scratch
@@ -139,7 +139,7 @@ class TestKilledMerges(Conformance):
         assert merge.elsewhere(fake) == -9
         repo.git("config", "filter.served.smudge", "cat")
         assert any(_runs(int(pid)) for pid in pids.read_text().split())
-        assert merge.here(timeout=20).commit == repo.commit_of("main")
+        assert merge.here(timeout=60).commit == repo.commit_of("main")
         assert not [pid for pid in pids.read_text().split() if _runs(int(pid))]
 
 

@@ -3,85 +3,14 @@
 Each attack is a shell script that runs in the worktree, as an agent would; `$TRAP` is a program that leaves a trace.
 """
 
-import os
 import subprocess
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
+from hostile_world import World
 
 from aura_contracts.errors import GitError
-from aura_git import CommandLineGit
-
-
-class World:
-    """A repository of the user's, pinned, with a worktree in which an agent has worked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.home = folder / "home"
-        self.home.mkdir()
-        self.repo = folder / "repo"
-        self.tree = folder / "aura" / "tree"
-        self.trace = folder / "trace"
-        self.trap = folder / "trap"
-        self.trap.write_text(f'#!/bin/sh\necho "$@" >> {self.trace}\ncat\n')
-        self.trap.chmod(0o755)
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.home),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            **{
-                f"GIT_{who}_{what}": "t@example.invalid"
-                for who in ("AUTHOR", "COMMITTER")
-                for what in ("NAME", "EMAIL")
-            },
-        }
-        self.git = CommandLineGit(environment=self.environment, pins=folder / "pins")
-        self.sh(folder, "git init -q -b main repo")
-        self.sh(self.repo, "printf 'a\nb\nc\nd\ne\n' > m.txt; echo one > a.txt; git add .; git commit -qm one")
-
-    def sh(self, where: Path, script: str) -> str:
-        variables = {"TRAP": str(self.trap), "REPO": str(self.repo), "W": str(self.folder)}
-        done = subprocess.run(
-            ["sh", "-e", "-c", script],
-            cwd=where,
-            env={**self.environment, **variables},
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
-        return done.stdout.decode()
-
-    def begin(self) -> None:
-        """Do what is done before an agent starts."""
-        self.git.pin_configuration(str(self.repo), "w1")
-        self.git.ensure_branch(str(self.repo), "work", "main")
-        self.git.add_worktree(str(self.repo), str(self.tree), "work")
-
-    def finish(self) -> str:
-        """Do with the agent's work what AURA does with it; return the merged commit."""
-        tree, repo = str(self.tree), str(self.repo)
-        git = self.git
-        git.inspect(tree)
-        git.status(tree)
-        git.operation(tree)
-        git.diff(tree, "HEAD", patch=True)
-        saved = git.snapshot(tree, "refs/aura/saved", "saved")
-        git.stage(tree)
-        git.commit(tree, "work")
-        git.status(tree)
-        git.diff(tree, "main", "work", patch=True)
-        git.restore(tree, saved)
-        git.list_worktrees(repo)
-        git.predict_merge(repo, "main", "work")
-        merged = git.merge(repo, source="work", target_branch="main", message="merge", keep="refs/aura/kept").commit
-        moved = f"{tree}-moved"
-        git.move_worktree(repo, tree, moved)
-        git.status(moved)
-        git.remove_worktree(repo, moved, force=True)
-        git.delete_branch(repo, "work", git.resolve(repo, "work"))
-        return merged
 
 
 @pytest.fixture
@@ -213,6 +142,15 @@ def test_attributes_and_exclusions_of_an_agent_hide_nothing_from_the_review(worl
     assert b"+x\n" in found.patch
 
 
+def test_a_text_is_shown_as_text_whatever_the_agent_says_in_attributes(world: World) -> None:
+    world.begin()
+    world.sh(world.tree, "echo '*.txt binary' > .gitattributes; echo x >> a.txt; printf '\\0' > b.bin")
+    found = world.git.diff(str(world.tree), "HEAD", patch=True)
+    assert {file.path: file.added for file in found.files} == {".gitattributes": 1, "a.txt": 1, "b.bin": None}
+    assert found.patch is not None
+    assert b"+x\n" in found.patch
+
+
 @pytest.mark.parametrize("name", ["COMMIT_EDITMSG", "logs/HEAD", "index", "commondir"])
 def test_git_does_not_write_through_the_links_of_an_agent(world: World, name: str) -> None:
     """Where an agent is kept in its worktree by a sandbox, AURA's git is not."""
@@ -222,6 +160,70 @@ def test_git_does_not_write_through_the_links_of_an_agent(world: World, name: st
     world.sh(world.tree, f"echo x > b.txt; ln -sf $HOME/.profile $(git rev-parse --git-dir)/{name}")
     world.finish()
     assert profile.read_text() == "mine\n"
+
+
+LOGS = {
+    "the reflogs of branches": "rm -rf $C/logs/refs/heads; ln -s $HOME $C/logs/refs/heads",
+    "the reflogs of AURA's refs": "rm -rf $C/logs/refs/aura; ln -s $HOME $C/logs/refs/aura",
+    "the reflogs of refs": "mkdir $W/d; ln -s $HOME $W/d/heads; rm -rf $C/logs/refs; ln -s $W/d $C/logs/refs",
+    "all reflogs": "mkdir $W/d; ln -s $HOME $W/d/refs; rm -rf $C/logs; ln -s $W/d $C/logs",
+    "a folder of branches": "mkdir $W/evil; ln -s $HOME/victim $W/evil/work; cd $C/logs/refs/heads;"
+    " rm -rf team; ln -s $W/evil team",
+    "a folder that leads back to itself": "rm -rf $C/logs/refs/heads; ln -s heads $C/logs/refs/heads",
+}
+
+
+@pytest.mark.parametrize("attack", LOGS.values(), ids=LOGS)
+def test_nothing_behind_links_in_place_of_folders_of_reflogs_is_touched(world: World, attack: str) -> None:
+    world.sh(world.home, "echo mine > victim; mkdir -p bin heads; ln -s ../victim bin/tool; ln -s ../victim heads/tool")
+    before = world.sh(world.home, "find . -printf '%p %l %s\n' | sort")
+    world.begin()
+    world.sh(world.tree, f"git branch -m team/work; echo x > b.txt; C=$REPO/.git; {attack}")
+    world.git.status(str(world.tree))
+    world.git.stage(str(world.tree))
+    world.git.commit(str(world.tree), "work")
+    world.git.merge(str(world.repo), source="team/work", target_branch="main", message="merge", keep="refs/aura/kept")
+    assert world.sh(world.home, "find . -printf '%p %l %s\n' | sort") == before
+
+
+def test_a_link_that_an_agent_leaves_is_not_the_users_in_the_next_run(world: World) -> None:
+    (world.home / "bin").mkdir()
+    (world.home / "bin" / "tool").symlink_to("../victim")
+    world.begin()
+    world.sh(world.tree, "rm -rf $REPO/.git/logs/refs/heads; ln -s $HOME $REPO/.git/logs/refs/heads")
+    world.git.unpin_configuration(str(world.repo), "w1")
+    world.git.pin_configuration(str(world.repo), "w2")
+    world.git.status(str(world.repo))
+    assert (world.home / "bin" / "tool").is_symlink()
+
+
+def test_refs_are_not_deleted_in_the_packed_refs_of_another_repository(world: World) -> None:
+    world.sh(
+        world.folder,
+        "git init -q other; cd other; git commit -qm x --allow-empty; git branch work; git pack-refs --all",
+    )
+    world.begin()
+    world.sh(world.tree, "echo x > b.txt; ln -s $W/other/.git/packed-refs $REPO/.git/packed-refs")
+    world.finish()
+    assert "refs/heads/work" in (world.folder / "other/.git/packed-refs").read_text()
+
+
+def test_packed_refs_that_the_user_shares_with_another_repository_stay(world: World) -> None:
+    """As `git-new-workdir` makes them."""
+    world.sh(world.repo, "git pack-refs --all; mv .git/packed-refs $W/packed; ln -s $W/packed .git/packed-refs")
+    world.begin()
+    world.sh(world.tree, "echo x > b.txt")
+    world.finish()
+    assert (world.repo / ".git/packed-refs").is_symlink()
+
+
+def test_a_link_in_place_of_the_state_of_an_operation_is_removed_and_not_followed(world: World) -> None:
+    (world.home / "thesis").touch()
+    world.begin()
+    world.sh(world.tree, "ln -s $HOME $(git rev-parse --git-dir)/rebase-merge")
+    world.git.switch_worktree(str(world.tree), "work")
+    assert world.git.operation(str(world.tree)) is None
+    assert (world.home / "thesis").exists()
 
 
 def test_objects_are_not_replaced_by_others(world: World) -> None:
@@ -338,6 +340,24 @@ def test_a_folder_of_another_repository_is_not_taken_for_a_checkout(world: World
     world.finish()
     assert world.sh(world.folder / "other", "git status --porcelain") == ""
     assert not (world.folder / "other" / "b.txt").exists()
+
+
+def test_a_worktree_of_the_users_is_updated_without_the_settings_of_an_agent(world: World) -> None:
+    """The target need not be checked out where the run was started."""
+    world.sh(world.repo, "git branch dev; git worktree add -q $W/mine dev")
+    world.begin()
+    world.sh(
+        world.tree,
+        "git config filter.x.smudge $TRAP; git config filter.x.clean $TRAP; echo '* filter=x' > .gitattributes;"
+        " echo x > b.txt; echo $W/elsewhere > $REPO/.git/worktrees/mine/commondir; cp -r $REPO/.git $W/elsewhere",
+    )
+    tree, repo = str(world.tree), str(world.repo)
+    world.git.stage(tree)
+    world.git.commit(tree, "work")
+    world.git.merge(repo, source="work", target_branch="dev", message="merge")
+    assert not world.git.status(str(world.folder / "mine")).dirty
+    assert (world.folder / "mine" / "b.txt").read_text() == "x\n"
+    assert not world.trace.exists()
 
 
 def test_a_pin_lasts_until_its_last_owner(world: World) -> None:

@@ -17,6 +17,8 @@ from contextlib import suppress
 from copy import copy
 from typing import IO, NamedTuple
 
+import attrs
+
 from aura_contracts.errors import GitError, GitFailed, GitTimeout, NotARepository
 from aura_contracts.ports.git import held_locks
 from aura_git.commandline._environment import git_environment, with_settings
@@ -134,7 +136,7 @@ class GitCommand:
                 repository=repo,
                 command=command,
                 reason="the repository belongs to another user",
-                remedy="if you trust it: git config --global --add safe.directory <its folder>",
+                remedy=f"if you trust it: git config --global --add safe.directory {shlex.quote(repo)}",
             )
         reasons = _REASON.findall(done.err) or [done.err.strip() or f"exit code {done.code}"]
         return GitFailed(repository=repo, command=command, reason="; ".join(dict.fromkeys(reasons)))
@@ -176,6 +178,25 @@ class GitCommand:
         finally:
             if self.runs_programs:
                 end_left_by(token)
+
+
+@attrs.frozen
+class LocalCommand:
+    """Runs git in one repository. Raises `GitError`."""
+
+    command: GitCommand
+    path: str
+
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        codes: Collection[int] = (0,),
+        variables: Mapping[str, str] | None = None,
+        limit: int | None = None,
+    ) -> Completed:
+        """See `GitCommand.run`."""
+        return self.command.run(self.path, *arguments, stdin=stdin, codes=codes, variables=variables, limit=limit)
 
 
 _UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))

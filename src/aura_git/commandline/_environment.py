@@ -34,15 +34,26 @@ _ALWAYS = {
     "GIT_LITERAL_PATHSPECS": "1",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_MERGE_AUTOEDIT": "no",
-    # What is displayed is what is stored: an agent could show other objects in place of its own.
+    # What is displayed is what is stored: an agent could show other objects in place of its own. The same goes for
+    # `core.commitGraph`, in which each commit has a tree and parents, too.
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": "/dev/null",
 }
 
+_HOOKS = ("applypatch-msg pre-applypatch post-applypatch pre-commit pre-merge-commit prepare-commit-msg commit-msg"
+          " post-commit pre-rebase post-checkout post-merge pre-push reference-transaction pre-auto-gc post-rewrite"
+          " post-index-change")  # fmt: skip
+"""The hooks that git runs here. Since 2.55 those that are configured can be switched off by event."""
+
+CONFIGURED_HOOKS = (2, 54)
+"""The version of git from which on the configuration can name programs for hooks."""
+
 _SETTINGS = {
     # Programs that must not run.
     "core.hooksPath": "/dev/null",
+    **{f"hook.{name}.enabled": "false" for name in _HOOKS.split()},
     "core.fsmonitor": "false",
+    "core.untrackedCache": "false",
     "core.pager": "cat",
     "core.askPass": "",
     "commit.gpgSign": "false",
@@ -52,11 +63,13 @@ _SETTINGS = {
     "maintenance.auto": "false",
     # What is stored and displayed.
     "core.attributesFile": "/dev/null",
+    "core.commitGraph": "false",
     "core.safecrlf": "false",
     "core.quotePath": "true",
     "i18n.commitEncoding": "UTF-8",
     "i18n.logOutputEncoding": "UTF-8",
     "color.ui": "false",
+    "advice.graftFileDeprecated": "false",
     "status.showUntrackedFiles": "all",
     "status.submoduleSummary": "false",
     "diff.renames": "true",
@@ -139,3 +152,9 @@ def without_filters(entries: Iterable[ConfigEntry]) -> dict[str, str]:
     filters = {entry.key.rpartition(".")[0] for entry in entries if entry.key.startswith("filter.")}
     off = {"clean": "", "smudge": "", "process": "", "required": "false"}
     return {f"{name}.{variable}": value for name in sorted(filters) for variable, value in off.items()}
+
+
+def without_hooks(entries: Iterable[ConfigEntry]) -> dict[str, str]:
+    """Return settings that switch off every hook in the configuration."""
+    names = {entry.key.rpartition(".")[0] for entry in entries if entry.key.startswith("hook.")}
+    return {f"{name}.enabled": "false" for name in sorted(names) if name != "hook"}

@@ -6,26 +6,52 @@ found: AURA's git runs only programs that the user has configured, see `aura_git
 """
 
 import os
+import re
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import count
+
+from aura_contracts.process_table import send, start_time, values_of
 
 VARIABLE = "AURA_GIT"
 
-_STARTED = 19
-"""The field of /proc/PID/stat after the name that says when a process started: number 22 of proc_pid_stat(5)."""
-
 _ROUNDS = 5
-"""How often is looked again: what is being ended may start something."""
+"""Times to look again: a process that is being ended may start another one."""
+
+_TOKEN = re.compile(r"[0-9]{1,9}-[0-9]*-[0-9]+")
+"""What `new_token` returns where there is ``/proc``. Any process may have anything else in its environment."""
 
 _numbers = count()
 
 
 def new_token() -> str:
     """Return a token for one call of git: of this process, which is known by pid and start time."""
-    pid = os.getpid()
-    return f"{pid}-{_start_time(pid)}-{next(_numbers)}"
+    return f"{this_process()}-{next(_numbers)}"
+
+
+def this_process() -> str:
+    """Return the pid of this process and when it started, as far as that can be known."""
+    return _named(os.getpid())
+
+
+@cache
+def _named(pid: int) -> str:
+    return f"{pid}-{start_time(pid) or ''}"
+
+
+def is_running(process: str) -> bool:
+    """Whether the process that `this_process` named, in whichever process, has not ended."""
+    pid, _, started = process.partition("-")
+    if started:
+        return start_time(int(pid)) == started
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def end_group(leader: int) -> None:
@@ -37,65 +63,42 @@ def end_group(leader: int) -> None:
 def end_left_by(token: str) -> None:
     """End what the call of git with this token has left running."""
     for _ in range(_ROUNDS):
-        found = [pid for pid, known, _ in _marked() if known == token]
+        found = [pid for pid, tokens in values_of(VARIABLE).items() if token in tokens]
         if not found:
             return
-        _kill(found)
+        send(found, signal.SIGKILL)
 
 
-def end_left_by_the_dead() -> None:
-    """End what was left by calls whose caller was killed; a git among them first finishes its work."""
+def end_holders_left_by_the_dead(lock: str) -> None:
+    """End what calls whose caller was killed left running, if it has the file of the lock open.
+
+    What a git at work has started is not disturbed.
+    """
     left: dict[str, list[int]] = {}
     at_work = set[str]()
-    for pid, token, is_git in _marked():
-        caller, started, _ = token.split("-")
-        if _start_time(int(caller)) != started:
-            left.setdefault(token, []).append(pid)
-            if is_git:
-                at_work.add(token)
+    for pid, tokens in values_of(VARIABLE).items():
+        for token in filter(_TOKEN.fullmatch, tokens):
+            if not is_running(token.rpartition("-")[0]):
+                left.setdefault(token, []).append(pid)
+                if _is_git(pid):
+                    at_work.add(token)
     for token, pids in left.items():
         if token not in at_work:
-            _kill(pids)
+            send((pid for pid in pids if _has_open(pid, lock)), signal.SIGKILL)
 
 
-def _kill(pids: list[int]) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _marked() -> Iterator[tuple[int, str, bool]]:
-    """Yield pid, token and whether it is git, for everything that some git of AURA's started."""
-    own, prefix = os.getpid(), f"{VARIABLE}=".encode()
+def _has_open(pid: int, path: str) -> bool:
     with suppress(OSError):
-        for name in os.listdir("/proc"):
-            if not name.isdecimal() or int(name) == own:
-                continue
-            token = _token(name, prefix)
-            if token is not None and token.count("-") == 2 and _start_time(int(name)):
-                yield int(name), token, _is_git(name)
+        file, folder = os.stat(path), f"/proc/{pid}/fd"
+        for name in os.listdir(folder):
+            with suppress(OSError):  # closed by now
+                if os.path.samestat(os.stat(f"{folder}/{name}"), file):
+                    return True
+    return False
 
 
-def _token(pid: str, prefix: bytes) -> str | None:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            entries = file.read().split(b"\0")
-    except OSError:
-        return None
-    found = next((entry for entry in entries if entry.startswith(prefix)), None)
-    return None if found is None else os.fsdecode(found.removeprefix(prefix))
-
-
-def _is_git(pid: str) -> bool:
+def _is_git(pid: int) -> bool:
     """Whether it is git itself, or was started as it was: git runs some of its commands as other programs."""
     with suppress(OSError), open(f"/proc/{pid}/comm", "rb") as file:
         return file.read().startswith(b"git")
     return False
-
-
-def _start_time(pid: int) -> str:
-    """Return when a process started; empty if it does not exist, or only as a zombie."""
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-        return "" if fields[0] in {b"Z", b"X"} else fields[_STARTED].decode()
-    return ""

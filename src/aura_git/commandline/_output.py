@@ -7,13 +7,16 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from aura_contracts.ports.git import ChangedFile, ChangeKind, LinkedWorktree, Status
+from aura_contracts.ports.git_values import ChangedFile, ChangeKind, LinkedWorktree, Status
 
 GITLINK = "160000"
 """The mode of a submodule in a tree and in the index."""
 
 LINK = "120000"
 """The mode of a symbolic link."""
+
+TREE_DIFF = ("diff-tree", "-r", "-z", "--no-renames", "--ignore-submodules=none")
+"""Compares two trees, whatever a ``.gitmodules`` says of ignoring submodules."""
 
 _KINDS = {
     b"A": ChangeKind.ADDED,
@@ -130,13 +133,13 @@ class ConfigEntry(NamedTuple):
     value: str
 
 
-def parse_config(output: bytes, valueless: str = "") -> list[ConfigEntry]:
-    """Read ``config --list -z --show-scope --show-origin``; `valueless` is what a key without equals sign counts as."""
+def parse_config(output: bytes) -> list[ConfigEntry]:
+    """Read ``config --list -z --show-scope --show-origin``; a key without equals sign is true (git-config(1))."""
     entries = []
     rest = iter(fields(output))
     for scope in rest:
         origin = next(rest)
         key, has_value, value = next(rest).partition(b"\n")
-        text = os.fsdecode(value) if has_value else valueless
+        text = os.fsdecode(value) if has_value else "true"
         entries.append(ConfigEntry(scope.decode(), os.fsdecode(origin), os.fsdecode(key), text))
     return entries

@@ -8,26 +8,37 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from aura_contracts.errors import GitFailed, NotARepository, OperationInProgress, UnreadableFiles
-from aura_contracts.ports.git import Diff, Operation, Status
+from aura_contracts.ports.git_values import Diff, Operation, Status
+from aura_git.commandline._command import Completed
 from aura_git.commandline._output import fields, parse_changes, parse_status, paths
 from aura_git.files._gitlinks import filled, gitlinks
+from aura_git.files._index import may_have_marks
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository, message_bytes
 
-DENIED = "Permission denied"
+_DENIED = "Permission denied"
 
 # --- Status -----------------------------------------------------------------------------------------------------------
 
 
 def status(repository: GitRepository) -> Status:
     """Return what differs from HEAD; worktrees of the same repository inside are not files of it."""
-    listed = repository.on_files(
-        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty"
-    )
+    return read_status(repository, list_changes(repository))
+
+
+def list_changes(repository: GitRepository, *options: str) -> Completed:
+    """Run ``git status``; the output is for `read_status`. Raises `UnreadableFiles`."""
+    how = ("--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty")
+    listed = repository.on_files("status", *how, *options)
+    if _DENIED in listed.err:
+        _require_readable(repository)
+    return listed
+
+
+def read_status(repository: GitRepository, listed: Completed) -> Status:
+    """Return what `list_changes` found, completed by what git leaves out."""
     found = parse_status(listed.out)
     if listed.err:
-        if DENIED in listed.err:
-            require_readable(repository)
         hidden = _hidden_by_loops(repository).difference(found.conflicted)
         found = msgspec.structs.replace(found, unstaged=tuple(sorted(hidden.union(found.unstaged))))
     submodules = [(link.path, filled(repository, link.path)) for link in gitlinks(repository)]
@@ -51,7 +62,7 @@ def is_changed(submodule: GitRepository) -> bool:
         return True
 
 
-def require_readable(repository: GitRepository) -> None:
+def _require_readable(repository: GitRepository) -> None:
     """Raise `UnreadableFiles` if there are folders that may not be read: git warns of them, and leaves them out.
 
     It even takes tracked files in them for deleted.
@@ -103,11 +114,21 @@ def untracked(repository: GitRepository) -> list[str]:
     return [path for path in paths(listed.out) if not path.endswith("/")]
 
 
+def is_ignored(repository: GitRepository, folder: str) -> bool:
+    """See `GitFiles.is_ignored`."""
+    taken_literally = {"GIT_LITERAL_PATHSPECS": "0"}  # it does, and refuses the variable
+    command = ("check-ignore", "-q", "--", f"./{folder}")
+    ignored = repository.on_files(*command, codes=(0, 1), variables=taken_literally).code == 0
+    return ignored and not repository.git("ls-files", "-z", "--", folder).out
+
+
 def examine_all(repository: GitRepository, *, present: bool = False) -> None:
     """Make git examine files marked assume-unchanged or skip-worktree again, the latter only if `present` allows it.
 
     With `present`, skip-worktree stays on files that do not exist: a sparse checkout leaves them out.
     """
+    if not may_have_marks(repository.git_dir, repository.name_length):
+        return
     entries = [(entry[0], entry[2:]) for entry in paths(repository.git("ls-files", "-v", "-z").out)]
     skipped = [path for tag, path in entries if tag in "Ss"]
     if present:
@@ -214,7 +235,7 @@ def record_files(
             _update_index(repository, changed, variables)
         except GitFailed as failure:
             closed = [path for path in changed if not _may_be_read(os.path.join(repository.path, path))]
-            if DENIED in failure.reason and closed:
+            if _DENIED in failure.reason and closed:
                 raise unreadable(repository, closed) from failure
             if not left or _MOVED not in failure.reason:
                 raise
@@ -236,20 +257,28 @@ def _update_index(repository: GitRepository, changed: set[str], variables: dict[
     files = {path for path in changed if not path.endswith("/")}
     links: dict[str, bool] = {}
     gone = {path for path in files if _is_below_link(repository.path, path, links)}
-    for names, options in ((files - gone, ("--add", "--remove", "--replace")), (gone, ("--force-remove",))):
-        if names:
-            stdin = b"".join(os.fsencode(path) + b"\0" for path in sorted(names))
-            repository.on_files("update-index", "-z", *options, "--stdin", stdin=stdin, variables=variables)
+    if there := files - gone:
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in sorted(there))
+        how = ("--add", "--remove", "--replace")
+        repository.on_files("update-index", "-z", *how, "--stdin", stdin=stdin, variables=variables)
+    if gone:
+        remove_from_index(repository, sorted(gone), variables)
+
+
+def remove_from_index(repository: GitRepository, names: Sequence[str], variables: dict[str, str] | None = None) -> None:
+    """See `GitFiles.unstage_added`."""
+    stdin = b"".join(os.fsencode(path) + b"\0" for path in names)
+    repository.git("update-index", "-z", "--force-remove", "--stdin", stdin=stdin, variables=variables)
 
 
 def _is_below_link(top: str, path: str, known: dict[str, bool]) -> bool:
     """Whether one of the folders that `path` is in is a symbolic link; `known` caches the answers for folders."""
-    folder = path.rpartition("/")[0]
-    if not folder:
-        return False
-    if folder not in known:
-        known[folder] = _is_below_link(top, folder, known) or os.path.islink(os.path.join(top, folder))
-    return known[folder]
+    last = path.rpartition("/")[0]
+    if last and last not in known:
+        below = False
+        for folder in _with_folders(last)[:-1]:
+            below = known.setdefault(folder, below or os.path.islink(os.path.join(top, folder)))
+    return known.get(last, False)
 
 
 def commit(repository: GitRepository, message: str, *, allow_empty: bool) -> str | None:
@@ -282,6 +311,6 @@ def _staged(repository: GitRepository) -> tuple[bool, bool]:
         entries = fields(repository.git("ls-files", "-s", "-z").out)
         stages = {entry.partition(b"\t")[0][-1:] for entry in entries}
         return bool(entries), bool(stages - {b"0"})
-    options = ("-z", "--name-status", "--no-renames", "--ita-invisible-in-index")
+    options = ("-z", "--name-status", "--no-renames", "--ita-invisible-in-index", "--ignore-submodules=none")
     changes = fields(repository.git("diff-index", "--cached", *options, head).out)
     return bool(changes), b"U" in changes[::2]

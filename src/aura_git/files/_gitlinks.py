@@ -1,16 +1,13 @@
 """Gitlinks: the entries of an index or a tree that stand for another repository, such as a submodule."""
 
-import glob
 import os
 from typing import NamedTuple
 
 from aura_contracts.errors import NotARepository
 from aura_git.commandline._output import GITLINK, paths
+from aura_git.files._index import may_have_gitlinks
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository
-
-_MODE = int(GITLINK, 8).to_bytes(4, "big")
-"""The mode of a gitlink in the index (gitformat-index(5))."""
 
 
 class Gitlink(NamedTuple):
@@ -22,7 +19,7 @@ class Gitlink(NamedTuple):
 
 def gitlinks(repository: GitRepository) -> list[Gitlink]:
     """Return the gitlinks in the index. An index without any is recognised without running git."""
-    if not _may_have_gitlinks(repository.git_dir):
+    if not may_have_gitlinks(repository.git_dir):
         return []
     links = []
     for entry in paths(repository.git("ls-files", "-s", "-z").out):
@@ -31,17 +28,6 @@ def gitlinks(repository: GitRepository) -> list[Gitlink]:
         if mode == GITLINK and stage in {"0", "2"}:
             links.append(Gitlink(path, commit))
     return links
-
-
-def _may_have_gitlinks(git_dir: str) -> bool:
-    for file in [os.path.join(git_dir, "index"), *glob.glob(os.path.join(glob.escape(git_dir), "sharedindex.*"))]:
-        try:
-            with open(file, "rb") as index:
-                if _MODE in index.read():
-                    return True
-        except OSError:
-            continue
-    return False
 
 
 def filled(repository: GitRepository, path: str) -> GitRepository | None:

@@ -122,7 +122,7 @@ def _remove_files(top: str, names: list[str]) -> None:
     for name in names:
         file = Path(top, name)
         file.unlink(missing_ok=True)
-        folders.update(parent for parent in file.parents if parent.is_relative_to(top) and parent != Path(top))
+        folders.update(parent for parent in file.parents if Path(top) in parent.parents)
     for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
         with suppress(OSError):
             folder.rmdir()

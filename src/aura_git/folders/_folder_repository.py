@@ -15,6 +15,7 @@ from aura_git.commandline._command import GitCommand
 from aura_git.files._changes import record_files, status
 from aura_git.merging._checkout import Checkout
 from aura_git.repository._git_repository import GitRepository, Repositories
+from aura_git.repository._pins import PinnedPlace
 
 
 class FolderRepository(GitRepository):
@@ -27,13 +28,18 @@ class FolderRepository(GitRepository):
         self._repository = repository
 
     @cached_property
+    def place(self) -> PinnedPlace | None:
+        """What was recorded of the bare repository; the folder itself leads to none."""
+        return self.at(self._repository).place
+
+    @cached_property
     def git_dir(self) -> str:
         return os.path.realpath(self._repository)
 
     @cached_property
     def command(self) -> GitCommand:
         """Runs git on the folder, whatever repository is around it."""
-        return self._shared.installation.command(self.path).on_work_tree(self.git_dir, self.path)
+        return super().command.on_work_tree(self.git_dir, self.path)
 
 
 def create(shared: Repositories, repository: str, branch: str) -> None:

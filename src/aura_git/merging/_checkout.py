@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shlex
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from aura_contracts.errors import DirtyWorktree, OperationInProgress
-from aura_git.commandline._output import LINK
+from aura_git.commandline._output import LINK, TREE_DIFF
 from aura_git.files._changes import status
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository
@@ -70,16 +69,15 @@ class Checkout:
         self._refresh()
         found = status(self.repository)
         if found.staged or found.conflicted:
-            raise self._dirty([*found.staged, *found.conflicted])
+            raise DirtyWorktree.of(self.path, self.path, (*found.staged, *found.conflicted))
         self._require_room_among(found.unstaged, old, new)
 
     def _require_room_among(self, unstaged: Iterable[str], old: str, new: str, done: Collection[str] = ()) -> None:
         changes = self._changes(old, new)
         changed = {change.path for change in changes}
         added = [change.path for change in changes if not change.old_mode.strip("0") and change.path not in done]
-        touched = sorted({*changed.intersection(unstaged), *self._in_the_way(added, changed)})
-        if touched:
-            raise self._dirty(touched)
+        if touched := changed.intersection(unstaged) | self._in_the_way(added, changed):
+            raise DirtyWorktree.of(self.path, self.path, touched)
         self.repository.on_files("read-tree", "-m", "-u", "--dry-run", old, new)
 
     def go(self, old: str, new: str) -> None:
@@ -91,14 +89,6 @@ class Checkout:
     def _refresh(self) -> None:
         """Record in the index which files are unchanged, those that were merely touched too."""
         self.repository.on_files("update-index", "--refresh", codes=(0, 1))
-
-    def _dirty(self, touched: Iterable[str]) -> DirtyWorktree:
-        return DirtyWorktree(
-            repository=self.path,
-            worktree=self.path,
-            paths=tuple(sorted(set(touched))),
-            remedy=f"commit or stash them (git -C {shlex.quote(self.path)} stash -u), then try again",
-        )
 
     # --- Untracked files ----------------------------------------------------------------------------------------------
 
@@ -249,7 +239,7 @@ class Checkout:
         return self._known_changes[old, new]
 
     def _read_changes(self, old: str, new: str) -> Iterator[_PathChange]:
-        output = self.repository.git("diff-tree", "-r", "-z", "--no-renames", "--raw", old, new).out
+        output = self.repository.git(*TREE_DIFF, "--raw", old, new).out
         parts = iter(os.fsdecode(output).split("\0")[:-1])
         for facts in parts:
             old_mode, mode, _, name, _ = facts.removeprefix(":").split(" ")

@@ -18,10 +18,9 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from aura_contracts.errors import GitError, GitFailed, MergeConflict, RefChanged, UnknownRevision
-from aura_contracts.ports.git import MergeOutcome, MergePrediction
+from aura_contracts.ports.git_values import MergeOutcome, MergePrediction
 from aura_contracts.workspace import MergeStyle
 from aura_git.commandline._output import paths
 from aura_git.merging._checkout import Checkout, checkouts_of
@@ -239,7 +238,7 @@ def merge_trees(repository: GitRepository, ours: str, theirs: str) -> tuple[tupl
 
 
 def _merge_in_scratch_worktree(repository: GitRepository, ours: str, theirs: str) -> tuple[tuple[str, ...], str]:
-    with TemporaryDirectory(prefix="aura-merge-") as folder:
+    with repository.scratch.folder() as folder:
         scratch = _scratch_worktree(Path(folder), repository.common_dir, ours) | repository.author
         repository.git("read-tree", ours, variables=scratch)
         merge = ("-c", "core.sparseCheckout=false", "merge", "-q", "-s", "ort", *_MERGE_OPTIONS, theirs)

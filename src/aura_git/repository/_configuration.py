@@ -1,25 +1,31 @@
 """Git's configuration of a repository, as git itself lists it: read once, and again when one of its files changes.
 
 A listing is valid as long as none of the files that it came from, or could have come from, has changed. Their states
-are taken *before* git reads them, so a change in between is never missed.
+are taken *before* git reads them, so a change in between is never missed. Where an agent may have written them, their
+contents count too: a file that changes twice within one tick of the clock may keep its state.
 """
 
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
+from hashlib import sha256
 from typing import NamedTuple
 
-from aura_contracts.ports.git import Identity
-from aura_git.commandline._environment import repository_settings, without_filters
+from aura_contracts.ports.git_values import Identity
+from aura_git.commandline._environment import repository_settings, without_filters, without_hooks
 from aura_git.commandline._output import ConfigEntry, parse_config
+from aura_git.repository import _paths
 
 LISTING = ("config", "--list", "-z", "--show-scope", "--show-origin")
 
 _State = tuple[int, int, int, int] | None
 _PROGRAM_SECTIONS = ("filter.", "merge.", "remote.")
 _PROGRAMS = (".clean", ".smudge", ".process", ".driver", ".promisor")
-_TRUE = frozenset({"true", "yes", "on", "1", ""})
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_MOST_BYTES = 1 << 20
+"""Of a file that are compared; for the rest, its state has to do."""
 
 
 class Configuration:
@@ -58,6 +64,11 @@ class Configuration:
         """Settings that switch off every filter."""
         return without_filters(self.entries)
 
+    @cached_property
+    def without_hooks(self) -> dict[str, str]:
+        """Settings that switch off every hook that is configured."""
+        return without_hooks(self.entries)
+
     def author(self, fallback: Identity) -> dict[str, str]:
         """Return the environment variables for the committer: the configured user, or else `fallback`."""
         known = {key: value for key, value in self._values.items() if value}
@@ -74,7 +85,11 @@ class Configuration:
 
 class _Cached(NamedTuple):
     states: dict[str, _State]
+    contents: dict[str, bytes]
     configuration: Configuration
+
+    def is_valid(self, *, exactly: bool) -> bool:
+        return _states(self.states) == self.states and (not exactly or _contents(self.states) == self.contents)
 
 
 class Configurations:
@@ -87,19 +102,26 @@ class Configurations:
         self._lock = threading.Lock()
 
     def of(
-        self, path: str, git_dir: str, common_dir: str, listing: Callable[[], bytes], *, pinned: bool = False
+        self,
+        path: str,
+        git_dir: str,
+        common_dir: str,
+        listing: Callable[[], bytes],
+        *,
+        pinned: bool = False,
+        exactly: bool = False,
     ) -> Configuration:
         """Return the configuration seen from `git_dir`; `listing` runs git in `path` with `LISTING`.
 
-        Of a repository that is `pinned`, `common_dir` is the stand-in.
+        Of a repository that is `pinned`, `common_dir` is the stand-in. With `exactly`, contents are compared too.
         """
         for key in ((common_dir, git_dir), (common_dir, "")):
             cached = self._cache.get(key)
-            if cached is not None and _states(cached.states) == cached.states:
+            if cached is not None and cached.is_valid(exactly=exactly):
                 return cached.configuration
         files = self._usual_files(git_dir, common_dir)
         while True:
-            states = _states(files)
+            states, contents = _states(files), _contents(files)
             configuration = Configuration(parse_config(listing()), pinned=pinned)
             known = set(map(os.path.realpath, files))
             more = {
@@ -113,7 +135,7 @@ class Configurations:
             self._cache = {
                 one: known for one, known in self._cache.items() if all(map(os.path.isdir, filter(None, one)))
             }
-            self._cache[key] = _Cached(states, configuration)
+            self._cache[key] = _Cached(states, contents, configuration)
         return configuration
 
     def _usual_files(self, git_dir: str, common_dir: str) -> set[str]:
@@ -161,3 +183,12 @@ def _state(file: str) -> _State:
     except (OSError, ValueError):
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _contents(files: Iterable[str]) -> dict[str, bytes]:
+    """Return the digests of the files that can be read."""
+    digests = {}
+    for file in files:
+        with suppress(OSError, ValueError):
+            digests[file] = sha256(_paths.read_file(file, _MOST_BYTES)).digest()
+    return digests

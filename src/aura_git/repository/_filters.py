@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-from tempfile import TemporaryDirectory
 
 from aura_contracts.errors import FilterMissing
 from aura_git.commandline._output import paths
@@ -72,7 +71,7 @@ def _program(command: str) -> str | None:
 
 def _filters_of(repository: GitRepository, commit: str) -> dict[str, str]:
     """Return the filter of each file of a commit that has one."""
-    with TemporaryDirectory(prefix="aura-index-") as folder:
+    with repository.scratch.folder() as folder:
         scratch = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
         repository.git("read-tree", commit, variables=scratch)
         names = repository.git("ls-files", "-z", variables=scratch).out

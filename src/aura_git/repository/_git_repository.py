@@ -7,23 +7,23 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-import attrs
-
-from aura_contracts.errors import GitFailed, RefChanged, UnknownRevision
-from aura_contracts.ports.git import Identity
+from aura_contracts.errors import GitFailed, NotARepository, RefChanged, UnknownRevision
+from aura_contracts.ports.git_values import Identity
 from aura_git._branch_names import is_valid_ref
-from aura_git.commandline._command import Completed, GitCommand
+from aura_git.commandline._command import GitCommand, LocalCommand
+from aura_git.commandline._environment import CONFIGURED_HOOKS
 from aura_git.commandline._installation import Installation
-from aura_git.commandline._output import ConfigEntry, fields, parse_config, paths
+from aura_git.commandline._output import TREE_DIFF, ConfigEntry, fields, paths
 from aura_git.repository import _paths
 from aura_git.repository._configuration import LISTING, Configuration, Configurations
-from aura_git.repository._pins import PinnedPlace, Pins
+from aura_git.repository._pins import PinnedPlace, Pins, StandIn
+from aura_git.repository._scratch import ScratchFolders
 
 if TYPE_CHECKING:
     from aura_git.repository._reader import Reader
@@ -47,18 +47,24 @@ class Repositories:
     """What repositories share: git, the caller's identity, configurations and readers. Safe to use from threads."""
 
     def __init__(
-        self, installation: Installation, environment: Mapping[str, str], identity: Identity, pins: Pins
+        self,
+        installation: Installation,
+        environment: Mapping[str, str],
+        identity: Identity,
+        pins: Pins,
+        scratch: ScratchFolders,
     ) -> None:
         self.installation = installation
         self.pins = pins
+        self.scratch = scratch
         self.identity = identity
         self.configurations = Configurations(environment)
         self._readers: dict[str, Reader] = {}
         self._lock = threading.Lock()
 
     def at(self, path: str) -> "GitRepository":
-        """Return the repository or worktree at `path`. Nothing is read yet."""
-        return GitRepository(self, path)
+        """Return the repository or worktree at `path`, entered; see `GitRepository.enter`."""
+        return GitRepository(self, path).enter()
 
     def locate(self, path: str) -> _paths.RepositoryLocation:
         """Return the repository at `path` or above it, by what is recorded of it. Raises `NotARepository`."""
@@ -79,25 +85,6 @@ class Repositories:
             return self._readers[common_dir]
 
 
-@attrs.frozen
-class LocalCommand:
-    """Runs git in one repository. Raises `GitError`."""
-
-    command: GitCommand
-    path: str
-
-    def __call__(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        codes: Collection[int] = (0,),
-        variables: Mapping[str, str] | None = None,
-        limit: int | None = None,
-    ) -> Completed:
-        """See `GitCommand.run`."""
-        return self.command.run(self.path, *arguments, stdin=stdin, codes=codes, variables=variables, limit=limit)
-
-
 class GitRepository:
     """A repository or worktree at `path`. Its git directory and configuration are read once."""
 
@@ -106,27 +93,32 @@ class GitRepository:
         self.path = path
         self._known_common_dir = common_dir
 
+    def enter(self) -> Self:
+        """Make the files of a pinned worktree lead where they did, before anything is read or run there."""
+        with suppress(NotARepository):  # raised by what reads something there
+            if self.place is not None and self._own_stand_in is not None and self._own_stand_in.pinned:
+                self.pins.put_links_right(self.place, self._own_stand_in.path)
+        return self
+
     @cached_property
     def place(self) -> PinnedPlace | None:
         """What was recorded of it before an agent could work in it."""
         pins = self._shared.pins
         found = pins.place(self.path)
-        if found is not None:
-            pins.put_links_right(found)
-        elif self._known_common_dir is None and pins.is_inside(self.path):
-            git_dir = os.path.realpath(_paths.git_dir(self.path))
-            has_files = os.path.lexists(os.path.join(self.path, ".git"))
-            path, common = os.path.realpath(self.path), _paths.common_dir(git_dir)
-            found = PinnedPlace(path=path, git_dir=git_dir, common_dir=common, has_files=has_files)
-        return found
+        return pins.unrecorded_place(self.path) if found is None and self._known_common_dir is None else found
 
     @cached_property
     def stand_in(self) -> str | None:
-        """What stands in for the common directory, while the repository is pinned."""
+        """What stands in for the common directory, see `Pins.stand_in`."""
         if self.place is None:
             return None
-        pinned = self.pins.stand_in(self.place.common_dir)
-        return pinned or (self._neutral() if self.pins.is_inside(self.path) else None)
+        if self._own_stand_in is not None:
+            return self._own_stand_in.path
+        return self._neutral() if self.pins.is_inside(self.path) else None
+
+    @cached_property
+    def _own_stand_in(self) -> StandIn | None:
+        return None if self.place is None else self.pins.stand_in(self.place.common_dir)
 
     def _neutral(self) -> str:
         """Make a stand-in for a repository that an agent may have made."""
@@ -148,7 +140,7 @@ class GitRepository:
             return command
         where = {"GIT_DIR": self.place.git_dir, "GIT_COMMON_DIR": self.stand_in or self.place.common_dir}
         where |= {"GIT_WORK_TREE": self.place.path} if self.place.has_files else {"GIT_IMPLICIT_WORK_TREE": "0"}
-        if self.stand_in and not self.pins.stand_in(self.place.common_dir):
+        if self.stand_in and not self._own_stand_in:
             where |= _NO_PROGRAMS
         command = command.with_variables(where)
         return command.configured(self.place.settings) if self.stand_in else command
@@ -156,15 +148,17 @@ class GitRepository:
     @cached_property
     def git(self) -> "LocalCommand":
         """Runs git commands that read or write objects and refs."""
-        return LocalCommand(self.command, self.path)
+        has_hooks = self.command.version >= CONFIGURED_HOOKS
+        command = self.command.configured(self.configuration.without_hooks) if has_hooks else self.command
+        return LocalCommand(command, self.path)
 
     @cached_property
     def on_files(self) -> "LocalCommand":
         """Runs git commands that compare, merge or write files.
 
-        They use the line endings that the repository itself asks for, and no merge drivers.
+        They use the line endings that the repository itself asks for, and merge drivers only where it is pinned.
         """
-        command = self.command.configured(self.configuration.for_files)
+        command = self.git.command.configured(self.configuration.for_files)
         return LocalCommand(command.running_programs() if self.configuration.names_programs else command, self.path)
 
     @cached_property
@@ -176,13 +170,18 @@ class GitRepository:
         """Return another worktree."""
         return self._shared.at(path)
 
+    @cached_property
+    def main(self) -> "GitRepository":
+        """The main worktree, or the common directory: they have the same configuration."""
+        return self if self.git_dir == self.common_dir else self.at(self.common_dir)
+
     def module(self, git_dir: str) -> "GitRepository":
         """Return the git directory of a submodule, as a repository without files."""
         return _Module(self._shared, git_dir)
 
     def at_git_dir(self, directory: str) -> "GitRepository":
         """Return a worktree of this repository by its git directory, whatever that says of its repository."""
-        return GitRepository(self._shared, directory, self.common_dir)
+        return GitRepository(self._shared, directory, self.common_dir).enter()
 
     # --- Places and configuration -------------------------------------------------------------------------------------
 
@@ -198,26 +197,29 @@ class GitRepository:
 
     @cached_property
     def configuration(self) -> Configuration:
-        common = self.stand_in or self.common_dir
-        pinned = self.stand_in is not None
-        return self._shared.configurations.of(
-            self.path, self.git_dir, common, lambda: self.git(*LISTING).out, pinned=pinned
-        )
+        common, pinned = self.stand_in or self.common_dir, self.stand_in is not None
+        read = self._shared.configurations.of
+        return read(self.path, self.git_dir, common, lambda: self.command.run(self.path, *LISTING).out, pinned=pinned)
 
-    def live_configuration(self) -> list[ConfigEntry]:
+    def live_configuration(self) -> tuple[ConfigEntry, ...]:
         """Return the configuration as the user's own git sees it now."""
-        command = self._shared.installation.command(self.path)
-        return parse_config(command.run(self.path, *LISTING, variables=self._live_directories()).out, "true")
+        common = self.common_dir
+        return self._shared.configurations.of(self.path, self.git_dir, common, self._list_live, exactly=True).entries
 
-    def _live_directories(self) -> dict[str, str]:
-        if self.place is None:
-            return {}
-        return {"GIT_DIR": self.place.git_dir, "GIT_COMMON_DIR": self.place.common_dir}
+    def _list_live(self) -> bytes:
+        command, place = self._shared.installation.command(self.path), self.place
+        where = {"GIT_DIR": place.git_dir, "GIT_COMMON_DIR": place.common_dir} if place else {}
+        return command.run(self.path, *LISTING, variables=where).out
 
     @cached_property
     def author(self) -> dict[str, str]:
         """Environment variables for who commits: the configured user, else AURA's identity."""
         return self.configuration.author(self._shared.identity)
+
+    @property
+    def name_length(self) -> int:
+        """The length of object names, in bytes."""
+        return 32 if self.configuration.get("extensions.objectformat") == "sha256" else 20
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
@@ -241,7 +243,10 @@ class GitRepository:
             if self.reader and ((found := self.reader.find(self.git_dir, "HEAD")) is None or self._is_commit(found)):
                 return found
         done = self.git("rev-parse", "--verify", "-q", "HEAD^{commit}", codes=(0, 1))
-        return done.text if done.code == 0 else None
+        if done.code == 0:
+            return done.text
+        self.head_branch()  # raises where HEAD is damaged
+        return None
 
     def find_ref(self, ref: str) -> str | None:
         """Return what the full name `ref` points to, None if there is no such ref."""
@@ -256,6 +261,13 @@ class GitRepository:
         if "not a valid ref" in done.err:
             return None
         raise self.command.failure(self.path, ["show-ref"], done)
+
+    def has_refs(self, prefix: str) -> bool:
+        """Whether there may be refs below `prefix`, a folder that all worktrees share."""
+        with _asking_git():
+            if self.reader:
+                return self.reader.has_refs(prefix)
+        return True
 
     def resolve(self, revision: str) -> str:
         """Return the commit that `revision` names. Raises `UnknownRevision`."""
@@ -304,7 +316,7 @@ class GitRepository:
 
     def changed_paths(self, old: str, new: str) -> list[str]:
         """Return the paths of files that differ between two trees."""
-        return paths(self.git("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new).out)
+        return paths(self.git(*TREE_DIFF, "--name-only", old, new).out)
 
     # --- Writing objects and refs -------------------------------------------------------------------------------------
 
@@ -351,13 +363,17 @@ class GitRepository:
 
     # --- Scratch space ------------------------------------------------------------------------------------------------
 
+    @property
+    def scratch(self) -> ScratchFolders:
+        return self._shared.scratch
+
     @contextmanager
     def scratch_index(self) -> Iterator[dict[str, str]]:
         """Give environment variables with which git works on a copy of the index.
 
         The copy keeps the time of the original, which tells git which files it has to read.
         """
-        with TemporaryDirectory(prefix="aura-index-") as folder:
+        with self._shared.scratch.folder() as folder:
             scratch, original = os.path.join(folder, "index"), os.path.join(self.git_dir, "index")
             if os.path.exists(original):
                 shutil.copy2(original, scratch)
@@ -391,13 +407,3 @@ def _asking_git() -> Iterator[None]:
 
     with suppress(CannotRead):
         yield
-
-
-def main_worktree(repository: GitRepository) -> str | None:
-    """Return the folder of the main worktree, None in a bare repository."""
-    configuration, common = repository.configuration, repository.common_dir
-    if configuration.flag("core.bare"):
-        return None
-    if configured := configuration.get("core.worktree"):
-        return os.path.realpath(os.path.join(common, configured))
-    return os.path.dirname(common) if os.path.basename(common) == ".git" else None

@@ -1,58 +1,43 @@
-"""The lock of a repository: one merge at a time in it, in whichever process, and no worktree moves meanwhile.
+"""The lock of a repository: one merge at a time in it, in whichever process, and no worktree moves.
 
-It is an `flock` on a file in the common git directory. Each git that the holder runs inherits it, so when the holder
-is killed the kernel releases it as soon as everything that it left behind has ended. Who waits for the lock ends what
-such a git has left running itself, such as a daemon that a filter has started. A holder that is not killed releases it
-for all of them.
+It is a file in the common git directory. Each git that the holder runs inherits it, so when the holder is killed the
+kernel releases it as soon as everything that it left behind has ended. A waiter ends what such a git has left
+running, if it holds the lock: a daemon that a filter has started, say.
 """
 
-import fcntl
 import os
-import time
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from aura_contracts.errors import GitTimeout
+from aura_contracts.errors import GitFailed, GitTimeout
+from aura_contracts.file_locks import lock_file
 from aura_contracts.ports.git import keeping
-from aura_git.commandline._leftovers import end_left_by_the_dead
+from aura_git.commandline._leftovers import end_holders_left_by_the_dead
 
 _FILE = "aura-merge.lock"
-_PAUSE = 0.005
-_LOOK_AGAIN = 1.0
-"""Seconds."""
 
 
 @contextmanager
 def repository_lock(repository: str, common_dir: str, timeout: float) -> Iterator[None]:
-    """Hold the repository's lock. Raises `GitTimeout` after waiting for it for `timeout` seconds."""
-    descriptor = os.open(os.path.join(common_dir, _FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    try:
-        deadline = time.monotonic() + timeout
-        looked = 0.0
-        while not _try_lock(descriptor):
-            if time.monotonic() > looked + _LOOK_AGAIN:
-                end_left_by_the_dead()
-                looked = time.monotonic()
-            if time.monotonic() > deadline:
-                raise GitTimeout(
-                    repository=repository,
-                    command="merge",
-                    seconds=timeout,
-                    remedy=f"another merge is running in this repository (lock: {common_dir}/{_FILE}); try again",
-                )
-            time.sleep(_PAUSE)
-        try:
-            with keeping(descriptor):
-                yield
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        os.close(descriptor)
+    """Hold the repository's lock. Raises `GitTimeout` after waiting for it for `timeout` seconds, and `GitFailed`."""
+    file = os.path.join(common_dir, _FILE)
+    remedy = f"another merge is running in this repository (lock: {file}); try again"
+    with file_lock(file, GitTimeout(repository=repository, command="merge", seconds=timeout, remedy=remedy)):
+        yield
 
 
-def _try_lock(descriptor: int) -> bool:
+@contextmanager
+def file_lock(file: str, timeout: GitTimeout, mode: int = 0o666) -> Iterator[None]:
+    """Hold the lock on a file. Raises `timeout` after its seconds, and `GitFailed` for a file that cannot be opened."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        lock = lock_file(Path(file), timeout.seconds, mode=mode, meanwhile=lambda: end_holders_left_by_the_dead(file))
+    except OSError as error:
+        reason = f"its lock {file} cannot be opened: {error.strerror}"
+        remedy = f"look at it, and remove it: ls -ld {shlex.quote(file)}"
+        raise GitFailed(repository=timeout.repository, command=timeout.command, reason=reason, remedy=remedy) from error
+    if lock is None:
+        raise timeout
+    with lock, keeping(lock.descriptor):
+        yield

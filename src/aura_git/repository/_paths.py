@@ -3,14 +3,16 @@
 The files of operations in progress are the ones that ``git status`` checks.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from aura_contracts.errors import NotARepository
-from aura_contracts.ports.git import Operation
+from aura_contracts.ports.git_values import Operation
 
 _HEADS = {
     "MERGE_HEAD": Operation.MERGE,
@@ -65,7 +67,7 @@ def locate(path: str, recorded: Callable[[str], str | None] = lambda _: None) ->
             return RepositoryLocation(known, top)
         dot = os.path.join(top, ".git")
         if os.path.isfile(dot):
-            target = _linked_git_dir(dot)
+            target = linked_git_dir(dot)
             if target is None or not _is_git_dir(target):
                 raise NotARepository(repository=path)
             return RepositoryLocation(os.path.realpath(target), top)
@@ -84,7 +86,7 @@ def git_dir(path: str) -> str:
     if not os.path.isabs(path):
         raise NotARepository(repository=path, remedy="name the repository by its absolute path")
     dot = os.path.join(path, ".git")
-    linked = _linked_git_dir(dot)
+    linked = linked_git_dir(dot)
     found = next(filter(_is_git_dir, (dot, os.path.realpath(linked)) if linked else (dot, path)), None)
     if found is None:
         raise NotARepository(repository=path)
@@ -97,7 +99,13 @@ def common_dir(directory: str) -> str:
     return os.path.realpath(os.path.join(directory, shared) if shared else directory)
 
 
-def _linked_git_dir(dot: str) -> str | None:
+def owner(directory: str) -> str:
+    """Return the directory that this git directory shares with others by where it is, whatever is written in it."""
+    above = os.path.dirname(directory)
+    return os.path.dirname(above) if os.path.basename(above) == "worktrees" else common_dir(directory)
+
+
+def linked_git_dir(dot: str) -> str | None:
     """Return the git directory that a ``.git`` file names."""
     line = _line(dot)
     if line is None or not line.startswith("gitdir:"):
@@ -112,10 +120,22 @@ def _is_git_dir(path: str) -> bool:
     return os.path.isdir(os.path.join(common, "objects")) and os.path.isdir(os.path.join(common, "refs"))
 
 
+def read_file(file: str, most: int = -1) -> bytes:
+    """Return at most so many bytes of a regular file. Raises `OSError`, and does not wait for a pipe in its place."""
+    with open(file, "rb", opener=_without_waiting) as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", file)
+        return opened.read(most)
+
+
+def _without_waiting(file: str, flags: int) -> int:
+    return os.open(file, flags | os.O_NONBLOCK)
+
+
 def _line(file: str) -> str | None:
     """Return the content of a small file without the newline at its end; None if it cannot be read."""
     with suppress(OSError):
-        return os.fsdecode(Path(file).read_bytes()).rstrip("\r\n")
+        return os.fsdecode(read_file(file)).rstrip("\r\n")
     return None
 
 
@@ -158,7 +178,7 @@ def operation(directory: str) -> Operation | None:
         if (place / name).exists():
             return found
     with suppress(OSError):  # between two picks of a series
-        todo = (place / "sequencer" / "todo").read_bytes().lstrip()
+        todo = read_file(os.path.join(directory, "sequencer", "todo")).lstrip()
         return Operation.REVERT if todo.startswith(b"revert") else Operation.CHERRY_PICK
     return None
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from aura_contracts.errors import (
-    OperationInProgress,
-)
-from aura_contracts.ports.git import Git, Status
+from aura_contracts.errors import OperationInProgress
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import Status
 from aura_git.testing.repositories import LINK_TARGETS, Conformance, Scratch, weird_names
 
 
@@ -46,6 +45,13 @@ class CommitConformance(Conformance):
         assert git.status(str(repo)) == Status(
             staged=("*", "gone", "src/app.py", "src/deep/x", "src/new"), unstaged=("README",), untracked=("new",)
         )
+
+    def test_what_is_unstaged_stays_in_the_worktree(self, git: Git, repo: Scratch) -> None:
+        for name in ("new", "-other", "stays"):
+            repo.write(name)
+        git.stage(str(repo))
+        git.unstage_added(str(repo), ["new", "-other"])
+        assert git.status(str(repo)) == Status(staged=("stays",), untracked=("-other", "new"))
 
     def test_stage_resolves_conflicts(self, git: Git, repo: Scratch) -> None:
         repo.git("checkout", "-q", "-b", "side")

@@ -23,6 +23,7 @@ from aura_git.testing.obstacles import ObstacleConformance
 from aura_git.testing.plain_folders import FolderConformance
 from aura_git.testing.refs import RefConformance
 from aura_git.testing.repositories import MakeGit, Scratch
+from aura_git.testing.reverts import RevertConformance
 from aura_git.testing.safety import SafetyConformance
 from aura_git.testing.settings import SettingsConformance
 from aura_git.testing.submodule_copies import SubmoduleConformance
@@ -41,6 +42,7 @@ class GitConformance(
     WorktreeConformance,
     MergeConformance,
     MergeRecoveryConformance,
+    RevertConformance,
     ObstacleConformance,
     SubmoduleConformance,
     UnrecordedConformance,

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from aura_contracts.errors import (
-    UnknownRevision,
-)
-from aura_contracts.ports.git import ChangedFile, ChangeKind, Git
+from aura_contracts.errors import UnknownRevision
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import ChangedFile, ChangeKind
 from aura_git.testing.repositories import Conformance, Scratch, weird_names
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aura_contracts.errors import (
-    NotARepository,
-)
-from aura_contracts.ports.git import ChangeKind, Git, Operation, Status
+from aura_contracts.errors import NotARepository
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import ChangeKind, Operation, Status
 from aura_git.testing.repositories import LINK_TARGETS, Conformance, MakeGit, Scratch, weird_names
 
 

@@ -7,12 +7,9 @@ from shutil import rmtree
 
 import pytest
 
-from aura_contracts.errors import (
-    GitError,
-    MergeConflict,
-    RefChanged,
-)
-from aura_contracts.ports.git import Git, Status
+from aura_contracts.errors import GitError, MergeConflict, RefChanged
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import Status
 from aura_contracts.workspace import MergeStyle
 from aura_git.testing.repositories import Conformance, Scratch
 

@@ -13,7 +13,8 @@ from aura_contracts.errors import (
     RefChanged,
     UnknownRevision,
 )
-from aura_contracts.ports.git import Git, Status
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import Status
 from aura_contracts.workspace import MergeStyle
 from aura_git.testing.repositories import Conformance, Scratch
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from aura_contracts.errors import BranchInTheWay, FilterMissing, UnreadableFiles
+from aura_contracts.errors import BranchInTheWay, FilterMissing, Recovery, UnreadableFiles
 from aura_contracts.ports.git import Git
 from aura_git.testing.repositories import Conformance, Scratch
 
@@ -27,7 +27,7 @@ class ObstacleConformance(Conformance):
             with pytest.raises(BranchInTheWay, match=f"git -C .* branch -m {other} {other}-old") as raised:
                 call()
             assert raised.value.other == other
-            assert raised.value.lasting
+            assert raised.value.recovery is Recovery.HUMAN
         git.require_free_branch(str(repo), f"{other}x/c")
 
     # --- Filters ------------------------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ class ObstacleConformance(Conformance):
         with pytest.raises(FilterMissing) as raised:
             git.require_filters(str(repo), commit)
         error = raised.value
-        assert (error.path, error.filter, error.lasting) == ("a.bin", "big", True)
+        assert (error.path, error.filter, error.recovery) == ("a.bin", "big", Recovery.HUMAN)
         assert error.program in command
         assert error.program in error.remedy
         git.require_filters(str(repo), f"{commit}^")

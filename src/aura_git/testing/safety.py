@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from aura_contracts.errors import UnknownRevision
-from aura_contracts.ports.git import Git, Operation, Status
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import Operation, Status
 from aura_git.testing.repositories import LINK_TARGETS, Conformance, Scratch, weird_names
 
 REF = "refs/aura/snapshots/one"

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from aura_contracts.errors import (
-    GitError,
-)
-from aura_contracts.ports.git import Git, Status
+from aura_contracts.errors import GitError
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import Status
 from aura_contracts.workspace import MergeStyle
 from aura_git.testing.repositories import Conformance, MakeGit, Scratch
 
@@ -26,6 +25,51 @@ HOOKS = (
 )
 
 
+def _in_the_way(trap: Path, hooks: Path, attributes: Path) -> dict[str, str]:
+    """Return settings that change what git does, or run `trap`."""
+    return {
+        "core.hooksPath": str(hooks),
+        "core.autocrlf": "true",
+        "core.safecrlf": "true",
+        "core.eol": "crlf",
+        "core.quotePath": "false",
+        "core.editor": str(trap),
+        "core.pager": str(trap),
+        "core.fsmonitor": str(trap),
+        "commit.gpgSign": "true",
+        "tag.gpgSign": "true",
+        "gpg.program": str(trap),
+        "commit.template": str(trap),
+        "commit.cleanup": "strip",
+        "diff.renames": "false",
+        "diff.noprefix": "true",
+        "diff.mnemonicPrefix": "true",
+        "diff.external": str(trap),
+        "diff.context": "0",
+        "diff.ignoreSubmodules": "all",
+        "merge.ff": "only",
+        "merge.renames": "false",
+        "merge.conflictStyle": "diff3",
+        "rerere.enabled": "true",
+        "status.showUntrackedFiles": "no",
+        "status.renames": "copies",
+        "status.relativePaths": "false",
+        "color.ui": "always",
+        "i18n.commitEncoding": "latin1",
+        "i18n.logOutputEncoding": "latin1",
+        "alias.status": f"!{trap}",
+        "alias.commit": f"!{trap}",
+        "log.showSignature": "true",
+        "submodule.recurse": "true",
+        "checkout.guess": "false",
+        "branch.autoSetupMerge": "always",
+        "worktree.useRelativePaths": "true",
+        "user.useConfigOnly": "true",
+        "safe.bareRepository": "explicit",
+        "core.attributesFile": str(attributes),
+    }
+
+
 class SettingsConformance(Conformance):
     @pytest.fixture
     def hostile(self, repo: Scratch, tmp_path: Path, environment: dict[str, str], make_git: MakeGit) -> Git:
@@ -41,48 +85,7 @@ class SettingsConformance(Conformance):
             for hook in ("pre-commit", "commit-msg", "post-commit", "post-checkout", "reference-transaction"):
                 (folder / hook).unlink(missing_ok=True)
                 (folder / hook).symlink_to(trap)
-        settings = {
-            "core.hooksPath": str(hooks),
-            "core.autocrlf": "true",
-            "core.safecrlf": "true",
-            "core.eol": "crlf",
-            "core.quotePath": "false",
-            "core.editor": str(trap),
-            "core.pager": str(trap),
-            "core.fsmonitor": str(trap),
-            "commit.gpgSign": "true",
-            "tag.gpgSign": "true",
-            "gpg.program": str(trap),
-            "commit.template": str(trap),
-            "commit.cleanup": "strip",
-            "diff.renames": "false",
-            "diff.noprefix": "true",
-            "diff.mnemonicPrefix": "true",
-            "diff.external": str(trap),
-            "diff.context": "0",
-            "diff.ignoreSubmodules": "all",
-            "merge.ff": "only",
-            "merge.renames": "false",
-            "merge.conflictStyle": "diff3",
-            "rerere.enabled": "true",
-            "status.showUntrackedFiles": "no",
-            "status.renames": "copies",
-            "status.relativePaths": "false",
-            "color.ui": "always",
-            "i18n.commitEncoding": "latin1",
-            "i18n.logOutputEncoding": "latin1",
-            "alias.status": f"!{trap}",
-            "alias.commit": f"!{trap}",
-            "log.showSignature": "true",
-            "submodule.recurse": "true",
-            "checkout.guess": "false",
-            "branch.autoSetupMerge": "always",
-            "worktree.useRelativePaths": "true",
-            "user.useConfigOnly": "true",
-            "safe.bareRepository": "explicit",
-            "core.attributesFile": str(tmp_path / "attributes"),
-        }
-        for key, value in settings.items():
+        for key, value in _in_the_way(trap, hooks, tmp_path / "attributes").items():
             repo.git("config", "--file", config, key, value)
         (tmp_path / "attributes").write_text("* text=auto eol=crlf\n")
         others = {"GIT_DIR": "/nowhere", "GIT_INDEX_FILE": "/nowhere/index", "GIT_WORK_TREE": "/nowhere"}

@@ -41,9 +41,9 @@ class SubmoduleConformance(Conformance):
         assert with_submodule.git("config", "--list", "--local") == before
         assert git.fill_submodules(str(nested_tree)) == ()
 
-    def test_submodules_of_submodules_are_filled(
-        self, git: Git, repo: Scratch, with_submodule: Scratch, tmp_path: Path
-    ) -> None:
+    @pytest.fixture
+    def two_levels(self, git: Git, repo: Scratch, with_submodule: Scratch, tmp_path: Path) -> tuple[Scratch, Scratch]:
+        """A repository with a submodule in a submodule, and a linked worktree of it."""
         outer = Scratch(tmp_path / "outer", repo.environment)
         outer.path.mkdir()
         outer.git("init", "-q", "-b", "main")
@@ -54,7 +54,10 @@ class SubmoduleConformance(Conformance):
         outer.commit("two levels")
         git.ensure_branch(str(outer), "work", "main")
         git.add_worktree(str(outer), str(tmp_path / "linked"), "work")
-        nested_tree = Scratch(tmp_path / "linked", repo.environment)
+        return outer, Scratch(tmp_path / "linked", repo.environment)
+
+    def test_submodules_of_submodules_are_filled(self, git: Git, two_levels: tuple[Scratch, Scratch]) -> None:
+        outer, nested_tree = two_levels
         assert git.fill_submodules(str(nested_tree)) == ()
         assert nested_tree.read("mid dle/sub/src/app.py") == "print('hello')\n"
         assert nested_tree.porcelain() == ""
@@ -86,7 +89,7 @@ class SubmoduleConformance(Conformance):
         assert git.fill_submodules(str(nested_tree)) == ()
         new = self.inside(nested_tree).commit("new", {"new": "x\n"})
         pointing = nested_tree.commit("points to it")
-        assert git.keep_submodules(str(nested_tree), "w") == ()
+        assert git.keep_submodules(str(nested_tree), "w") == {}
         assert git.missing_submodule_commits(str(with_submodule), "main", pointing) == {}
         with_submodule.git("merge", "-q", "work")
         with_submodule.git("submodule", "-q", "update", "--no-fetch")
@@ -115,7 +118,7 @@ class SubmoduleConformance(Conformance):
         self, git: Git, with_submodule: Scratch, nested_tree: Scratch
     ) -> None:
         git.fill_submodules(str(nested_tree))
-        assert git.keep_submodules(str(nested_tree), "w") == ()
+        assert git.keep_submodules(str(nested_tree), "w") == {}
         inside = self.inside(nested_tree)
         inside.git("checkout", "-q", "-b", "aside")
         aside = inside.commit("aside", {"aside": "x\n"})
@@ -123,7 +126,10 @@ class SubmoduleConformance(Conformance):
         new = inside.commit("new", {"new": "x\n"})
         pointing = nested_tree.commit("points to it")
         assert git.missing_submodule_commits(str(with_submodule), "main", pointing, str(nested_tree)) == {"sub": new}
-        assert git.keep_submodules(str(nested_tree), "w") == ()
+        for _ in range(2):
+            assert git.unkept_submodules(str(nested_tree)) == ("sub",), "nothing is changed"
+        assert git.keep_submodules(str(nested_tree), "w") == {}
+        assert git.unkept_submodules(str(nested_tree)) == ()
         shutil.rmtree(nested_tree.path / "sub")
         copy = Scratch(with_submodule.path / ".git/modules/sub", nested_tree.environment)
         assert copy.commit_of("refs/aura/submodules/w/HEAD") == new
@@ -133,7 +139,36 @@ class SubmoduleConformance(Conformance):
         with_submodule.git("submodule", "-q", "update", "--no-fetch")
         assert with_submodule.read("sub/new") == "x\n"
 
-    @pytest.mark.parametrize("where", ["tag", "stash", "absorbed"])
+    def test_a_commit_that_the_copy_has_but_no_ref_of_it_is_not_kept(
+        self, git: Git, with_submodule: Scratch, nested_tree: Scratch
+    ) -> None:
+        """``git gc`` deletes it some day."""
+        git.fill_submodules(str(nested_tree))
+        self.inside(nested_tree).commit("new", {"new": "x\n"})
+        assert git.keep_submodules(str(nested_tree), "w") == {}
+        copy = Scratch(with_submodule.path / ".git/modules/sub", nested_tree.environment)
+        copy.git("update-ref", "-d", "refs/aura/submodules/w/HEAD")
+        assert git.unkept_submodules(str(nested_tree)) == ("sub",)
+
+    def test_why_new_commits_cannot_be_taken_over_is_said(
+        self, git: Git, with_submodule: Scratch, nested_tree: Scratch
+    ) -> None:
+        git.fill_submodules(str(nested_tree))
+        self.inside(nested_tree).commit("new", {"new": "x\n"})
+        (with_submodule.path / ".git/modules/sub/refs/aura").write_text("in the way")
+        assert "fetch" in git.keep_submodules(str(nested_tree), "w")["sub"]
+
+    def test_new_commits_of_submodules_of_submodules_are_taken_over(
+        self, git: Git, two_levels: tuple[Scratch, Scratch]
+    ) -> None:
+        outer, nested_tree = two_levels
+        git.fill_submodules(str(nested_tree))
+        new = self.inside(nested_tree, "mid dle/sub").commit("new", {"new": "x\n"})
+        self.inside(nested_tree, "mid dle").commit("points to it")
+        assert git.keep_submodules(str(nested_tree), "w") == {}
+        assert self.inside(outer, "mid dle/sub").commit_of("refs/aura/submodules/w/HEAD") == new
+
+    @pytest.mark.parametrize("where", ["tag", "stash", "left", "absorbed"])
     def test_commits_in_a_corner_of_a_submodule_are_taken_over(
         self, git: Git, with_submodule: Scratch, nested_tree: Scratch, where: str
     ) -> None:
@@ -147,12 +182,15 @@ class SubmoduleConformance(Conformance):
             new = inside.commit_of("refs/stash")
         else:
             new = inside.commit("new", {"new": "x\n"})
+        if where == "tag":
             inside.git("tag", "v2")
         if where == "absorbed":
             shutil.rmtree(nested_tree.path / "sub")
         else:
             inside.git("checkout", "-q", "--detach", nested_tree.git("rev-parse", "HEAD:sub"))
-        assert git.keep_submodules(str(nested_tree), "w") == ()
+        assert git.keep_submodules(str(nested_tree), "w") == {}
+        aside = [Unrecorded(kind=UnrecordedKind.ASIDE, path="sub")] if where in {"stash", "left"} else []
+        assert list(git.elsewhere(str(nested_tree))) == aside
         copy = Scratch(with_submodule.path / ".git/modules/sub", nested_tree.environment)
         assert new in copy.git("for-each-ref", "--format=%(objectname)", "refs/aura/submodules/w")
 
@@ -161,15 +199,15 @@ class SubmoduleConformance(Conformance):
     ) -> None:
         shutil.rmtree(with_submodule.path / ".git" / "modules")
         nested_tree.git(*_ANY_PROTOCOL, "submodule", "-q", "update", "--init")
-        assert git.keep_submodules(str(nested_tree), "w") == ()
+        assert git.keep_submodules(str(nested_tree), "w") == {}
         inside = self.inside(nested_tree)
         new = inside.commit("new", {"new": "x\n"})
         pointing = nested_tree.commit("points to it")
-        assert git.keep_submodules(str(nested_tree), "w") == ("sub",)
+        assert git.keep_submodules(str(nested_tree), "w") == {"sub": "the repository has no copy of it"}
         assert git.missing_submodule_commits(str(with_submodule), "main", pointing, str(nested_tree)) == {"sub": new}
         repo.git("config", "receive.denyCurrentBranch", "ignore")
         inside.git("push", "-q", "origin", "HEAD:refs/heads/pushed")
-        assert git.keep_submodules(str(nested_tree), "w") == ()
+        assert git.keep_submodules(str(nested_tree), "w") == {}
         assert git.missing_submodule_commits(str(with_submodule), "main", pointing, str(nested_tree)) == {}
         assert git.missing_submodule_commits(str(with_submodule), "main", pointing) == {"sub": new}
 
@@ -184,7 +222,7 @@ class SubmoduleConformance(Conformance):
         app.git("init", "-q", "-b", "main")
         head = app.commit("of its own", {"main.py": "x\n"})
         pointing = nested_tree.commit("with a gitlink")
-        assert git.keep_submodules(str(nested_tree), "w") == ("app",)
+        assert git.keep_submodules(str(nested_tree), "w") == {"app": "the repository has no copy of it"}
         assert git.missing_submodule_commits(str(repo), "main", pointing, str(nested_tree)) == {"app": head}
 
     # --- Status -------------------------------------------------------------------------------------------------------
@@ -201,8 +239,8 @@ class SubmoduleConformance(Conformance):
         assert not (tmp_path / "sprung").exists()
 
     def test_uncommitted_changes_of_submodules_are_unrecorded(self, git: Git, with_submodule: Scratch) -> None:
-        assert git.unrecorded(str(with_submodule)) == ()
+        assert git.inventory(str(with_submodule)).unrecorded == ()
         with_submodule.write("sub/new")
-        assert git.unrecorded(str(with_submodule)) == (Unrecorded(kind=UnrecordedKind.SUBMODULE, path="sub"),)
+        assert git.inventory(str(with_submodule)).unrecorded == (Unrecorded(kind=UnrecordedKind.SUBMODULE, path="sub"),)
         self.inside(with_submodule).commit("inside")
-        assert git.unrecorded(str(with_submodule)) == ()
+        assert git.inventory(str(with_submodule)).unrecorded == ()

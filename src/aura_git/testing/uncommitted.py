@@ -11,7 +11,7 @@ from aura_git.testing.repositories import Conformance, Scratch
 
 class UnrecordedConformance(Conformance):
     def found(self, git: Git, repo: Scratch) -> list[tuple[UnrecordedKind, str]]:
-        return [(one.kind, one.path) for one in git.unrecorded(str(repo))]
+        return [(one.kind, one.path) for one in git.inventory(str(repo)).unrecorded]
 
     def nested(self, repo: Scratch, path: str) -> Scratch:
         inner = Scratch(repo.path / path, repo.environment)
@@ -86,7 +86,10 @@ class UnrecordedConformance(Conformance):
         repo.commit("taken")
         repo.git("branch", "taken")
         repo.git("checkout", "-q", "main")
+        assert git.left_commits(str(repo), "refs/aura/left/x") == (first,)
+        assert git.find_ref(str(repo), f"refs/aura/left/x/{first[:16]}") is None, "nothing is changed"
         assert git.keep_left_commits(str(repo), "refs/aura/left/x") == (first,)
+        assert git.left_commits(str(repo), "refs/aura/left/x") == (first,)
         repo.git("reflog", "expire", "--expire=now", "--all")
         repo.git("gc", "-q", "--prune=now")
         assert repo.show(first, "left") == b"x\n"
@@ -100,6 +103,31 @@ class UnrecordedConformance(Conformance):
         repo.git("checkout", "-q", "-b", "other")
         repo.git("checkout", "-q", "main")
         assert git.keep_left_commits(str(repo), "refs/aura/left/x") == ()
+
+    def test_branches_and_stashes_of_a_worktree_are_found(self, git: Git, repo: Scratch) -> None:
+        repo.git("branch", "others", "HEAD~0")
+        repo.git("checkout", "-q", "others")
+        repo.git("checkout", "-q", "main")
+        assert git.elsewhere(str(repo)) == ()
+        repo.git("checkout", "-q", "-b", "aside")
+        repo.commit("aside", {"aside": "x\n"})
+        repo.write("README", "stashed\n")
+        repo.git("stash", "-q")
+        repo.git("checkout", "-q", "main")
+        assert [(one.kind, one.path) for one in git.elsewhere(str(repo))] == [
+            (UnrecordedKind.STASH, repo.commit_of("refs/stash")),
+            (UnrecordedKind.BRANCH, "aside"),
+        ]
+        repo.git("merge", "-q", "aside")
+        repo.git("stash", "pop", "-q")
+        assert git.elsewhere(str(repo)) == ()
+
+    def test_a_stash_of_another_worktree_is_not_found(self, git: Git, repo: Scratch, tmp_path: Path) -> None:
+        repo.write("README", "stashed\n")
+        repo.git("stash", "-q")
+        git.ensure_branch(str(repo), "work", "main")
+        git.add_worktree(str(repo), str(tmp_path / "linked"), "work")
+        assert git.elsewhere(str(tmp_path / "linked")) == ()
 
     # --- Snapshots ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from aura_contracts.errors import BranchInUse, DirtyWorktree, GitError, GitFailed, UnknownRevision, WorktreeExists
-from aura_contracts.ports.git import Git, Status
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import Status
 from aura_git.testing.repositories import LINK_TARGETS, Conformance, Scratch
 
 
@@ -249,11 +250,11 @@ class WorktreeConformance(Conformance):
         self, git: Git, repo: Scratch, linked: Scratch, tmp_path: Path
     ) -> None:
         linked.path.rename(tmp_path / "moved")
-        git.repair_worktrees(str(repo), [str(tmp_path / "moved")])
+        git.repair_worktree(str(repo), str(tmp_path / "moved"))
         assert git.list_worktrees(str(repo))[1].path == str(tmp_path / "moved")
         assert git.status(str(tmp_path / "moved")) == Status()
         repo.path.rename(tmp_path / "moved repo")
-        git.repair_worktrees(str(tmp_path / "moved repo"))
+        git.repair_worktree(str(tmp_path / "moved repo"), str(tmp_path / "moved"))
         assert git.status(str(tmp_path / "moved")) == Status()
 
     # --- Removing -----------------------------------------------------------------------------------------------------

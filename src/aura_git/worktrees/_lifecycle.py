@@ -7,14 +7,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, DirtyWorktree, GitFailed, UnknownRevision, WorktreeExists
+from aura_contracts.file_paths import is_below
+from aura_contracts.folder_removal import remove_folder
 from aura_contracts.private_files import make_private_folder
 from aura_git.commandline._output import GITLINK, paths
 from aura_git.files._changes import examine_all, remove_links_in_place_of_folders, status
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository
+from aura_git.repository._links import lead_back
 from aura_git.repository._lock import repository_lock
 from aura_git.repository._pins import PinnedPlace
-from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked, users_of
+from aura_git.worktrees._registry import claimed_git_dir, find_linked, linked_git_dir, require_unlocked, users_of
 
 # --- Creation ---------------------------------------------------------------------------------------------------------
 
@@ -96,16 +99,16 @@ def remove_content(folder: Path) -> None:
     with suppress(OSError):
         for entry in list(folder.iterdir()):
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
+                remove_folder(entry)
             else:
                 entry.unlink(missing_ok=True)
 
 
 def forget(repository: GitRepository, path: str) -> None:
     """Make git forget the worktree at `path`, of which nothing is left."""
-    if (entry := find_linked(repository, path)) is None:
+    if (found := find_linked(repository, path)) is None:
         return
-    require_unlocked(repository, entry)
+    require_unlocked(repository, found)
     for _ in range(3):  # a git that is ending there removes its own files meanwhile
         if (directory := linked_git_dir(repository, path)) is None:
             return
@@ -135,7 +138,20 @@ def _move(repository: GitRepository, path: str, to: str) -> None:
         if "submodules" not in failure.reason or directory is None or Path(directory, "modules").exists():
             raise
         os.rename(path, to)  # git refuses where there are submodules, even when none is filled
-        repository.git("worktree", "repair", "--", to)
+        repair(repository, to)
+
+
+def repair(repository: GitRepository, path: str) -> None:
+    """See `GitWorktrees.repair_worktree`."""
+    directory = linked_git_dir(repository, path) or claimed_git_dir(repository, path)
+    if directory is None:
+        raise _no_worktree(repository, path)
+    try:
+        with suppress(FileExistsError):
+            os.close(os.open(os.path.join(path, ".git"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        lead_back(os.path.realpath(path), directory, repository.common_dir)
+    except OSError as error:
+        raise GitFailed(repository=repository.path, command="git worktree repair", reason=str(error)) from error
 
 
 def remove(repository: GitRepository, path: str, *, force: bool) -> None:
@@ -145,43 +161,34 @@ def remove(repository: GitRepository, path: str, *, force: bool) -> None:
 
 
 def _remove(repository: GitRepository, path: str, *, force: bool) -> None:
-    entry = find_linked(repository, path)
+    found = find_linked(repository, path)
     exists = os.path.lexists(path)
-    if entry is None:
+    if found is None:
         if exists:
             raise _no_worktree(repository, path)
         return
-    require_unlocked(repository, entry)
+    require_unlocked(repository, found)
     if not exists:
         forget(repository, path)
         return
-    if force:
-        _remove_by_force(repository, path)
-    else:
+    if not force:
         _require_clean(repository, path)
-        _remove_clean(repository, path)
-
-
-def _remove_by_force(repository: GitRepository, path: str) -> None:
     try:
+        # Git finishes even if its caller is killed. Without --force it would look again, in every submodule too, where
+        # an agent may have configured filters.
         repository.git("worktree", "remove", "--force", "--", path)
     except GitFailed:  # it is broken, or something in it resisted
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(Path(path))
         if os.path.lexists(path):
             raise
         forget(repository, path)
 
 
-def _remove_clean(repository: GitRepository, path: str) -> None:
-    # Without --force, git would look again, in every submodule too, where an agent may have configured filters.
-    repository.git("worktree", "remove", "--force", "--", path)
-
-
 def _require_clean(repository: GitRepository, path: str) -> None:
     found = status(repository.at(path))
     if found.dirty:
-        touched = sorted({*found.staged, *found.unstaged, *found.untracked, *found.conflicted})
-        raise DirtyWorktree(repository=repository.path, worktree=path, paths=tuple(touched))
+        touched = (*found.staged, *found.unstaged, *found.untracked, *found.conflicted)
+        raise DirtyWorktree.of(repository.path, path, touched)
 
 
 def _no_worktree(repository: GitRepository, path: str) -> GitFailed:
@@ -223,7 +230,7 @@ def switch(repository: GitRepository, branch: str) -> None:
 def _forget_operation(git_dir: Path) -> None:
     for name in _paths.OPERATION_STATE:
         state = git_dir / name
-        if state.is_dir():
+        if state.is_dir() and not state.is_symlink():
             shutil.rmtree(state)
         else:
             state.unlink(missing_ok=True)
@@ -233,9 +240,7 @@ def _clean(repository: GitRepository) -> None:
     """Remove everything that is not tracked, ignored files and other repositories too, but no worktrees of this one."""
     here = os.path.realpath(repository.path)
     inside = [os.path.realpath(_paths.worktree_of(d)) for d in _paths.git_dirs(repository.common_dir)]
-    spared = [
-        f"--exclude=/{_escaped(os.path.relpath(tree, here))}" for tree in inside if tree.startswith(f"{here}{os.sep}")
-    ]
+    spared = [f"--exclude=/{_escaped(os.path.relpath(tree, here))}" for tree in inside if is_below(tree, here)]
     repository.on_files("clean", "-q", "-ffdx", *spared)
 
 

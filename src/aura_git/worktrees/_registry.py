@@ -3,15 +3,17 @@
 import os
 import shlex
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from aura_contracts.errors import BranchInTheWay, GitError, GitFailed
-from aura_contracts.ports.git import LinkedWorktree
+from aura_contracts.ports.git_values import LinkedWorktree
 from aura_git.commandline._command import RETRY_PAUSES, half_made_worktree
 from aura_git.commandline._output import parse_worktrees
 from aura_git.repository import _paths
-from aura_git.repository._git_repository import GitRepository, main_worktree
+from aura_git.repository._discovery import main_worktree
+from aura_git.repository._git_repository import GitRepository
 
 _HEADS = "refs/heads/"
 
@@ -20,7 +22,7 @@ def list_worktrees(repository: GitRepository) -> tuple[LinkedWorktree, ...]:
     """Return all worktrees, the main one first. Raises `GitFailed` for one that was never finished."""
     if repository.reader is None:
         return parse_worktrees(repository.git("worktree", "list", "--porcelain", "-z").out)
-    main = repository.at(repository.common_dir)
+    main = repository.main
     top = main_worktree(main)
     if top is None:
         first = LinkedWorktree(path=repository.common_dir, head=None, branch=None, bare=True)
@@ -52,10 +54,10 @@ def _has_common_dir(directory: str) -> bool:
 
 
 def _describe(main: GitRepository, directory: str, path: str) -> LinkedWorktree:
-    tree, branch, head = main.at_git_dir(directory), None, None
+    is_linked, branch, head = directory != main.common_dir, None, None
     with suppress(GitError):  # one that is damaged does not hide the others
+        tree = main.at_git_dir(directory) if is_linked else main
         branch, head = tree.head_branch(), tree.find_ref("HEAD")
-    is_linked = directory != main.common_dir
     locked = is_linked and os.path.exists(os.path.join(directory, "locked"))
     return LinkedWorktree(
         path=path,
@@ -87,41 +89,53 @@ def require_free_branch(repository: GitRepository, branch: str) -> None:
             raise BranchInTheWay(repository=repository.path, branch=branch, other=other, remedy=remedy)
 
 
-def find_linked(repository: GitRepository, path: str) -> LinkedWorktree | None:
-    """Return the linked worktree at `path`. Raises `GitFailed` for the main one."""
-    main, *linked = list_worktrees(repository)
-    real = os.path.realpath(path)
-    if os.path.realpath(main.path) == real:
+def find_linked(repository: GitRepository, path: str) -> str | None:
+    """Return the git directory of the linked worktree at `path`. Raises `GitFailed` for the main one."""
+    main, real = main_worktree(repository.main) or repository.common_dir, os.path.realpath(path)
+    if os.path.realpath(main) == real:
         raise GitFailed(
             repository=repository.path,
             command="git worktree",
             reason=f"{path} is the main worktree",
             remedy="name a linked worktree",
         )
-    return next((tree for tree in linked if os.path.realpath(tree.path) == real), None)
+    return _at(real, _linked(repository))
 
 
-def require_unlocked(repository: GitRepository, tree: LinkedWorktree) -> None:
-    """Raise `GitFailed` for a worktree that is locked, unless by a ``git worktree add`` that was interrupted."""
-    if tree.locked and not _is_half_made(repository, tree.path):
+def require_unlocked(repository: GitRepository, directory: str) -> None:
+    """Raise `GitFailed` for a worktree that is locked, unless by a ``git worktree add`` that was interrupted.
+
+    It is named by its git directory.
+    """
+    if os.path.exists(os.path.join(directory, "locked")) and not _is_half_made(directory):
+        path = _paths.worktree_of(directory)
         raise GitFailed(
             repository=repository.path,
             command="git worktree",
-            reason=f"the worktree at {tree.path} is locked",
-            remedy=f"git worktree unlock {tree.path}",
+            reason=f"the worktree at {path} is locked",
+            remedy=f"git worktree unlock {path}",
         )
 
 
 def linked_git_dir(repository: GitRepository, path: str) -> str | None:
-    """Return the git directory of the linked worktree at `path`."""
-    real = os.path.realpath(path)
-    directories = _paths.git_dirs(repository.common_dir)[1:]
+    """Return the git directory of the linked worktree at `path`, even of one that is just being made."""
+    return _at(os.path.realpath(path), _paths.git_dirs(repository.common_dir)[1:])
+
+
+def claimed_git_dir(repository: GitRepository, path: str) -> str | None:
+    """Return the git directory that a worktree which was moved to `path` had, and that no other has."""
+    name = os.path.basename(_paths.linked_git_dir(os.path.join(path, ".git")) or "")
+    directory = os.path.join(repository.common_dir, "worktrees", name)
+    moved = name and os.path.isdir(directory) and not os.path.lexists(_paths.worktree_of(directory))
+    return directory if moved else None
+
+
+def _at(real: str, directories: Iterable[str]) -> str | None:
     return next((one for one in directories if os.path.realpath(_paths.worktree_of(one)) == real), None)
 
 
-def _is_half_made(repository: GitRepository, path: str) -> bool:
-    directory = linked_git_dir(repository, path)
+def _is_half_made(directory: str) -> bool:
     try:
-        return directory is not None and Path(directory, "locked").read_text("utf-8").strip() == "initializing"
+        return Path(directory, "locked").read_text("utf-8").strip() == "initializing"
     except OSError:
         return False

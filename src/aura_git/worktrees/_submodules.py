@@ -8,15 +8,20 @@ repository is changed.
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from aura_contracts.errors import GitError, NotARepository
-from aura_git.commandline._output import GITLINK, paths
+from aura_contracts.file_paths import is_below
+from aura_git.commandline._output import GITLINK, TREE_DIFF, paths
 from aura_git.files._gitlinks import Gitlink, filled, gitlinks
+from aura_git.files._unrecorded import keep as keep_left
+from aura_git.files._unrecorded import left_commits
 from aura_git.repository import _paths
-from aura_git.repository._git_repository import GitRepository, main_worktree
+from aura_git.repository._discovery import main_worktree
+from aura_git.repository._git_repository import GitRepository
 from aura_git.worktrees._lifecycle import remove_content
 
 # --- Copies -----------------------------------------------------------------------------------------------------------
@@ -45,14 +50,14 @@ def _copy_of(repository: GitRepository, path: str, name: str | None) -> GitRepos
     modules = os.path.join(repository.common_dir, "modules")
     if name:
         candidates.append((modules, os.path.join(modules, name)))
-    top = main_worktree(repository.at(repository.common_dir))
+    top = main_worktree(repository.main)
     if top is not None and os.path.isdir(os.path.join(top, path, ".git")):
         candidates.append((top, os.path.join(top, path, ".git")))
     for parent, place in candidates:
-        is_inside = os.path.realpath(place).startswith(os.path.realpath(parent) + os.sep)
+        real = os.path.realpath(place)
         with suppress(NotARepository):
-            if is_inside and _paths.git_dir(os.path.realpath(place)):
-                return repository.module(os.path.realpath(place))
+            if is_below(real, os.path.realpath(parent)) and _paths.git_dir(real):
+                return repository.module(real)
     return None
 
 
@@ -64,7 +69,7 @@ def _has(repository: GitRepository, commit: str) -> bool:
 
 
 def fill(repository: GitRepository) -> tuple[str, ...]:
-    """See `GitWorktrees.fill_submodules`."""
+    """See `GitSubmodules.fill_submodules`."""
     return tuple(_fill_below(repository, repository))
 
 
@@ -126,24 +131,40 @@ def _copy_refs(submodule: GitRepository, copy: GitRepository) -> None:
 # --- Keeping commits --------------------------------------------------------------------------------------------------
 
 
-def keep(repository: GitRepository, name: str) -> tuple[str, ...]:
-    """See `GitWorktrees.keep_submodules`."""
-    return (*_keep_below(repository, repository, name), *_keep_without_files(repository, name))
+def keep(repository: GitRepository, name: str) -> dict[str, str]:
+    """See `GitSubmodules.keep_submodules`."""
+    return dict(_unkept(repository, partial(_fetch_new, name)))
 
 
-def _keep_below(worktree: GitRepository, owner: GitRepository | None, name: str) -> Iterator[str]:
-    """Fetch the commits of the submodules of a worktree into the copies that `owner` has; yield where it cannot be."""
+def unkept(repository: GitRepository) -> tuple[str, ...]:
+    """See `GitSubmodules.unkept_submodules`."""
+    return tuple(path for path, _ in _unkept(repository, _not_kept))
+
+
+_KeptCheck = Callable[[GitRepository, GitRepository | None, str | None], str | None]
+"""Returns why neither the remote of a submodule, nor its copy, nor the pin keeps all its commits; None if one does."""
+
+
+def _unkept(repository: GitRepository, check: _KeptCheck) -> Iterator[tuple[str, str]]:
+    yield from _filled_submodules(repository, repository, check)
+    yield from _absorbed_submodules(repository, check)
+
+
+def _filled_submodules(
+    worktree: GitRepository, owner: GitRepository | None, check: _KeptCheck
+) -> Iterator[tuple[str, str]]:
+    """Yield the submodules of a worktree that are not kept, by the copies that `owner` has, and why."""
     for link, submodule in _named_links(worktree):
         inner = filled(worktree, link.path)
         if inner is None:
             continue
         copy = None if owner is None else _copy_of(owner, link.path, submodule)
-        if not _is_kept(inner, copy, name, _pin(worktree, link.path)):
-            yield link.path
-        yield from (f"{link.path}/{path}" for path in _keep_below(inner, copy, name))
+        if why := check(inner, copy, None if owner is None else _pin(owner, link.path)):
+            yield link.path, why
+        yield from ((f"{link.path}/{path}", why) for path, why in _filled_submodules(inner, copy, check))
 
 
-def _keep_without_files(repository: GitRepository, name: str) -> Iterator[str]:
+def _absorbed_submodules(repository: GitRepository, check: _KeptCheck) -> Iterator[tuple[str, str]]:
     """Do the same for submodules whose files are gone, but whose git directories are in that of the worktree."""
     modules = os.path.join(repository.git_dir, "modules")
     if os.path.realpath(repository.git_dir) == repository.common_dir or not os.path.isdir(modules):
@@ -161,29 +182,44 @@ def _keep_without_files(repository: GitRepository, name: str) -> Iterator[str]:
             continue
         folders[:] = [one for one in folders if one == "modules"]
         module = os.path.relpath(folder, modules)
-        if not _is_kept(repository.module(folder), _copy_of(repository, module, module), name, None):
-            yield module
+        if why := check(repository.module(folder), _copy_of(repository, module, module), None):
+            yield module, why
 
 
-def _pin(worktree: GitRepository, path: str) -> str | None:
-    """Return the commit of a submodule that the main worktree's HEAD asks for, which is not new."""
-    main = worktree.at(worktree.common_dir)
-    done = main.git("rev-parse", "--verify", "-q", f"HEAD:{path}", codes=range(256))
+def _pin(owner: GitRepository, path: str) -> str | None:
+    """Return the commit of a submodule that the HEAD of the owner's main worktree asks for, which is not new."""
+    done = owner.main.git("rev-parse", "--verify", "-q", f"HEAD:{path}", codes=range(256))
     return done.text if done.code == 0 else None
 
 
-def _is_kept(submodule: GitRepository, copy: GitRepository | None, name: str, pin: str | None) -> bool:
-    """Whether the remote or the copy has all commits of a submodule, after fetching new ones into the copy."""
-    if not _has_new_commits(submodule, pin):
-        return True
-    return copy is not None and _fetch(copy, submodule, name)
+def _fetch_new(name: str, submodule: GitRepository, copy: GitRepository | None, pin: str | None) -> str | None:
+    """Fetch new commits of a submodule into the copy; return why they are not kept, None if they are."""
+    keep_left(submodule, "refs/aura/left")
+    if not _is_new(submodule, *_tips(submodule), pin=pin):
+        return None
+    return "the repository has no copy of it" if copy is None else _fetch(copy, submodule, name)
 
 
-def _has_new_commits(submodule: GitRepository, pin: str | None) -> bool:
-    """Whether HEAD, a branch, a tag or the stash has commits that, as far as is known here, the remote lacks."""
+def _not_kept(submodule: GitRepository, copy: GitRepository | None, pin: str | None) -> str | None:
+    """Return why commits of a submodule are not kept, None if they are. Changes nothing."""
+    tips = [*_tips(submodule), *left_commits(submodule)]
+    if not _is_new(submodule, *tips, pin=pin) or (copy is not None and _keeps(copy, tips)):
+        return None
+    return "its commits are nowhere else"
+
+
+def _keeps(copy: GitRepository, commits: list[str]) -> bool:
+    """Whether HEAD or refs contain the commits: ``git gc`` deletes those that the copy only has as objects."""
+    stdin = "".join(f"{commit}\n" for commit in commits).encode()
+    done = copy.git("rev-list", "--max-count=1", "--stdin", "--not", "--all", stdin=stdin, codes=range(256))
+    return done.code == 0 and not done.out
+
+
+def _tips(submodule: GitRepository) -> list[str]:
+    """Return the commits of HEAD, branches, tags and the stash."""
     listed = submodule.git("for-each-ref", "--format=%(objectname) %(refname)").text.splitlines()
     refs = [line.partition(" ")[0] for line in listed if " refs/remotes/" not in line]
-    return _is_new(submodule, *refs, *filter(None, [submodule.head()]), pin=pin)
+    return [*refs, *filter(None, [submodule.head()])]
 
 
 def _is_new(submodule: GitRepository, *commits: str, pin: str | None = None) -> bool:
@@ -195,8 +231,8 @@ def _is_new(submodule: GitRepository, *commits: str, pin: str | None = None) -> 
     return bool(submodule.git("rev-list", "--max-count=1", "--stdin", "--not", "--remotes", stdin=stdin).text)
 
 
-def _fetch(copy: GitRepository, submodule: GitRepository, name: str) -> bool:
-    """Take the commits over into the copy, under refs of their own; return whether that succeeded."""
+def _fetch(copy: GitRepository, submodule: GitRepository, name: str) -> str | None:
+    """Take the commits over into the copy, under refs of their own; return why that failed, None if it did not."""
     place = f"refs/aura/submodules/{name}"
     refs = [f"+refs/*:{place}/*", "^refs/remotes/*"]
     if submodule.head() is not None:
@@ -209,16 +245,16 @@ def _fetch(copy: GitRepository, submodule: GitRepository, name: str) -> bool:
             *("-c", "protocol.file.allow=always", "fetch", *options, f"--upload-pack={other_end}"),
             *("--", submodule.path, *refs),
         )
-    except GitError:
-        return False
-    return True
+    except GitError as error:
+        return error.message()
+    return None
 
 
 # --- Before a merge ---------------------------------------------------------------------------------------------------
 
 
 def missing(repository: GitRepository, base: str, commit: str, worktree: str | None) -> dict[str, str]:
-    """See `GitWorktrees.missing_submodule_commits`."""
+    """See `GitSubmodules.missing_submodule_commits`."""
     names: dict[str, str] | None = None
     lost = {}
     for path, target in _changed_gitlinks(repository, base, commit):
@@ -235,7 +271,7 @@ def missing(repository: GitRepository, base: str, commit: str, worktree: str | N
 
 def _changed_gitlinks(repository: GitRepository, base: str, commit: str) -> Iterator[tuple[str, str]]:
     """Yield the gitlinks of `commit` that `base` does not have, or has with another commit."""
-    listed = repository.git("diff-tree", "-r", "-z", "--no-renames", "--raw", base, commit).out
+    listed = repository.git(*TREE_DIFF, "--raw", base, commit).out
     parts = iter(os.fsdecode(listed).split("\0")[:-1])
     for facts in parts:
         _, mode, _, name, _ = facts.removeprefix(":").split(" ")
