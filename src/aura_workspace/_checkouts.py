@@ -4,20 +4,23 @@ import hashlib
 import os
 import re
 import shlex
+from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 
 import attrs
 
 from aura_contracts.errors import (
-    BranchInTheWay,
-    FilterMissing,
     GitError,
+    IgnoredSubfolder,
+    NoCommit,
+    Recovery,
     UnknownRevision,
     WorkspaceError,
     WorkspaceObstacle,
 )
-from aura_contracts.ports.git import Git, RepositoryInfo, Status
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import RepositoryInfo, Status
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import BRANCH_FOLDER, Repository
 from aura_workspace._worktrees import Marker, known_git_dir, linked_git_dir, read_marker
@@ -113,10 +116,11 @@ class RepositoryCheckout:
             return NO_MARKER
         state, _, marker = self.probe()
         if state is not WorktreeState.OWN or marker is None:
-            reason = (
-                "the worktree is missing" if state is WorktreeState.ABSENT else "it is not this workspace's worktree"
-            )
-            raise self.problem(reason, "prepare the workspace again")
+            if not Path(self.repository.path).is_dir():
+                raise self.obstacle(f"its repository {self.repository.path} is gone", "put it back")
+            if state is not WorktreeState.ABSENT:
+                raise self.occupied()
+            raise self.problem("the worktree is missing", "prepare the workspace again")
         return marker
 
 
@@ -153,7 +157,7 @@ def as_workspace_error(
     else:
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         reason, remedy = f"{where}{error.strerror or error}", ""
-    kind = WorkspaceObstacle if isinstance(error, GitError) and error.lasting else WorkspaceError
+    kind = WorkspaceObstacle if isinstance(error, GitError) and error.recovery is Recovery.HUMAN else WorkspaceError
     return kind(
         workspace_id=spec_id,
         path=path,
@@ -188,27 +192,32 @@ class Source:
     def key(self) -> str:
         """The name of the repository's pool: the same from all of its worktrees, and unique to it."""
         folder = self.common_dir.parent if self.common_dir.name == ".git" else self.common_dir
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-")[:40] or "repository"
-        return f"{name}-{hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:12]}"
+        return name_for(folder.name, os.fspath(self.common_dir))
 
 
-def no_commit(top: str) -> tuple[str, str]:
-    """Return why a repository without a commit cannot be worked on, and what to do."""
+def name_for(name: str, path: str) -> str:
+    """Return a name for what AURA keeps of a folder: its own, as far as every file system takes it, and a hash."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "folder"
+    return f"{plain}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
+
+
+def no_commit(top: str) -> NoCommit:
+    """Return the error about a repository without a commit, which cannot be worked on."""
     command = f"git -C {shlex.quote(top)} commit --allow-empty -m 'First commit'"
-    return f"{top} has no commit yet", f"make a first one: {command}"
+    return NoCommit(repository=top, remedy=f"make a first one: {command}")
 
 
-def find_obstacle(git: Git, source: Source) -> tuple[str, str]:
-    """Return why no worktree can be made of a repository, and what to do; both empty if one can be."""
+def require_suitable(git: Git, source: Source, subfolder: str) -> None:
+    """Raise `GitError` for a repository of which no worktree can be made."""
     if source.head is None:
-        reason, remedy = no_commit(source.top)
-        return reason, f"{remedy} (or use --in-place)"
-    try:
-        git.require_free_branch(source.top, f"{BRANCH_FOLDER}/x")
-        git.require_filters(source.top, source.head)
-    except (BranchInTheWay, FilterMissing) as error:
-        return error.message(), error.remedy
-    return "", ""
+        error = no_commit(source.top)
+        raise error.replaced(remedy=f"{error.remedy} (or use in_place=True)")
+    git.require_free_branch(source.top, f"{BRANCH_FOLDER}/x")
+    git.require_filters(source.top, source.head)
+    if subfolder and git.is_ignored(source.top, subfolder):
+        own = shlex.quote(os.path.realpath(Path(source.top, subfolder)))
+        remedy = f"use in_place=True, or make a repository of it: git init {own}"
+        raise IgnoredSubfolder(repository=source.top, subfolder=subfolder, remedy=remedy)
 
 
 def restore_branch(git: Git, checkout: RepositoryCheckout, top: str) -> str:
@@ -231,3 +240,32 @@ def restore_branch(git: Git, checkout: RepositoryCheckout, top: str) -> str:
 def find_source(git: Git, path: str) -> Source:
     """Return the repository that `path` is in. Raises `NotARepository`."""
     return Source.of(git.inspect(path))
+
+
+def repair_links(git: Git, checkout: RepositoryCheckout) -> bool:
+    """Restore the links between a worktree and its repository; return whether it is the workspace's now."""
+    if checkout.spec.in_place or checkout.is_absent:
+        return False
+    with suppress(GitError):
+        git.inspect(str(checkout.path))  # puts the links of a pinned worktree right
+    with suppress(GitError):
+        source = find_source(git, checkout.repository.path)
+        if checkout.probe(source.common_dir)[0] is WorktreeState.BROKEN:
+            git.repair_worktree(source.top, str(checkout.path))
+    return checkout.probe()[0] is WorktreeState.OWN
+
+
+def base_of(checkout: RepositoryCheckout, marker: Marker) -> str:
+    """Return the commit that the work was started from."""
+    base = checkout.base_commit or marker.base_commit
+    if not base:
+        raise checkout.problem("the commit that the work was started from is unknown", "prepare the workspace again")
+    return base
+
+
+def shared_base(git: Git, checkout: RepositoryCheckout, path: str, base: str, tip: str) -> str:
+    """Return the commit that a merge of `tip` starts from: `base`, unless the branch went back behind it."""
+    if git.is_ancestor(path, base, tip):
+        return base
+    target = git.find_ref(path, f"refs/heads/{checkout.repository.target_branch}")
+    return git.merge_base(path, target or base, tip) or base

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.git import ChangeKind, Diff
+from aura_contracts.file_paths import is_below, is_within
+from aura_contracts.ports.git_values import ChangeKind, Diff
+from aura_contracts.quoting import quoted
 
 
 def require_inside(pattern: str) -> str:
@@ -82,13 +84,12 @@ class _Copying:
         """Whether the folder of `path` is in the repository once all links are followed."""
         if not os.path.lexists(self._source / path):
             return False
-        folder = os.path.realpath((self._source / path).parent)
-        return folder == self._top or folder.startswith(self._top + os.sep)
+        return is_within(os.path.realpath((self._source / path).parent), self._top)
 
     def _leads_inside(self, path: Path) -> bool:
         """Whether a link is relative, and leads into the repository."""
         link = (self._source / path).readlink()
-        return not link.is_absolute() and os.path.realpath(self._source / path).startswith(self._top + os.sep)
+        return not link.is_absolute() and is_below(os.path.realpath(self._source / path), self._top)
 
     def _make_room(self, path: Path) -> bool:
         """Create the folders of `path`; return False if one of them exists but is not a folder, but a link, say."""
@@ -105,9 +106,6 @@ class _Copying:
 _FILE = re.compile(rb"^(?=diff --git )", re.MULTILINE)
 """The beginning of a file's section: lines of content have a sign in front of them."""
 
-_PLAIN = re.compile(rb'[^\x00-\x1f\x7f-\xff"\\]*')
-_LETTERS = {7: b"a", 8: b"b", 9: b"t", 10: b"n", 11: b"v", 12: b"f", 13: b"r", 34: b'"', 92: b"\\"}
-
 
 def without_added(diff: Diff, hidden: Callable[[str], bool]) -> Diff:
     """Return `diff` without the added files that are `hidden`."""
@@ -123,15 +121,5 @@ def without_added(diff: Diff, hidden: Callable[[str], bool]) -> Diff:
 
 
 def _header(path: str) -> bytes:
-    """Return the first line of a file's section, with its name quoted as git quotes it."""
-    name = os.fsencode(path)
-    if _PLAIN.fullmatch(name):
-        return b"diff --git a/%b b/%b" % (name, name)
-    quoted = b"".join(_quoted(byte) for byte in name)
-    return b'diff --git "a/%b" "b/%b"' % (quoted, quoted)
-
-
-def _quoted(byte: int) -> bytes:
-    if letter := _LETTERS.get(byte):
-        return b"\\" + letter
-    return b"\\%03o" % byte if byte < 0x20 or byte >= 0x7F else bytes([byte])
+    """Return the first line of a file's section."""
+    return f"diff --git {quoted(f'a/{path}', only_ascii=True)} {quoted(f'b/{path}', only_ascii=True)}".encode("ascii")

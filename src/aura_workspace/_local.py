@@ -2,21 +2,15 @@
 
 import os
 import re
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
-from aura_contracts.errors import (
-    GitError,
-    GitUnavailable,
-    InsideGitDirectory,
-    NotARepository,
-    WorkspaceError,
-    WorkspaceObstacle,
-)
+from aura_contracts.errors import GitError, InsideGitDirectory, NotARepository, WorkspaceError
+from aura_contracts.file_locks import lock_file
 from aura_contracts.ids import WorkspaceId, is_canonical_id
-from aura_contracts.ports.git import Git
+from aura_contracts.ports.git import Git, keeping
 from aura_contracts.ports.workspaces import (
     CollectedWork,
     MergedWorkspace,
@@ -28,6 +22,7 @@ from aura_contracts.ports.workspaces import (
     WorkspaceCondition,
     WorkspaceSpec,
 )
+from aura_contracts.private_files import make_private_folder
 from aura_contracts.workspace import MergeStyle, RepositoryCommit, workspace_folder
 from aura_workspace import _session
 from aura_workspace._checkouts import (
@@ -35,17 +30,17 @@ from aura_workspace._checkouts import (
     Source,
     as_workspace_error,
     checkouts_of,
-    find_obstacle,
     find_source,
     no_commit,
+    require_suitable,
 )
-from aura_workspace._locks import locked
 from aura_workspace._merge import MergeOperation
 from aura_workspace._orphans import find_orphans, remove_orphan
 from aura_workspace._plain_folders import PlainFolders
 from aura_workspace._pool import WorktreePool
 from aura_workspace._preparation import Preparation, prepare_in_place
 from aura_workspace._removal import Removal, remove_in_place
+from aura_workspace._revert import revert
 from aura_workspace._subfolder import ensure_subfolder, in_subfolder, require_outside_git, subfolder_of
 
 
@@ -57,19 +52,17 @@ class LocalWorkspaces:
         folders/<name>-<hash>.git                    the versions of a folder that is in no repository
         locks/<workspace id>                         held during an operation on a workspace
 
-    `patience` is the number of seconds that an operation waits for another one on the same workspace, in any process,
-    before it raises `WorkspaceError`. Safe to use from several threads.
+    Of `user_home`, the home folder of the user, no private copy is made. `patience` is the number of seconds that an
+    operation waits for another one on the same workspace, in any process, before it raises `WorkspaceError`. Safe to
+    use from several threads.
     """
 
-    def __init__(
-        self, home: Path, git: Git, *, patience: float = 30.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, home: Path, git: Git, *, user_home: Path | None = None, patience: float = 30.0) -> None:
         self._home = Path(os.path.realpath(home))
         self._git = git
         self._patience = patience
-        self._clock = clock
         self._pool = WorktreePool(self._home / "pool", git)
-        self._folders = PlainFolders(self._home, git, patience=patience, clock=clock)
+        self._folders = PlainFolders(self._home, git, user_home=user_home, patience=patience)
 
     @property
     def _workspaces(self) -> Path:
@@ -77,7 +70,7 @@ class LocalWorkspaces:
 
     # --- The life of a workspace --------------------------------------------------------------------------------------
 
-    def describe(self, path: str) -> RepositoryDescription:
+    def describe(self, path: str, *, in_place: bool = False) -> RepositoryDescription:
         path = os.path.abspath(path)  # noqa: PTH100 - without following symbolic links; git does that
         try:
             info = self._git.inspect(path)
@@ -88,33 +81,41 @@ class LocalWorkspaces:
                 raise
             top = os.path.realpath(path)
             require_outside_git(top)
-            obstacle = self._folders.obstacle(top)
-            return RepositoryDescription(path=top, name=_folder_name(top), repository=False, obstacle=obstacle)
+            if not in_place:
+                self._folders.require_suitable(top)
+            return RepositoryDescription(path=top, name=_folder_name(top), repository=False)
         top = info.worktree or info.common_dir
         name = _folder_name(top.removesuffix(".git") if info.bare else top)
-        obstacle, remedy = find_obstacle(self._git, Source.of(info))
+        subfolder = subfolder_of(path, info.worktree)
+        if not in_place:
+            require_suitable(self._git, Source.of(info), subfolder)
         return RepositoryDescription(
             path=top,
             name=name,
             repository=True,
             branch=info.branch,
             head=info.head,
-            subfolder=subfolder_of(path, info.worktree),
-            obstacle=obstacle,
-            remedy=remedy,
+            subfolder=subfolder,
         )
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
-        with self._exclusive(spec) as (root, checkouts), self._pinned(spec):
-            if spec.in_place:
-                return in_subfolder(spec, prepare_in_place(self._git, spec, checkouts))
+        with self._exclusive(spec) as (root, checkouts):
             try:
-                with self._folders.recorded(spec):
-                    resolved = self._folders.resolved(spec)
-                    made = Preparation(self._git, self._pool, resolved, root, checkouts).run()
+                self._folders.provide(spec)
+                with self._pinned(spec):
+                    return in_subfolder(spec, self._prepare(spec, root, checkouts))
             except GitError as error:
                 raise as_workspace_error(spec.id, str(root), error, [], []) from error
-            return in_subfolder(spec, made)
+
+    def _prepare(self, spec: WorkspaceSpec, root: Path, checkouts: list[RepositoryCheckout]) -> PreparedWorkspace:
+        if spec.in_place:
+            return prepare_in_place(self._git, spec, checkouts)
+        with self._folders.recorded(spec):
+            return Preparation(self._git, self._pool, self._folders.resolved(spec), root, checkouts).run()
+
+    def repair(self, spec: WorkspaceSpec) -> None:
+        with self._exclusive(spec) as (_, checkouts):
+            _session.repair(self._git, checkouts)
 
     def inspect(self, spec: WorkspaceSpec) -> WorkspaceCondition:
         with self._exclusive(spec) as (root, checkouts):
@@ -125,9 +126,9 @@ class LocalWorkspaces:
             collected = _session.collect(self._git, spec, root, checkouts, message, from_branch=from_branch)
             with suppress(FileExistsError, NotADirectoryError):  # what begins there next tells that it cannot
                 ensure_subfolder(spec)  # the agent may have removed it
-            for repository in spec.repositories:
-                with suppress(GitError):
-                    self._git.rest_configuration(repository.path, spec.id)
+            with suppress(GitError):  # it stays pinned then as if the agent were at work, which is safe
+                for repository in self._repositories(spec):
+                    self._git.rest_configuration(repository, spec.id)
             return collected
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
@@ -142,11 +143,18 @@ class LocalWorkspaces:
         with self._exclusive(spec) as (_, checkouts):
             _session.restore(self._git, checkouts, ref)
 
-    def merge(self, spec: WorkspaceSpec, style: MergeStyle, message: str) -> MergedWorkspace:
+    def merge(
+        self, spec: WorkspaceSpec, style: MergeStyle, message: str, *, finish_only: bool = False
+    ) -> MergedWorkspace:
         if spec.in_place:
             return MergedWorkspace()
         with self._exclusive(spec) as (_, checkouts), self._folders.delivering(spec):
-            return MergeOperation(self._git, self._folders.resolved(spec), checkouts, style, message).run()
+            operation = MergeOperation(self._git, self._folders.resolved(spec), checkouts, style, message)
+            return operation.finish() if finish_only else operation.run()
+
+    def revert(self, spec: WorkspaceSpec, commits: Mapping[str, str], message: str) -> MergedWorkspace:
+        with self._exclusive(spec) as (_, checkouts):
+            return revert(self._git, checkouts, commits, message)
 
     def remove(self, spec: WorkspaceSpec, *, delete_branch: bool) -> None:
         with self._exclusive(spec) as (root, checkouts):
@@ -154,26 +162,30 @@ class LocalWorkspaces:
                 remove_in_place(self._git, spec, checkouts)
             else:
                 Removal(self._git, self._pool, spec, root, checkouts).run(delete_branch=delete_branch)
-            for repository in spec.repositories:
-                self._unpin(repository.path, spec.id)
+            try:
+                self._unpin(spec)
+            except GitError as error:
+                raise as_workspace_error(spec.id, str(root), error, [], []) from error
 
     @contextmanager
     def _pinned(self, spec: WorkspaceSpec) -> Iterator[None]:
         """Keep git to the configuration of before the agent, unless the body fails to make the workspace."""
-        for repository in spec.repositories:
-            with suppress(GitUnavailable, NotARepository):  # as the preparation says
-                self._git.pin_configuration(repository.path, spec.id)
         try:
+            for repository in self._repositories(spec):
+                self._git.pin_configuration(repository, spec.id)
             yield
         except BaseException:
             if not spec.worktrees:
-                for repository in spec.repositories:
-                    self._unpin(repository.path, spec.id)
+                with suppress(GitError):  # the first error counts; the removal unpins too
+                    self._unpin(spec)
             raise
 
-    def _unpin(self, repository: str, workspace_id: str) -> None:
-        with suppress(GitError):  # it may be gone
-            self._git.unpin_configuration(repository, workspace_id)
+    def _unpin(self, spec: WorkspaceSpec) -> None:
+        for repository in self._repositories(spec):
+            self._git.unpin_configuration(repository, spec.id)
+
+    def _repositories(self, spec: WorkspaceSpec) -> list[str]:
+        return [repository.path for repository in self._folders.resolved(spec).repositories]
 
     # --- Orphans and the pool ---------------------------------------------------------------------------------------
 
@@ -187,18 +199,18 @@ class LocalWorkspaces:
 
     def warm(self, repository: str, count: int) -> int:
         source = find_source(self._git, repository)
-        if source.head is None:
-            reason, remedy = no_commit(source.top)
-            raise WorkspaceObstacle(workspace_id="", path=repository, reason=reason, remedy=remedy)
-        owner = f"pool-{os.getpid()}"
+        owner = f"pool-{uuid4()}"  # of this call: another one may end before it
         try:
+            if source.head is None:
+                raise no_commit(source.top)
             self._git.require_filters(source.top, source.head)
-            self._git.pin_configuration(source.top, owner)  # what agents left there has no effect
-            return self._pool.warm(source, source.head, count)
+            self._git.pin_configuration(source.top, owner, of_process=True)  # what agents left there has no effect
+            try:
+                return self._pool.warm(source, source.head, count)
+            finally:
+                self._git.unpin_configuration(source.top, owner)
         except (GitError, OSError) as error:
             raise as_workspace_error("", repository, error, [], []) from error
-        finally:
-            self._unpin(source.top, owner)
 
     # --- One at a time ------------------------------------------------------------------------------------------------
 
@@ -213,14 +225,17 @@ class LocalWorkspaces:
     def _lock(self, workspace_id: str, path: str) -> Iterator[None]:
         if not is_canonical_id(workspace_id):
             raise WorkspaceError(workspace_id=workspace_id, path=path, reason="it is not a valid workspace id")
-        with locked(self._home / "locks" / workspace_id, self._patience, self._clock, self._git.end_leftovers) as alone:
-            if not alone:
-                raise WorkspaceError(
-                    workspace_id=workspace_id,
-                    path=path,
-                    reason=f"another operation on it has been running for more than {self._patience:g} s",
-                    remedy="wait for it, or end its process",
-                )
+        make_private_folder(self._home / "locks")
+        file = self._home / "locks" / workspace_id
+        lock = lock_file(file, self._patience, meanwhile=lambda: self._git.end_leftovers(str(file)))
+        if lock is None:
+            raise WorkspaceError(
+                workspace_id=workspace_id,
+                path=path,
+                reason=f"another operation on it has been running for more than {self._patience:g} s",
+                remedy="wait for it, or end its process",
+            )
+        with lock, keeping(lock.descriptor):
             yield
 
 

@@ -6,7 +6,7 @@ merge is requested again: the hidden ref of each source tells whether it was don
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import attrs
@@ -16,14 +16,16 @@ from aura_contracts.errors import (
     GitError,
     MergeConflict,
     OperationInProgress,
+    RefChanged,
     SubmoduleCommitMissing,
     WorkspaceError,
 )
-from aura_contracts.ports.git import Git, MergeOutcome
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import MergeOutcome
 from aura_contracts.ports.workspaces import MergedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit
 from aura_workspace._checkouts import RepositoryCheckout, find_source, restore_branch, visible
-from aura_workspace._session import status_without_operation
+from aura_workspace._session import inventory_without_operation
 from aura_workspace._unrecorded import recordable
 
 
@@ -97,6 +99,16 @@ class MergeOperation:
                 if isinstance(error, MergeConflict):
                     return MergedWorkspace(conflicts=(ConflictedFiles(plan.checkout.name, error.paths),))
                 raise
+        return self._merged(plans)
+
+    def finish(self) -> MergedWorkspace:
+        """Finish what an interrupted call has merged, and merge nothing else."""
+        plans = [plan for checkout in self._checkouts if (plan := self._made(checkout)) is not None]
+        for plan in plans:
+            plan.outcome = self._merge(plan)
+        return self._merged(plans)
+
+    def _merged(self, plans: Sequence[_MergePlan]) -> MergedWorkspace:
         made = [(plan.checkout.name, plan.outcome) for plan in plans]
         commits = [RepositoryCommit(name, outcome.commit) for name, outcome in made if outcome is not None]
         return MergedWorkspace(commits=tuple(commits))
@@ -108,19 +120,42 @@ class MergeOperation:
         top = find_source(self._git, checkout.repository.path).top
         self._require_collected(checkout)
         source = self._recorded(checkout, top, restore_branch(self._git, checkout, top))
-        target = self._git.resolve(top, f"refs/heads/{checkout.repository.target_branch}")
+        target = self._git.find_ref(top, f"refs/heads/{checkout.repository.target_branch}")
+        if target is None:
+            branch = checkout.repository.target_branch
+            command = f"git -C {shlex.quote(top)} branch {shlex.quote(branch)} {checkout.base_commit}"
+            raise checkout.obstacle(f"{top} has no branch {branch}", f"make it again: {command}")
         done = _made_before(self._git, self._spec, top, source, target)
         if done is None and self._git.is_ancestor(top, source, target):
             return None
         if done is None:
-            self._require_submodules(checkout, top, source, target)
+            shared = self._git.merge_base(top, source, target)
+            self._require_start(checkout, top, source, target, shared)
+            self._require_submodules(checkout, top, source, shared)
+        return _MergePlan(checkout=checkout, top=top, source=source, target=target, done=done)
+
+    def _made(self, checkout: RepositoryCheckout) -> _MergePlan | None:
+        """Return the merge of the recorded head that an interrupted call has made, None if the target has none."""
+        top = find_source(self._git, checkout.repository.path).top
+        target = self._git.find_ref(top, f"refs/heads/{checkout.repository.target_branch}")
+        source = next((tree.head for tree in self._spec.worktrees if tree.repository == checkout.name), None)
+        if target is None or source is None:
+            return None
+        done = _made_before(self._git, self._spec, top, source, target)
+        if done is None:
+            return None
         return _MergePlan(checkout=checkout, top=top, source=source, target=target, done=done)
 
     def _recorded(self, checkout: RepositoryCheckout, top: str, tip: str) -> str:
-        """Return the recorded head, which was approved; later commits stay on the branch."""
+        """Return the recorded head, which was approved; later commits stay on the branch.
+
+        Raises `RefChanged` (transient) if the branch lacks it: the work is collected again, and reviewed.
+        """
         tree = next((tree for tree in self._spec.worktrees if tree.repository == checkout.name), None)
-        if tree is None or tree.head in (tip, tree.base_commit) or not self._git.is_ancestor(top, tree.head, tip):
+        if tree is None or tree.head in (tip, tree.base_commit):
             return tip
+        if not self._git.is_ancestor(top, tree.head, tip):
+            raise RefChanged(repository=top, ref=f"refs/heads/{self._spec.branch}", expected=tree.head, actual=tip)
         return tree.head
 
     def _require_collected(self, checkout: RepositoryCheckout) -> None:
@@ -128,28 +163,48 @@ class MergeOperation:
         if checkout.is_absent:
             return
         marker = checkout.require_marker()
-        status = recordable(
-            visible(status_without_operation(self._git, checkout), marker), self._git.unrecorded(str(checkout.path))
-        )
+        held = inventory_without_operation(self._git, checkout)
+        status = recordable(visible(held.status, marker), held.unrecorded)
         if status.dirty:
-            paths = tuple(sorted({*status.staged, *status.unstaged, *status.untracked}))
-            raise DirtyWorktree(repository=checkout.repository.path, worktree=str(checkout.path), paths=paths)
+            paths = (*status.staged, *status.unstaged, *status.untracked)
+            raise DirtyWorktree.of(checkout.repository.path, str(checkout.path), paths)
 
-    def _require_submodules(self, checkout: RepositoryCheckout, top: str, source: str, target: str) -> None:
+    def _require_start(
+        self, checkout: RepositoryCheckout, top: str, source: str, target: str, shared: str | None
+    ) -> None:
+        """Raise `WorkspaceObstacle` if the target was rewound or rewritten: commits that it lost would come back."""
+        base, repository = checkout.base_commit, checkout.repository
+        if repository.base or base in {"", shared} or self._git.is_ancestor(top, base, target):
+            return
+        if not self._git.is_ancestor(top, base, source):
+            return
+        branch = shlex.quote(repository.target_branch)
+        where = shlex.quote(top if checkout.is_absent else str(checkout.path))
+        raise checkout.obstacle(
+            f"{repository.target_branch} no longer has {base}, which the work started from, and a merge would bring it"
+            " back",
+            f"move the work (git -C {where} rebase --onto {branch} {base} {self._spec.branch}),"
+            f" or bring it back (git -C {shlex.quote(top)} merge {base})",
+        )
+
+    def _require_submodules(self, checkout: RepositoryCheckout, top: str, source: str, base: str | None) -> None:
         """Raise `SubmoduleCommitMissing` if a submodule would point to a commit that goes with the worktree."""
-        base = self._git.merge_base(top, source, target)
+        if base is None:
+            return
         worktree = None if checkout.is_absent else str(checkout.path)
-        lost = self._git.missing_submodule_commits(top, base, source, worktree) if base else {}
+        lost = self._git.missing_submodule_commits(top, base, source, worktree)
         if not lost:
             return
+        unkept: Mapping[str, str] = {}
         if worktree is not None:
-            self._git.keep_submodules(worktree, self._spec.id)
-            lost = self._git.missing_submodule_commits(top, base, source, worktree) if base else {}
+            unkept = self._git.keep_submodules(worktree, self._spec.id)
+            lost = self._git.missing_submodule_commits(top, base, source, worktree)
         for path, commit in lost.items():
             raise SubmoduleCommitMissing(
                 repository=checkout.repository.path,
                 commit=commit,
                 paths=(path,),
+                reason=unkept.get(path, ""),
                 remedy=_submodule_remedy(top, worktree, path),
             )
 
@@ -199,13 +254,7 @@ class MergeOperation:
             status = self._git.status(tree.path)
             staged_or_conflicted = {*status.staged, *status.conflicted}
             if in_the_way := staged_or_conflicted | (changed & {*status.unstaged, *status.untracked}):
-                paths = tuple(sorted(in_the_way))
-                raise DirtyWorktree(
-                    repository=plan.checkout.repository.path,
-                    worktree=tree.path,
-                    paths=paths,
-                    remedy=f"commit or stash them (git -C {shlex.quote(tree.path)} stash -u), then try again",
-                )
+                raise DirtyWorktree.of(plan.checkout.repository.path, tree.path, in_the_way)
 
     # --- Merging ----------------------------------------------------------------------------------------------------
 

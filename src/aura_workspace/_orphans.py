@@ -61,9 +61,11 @@ def _orphan(git: Git, path: Path, git_dir: Path, marker: Marker) -> Orphan:
 
 def _is_unsaved(git: Git, path: Path, marker: Marker) -> bool:
     """Whether it holds something besides its branch: changes, ignored files, commits that the branch lacks."""
-    if visible(git.status(str(path)), marker).dirty or git.operation(str(path)) is not None:
+    held = git.inventory(str(path))
+    if visible(held.status, marker).dirty or git.operation(str(path)) is not None:
         return True
-    if _marked_worktree(git, path, marker).unrecorded() or git.keep_left_commits(str(path), _left(marker)):
+    unkept = git.unkept_submodules(str(path))
+    if _marked_worktree(git, path, marker).unrecorded(held, unkept) or git.left_commits(str(path), _left(marker)):
         return True
     info = git.inspect(str(path))
     if info.head is None or info.branch is not None:
@@ -112,8 +114,7 @@ def remove_orphan(
         saved = (RepositoryCommit(marker.repository, commit),)
     source = _source_of(git, git_dir)
     pool.remove(source, path)
-    with suppress(GitError):
-        git.unpin_configuration(source.top, orphan.workspace_id)
+    git.unpin_configuration(source.top, orphan.workspace_id)
     with suppress(OSError):
         path.parent.rmdir()
     return saved

@@ -7,28 +7,31 @@ Worktrees come from the branch, and approved work is merged into it, as in any r
 folder: a commit on HEAD, at which the branch is then started again. A merge ends by *delivering*: the folder's files
 are taken from HEAD to the branch, all of them or none.
 
+- No git runs on a folder before its private repository is pinned: an agent can write that, too.
 - A caller that records or delivers holds the folder's lock, with the git processes that it has started.
 - A merge that a crash left undelivered is dropped by the next recording, and is made again by its task: what a human
   has changed in the folder since is then merged with it, or is a conflict.
 - A file that was changed after the recording is not overwritten: the delivery is taken back, and the merge repeated.
 """
 
-import hashlib
 import os
 import re
 import stat
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from aura_contracts.errors import DirtyWorktree, GitFailed, RefChanged, WorkspaceError
-from aura_contracts.ports.git import Git
+from aura_contracts.errors import DirtyWorktree, GitFailed, RefChanged, UnsuitableFolder, WorkspaceError
+from aura_contracts.file_locks import lock_file
+from aura_contracts.file_paths import is_within, relative
+from aura_contracts.ports.git import Git, keeping
 from aura_contracts.ports.workspaces import WorkspaceSpec
+from aura_contracts.private_files import make_private_folder
 from aura_contracts.workspace import PLAIN_TARGET, Repository
-from aura_workspace._locks import locked
+from aura_workspace._checkouts import name_for
+from aura_workspace._project_folders import not_a_project
 
 FILE_LIMIT = 20_000
 """Maximum files of a plain folder."""
@@ -42,30 +45,33 @@ _BRANCH = f"refs/heads/{PLAIN_TARGET}"
 class PlainFolders:
     """The private repositories of plain folders, below `home`."""
 
-    def __init__(
-        self, home: Path, git: Git, *, patience: float = 30.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, home: Path, git: Git, *, user_home: Path | None = None, patience: float = 30.0) -> None:
         self._home = home
+        self._user_home = user_home
         self._git = git
         self._patience = patience
-        self._clock = clock
 
-    def obstacle(self, folder: str) -> str:
-        """Return why a private repository cannot hold `folder`, an absolute real path; empty if it can."""
-        if Path(folder).is_relative_to(self._home):
-            return f"AURA keeps its own data in {self._home}"
+    def require_suitable(self, folder: str) -> None:
+        """Raise `UnsuitableFolder` if a private repository cannot hold `folder`, an absolute real path."""
+        if is_within(folder, str(self._home)):
+            reason = f"AURA keeps its own data in {self._home}"
+            raise UnsuitableFolder(repository=folder, reason=reason, remedy="name another folder")
         try:
-            return _survey(folder, str(self._home))
+            if reason := not_a_project(Path(folder), self._user_home):
+                remedy = "name the folder of one project, or use in_place=True: changes are then made at once"
+                raise UnsuitableFolder(repository=folder, reason=reason, remedy=remedy)
+            reason = _survey(folder, str(self._home))
         except OSError as error:
-            return f"{error.filename} cannot be read: {error.strerror}"
+            reason = f"{error.filename} cannot be read: {error.strerror}"
+        if reason:
+            raise UnsuitableFolder(repository=folder, reason=reason)
 
     def repository_of(self, folder: str) -> str:
         """Return the path of a folder's private repository."""
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(folder).name).strip("-")[:40] or "folder"
-        return str(self._home / "folders" / f"{name}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}.git")
+        return str(self._home / "folders" / f"{name_for(Path(folder).name, folder)}.git")
 
     def resolved(self, spec: WorkspaceSpec) -> WorkspaceSpec:
-        """Return `spec` with private repositories in place of plain folders."""
+        """Return `spec` with private repositories in place of plain folders: what git is run in."""
         if not _folders(spec):
             return spec
         repositories = tuple(
@@ -74,17 +80,30 @@ class PlainFolders:
         )
         return replace(spec, repositories=repositories)
 
+    def provide(self, spec: WorkspaceSpec) -> None:
+        """Make the private repositories that are missing.
+
+        Raises `GitError`: `UnsuitableFolder` for one that a private repository cannot hold.
+        """
+        for folder in _folders(spec):
+            self.require_suitable(folder.path)
+        for folder in _folders(spec):
+            repository = Path(self.repository_of(folder.path))
+            with self._held(spec, folder):
+                if not (repository / "refs").is_dir():
+                    self._git.create_repository(str(repository), PLAIN_TARGET)
+                self._leave_home_out(folder, repository / "info")
+
     @contextmanager
     def recorded(self, spec: WorkspaceSpec) -> Iterator[None]:
         """Record the plain folders of a workspace, and keep others from recording them until the body ends.
 
-        Raises `WorkspaceError` for a folder that a private repository cannot hold, and `GitError`.
+        Raises `WorkspaceError` and `GitError`.
         """
-        for folder in _folders(spec):
-            if reason := self.obstacle(folder.path):
-                remedy = "fix that, or work on it in place"
-                raise WorkspaceError(workspace_id=spec.id, path=folder.path, reason=reason, remedy=remedy)
-        with self._recorded(spec):
+        with ExitStack() as stack:
+            for folder in _folders(spec):
+                stack.enter_context(self._held(spec, folder))
+                self._record(spec, folder)
             yield
 
     @contextmanager
@@ -93,30 +112,23 @@ class PlainFolders:
 
         Raises `GitError`; `RefChanged` (transient) for a folder that was changed during the body: nothing was merged.
         """
-        with self._recorded(spec):
+        with self.recorded(spec):
             yield
             for folder in _folders(spec):
                 self._deliver(folder)
 
     @contextmanager
-    def _recorded(self, spec: WorkspaceSpec) -> Iterator[None]:
-        with ExitStack() as stack:
-            for folder in _folders(spec):
-                stack.enter_context(self._held(spec, folder))
-                self._record(spec, folder)
-            yield
-
-    @contextmanager
     def _held(self, spec: WorkspaceSpec, folder: Repository) -> Iterator[None]:
         repository = Path(self.repository_of(folder.path))
-        with locked(self._home / "locks" / repository.name, self._patience, self._clock) as alone:
-            if not alone:
-                raise WorkspaceError(
-                    workspace_id=spec.id,
-                    path=folder.path,
-                    reason=f"another task has been taking files from it, or to it, for {self._patience:g} s",
-                    remedy="wait for it, or end its process",
-                )
+        make_private_folder(self._home / "locks")
+        if (lock := lock_file(self._home / "locks" / repository.name, self._patience)) is None:
+            raise WorkspaceError(
+                workspace_id=spec.id,
+                path=folder.path,
+                reason=f"another task has been taking files from it, or to it, for {self._patience:g} s",
+                remedy="wait for it, or end its process",
+            )
+        with lock, keeping(lock.descriptor):
             with suppress(FileNotFoundError):
                 (repository / "index.lock").unlink()  # of a git that was killed: one at work would hold the lock
             yield
@@ -126,11 +138,10 @@ class PlainFolders:
         if not Path(folder.path).is_dir():
             gone = "the folder is gone"
             raise GitFailed(repository=folder.path, command="recording", reason=gone, remedy="restore it")
-        if not Path(repository, "refs").is_dir():
-            self._git.create_repository(repository, PLAIN_TARGET)
-        self._leave_home_out(folder, Path(repository, "info"))
         before, target = self._git.inspect(repository).head, self._git.find_ref(repository, _BRANCH)
         now = self._git.record_folder(repository, folder.path, before, f"{folder.path}, before {spec.title}")
+        if target not in (None, before, now) and not self._git.diff(repository, now, target).files:
+            now = target  # a crash kept this delivery from being noted
         if now != before:
             self._git.update_ref(repository, "HEAD", now, before, "recorded")
         if now != target:
@@ -138,8 +149,7 @@ class PlainFolders:
 
     def _leave_home_out(self, folder: Repository, info: Path) -> None:
         """Have git ignore AURA's own data, if that is in the folder."""
-        if self._home.is_relative_to(folder.path):
-            inside = self._home.relative_to(folder.path).as_posix()
+        if inside := relative(str(self._home), folder.path):
             info.mkdir(exist_ok=True)
             info.joinpath("exclude").write_bytes(b"/%b/\n" % os.fsencode(re.sub(r"([\\*?\[\] ])", r"\\\1", inside)))
 

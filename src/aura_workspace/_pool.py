@@ -20,18 +20,18 @@ Invariants:
 
 import json
 import os
-import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, GitError, GitFailed, UnknownRevision, WorktreeExists
+from aura_contracts.file_locks import FileLock, try_lock
+from aura_contracts.folder_removal import remove_folder
 from aura_contracts.ports.git import Git
-from aura_contracts.private_files import FILE_MODE, make_private_folder, private_opener
+from aura_contracts.private_files import FILE_MODE, make_private_folder, write_private
 from aura_workspace._checkouts import Source
-from aura_workspace._locks import FileLock, try_lock
 from aura_workspace._worktrees import common_dir, linked_git_dir
 
 Mark = Callable[[Path], None]
@@ -93,7 +93,7 @@ class WorktreePool:
             entry.claim()
             try:
                 tree = str(entry.worktree)
-                self.without_remains(source, lambda tree=tree: self._git.switch_worktree(tree, branch))  # type: ignore[misc]
+                self.without_remains(source, partial(self._git.switch_worktree, tree, branch))
                 self._send(source, entry, to, mark)
             except (BranchInUse, UnknownRevision):  # the entry is fine, but useless now
                 entry.offer()
@@ -195,10 +195,13 @@ class WorktreePool:
     def remove(self, source: Source, worktree: Path) -> None:
         """Remove a linked worktree, **whatever it holds**; it leaves its place in one step. Raises `GitError`."""
         entry = self._new_entry(source)
-        with suppress(GitFailed):
+        try:
             self._git.move_worktree(source.top, str(worktree), str(entry.worktree))
-        self._discard(source, entry)
-        self._git.remove_worktree(source.top, str(worktree), force=True)  # where it could not be moved
+        except GitFailed:
+            self._discard(source, entry)
+            self._git.remove_worktree(source.top, str(worktree), force=True)
+        else:
+            self._discard(source, entry)
 
     def sweep_all(self) -> None:
         """`sweep` the pools of all repositories."""
@@ -225,7 +228,7 @@ class WorktreePool:
                 continue
             entries = [self._lock(folder, number) for number in _numbers(folder)]
             if all(entries):
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_folder(folder)
             for entry in entries:
                 if entry is not None:
                     entry.release()
@@ -235,9 +238,10 @@ class WorktreePool:
         entry.claim()
         with suppress(GitError, OSError):
             self._git.remove_worktree(source.top, str(entry.worktree), force=True)
-        shutil.rmtree(entry.worktree, ignore_errors=True)
-        with suppress(GitError, OSError):
-            self._git.remove_worktree(source.top, str(entry.worktree), force=True)
+        if os.path.lexists(entry.worktree):
+            remove_folder(entry.worktree)
+            with suppress(GitError, OSError):
+                self._git.remove_worktree(source.top, str(entry.worktree), force=True)
         entry.release()
 
     # --- Entries ------------------------------------------------------------------------------------------------------
@@ -266,7 +270,7 @@ class WorktreePool:
             return False
         if linked_git_dir(worktree) is None:
             with suppress(GitError):
-                self._git.repair_worktrees(source.top, [str(worktree)])
+                self._git.repair_worktree(source.top, str(worktree))
         found = linked_git_dir(worktree)
         return found is not None and common_dir(found) == source.common_dir and (found / "index").exists()
 
@@ -279,10 +283,11 @@ class WorktreePool:
             if entry is not None:
                 entry.release()
             number += 1
-        _write(folder / _LAST, str(number))
+        write_private(folder / _LAST, str(number).encode())
         return entry
 
     def _lock(self, folder: Path, number: int) -> _PooledWorktree | None:
+        make_private_folder(folder)
         lock = try_lock(folder / f"{number}.lock")
         return None if lock is None else _PooledWorktree(folder, number, lock)
 
@@ -312,15 +317,9 @@ def _write_record(folder: Path, source: Source) -> None:
     """Record which repository the pool belongs to."""
     if not (folder / _RECORD).exists():
         make_private_folder(folder)
-        _write(folder / _RECORD, json.dumps({"common_dir": str(source.common_dir), "top": source.top}))
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a small file atomically, even while others write it."""
-    new = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}")
-    with open(new, "w", encoding="ascii", opener=private_opener) as written:
-        written.write(text)
-    new.replace(file)
+        write_private(
+            folder / _RECORD, json.dumps({"common_dir": str(source.common_dir), "top": source.top}).encode("ascii")
+        )
 
 
 def _read_record(folder: Path) -> Source | None:

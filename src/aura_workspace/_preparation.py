@@ -152,10 +152,10 @@ class Preparation:
             return self._git.resolve(source.top, revision)
         except UnknownRevision as error:
             if source.head is None:
-                raise checkout.obstacle(*no_commit(source.top)) from error
+                raise no_commit(source.top) from error
             what = f"revision {repository.base}" if repository.base else f"branch {repository.target_branch}"
             raise checkout.obstacle(
-                f"{repository.path} has no {what}", "name an existing one, see --target-branch"
+                f"{repository.path} has no {what}", "name an existing one: target_branch=BRANCH"
             ) from error
 
     # --- Making -------------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class Preparation:
             plan.tip = git.ensure_branch(source.top, self._spec.branch, plan.start)
         state, git_dir, marker = checkout.probe(source.common_dir)
         if state is WorktreeState.BROKEN:
-            git.repair_worktrees(source.top)  # by name it would need a valid link
+            git.repair_worktree(source.top, str(checkout.path))
             state, git_dir, marker = checkout.probe(source.common_dir)
         if state is WorktreeState.OWN and marker is not None and not marker.ready:
             self._pool.remove(source, checkout.path)
@@ -185,8 +185,8 @@ class Preparation:
 
     def _is_untouched(self, plan: _PreparationPlan) -> bool:
         """Whether a worktree holds neither commits nor changes."""
-        path = str(plan.checkout.path)
-        return plan.tip == plan.base and not self._git.status(path).dirty and not self._git.unrecorded(path)
+        held = self._git.inventory(str(plan.checkout.path))
+        return plan.tip == plan.base and not held.status.dirty and not held.unrecorded
 
     def _make_worktree(self, plan: _PreparationPlan) -> None:
         checkout, marker = plan.checkout, self._marker(plan)
@@ -268,9 +268,9 @@ class Preparation:
         if self._spec.worktrees or state is not WorktreeState.OWN or marker is None:
             return False
         with suppress(AuraError, OSError):
-            path = str(plan.checkout.path)
-            held = [one.path for one in self._git.unrecorded(path) if not marker.hides(one.path)]
-            return plan.tip == plan.base and not visible(self._git.status(path), marker).dirty and not held
+            held = self._git.inventory(str(plan.checkout.path))
+            more = [one.path for one in held.unrecorded if not marker.hides(one.path)]
+            return plan.tip == plan.base and not visible(held.status, marker).dirty and not more
         return False
 
 
@@ -282,7 +282,7 @@ def is_taken_over(git: Git, checkout: RepositoryCheckout, source: Source, git_di
 
 
 def prepare_in_place(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout]) -> PreparedWorkspace:
-    """Prepare to work where the repositories are: nothing is made, except a hidden ref in one without commits."""
+    """Prepare to work where the repositories are: nothing is made but a hidden ref, where there are changes already."""
     if not spec.root and not checkouts:
         raise WorkspaceError(
             workspace_id=spec.id, path="", reason="there is no folder to work in", remedy="name a folder"
@@ -306,11 +306,11 @@ def _worktree_in_place(git: Git, checkout: RepositoryCheckout) -> Worktree:
         raise NotARepository(repository=str(checkout.path), remedy="work in place needs files: name a worktree")
     base = known.base_commit if known else info.head or ""
     path = known.path if known else info.worktree
-    if not base and git.find_ref(path, base_ref(checkout.spec)) is None:
+    if known is None and git.find_ref(path, base_ref(checkout.spec)) is None and (not base or git.status(path).dirty):
         git.snapshot(path, base_ref(checkout.spec), "the files before any work")
     return Worktree(repository=checkout.name, path=path, base_commit=base, head=info.head or "")
 
 
 def base_ref(spec: WorkspaceSpec) -> str:
-    """Return the hidden ref that work in place is compared to, in a repository that had no commit."""
+    """Return the hidden ref that work in place is compared to, where not all files were committed."""
     return f"refs/aura/bases/{spec.id}"

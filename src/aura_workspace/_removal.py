@@ -4,7 +4,6 @@ A worktree first moves to the pool, in one step, and is deleted there: a workspa
 """
 
 import os
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from aura_contracts.errors import AuraError, GitError, NotARepository, WorkspaceError
+from aura_contracts.folder_removal import remove_folder
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_workspace._checkouts import RepositoryCheckout, Source, WorktreeState, find_source
@@ -86,7 +86,9 @@ class Removal:
             return
         if checkout.path.is_symlink() or not has_pointer(checkout.path) or linked_git_dir(checkout.path) is not None:
             raise checkout.occupied()
-        shutil.rmtree(checkout.path)
+        remove_folder(checkout.path)
+        with suppress(FileNotFoundError):
+            checkout.path.rmdir()  # says what is in the way
 
     def _delete_branch(self, checkout: RepositoryCheckout, source: Source) -> None:
         """Delete the branch if the target contains it."""

@@ -1,17 +1,16 @@
 """Working in a workspace: its condition, collecting the work, diffs, and safety copies."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import attrs
 from msgspec.structs import replace
 
-from aura_contracts.errors import GitError, OperationInProgress
+from aura_contracts.errors import OperationInProgress
 from aura_contracts.execution import Outcome
-from aura_contracts.ports.git import ChangeKind, Diff, Git, RepositoryInfo, Status
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import ChangeKind, Diff, Inventory, RepositoryInfo
 from aura_contracts.ports.workspaces import (
     CollectedWork,
     RepositoryDiff,
@@ -25,17 +24,24 @@ from aura_workspace._checkouts import (
     NO_MARKER,
     RepositoryCheckout,
     WorktreeState,
+    base_of,
     find_source,
+    repair_links,
     restore_branch,
+    shared_base,
     visible,
 )
 from aura_workspace._copied_files import without_added
 from aura_workspace._preparation import base_ref
 from aura_workspace._unrecorded import MarkedWorktree, recordable, source_worktree
-from aura_workspace._worktrees import Marker, linked_git_dir
+from aura_workspace._worktrees import Marker
 
-_ASIDE = "aura-aside"
-"""The folder in a worktree's git directory for copied files that are moved away for a moment."""
+
+def repair(git: Git, checkouts: Sequence[RepositoryCheckout]) -> None:
+    """See `WorkspaceProvider.repair`."""
+    for checkout in checkouts:
+        if not checkout.spec.in_place and (_exists(checkout) or repair_links(git, checkout)):
+            git.examine_all(str(checkout.path))
 
 
 def inspect(git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]) -> WorkspaceCondition:
@@ -45,16 +51,15 @@ def inspect(git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[Repos
     unrecorded: list[Unrecorded] = []
     dirty = False
     for checkout in checkouts:
-        if not _exists(checkout) and not _mend(git, checkout):
+        if not _exists(checkout):
             missing.append(checkout.name)
             unrecorded += _without_link(checkout)
             continue
         marker = checkout.require_marker()
-        if not spec.in_place:
-            git.examine_all(str(checkout.path))
-        found = _unrecorded(git, checkout, marker)
+        held = _inventory(git, checkout)
+        found = _unrecorded(git, checkout, marker, held, git.unkept_submodules)
         unrecorded += found
-        dirty = dirty or recordable(visible(git.status(str(checkout.path)), marker), found).dirty
+        dirty = dirty or recordable(visible(held.status, marker), found).dirty
         if operation := git.operation(str(checkout.path)):
             operations[checkout.name] = str(operation)
     unrecorded += _next_to_worktrees(spec, root, checkouts)
@@ -62,17 +67,6 @@ def inspect(git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[Repos
     return WorkspaceCondition(
         exists=exists, dirty=dirty, unrecorded=tuple(unrecorded), missing=tuple(missing), operations=operations
     )
-
-
-def _mend(git: Git, checkout: RepositoryCheckout) -> bool:
-    """Restore the link of a worktree to its repository; return whether it is the workspace's now."""
-    if checkout.spec.in_place or checkout.is_absent:
-        return False
-    with suppress(GitError):
-        source = find_source(git, checkout.repository.path)
-        if checkout.probe(source.common_dir)[0] is WorktreeState.BROKEN:
-            git.repair_worktrees(source.top)
-    return checkout.probe()[0] is WorktreeState.OWN
 
 
 def _without_link(checkout: RepositoryCheckout) -> list[Unrecorded]:
@@ -101,9 +95,19 @@ def _marked(git: Git, checkout: RepositoryCheckout, marker: Marker) -> MarkedWor
     return MarkedWorktree(git, checkout.path, marker, source)
 
 
-def _unrecorded(git: Git, checkout: RepositoryCheckout, marker: Marker) -> tuple[Unrecorded, ...]:
-    """Return what the worktree holds besides its branch. Nothing in place: there everything stays where it is."""
-    return () if checkout.spec.in_place else _marked(git, checkout, marker).unrecorded(checkout.name)
+def _inventory(git: Git, checkout: RepositoryCheckout) -> Inventory:
+    """Return what the worktree holds; in place only its status: there, everything else stays where it is."""
+    path = str(checkout.path)
+    return Inventory(status=git.status(path)) if checkout.spec.in_place else git.inventory(path)
+
+
+def _unrecorded(
+    git: Git, checkout: RepositoryCheckout, marker: Marker, held: Inventory, unkept: Callable[[str], Iterable[str]]
+) -> tuple[Unrecorded, ...]:
+    """Return what the worktree holds besides its branch; `unkept` returns its submodules. Nothing in place."""
+    if checkout.spec.in_place:
+        return ()
+    return _marked(git, checkout, marker).unrecorded(held, unkept(str(checkout.path)), checkout.name)
 
 
 def _exists(checkout: RepositoryCheckout) -> bool:
@@ -134,7 +138,7 @@ def collect(
 ) -> CollectedWork:
     """See `WorkspaceProvider.collect`."""
     for checkout in checkouts:
-        _mend(git, checkout)
+        repair_links(git, checkout)
     # Every repository is checked before the first commit.
     recorders = [_recorder(git, checkout, message, from_branch=from_branch) for checkout in checkouts]
     collected = [record() for record in recorders]
@@ -164,14 +168,17 @@ def _recorder(git: Git, checkout: RepositoryCheckout, message: str, *, from_bran
     if checkout.spec.in_place:
         return partial(_observe, git, checkout)
     git.examine_all(str(checkout.path))
-    return partial(_record, git, checkout, marker, status_without_operation(git, checkout), message)
+    held = inventory_without_operation(git, checkout)
+    _require_place(git, checkout)
+    return partial(_record, git, checkout, marker, held, message)
 
 
 def _read_branch(git: Git, checkout: RepositoryCheckout) -> _Collected:
     """Return the work on the branch of a worktree that is gone."""
     top = find_source(git, checkout.repository.path).top
     tip = restore_branch(git, checkout, top)
-    return _Collected(head=tip, diff=git.diff(top, base_of(checkout, NO_MARKER), tip), clean=True)
+    base = shared_base(git, checkout, top, base_of(checkout, NO_MARKER), tip)
+    return _Collected(head=tip, diff=git.diff(top, base, tip), clean=True)
 
 
 def _observe(git: Git, checkout: RepositoryCheckout) -> _Collected:
@@ -182,39 +189,52 @@ def _observe(git: Git, checkout: RepositoryCheckout) -> _Collected:
     )
 
 
-def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Status, message: str) -> _Collected:
+def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, held: Inventory, message: str) -> _Collected:
     """Commit everything except copied files, and move the branch there if the agent has left it."""
     path = str(checkout.path)
-    _require_not_on_target(git, checkout)
-    status = _without_copies(git, checkout, marker, status)
-    changed = visible(status, marker)
+    held = _without_copies(git, checkout, marker, held)
+    changed = visible(held.status, marker)
     if changed.unstaged or changed.untracked:
         # No paths would stage everything, which is quicker, where there is nothing to leave out.
-        git.stage(path, () if changed == status else [*changed.unstaged, *changed.untracked])
+        git.stage(path, () if changed == held.status else [*changed.unstaged, *changed.untracked])
     if changed.dirty:
         git.commit(path, message)
-        status = git.status(path)
+        held = git.inventory(path)
     head = _on_branch(git, checkout, git.inspect(path))
     left = git.keep_left_commits(path, f"refs/aura/left/{checkout.spec.id}")
-    commits = [Unrecorded(kind=UnrecordedKind.COMMIT, path=one, repository=checkout.name) for one in left]
-    diff = git.diff(path, base_of(checkout, marker), head)
-    return _Collected(
-        head=head,
-        diff=diff,
-        clean=not visible(status, marker).dirty,
-        unrecorded=(*_unrecorded(git, checkout, marker), *commits),
-    )
+    commits = [Unrecorded(kind=UnrecordedKind.COMMIT, path=one) for one in left]
+    base = base_of(checkout, marker)
+    shared = shared_base(git, checkout, path, base, head)
+    if shared != base and git.is_ancestor(path, base, f"refs/heads/{checkout.repository.target_branch}"):
+        commits.append(Unrecorded(kind=UnrecordedKind.UNDONE, path=base))
+    diff = git.diff(path, shared, head)
+    found = _unrecorded(git, checkout, marker, held, partial(git.keep_submodules, name=checkout.spec.id))
+    others = [replace(one, repository=checkout.name) for one in (*commits, *git.elsewhere(path))]
+    return _Collected(head=head, diff=diff, clean=not visible(held.status, marker).dirty, unrecorded=(*found, *others))
 
 
-def _require_not_on_target(git: Git, checkout: RepositoryCheckout) -> None:
-    """Raise `WorkspaceError` where a commit would move the branch that is merged into only after a review."""
+def _require_place(git: Git, checkout: RepositoryCheckout) -> None:
+    """Raise `WorkspaceObstacle` where the branch could not follow a commit, or its target would be moved."""
     target, branch = checkout.repository.target_branch, checkout.spec.branch
-    if target != branch and git.inspect(str(checkout.path)).branch == target:
-        raise checkout.problem(f"it is on {target}, which the work is not merged into yet", f"check out {branch} there")
+    info = git.inspect(str(checkout.path))
+    if info.branch == branch:
+        return
+    if info.branch == target:
+        own = f"git update-ref --no-deref refs/heads/{branch} HEAD"
+        raise checkout.obstacle(
+            f"it is on {target}, which the work is not merged into yet",
+            f"check out {branch} there; if it stands for {target}, first: {own}",
+        )
+    tip = git.find_ref(str(checkout.path), f"refs/heads/{branch}")
+    if tip is None or (info.head and git.is_ancestor(str(checkout.path), tip, info.head)):
+        return
+    where = f"on branch {info.branch}" if info.branch else f"at {info.head}, on no branch"
+    reason = f"it is {where}, which lacks commits of {branch}"
+    raise checkout.obstacle(reason, f"merge the two, and check out {branch} there")
 
 
-def status_without_operation(git: Git, checkout: RepositoryCheckout) -> Status:
-    """Return the status of a worktree.
+def inventory_without_operation(git: Git, checkout: RepositoryCheckout) -> Inventory:
+    """Return what a worktree holds.
 
     Raises `OperationInProgress` during a merge, rebase or the like, or when there are files in conflict.
     """
@@ -222,23 +242,15 @@ def status_without_operation(git: Git, checkout: RepositoryCheckout) -> Status:
     operation = git.operation(path)
     if operation is not None:
         raise OperationInProgress(repository=checkout.repository.path, worktree=path, operation=str(operation))
-    status = git.status(path)
-    if status.conflicted:
+    held = git.inventory(path)
+    if held.status.conflicted:
         raise OperationInProgress(
             repository=checkout.repository.path,
             worktree=path,
             operation="merge",
             remedy="resolve the conflicts and stage the files, then try again",
         )
-    return status
-
-
-def base_of(checkout: RepositoryCheckout, marker: Marker) -> str:
-    """Return the commit that the work was started from."""
-    base = checkout.base_commit or marker.base_commit
-    if not base:
-        raise checkout.problem("the commit that the work was started from is unknown", "prepare the workspace again")
-    return base
+    return held
 
 
 def _on_branch(git: Git, checkout: RepositoryCheckout, info: RepositoryInfo) -> str:
@@ -251,65 +263,22 @@ def _on_branch(git: Git, checkout: RepositoryCheckout, info: RepositoryInfo) -> 
         return head
     tip = git.find_ref(str(checkout.path), ref)
     if tip != head:
-        if tip is not None and not git.is_ancestor(str(checkout.path), tip, head):
-            where = f"on branch {info.branch}" if info.branch else f"at {head}, on no branch"
-            raise checkout.problem(
-                f"it is {where}, which lacks commits of {branch}", f"merge the two, and check out {branch} there"
-            )
         git.update_ref(str(checkout.path), ref, head, tip, "collect: the work continued elsewhere")
     return head
 
 
-def _without_copies(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Status) -> Status:
-    """Unstage files that were copied into the worktree and that only the index has; return the status afterwards.
-
-    Git sees the worktree without them for a moment; meanwhile they are in the git directory. If a crash leaves them
-    there, they are put back the next time.
-    """
-    git_dir = linked_git_dir(checkout.path)
-    if git_dir is None:
-        return status
-    if _put_back(checkout.path, git_dir / _ASIDE):
-        status = git.status(str(checkout.path))
-    if not any(marker.hides(path) for path in status.staged):
-        return status
+def _without_copies(git: Git, checkout: RepositoryCheckout, marker: Marker, held: Inventory) -> Inventory:
+    """Unstage files that were copied into the worktree and that only the index has; return what it holds afterwards."""
+    staged = [path for path in held.status.staged if marker.hides(path)]
+    if not staged:
+        return held
     against_head = git.diff(str(checkout.path), "HEAD")
     new = {file.path for file in against_head.files if file.kind is ChangeKind.ADDED}
-    copies = [path for path in status.staged if marker.hides(path) and path in new]
+    copies = [path for path in staged if path in new]
     if not copies:
-        return status
-    with _aside(checkout.path, git_dir / _ASIDE, copies):
-        git.stage(str(checkout.path), copies)
-    return git.status(str(checkout.path))
-
-
-@contextmanager
-def _aside(worktree: Path, aside: Path, paths: Sequence[str]) -> Iterator[None]:
-    """Move files out of the worktree for the duration of the body."""
-    try:
-        for path in paths:
-            if os.path.lexists(worktree / path):
-                (aside / path).parent.mkdir(parents=True, exist_ok=True)
-                (worktree / path).rename(aside / path)
-        yield
-    finally:
-        _put_back(worktree, aside)
-
-
-def _put_back(worktree: Path, aside: Path) -> bool:
-    """Move files back that were put aside, without overwriting others; return whether there were any."""
-    if not aside.is_dir():
-        return False
-    for folder, _, names in os.walk(aside, topdown=False):
-        for name in names:
-            file = Path(folder, name)
-            target = worktree / file.relative_to(aside)
-            if not os.path.lexists(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                file.rename(target)
-        with suppress(OSError):
-            Path(folder).rmdir()
-    return True
+        return held
+    git.unstage_added(str(checkout.path), copies)
+    return git.inventory(str(checkout.path))
 
 
 # --- Comparing --------------------------------------------------------------------------------------------------------
@@ -335,16 +304,22 @@ def _difference(git: Git, checkout: RepositoryCheckout, *, patch: bool, limit: i
     if checkout.is_absent and checkout.base_commit:
         source = find_source(git, checkout.repository.path)
         branch = f"refs/heads/{checkout.spec.branch}"
-        return git.diff(source.top, checkout.base_commit, branch, patch=patch, patch_limit=limit)
+        base = shared_base(git, checkout, source.top, checkout.base_commit, branch)
+        return git.diff(source.top, base, branch, patch=patch, patch_limit=limit)
     marker = checkout.require_marker()
-    found = git.diff(str(checkout.path), base_of(checkout, marker), patch=patch, patch_limit=limit)
-    return without_added(found, marker.hides)
+    path = str(checkout.path)
+    base = shared_base(git, checkout, path, base_of(checkout, marker), "HEAD")
+    found = git.diff(path, base, patch=patch, patch_limit=limit)
+    if not any(marker.hides(file.path) for file in found.files):
+        return found
+    committed = {file.path for file in git.diff(path, base, "HEAD").files}
+    return without_added(found, lambda file: marker.hides(file) and file not in committed)
 
 
 def _difference_in_place(git: Git, checkout: RepositoryCheckout, *, patch: bool = False, limit: int = 0) -> Diff:
     """Return how the files in place differ from those at the start."""
     path = str(checkout.path)
-    base = checkout.base_commit or git.find_ref(path, base_ref(checkout.spec))
+    base = git.find_ref(path, base_ref(checkout.spec)) or checkout.base_commit
     return git.diff(path, base, patch=patch, patch_limit=limit) if base else Diff(patch=b"" if patch else None)
 
 
@@ -359,7 +334,7 @@ def snapshot(
     commits: list[RepositoryCommit] = []
     left_out: list[Unrecorded] = []
     for checkout in checkouts:
-        _mend(git, checkout)
+        repair_links(git, checkout)
         if checkout.is_absent or (whole and checkout.probe()[0] is not WorktreeState.OWN):
             commits.append(RepositoryCommit(checkout.name, _keep_branch(git, checkout, ref)))
             left_out += _without_link(checkout)

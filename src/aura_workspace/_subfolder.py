@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from aura_contracts.errors import InsideGitDirectory, WorkspaceError
+from aura_contracts.file_paths import is_within, relative
 from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceSpec
 from aura_workspace._checkouts import as_workspace_error
 
@@ -14,10 +15,8 @@ def subfolder_of(path: str, top: str | None) -> str:
     """Return `path` relative to the worktree `top`; empty for the top itself, and in a bare repository."""
     if top is None:
         return ""
-    folder, above = Path(os.path.realpath(path)), os.path.realpath(top)
-    if os.fspath(folder) == above or not folder.is_relative_to(above):
-        return ""
-    return folder.relative_to(above).as_posix()
+    folder, above = os.path.realpath(path), os.path.realpath(top)
+    return "" if folder == above else relative(folder, above) or ""
 
 
 def require_outside_git(folder: str) -> None:
@@ -44,7 +43,7 @@ def ensure_subfolder(spec: WorkspaceSpec) -> None:
     if not spec.subfolder or len(spec.worktrees) != 1:
         return
     top, folder = os.path.realpath(spec.worktrees[0].path), os.path.realpath(spec.directory)
-    if not Path(folder).is_relative_to(top):
+    if not is_within(folder, top):
         reason = "a symbolic link leads out of the worktree"
         raise WorkspaceError(workspace_id=spec.id, path=spec.directory, reason=reason, remedy="work on the top folder")
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,14 @@ import filecmp
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import attrs
 from msgspec.structs import replace
 
 from aura_contracts.errors import NotARepository
-from aura_contracts.ports.git import Git, Status
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.git_values import Inventory, Status
 from aura_contracts.workspace import Unrecorded, UnrecordedKind
 from aura_workspace._worktrees import Marker
 
@@ -41,17 +42,17 @@ class MarkedWorktree:
     marker: Marker
     source: Path | None
 
-    def unrecorded(self, repository: str = "") -> tuple[Unrecorded, ...]:
-        """Return what no commit of the branch can hold. New commits in submodules are kept first, where they can be."""
-        found = [one for one in self.git.unrecorded(str(self.path)) if not self._is_copy(one)]
+    def unrecorded(self, held: Inventory, unkept: Iterable[str], repository: str = "") -> tuple[Unrecorded, ...]:
+        """Return what no commit of the branch can hold, `unkept` submodules included."""
+        found = [one for one in held.unrecorded if not self._is_copy(one)]
         found += [Unrecorded(kind=UnrecordedKind.COPIED, path=path) for path in self._changed_copies()]
-        unkept = self.git.keep_submodules(str(self.path), self.marker.workspace_id)
         found += [Unrecorded(kind=UnrecordedKind.UNKEPT, path=path) for path in unkept]
         return tuple(replace(one, repository=repository) for one in found)
 
     def snapshot(self, ref: str, message: str, *, whole: bool) -> tuple[str, tuple[Unrecorded, ...]]:
         """Take a safety copy, with `whole` of ignored files too; return its commit, and what it does not hold."""
-        found = self.unrecorded()
+        unkept = self.git.keep_submodules(str(self.path), self.marker.workspace_id)
+        found = self.unrecorded(self.git.inventory(str(self.path)), unkept)
         if not whole:
             return self.git.snapshot(str(self.path), ref, message), tuple(one for one in found if one.kind in _STAGED)
         taken, left_out = self._within_limits([one for one in found if one.kind in _IN_COPIES])
@@ -82,13 +83,17 @@ class MarkedWorktree:
         return whole and all(self.marker.hides(file) for file in files)
 
     def _changed_copies(self) -> Iterator[str]:
-        """Yield the copied files that are no longer as those that they were copied from."""
-        for path in self.marker.copied:
-            mine, theirs = self.path / path, self.source and self.source / path
-            if not mine.is_file() or mine.is_symlink():
-                continue
-            if theirs is None or not theirs.is_file() or not filecmp.cmp(mine, theirs, shallow=False):
-                yield path
+        """Yield the copied files that are no longer as those that they were copied from, and are in no commit."""
+        changed = [path for path in self.marker.copied if self._is_changed(path)]
+        if changed:
+            committed = {file.path for file in self.git.diff(str(self.path), self.marker.base_commit, "HEAD").files}
+            yield from (path for path in changed if path not in committed)
+
+    def _is_changed(self, copied: str) -> bool:
+        mine, theirs = self.path / copied, self.source and self.source / copied
+        if not mine.is_file() or mine.is_symlink():
+            return False
+        return theirs is None or not theirs.is_file() or not filecmp.cmp(mine, theirs, shallow=False)
 
 
 def _content(top: Path, path: str, most_files: int, most_bytes: int) -> tuple[list[str], bool]:
@@ -99,6 +104,9 @@ def _content(top: Path, path: str, most_files: int, most_bytes: int) -> tuple[li
     """
     files: list[str] = []
     size = 0
+    above = (top / path).relative_to(top).parents
+    if any(os.path.lexists(top / folder / ".git") for folder in above if folder.parts):
+        return files, False
     for file, mode in _walk(top / path):
         if mode is None or not (stat.S_ISLNK(mode.st_mode) or os.access(file, os.R_OK)):
             return files, False
@@ -112,17 +120,19 @@ def _content(top: Path, path: str, most_files: int, most_bytes: int) -> tuple[li
 
 def _walk(place: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
     """Yield all files below a place with their status, None for what cannot be read."""
-    try:
-        status = place.lstat()
-        entries = sorted(place.iterdir()) if stat.S_ISDIR(status.st_mode) else None
-    except OSError:
-        yield place, None
-        return
-    if entries is None:
-        yield place, status
-        return
-    for entry in entries:
-        yield from _walk(entry)
+    left = [place]  # not by recursion: an agent may have nested thousands of folders
+    while left:
+        place = left.pop()
+        try:
+            status = place.lstat()
+            entries = sorted(place.iterdir(), reverse=True) if stat.S_ISDIR(status.st_mode) else None
+        except OSError:
+            yield place, None
+            continue
+        if entries is None:
+            yield place, status
+        else:
+            left += entries
 
 
 # --- What git shows of it ---------------------------------------------------------------------------------------------
@@ -130,13 +140,18 @@ def _walk(place: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
 
 def recordable(status: Status, found: Iterable[Unrecorded]) -> Status:
     """Return `status` without what committing cannot record."""
-    hidden = {one.path for one in found if one.kind in _STAGED}
+    hidden = {path for one in found if one.kind in _STAGED for path in (one.path, *_folders_above(one.path))}
     return Status(
         staged=status.staged,
         unstaged=tuple(path for path in status.unstaged if path not in hidden),
         untracked=tuple(path for path in status.untracked if path not in hidden),
         conflicted=status.conflicted,
     )
+
+
+def _folders_above(path: str) -> list[str]:
+    """Return the folders that a path is in: a submodule in a submodule changes that, too."""
+    return [str(folder) for folder in PurePosixPath(path).parents]
 
 
 def source_worktree(git: Git, repository: str) -> Path | None:

@@ -11,12 +11,12 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.first_use import convert
+from aura_contracts.private_files import write_private
 
 # --- Links ------------------------------------------------------------------------------------------------------------
 
@@ -106,17 +106,15 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 def read_marker(git_dir: Path) -> Marker | None:
     """Return the marker in the git directory of a worktree; None if it is missing or incomplete."""
     try:
-        found = convert(json.loads((git_dir / MARKER_FILE).read_bytes()), Marker)
-    except (OSError, ValueError, msgspec.ValidationError):
+        found = convert(json.loads(_line(git_dir / MARKER_FILE) or ""), Marker)
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError):
         return None
     return found if found.version == _VERSION else None
 
 
 def write_marker(git_dir: Path, marker: Marker) -> None:
     """Write the marker atomically. It is ASCII: paths may contain lone surrogates (`os.fsdecode`)."""
-    with NamedTemporaryFile("w", dir=git_dir, prefix=".aura-", delete=False, encoding="ascii") as new:
-        new.write(json.dumps(msgspec.to_builtins(marker)))  # a name that an agent may have made a link is not used
-    os.replace(new.name, git_dir / MARKER_FILE)  # noqa: PTH105 - as is Path.replace
+    write_private(git_dir / MARKER_FILE, json.dumps(msgspec.to_builtins(marker)).encode("ascii"))
 
 
 def change_marker(git_dir: Path, **changes: object) -> Marker | None:

@@ -2,18 +2,24 @@
 
 import os
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from worlds import World, command_line_git, new_id, tree
 
-from aura_contracts.errors import GitFailed, InsideGitDirectory, RefChanged, WorkspaceError
+from aura_contracts.errors import GitFailed, InsideGitDirectory, Recovery, RefChanged, UnsuitableFolder, WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import PLAIN_TARGET, MergeStyle, Repository
 from aura_workspace import LocalWorkspaces, _plain_folders
 from aura_workspace._plain_folders import PlainFolders
 from repositories import git
+
+OF_PROGRAMS = (
+    *(".ssh", ".aws/cli", ".config/gh", ".local/share", ".mozilla", ".thunderbird", ".pki", ".cargo", ".npm"),
+    "Library/Keychains",
+)
 
 
 @pytest.fixture
@@ -42,11 +48,11 @@ def content(folder: Path) -> dict[str, str]:
     }
 
 
-def merged(world: World, spec, style: MergeStyle = MergeStyle.MERGE):
+def merged(world: World, spec, style: MergeStyle = MergeStyle.MERGE, *, finish_only: bool = False):
     collected = world.workspaces.collect(spec, "work")
     heads = {head.repository: head.commit for head in collected.heads}
     trees = tuple(replace(one, head=heads[one.repository]) for one in spec.worktrees)
-    return world.workspaces.merge(replace(spec, worktrees=trees), style, "merged")
+    return world.workspaces.merge(replace(spec, worktrees=trees), style, "merged", finish_only=finish_only)
 
 
 @pytest.mark.parametrize("style", MergeStyle)
@@ -93,6 +99,68 @@ def test_the_same_file_changed_by_both_is_a_conflict_that_changes_nothing(world,
     assert content(folder)["notes.txt"] == "from the agent\n"
 
 
+@pytest.mark.parametrize("delivered", [True, False])
+def test_what_a_merge_had_delivered_when_it_was_killed_is_found(world, folder, monkeypatch, delivered):
+    spec = world.prepared(spec_of(world, folder))
+    (tree(spec) / "new").write_text("x\n")
+    assert merged(world, spec, finish_only=True).commits == ()
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_):
+        raise Killed
+
+    def deliver_unnoted(self, plain):
+        repository = self.repository_of(plain.path)
+        old, new = self._git.resolve(repository, "HEAD"), self._git.resolve(repository, PLAIN_TARGET)
+        self._git.update_folder(repository, plain.path, old, new)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PlainFolders, "_deliver", deliver_unnoted if delivered else die)
+        with pytest.raises(Killed):
+            merged(world, spec)
+    assert bool(merged(world, spec, finish_only=True).commits) == delivered
+    assert ("new" in content(folder)) == delivered
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("me", "it is a home folder"),
+        (".", "it contains the home folder"),
+        *((f"me/{name}", "programs keep the keys and settings of .*/me there") for name in OF_PROGRAMS),
+        ("/", "it is the root of the file system"),
+        ("/etc", "it belongs to the system"),
+        ("link", "it is a home folder"),
+    ],
+)
+def test_what_is_no_project_is_refused_however_small(world, tmp_path, path, reason):
+    home = tmp_path / "users" / "me"
+    for folder in (*OF_PROGRAMS, "project", "project/.config"):
+        (home / folder).mkdir(parents=True)
+    (home.parent / "link").symlink_to("me")
+    world.workspaces = LocalWorkspaces(world.home, world.git, user_home=home)
+    with pytest.raises(UnsuitableFolder, match=reason) as refused:
+        world.workspaces.describe(str(home.parent / path))
+    assert "in_place=True" in refused.value.remedy
+    world.workspaces.describe(str(home / "project"))
+    world.workspaces.describe(str(home / "project" / ".config"))
+    with pytest.raises(WorkspaceError, match=reason):
+        world.prepared(spec_of(world, (home.parent / path).resolve()))
+
+
+@pytest.mark.parametrize(("entry", "refused"), [("lost+found", True), ("src", False)])
+def test_a_drive_is_refused_and_a_folder_that_is_mounted_for_a_container_is_not(
+    world, folder, monkeypatch, entry, refused
+):
+    (folder / entry).mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)
+    with pytest.raises(UnsuitableFolder, match="root of a drive") if refused else nullcontext():
+        world.workspaces.describe(str(folder))
+
+
 def test_a_file_changed_at_the_last_moment_is_not_overwritten(world, folder, monkeypatch):
     spec = world.prepared(spec_of(world, folder))
     (tree(spec) / "notes.txt").write_text("from the agent\n")
@@ -107,7 +175,7 @@ def test_a_file_changed_at_the_last_moment_is_not_overwritten(world, folder, mon
         patched.setattr(PlainFolders, "_deliver", late)
         with pytest.raises(RefChanged) as refused:
             merged(world, spec)
-    assert refused.value.transient  # it is merged again, which finds the conflict
+    assert refused.value.recovery is Recovery.LATER  # it is merged again, which finds the conflict
     assert content(folder)["notes.txt"] == "changed by hand\n"
     assert "new" not in content(folder)
     assert merged(world, spec).conflicts[0].paths == ("notes.txt",)
@@ -184,9 +252,16 @@ def test_a_folder_that_is_gone_is_named(world, folder):
 # --- What cannot be copied --------------------------------------------------------------------------------------------
 
 
+def why_unsuitable(world, folder):
+    with pytest.raises(UnsuitableFolder) as refused:
+        world.workspaces.describe(str(folder))
+    return refused.value.reason
+
+
 def test_a_folder_with_a_repository_in_it_is_not_copied(world, folder, tmp_path):
     git(folder, "init", "-q", "deep")
-    assert world.workspaces.describe(str(folder)).obstacle == f"{folder / 'deep'} is a repository of its own"
+    assert why_unsuitable(world, folder) == f"{folder / 'deep'} is a repository of its own"
+    assert not world.workspaces.describe(str(folder), in_place=True).repository
     with pytest.raises(WorkspaceError, match="repository of its own"):
         world.workspaces.prepare(spec_of(world, folder))
     assert not (world.home / "folders").exists()
@@ -194,17 +269,17 @@ def test_a_folder_with_a_repository_in_it_is_not_copied(world, folder, tmp_path)
 
 def test_too_many_files_or_bytes_are_not_copied(world, folder, monkeypatch):
     monkeypatch.setattr(_plain_folders, "FILE_LIMIT", 3)
-    assert "more than 3 files" in world.workspaces.describe(str(folder)).obstacle
+    assert "more than 3 files" in why_unsuitable(world, folder)
     monkeypatch.setattr(_plain_folders, "FILE_LIMIT", 4)
-    assert not world.workspaces.describe(str(folder)).obstacle
+    assert not world.workspaces.describe(str(folder)).repository
     monkeypatch.setattr(_plain_folders, "BYTE_LIMIT", 10)
-    assert "MiB" in world.workspaces.describe(str(folder)).obstacle
+    assert "MiB" in why_unsuitable(world, folder)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_cannot_be_read_is_named(world, folder):
     (folder / "secret").chmod(0)
-    assert world.workspaces.describe(str(folder)).obstacle == f"{folder / 'secret'} cannot be read"
+    assert why_unsuitable(world, folder) == f"{folder / 'secret'} cannot be read"
 
 
 def test_the_home_of_aura_is_left_out_of_a_folder_around_it(tmp_path):
@@ -222,7 +297,7 @@ def test_the_home_of_aura_is_left_out_of_a_folder_around_it(tmp_path):
 @pytest.mark.parametrize("where", ["home", "home/workspaces"])
 def test_the_inside_of_the_home_is_not_copied(world, tmp_path, where):
     (world.home / "workspaces").mkdir(parents=True)
-    assert "AURA keeps its own data" in world.workspaces.describe(str(tmp_path / where)).obstacle
+    assert "AURA keeps its own data" in why_unsuitable(world, tmp_path / where)
 
 
 def test_the_inside_of_a_git_folder_is_refused(world, tmp_path):

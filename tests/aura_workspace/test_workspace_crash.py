@@ -1,6 +1,6 @@
 """Whoever works on a workspace is killed at each step; doing it again brings it to its end, and nothing is left over.
 
-`AURA_CRASH_STRIDE` is how far the steps that are tried lie apart (default 17; 1 tries all, and takes many minutes).
+`AURA_CRASH_STRIDE` is how far the steps that are tried lie apart (default 29; 1 tries all, and takes many minutes).
 """
 
 import json
@@ -22,7 +22,7 @@ from aura_workspace import LocalWorkspaces
 from aura_workspace._worktrees import linked_git_dir, read_marker
 from repositories import git
 
-STRIDE = int(os.environ.get("AURA_CRASH_STRIDE", "17"))
+STRIDE = int(os.environ.get("AURA_CRASH_STRIDE", "29"))
 HERE = Path(__file__).parent
 
 Crash = Callable[[World, str, WorkspaceSpec, int], bool]

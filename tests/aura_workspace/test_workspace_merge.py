@@ -4,7 +4,7 @@ import pytest
 from worlds import GIT, World, tip, tree
 
 from aura_contracts.errors import DirtyWorktree, GitFailed, OperationInProgress, WorkspaceError
-from aura_contracts.ports.git import MergeOutcome
+from aura_contracts.ports.git_values import MergeOutcome
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import MergeStyle
 from aura_git import CommandLineGit

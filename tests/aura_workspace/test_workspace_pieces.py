@@ -1,11 +1,7 @@
 """The small pieces: locks, markers, links, patches, and what the package offers by name."""
 
-import multiprocessing
 import os
-import threading
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +9,9 @@ from hypothesis import strategies as st
 from worlds import World
 
 import aura_workspace
-from aura_contracts.ports.git import Diff
+from aura_contracts.ports.git_values import Diff
 from aura_workspace._checkouts import find_source
 from aura_workspace._copied_files import without_added
-from aura_workspace._locks import locked, try_lock
 from aura_workspace._worktrees import (
     MARKER_FILE,
     Marker,
@@ -31,61 +26,6 @@ from repositories import git
 
 def test_the_public_names_are_pinned() -> None:
     assert aura_workspace.__all__ == ["LocalWorkspaces"]
-
-
-# --- Locks ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_lock_is_held_by_one_and_leaves_no_file(tmp_path: Path) -> None:
-    lock = try_lock(tmp_path / "locks" / "x")
-    assert lock is not None
-    assert try_lock(tmp_path / "locks" / "x") is None
-    lock.release()
-    lock.release()
-    assert list((tmp_path / "locks").iterdir()) == []
-    with locked(tmp_path / "locks" / "x", 0, lambda: 0.0) as alone:
-        assert alone
-        with locked(tmp_path / "locks" / "x", 0, lambda: 0.0) as second:
-            assert not second
-
-
-def _hold_and_die(path: Path, ready: Any) -> None:
-    assert try_lock(path) is not None
-    ready.set()
-    os._exit(9)
-
-
-def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    process = context.Process(target=_hold_and_die, args=(tmp_path / "x", ready))
-    process.start()
-    process.join()
-    assert ready.is_set()
-    assert (tmp_path / "x").exists()
-    lock = try_lock(tmp_path / "x")
-    assert lock is not None
-    lock.release()
-
-
-def test_a_lock_under_contention_is_never_held_twice(tmp_path: Path) -> None:
-    holders, most = 0, 0
-
-    def work() -> None:
-        nonlocal holders, most
-        for _ in range(50):
-            with locked(tmp_path / "x", 60, time.monotonic) as alone:
-                assert alone
-                holders += 1
-                most = max(most, holders)
-                holders -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
 
 
 # --- Markers ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from worlds import World, tip, tree
 
 from aura_contracts.errors import WorkspaceError
-from aura_workspace._locks import try_lock
+from aura_contracts.file_locks import try_lock
 from repositories import git
 
 

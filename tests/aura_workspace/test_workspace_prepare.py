@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from worlds import GIT, World, recorded, tip, tree
 
 from aura_contracts.errors import GitFailed, GitUnavailable, NotARepository, WorkspaceError
+from aura_contracts.file_locks import try_lock
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import Repository, workspace_folder
 from aura_git import CommandLineGit
 from aura_workspace import LocalWorkspaces
-from aura_workspace._locks import try_lock
 from aura_workspace._worktrees import MARKER_FILE, linked_git_dir, read_marker
 from repositories import ENVIRONMENT, git
 

@@ -29,6 +29,15 @@ def test_removing_leaves_the_branch_and_doing_it_again_is_harmless(world: World,
     world.workspaces.remove(spec, delete_branch=True)
 
 
+def test_folders_that_may_not_be_changed_are_removed(world: World, spec: WorkspaceSpec) -> None:
+    (tree(spec) / "module/cache").mkdir(parents=True)
+    (tree(spec) / "module/cache/file").touch()
+    for folder in ("module/cache", "module"):
+        (tree(spec) / folder).chmod(0o555)
+    world.workspaces.remove(spec, delete_branch=True)
+    assert world.left_over() == []
+
+
 def test_a_workspace_that_was_never_prepared_can_be_removed(world: World) -> None:
     world.workspaces.remove(world.spec(), delete_branch=True)
     assert world.left_over() == []

@@ -268,6 +268,10 @@ def test_a_file_next_to_the_worktrees_is_named_and_stays(world: World) -> None:
 def test_a_change_in_a_file_marked_as_unchanged_is_work(world: World, spec: WorkspaceSpec, mark: str) -> None:
     git(tree(spec), "update-index", mark, "README")
     (tree(spec) / "README").write_text("changed\n")
+    marked = git(tree(spec), "ls-files", "-v", "README")
+    world.workspaces.inspect(spec)
+    assert git(tree(spec), "ls-files", "-v", "README") == marked, "an inspection changes nothing"
+    world.workspaces.repair(spec)
     assert world.workspaces.inspect(spec).dirty
     git(tree(spec), "update-index", mark, "README")
     assert world.workspaces.collect(spec, "work").outcome.changed_files == 1
@@ -276,6 +280,9 @@ def test_a_change_in_a_file_marked_as_unchanged_is_work(world: World, spec: Work
 def test_a_worktree_whose_link_was_removed_is_mended(world: World, spec: WorkspaceSpec) -> None:
     (tree(spec) / ".git").unlink()
     (tree(spec) / "new").write_text("new\n")
+    assert not world.workspaces.inspect(spec).exists
+    assert not (tree(spec) / ".git").exists()
+    world.workspaces.repair(spec)
     assert world.workspaces.inspect(spec).dirty
     assert world.workspaces.collect(spec, "work").outcome.changed_files == 1
 

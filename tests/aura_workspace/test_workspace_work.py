@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from worlds import World, tip, tree
 
 from aura_contracts.errors import OperationInProgress, WorkspaceError
-from aura_contracts.ports.git import ChangeKind
+from aura_contracts.ports.git_values import ChangeKind
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from repositories import git
 
