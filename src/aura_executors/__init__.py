@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from aura_contracts.ports.executors import Capability as Capability
     from aura_contracts.ports.executors import Conversation as Conversation
     from aura_contracts.ports.executors import Executor as Executor
+    from aura_contracts.ports.executors import ExecutorInfo as ExecutorInfo
     from aura_contracts.ports.executors import Launch as Launch
     from aura_contracts.ports.executors import Send as Send
     from aura_contracts.ports.executors import ToolServer as ToolServer

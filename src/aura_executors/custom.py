@@ -13,7 +13,6 @@ What else it may need is in its environment: the variables of the run under thei
     OPENAI_BASE_URL     the service of --openai-endpoint, with /v1 if the URL has no path
 """
 
-import re
 from enum import StrEnum
 
 import msgspec
@@ -22,12 +21,10 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Capability, Executor, Launch
 from aura_contracts.ports.processes import ARGUMENT_LIMIT
 from aura_executors.adapter.option_reader import read_options
-from aura_executors.adapter.options import require_clean, require_forkable
+from aura_executors.adapter.options import VARIABLE, require_clean, require_forkable
 from aura_executors.adapter.service_url import ENDPOINT_VARIABLE, endpoint_url
 
 PROMPT_VARIABLE = "AURA_PROMPT"
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 PLACEHOLDER = "{prompt}"
 """An argument that is exactly this is replaced by the prompt, where the prompt goes by argument."""
@@ -105,7 +102,7 @@ def _variables(run: AgentRun, options: CustomOptions) -> dict[str, str | None]:
     if options.openai_endpoint is not None:
         known[ENDPOINT_VARIABLE] = endpoint_url(options.openai_endpoint, "openai_endpoint")
     for name in run.variables:
-        if not _VARIABLE.fullmatch(name) or name.startswith(("AURA_", "GIT_")):
+        if not VARIABLE.fullmatch(name) or name.startswith(("AURA_", "GIT_")):
             reason = "cannot be a variable of the command's environment"
             remedy = "use letters, digits and _, without AURA_ or GIT_ at the beginning"
             raise InvalidInput(field=f"variable {name}", reason=reason, remedy=remedy)

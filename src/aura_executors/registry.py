@@ -12,8 +12,7 @@ from threading import Lock
 
 from aura_contracts.errors import InvalidInput, UnknownExecutor
 from aura_contracts.executor_names import executor_name
-from aura_contracts.ports.executors import Availability, Capability, Executor
-from aura_worker_protocol.messages import ExecutorInfo
+from aura_contracts.ports.executors import Availability, Capability, Executor, ExecutorInfo
 
 GROUP = "aura.executors"
 

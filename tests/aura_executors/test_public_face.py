@@ -19,8 +19,17 @@ PORT = {
         "Entry",
         "ErrorReported",
     ),
-    *("Executor", "FileChange", "FileChanged", "Finished", "Launch", "Message", "PermissionRequested"),
-    *("PermissionWithdrawn", "PlanStep", "PlanUpdated", "Send", "SessionStarted", "TEXT_LIMIT", "Thinking"),
+    *("Executor", "ExecutorInfo", "FileChange", "FileChanged", "Finished", "Launch", "Message"),
+    *(
+        "PermissionRequested",
+        "PermissionWithdrawn",
+        "PlanStep",
+        "PlanUpdated",
+        "Send",
+        "SessionStarted",
+        "TEXT_LIMIT",
+        "Thinking",
+    ),
     *("ToolCalled", "ToolFinished", "ToolServer", "Unknown", "UsageReported", "failure_of"),
 }
 ADAPTER = {

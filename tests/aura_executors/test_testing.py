@@ -82,6 +82,19 @@ class TestLeaky(ExecutorConformance):
     def transcripts(self):
         return [b'{"ask": "1"}\\n{"ask": "2"}\\n']
 
+class Silent(Executor):
+    name = "silent"
+    capability = Capability(permissions=True)
+    def launch(self, run):
+        if {*run.options} - {"yolo"}:
+            raise __import__("aura_contracts.errors").errors.InvalidInput(field="options", reason=str(run.options))
+        return Launch(argv=("silent",))
+
+class TestSilent(ExecutorConformance):
+    @pytest.fixture
+    def executor(self):
+        return Silent()
+
 class TestUnfinished(ExecutorConformance):
     pass
 '''
@@ -110,7 +123,7 @@ LEAKS = {
 def test_a_bad_executor_is_found_out(tmp_path: Path):
     (tmp_path / "test_bad.py").write_text(BAD)
     (tmp_path / "conftest.py").write_text(WITHOUT_SHRINKING)
-    chosen = f"not TestLeaky or {' or '.join(LEAKS)}"
+    chosen = f"not (TestLeaky or TestSilent) or {' or '.join(LEAKS)} or everything_is_named"
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", "-p", "no:cacheprovider"]
     command += ["-k", chosen]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
@@ -132,4 +145,5 @@ def test_a_bad_executor_is_found_out(tmp_path: Path):
     }
     leaks = set(re.findall(r"FAILED test_bad.py::TestLeaky::(\w+)", done.stdout))
     assert leaks == LEAKS
+    assert "it does not say that yolo silences it" in done.stdout
     assert "the fixture `executor` returns the executor to be tested" in done.stdout

@@ -40,6 +40,11 @@ def test_options_become_arguments(options: dict[str, object], arguments: list[st
     assert launch.stdin == b'{"prompt":"Rename fetch to load"}\n'
 
 
+def test_the_option_that_silences_it_is_named() -> None:
+    assert RenamerExecutor().silencing_option({"ask": False}) == "ask"
+    assert RenamerExecutor().silencing_option({"ask": True}) is None
+
+
 @pytest.mark.parametrize(
     ("options", "field"), [({"model": "large"}, "model"), ({"onyl": "*.py"}, "onyl"), ({"ask": "yes"}, "ask")]
 )

@@ -5,7 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Generic
 
 from aura_contracts.ports.executors import AgentRun, Availability, Executor, Launch
-from aura_executors.adapter.options import Options, agent_options, program_of, prompt_bytes
+from aura_executors.adapter.option_reader import read_options
+from aura_executors.adapter.options import (
+    ActingOptions,
+    Options,
+    agent_options,
+    program_of,
+    prompt_bytes,
+    silencing_option,
+)
 from aura_executors.adapter.program_lookup import Program
 
 
@@ -50,6 +58,10 @@ class AgentExecutor(Executor, Generic[Options]):
             exit_grace=self.exit_grace,
             install=self.program.install,
         )
+
+    def silencing_option(self, options: Mapping[str, object]) -> str | None:
+        read = read_options(self.name, options, self.options)
+        return silencing_option(read, read.silencing) if isinstance(read, ActingOptions) else None
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
         return self.program.availability(environment)

@@ -97,11 +97,17 @@ _ESCAPE = re.compile(rb"%b|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\." % _PAIR)
 valid text has none."""
 
 
+_BOM = b"\xef\xbb\xbf"
+_CONTROLS = rb"(?:\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]|%b)+" % _BOM
+_CONTROLS_AROUND = re.compile(rb"\A%b|%b\r?\Z" % (_CONTROLS, _CONTROLS))
+"""Matches what some agents write for a terminal that is not there: its title, the cursor (ECMA-48)."""
+
+
 class JsonLines(Conversation):
     """Base for agents that write one JSON value per line. `understand` receives each non-empty line.
 
-    If `understand` raises one of `NOT_UNDERSTOOD` or returns None, the line becomes `Unknown`. A line with half a
-    character is passed again with a replacement character, so decode it before you change any state.
+    If `understand` raises one of `NOT_UNDERSTOOD` or returns None, the line becomes `Unknown`, unless it is understood
+    once it is `repaired`. So decode a line before you change any state.
     """
 
     def __init__(self) -> None:
@@ -148,10 +154,10 @@ class JsonLines(Conversation):
                     items += meant  # it may be a generator, which raises only here
                     continue
             except NOT_UNDERSTOOD:
-                if (repaired := self._retry_repaired(line)) is not None:
-                    items += repaired
-                    continue
-            if not line.isspace():  # checked late, because nearly all lines are understood
+                pass
+            if (again := self._retry_repaired(line)) is not None:
+                items += again
+            elif not line.isspace():  # checked late, because nearly all lines are understood
                 self._count(items, line.decode("utf-8", "replace"))
         return items
 
@@ -171,11 +177,15 @@ class JsonLines(Conversation):
 
 
 def repaired(line: bytes) -> bytes:
-    r"""Return a line of JSON with whole characters only.
+    r"""Return a line of JSON with whole characters only, and without control sequences for a terminal around it.
 
     >>> repaired(rb'"a\ud83d" "\ud83d\ude00" "\\ud83d"')
     b'"a\\ufffd" "\\ud83d\\ude00" "\\\\ud83d"'
+    >>> repaired(b'\x1b]0;title\x07\x1b[?25l{"a":1}\x1b[0m')
+    b'{"a":1}'
     """
+    if b"\x1b" in line or line.startswith(_BOM):
+        line = _CONTROLS_AROUND.sub(b"", line)
     if b"\\ud" not in line and b"\\uD" not in line:
         return line
     return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], line)

@@ -5,12 +5,13 @@ Options with the same meaning have the same name in all adapters: `yolo`, `allow
 values are also the agent's own (`permission_mode`, `approval_mode`, `approval_policy`, `sandbox`, `mode`).
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 import msgspec
 
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import InvalidInput, SessionElsewhere
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.secrets import require_no_secrets
 from aura_executors.adapter.option_reader import read_options
@@ -18,6 +19,7 @@ from aura_executors.adapter.option_reader import read_options
 if TYPE_CHECKING:
     from aura_executors.adapter.program_lookup import Program
 
+Silencing = Mapping[str, tuple[object, ...]]
 PositiveCount = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -48,6 +50,9 @@ class ActingOptions(AgentOptions, frozen=True, kw_only=True):
     allow_all_tools: bool = False
     """The same as `yolo`."""
 
+    silencing: ClassVar[Silencing] = {"yolo": (True,), "allow_all_tools": (True,)}
+    """The options with which the agent asks for nothing, with the values that do it."""
+
     @property
     def free(self) -> bool:
         """Whether the agent may do everything without asking."""
@@ -69,6 +74,12 @@ def require_forkable(name: str, run: AgentRun, *, forks: bool) -> None:
         raise InvalidInput(field="fork", reason="no session to fork was named", remedy="name the session")
 
 
+def require_same_folder(name: str, run: AgentRun) -> None:
+    """Raise `SessionElsewhere` for an agent that would work in the folder of its session."""
+    if run.session_id is not None and run.elsewhere:
+        raise SessionElsewhere(session=run.session_id, executor=name)
+
+
 def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool = False) -> Options:
     """Return the options of `run` as the struct of executor `name`; `forks` is whether its agent can fork a session.
 
@@ -80,18 +91,26 @@ def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool 
     return options
 
 
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""The name of a variable of the environment."""
+
+
 def prompt_of(run: AgentRun, options: AgentOptions) -> str:
     """Return the whole prompt."""
     return "\n\n".join(part for part in (run.prompt, options.append_prompt) if part)
 
 
-def without_command(prompt: str) -> str:
+LEAD = "Task: "
+"""Put before a prompt that begins like a command, for agents that skip spaces before one."""
+
+
+def without_command(prompt: str, lead: str = " ") -> str:
     """Return a prompt that an agent does not take for one of its commands, which begin with a slash.
 
     >>> without_command("/etc/hosts is wrong")
     ' /etc/hosts is wrong'
     """
-    return f" {prompt}" if prompt.startswith("/") else prompt
+    return f"{lead}{prompt}" if prompt.lstrip().startswith("/") else prompt
 
 
 def prompt_bytes(run: AgentRun, options: AgentOptions) -> bytes:
@@ -124,6 +143,11 @@ def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
         yield from ((f"{name}[{index}]", text) for index, text in enumerate(value) if isinstance(text, str))
     elif name == "env" and isinstance(value, dict):
         yield from ((f"{name}.{variable}", f"{variable}={text}") for variable, text in value.items())
+
+
+def silencing_option(options: msgspec.Struct, silencing: Silencing) -> str | None:
+    """Return the name of the option with which the agent asks for nothing; None without one."""
+    return next((name for name, values in silencing.items() if getattr(options, name) in values), None)
 
 
 def require_consistent_options(options: ActingOptions, *names: str) -> None:

@@ -26,9 +26,9 @@ import attrs
 
 from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ExitCause
+from aura_contracts.process_table import LINUX, kill_processes_with_token
 from aura_executors.supervisor import run_directory
 from aura_executors.supervisor.control_group import group_at
-from aura_executors.supervisor.process_table import LINUX, kill_processes_with_token
 from aura_executors.supervisor.spool import SpoolReader
 
 _TRASH = ".trash-"

@@ -1,10 +1,9 @@
-"""Starting a supervisor: its request, its command, its report. Blocks for some milliseconds."""
+"""Starting a process: the request to its supervisor, and the report. Blocks for some milliseconds."""
 
 import json
 import os
 import re
 import stat
-import subprocess
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,13 +18,11 @@ from aura_contracts.errors import (
 )
 from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ProcessSpec
-from aura_executors import supervisor
 from aura_executors.runner.custody import NeverRan, State, claimed, probe, remove_folder
+from aura_executors.runner.new_supervisor import Supervisors
 from aura_executors.supervisor import run_directory
 from aura_executors.supervisor.launch import FAILED, NO_DIRECTORY, NOT_FOUND, encode_request
 from aura_executors.supervisor.spool import SEGMENT_SIZE
-
-SUPERVISOR = Path(supervisor.__file__).with_name("__main__.py")
 
 _TOKEN = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -37,7 +34,6 @@ class SupervisionSettings:
     home: Path
     python: str
     run_dir: Path | None
-    environment: dict[str, str]
     unacknowledged: int
     drain_time: float
     control_groups: bool
@@ -58,7 +54,7 @@ class SupervisionSettings:
         return self.processes / token
 
 
-def start(settings: SupervisionSettings, spec: ProcessSpec) -> State:
+def start(settings: SupervisionSettings, supervisors: Supervisors, spec: ProcessSpec) -> State:
     """Start the process unless it was started before, and return its state.
 
     Raises `ExecutableNotFound`, `WorkingDirectoryMissing`, `ProcessStartFailed`; nothing is left then.
@@ -70,7 +66,7 @@ def start(settings: SupervisionSettings, spec: ProcessSpec) -> State:
             if not isinstance(state, NeverRan):
                 return state
             try:
-                _spawn(settings, spec, folder, lock)
+                _spawn(settings, supervisors, spec, folder, lock)
             except BaseException:
                 remove_folder(folder)
                 raise
@@ -79,24 +75,14 @@ def start(settings: SupervisionSettings, spec: ProcessSpec) -> State:
     return probe(folder, settings.clock)
 
 
-def _spawn(settings: SupervisionSettings, spec: ProcessSpec, folder: Path, lock: int) -> None:
-    request = _request(settings, spec)
+def _spawn(settings: SupervisionSettings, supervisors: Supervisors, spec: ProcessSpec, folder: Path, lock: int) -> None:
+    request = _request(settings, spec, folder)
     try:
         for left in folder.iterdir():  # by a starter, or a supervisor, that was killed
             if left.name != run_directory.LOCK:
                 left.unlink()
         run_directory.write_json(str(folder / run_directory.SPEC), _spec_record(spec))
-        with subprocess.Popen(  # noqa: S603 - the interpreter and the program that were given
-            (settings.python, "-I", "-S", "-X", "utf8", str(SUPERVISOR), str(folder), str(lock)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env=settings.environment,
-            pass_fds=(lock,),
-            start_new_session=True,
-        ) as process:
-            report, complaint = process.communicate(request)
+        report, complaint = supervisors.start(lock, request)
     except OSError as error:
         reason = f"its supervisor could not be started: {error.filename or settings.python}: {error.strerror}"
         raise ProcessStartFailed(token=spec.token, reason=reason) from error
@@ -121,7 +107,7 @@ def _require_started(spec: ProcessSpec, report: bytes, complaint: bytes) -> None
     raise errors[reported["error"]]
 
 
-def _request(settings: SupervisionSettings, spec: ProcessSpec) -> bytes:
+def _request(settings: SupervisionSettings, spec: ProcessSpec, folder: Path) -> bytes:
     def text(value: str, what: str, forbidden: str = "\0") -> str:
         if any(character in value for character in forbidden):
             reason = f"{what} contains a character that no system accepts there"
@@ -131,6 +117,7 @@ def _request(settings: SupervisionSettings, spec: ProcessSpec) -> bytes:
     if not spec.argv:
         raise ProcessStartFailed(token=spec.token, reason="no command was given")
     content = {
+        "folder": text(str(folder), "the folder of processes"),
         "token": spec.token,
         "argv": [text(argument, "an argument") for argument in spec.argv],
         "cwd": text(str(Path(spec.cwd).absolute()), "the working directory"),

@@ -22,6 +22,7 @@ from aura_contracts.ids import ProcessIdentity
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ExitCause, OutputBatch, ProcessExit, RunningProcess
+from aura_contracts.process_table import reap
 from aura_executors.runner import custody
 from aura_executors.runner.control_client import ControlClient, Pulse
 from aura_executors.runner.custody import Alive, Busy, Ended
@@ -41,7 +42,6 @@ from aura_executors.supervisor.control_protocol import (
     numbered,
     split_number,
 )
-from aura_executors.supervisor.process_table import reap
 from aura_executors.supervisor.spool import STDERR, STDOUT, SpoolReader, delete_acknowledged
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,6 +13,7 @@ from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ProcessRunner, ProcessSpec, RunningProcess
 from aura_executors.runner import custody, spawn
 from aura_executors.runner.custody import Absent, Alive, Busy, Ended, NeverRan, State
+from aura_executors.runner.new_supervisor import Supervisors
 from aura_executors.runner.spawn import SupervisionSettings
 from aura_executors.runner.supervised_run import BUSY_PAUSE, SupervisedRun
 
@@ -49,12 +50,12 @@ class SupervisedRunner(ProcessRunner):
             home=home.absolute(),
             python=python,
             run_dir=run_dir,
-            environment=dict(environment or {}),
             unacknowledged=unacknowledged,
             drain_time=drain_time,
             control_groups=control_groups,
             clock=clock,
         )
+        self._supervisors = Supervisors(python, self._settings.processes, environment or {})
         self._tasks: TaskGroup | None = None
         self._runs: dict[str, SupervisedRun] = {}
 
@@ -71,14 +72,19 @@ class SupervisedRunner(ProcessRunner):
         tasks, self._tasks = self._tasks, None
         self._runs.clear()
         tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self._supervisors.dismiss)
         return await tasks.__aexit__(kind, error, traceback)
+
+    async def prepare(self) -> None:
+        await to_thread.run_sync(self._supervisors.start_ahead)
 
     async def start(self, spec: ProcessSpec) -> RunningProcess:
         while True:
             run = self._known(spec.token)
             if run is not None:
                 return run
-            state = await to_thread.run_sync(spawn.start, self._settings, spec)
+            state = await to_thread.run_sync(spawn.start, self._settings, self._supervisors, spec)
             run = self._take_over(spec.token, state)
             if run is not None:
                 return run

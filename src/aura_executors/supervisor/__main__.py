@@ -1,17 +1,17 @@
-"""The program: run by its path, isolated, so that its package has to be made known by hand.
+"""The program: run by its path, isolated, so that packages have to be made known by hand.
 
-The modules of the supervisor are found without running `aura_executors` itself, whose ``__init__`` belongs to the
-worker.
+Modules are found without running the ``__init__`` of their packages, which belong to the worker.
 """
 
 import sys
 from types import ModuleType
 
 if __name__ == "__main__":
-    package = ModuleType("aura_executors")
-    package.__path__ = [__file__.rpartition("/supervisor/")[0]]
-    sys.modules["aura_executors"] = package
+    for name in ("aura_contracts", "aura_executors"):
+        package = ModuleType(name)
+        package.__path__ = [f"{__file__.rpartition('/aura_executors/')[0]}/{name}"]
+        sys.modules[name] = package
 
     from aura_executors.supervisor.startup import main
 
-    main(sys.argv)
+    main()

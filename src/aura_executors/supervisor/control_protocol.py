@@ -40,7 +40,6 @@ GONE = 67
 EXIT = 68
 
 BODY_LIMIT = 128 * 1024
-KEY_LIMIT = 255
 PIECE = 64 * 1024
 """Bytes of input in one `WRITE`. The next one is sent once it was taken, so neither side has to buffer more."""
 

@@ -10,16 +10,17 @@ import errno
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from struct import Struct
 
-from aura_executors.supervisor.process_table import TOKEN_VARIABLE, die_with_parent
+from aura_contracts.process_table import TOKEN_VARIABLE, die_with_parent
 
 Prctl = Callable[[int, int], int] | None
 
 REQUEST_HEAD = Struct("<QQ")
-"""Lengths of the request and of the first input, which follow."""
+"""Lengths of the request and of the first input, which follow. Before it come one byte and the lock of the folder."""
 
 NOT_FOUND = "executable_not_found"
 NO_DIRECTORY = "working_directory_missing"
@@ -32,6 +33,7 @@ class LaunchRequest:
     Arguments, environment and folder are bytes as the system takes them; times are seconds.
     """
 
+    folder: bytes
     token: str
     argv: list[bytes]
     cwd: bytes
@@ -55,6 +57,7 @@ class LaunchRequest:
         self.__dict__.update(content)
         self.argv = [item.encode("latin-1") for item in self.__dict__["argv"]]
         self.cwd = self.__dict__["cwd"].encode("latin-1")
+        self.folder = self.__dict__["folder"].encode("latin-1")
         self.env = {k.encode("latin-1"): v.encode("latin-1") for k, v in self.__dict__["env"].items()}
         self.env[TOKEN_VARIABLE.encode()] = self.token.encode()
         self.input = given if content["has_input"] else None
@@ -64,6 +67,16 @@ def encode_request(content: dict[str, object], given: bytes | None) -> bytes:
     """Return what `read_request` reads; bytes that are not text come as text of one character per byte (Latin-1)."""
     encoded = json.dumps({**content, "has_input": given is not None}).encode()
     return REQUEST_HEAD.pack(len(encoded), len(given or b"")) + encoded + (given or b"")
+
+
+def receive_lock(file: int) -> int | None:
+    """Wait for the lock of the folder on a socket; None if the worker needs no supervisor any more, or died."""
+    connection = socket.socket(fileno=file)
+    try:
+        _, files, _, _ = socket.recv_fds(connection, 1, 1)
+    finally:
+        connection.detach()
+    return files[0] if files else None
 
 
 def read_request(file: int) -> LaunchRequest | None:
@@ -173,6 +186,9 @@ def _execute(request: LaunchRequest) -> tuple[str, str]:
             if os.path.isfile(candidate):
                 return NOT_FOUND, f"the interpreter named in the first line of {os.fsdecode(candidate)} is not there"
         except OSError as error:
+            if error.errno == errno.ENOEXEC:
+                reason = "it is neither a program for this machine nor a script that names its interpreter"
+                return NOT_FOUND, f"{os.fsdecode(candidate)}: {reason}"
             if error.errno not in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG):
                 raise
             refused = f"{os.fsdecode(candidate)}: {error.strerror}"

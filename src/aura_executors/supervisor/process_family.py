@@ -1,8 +1,8 @@
 """The agent's main process and everything it started: found, reaped, counted.
 
-What belongs to the family is found as `process_table` describes: by parents, by token or session, by control group.
-Where this process is the reaper of all descendants, the family is gone when there is no child any more and nothing
-carries the token; elsewhere the list of processes has to say so, and is looked at ten times a second.
+What belongs to the family is found as `aura_contracts.process_table` describes: by parents, by token or session, by
+control group. Where this process is the reaper of all descendants, the family is gone when there is no child any more
+and nothing carries the token; elsewhere the list of processes has to say so, and is looked at ten times a second.
 
 Standard library only: the supervisor loads this module.
 """
@@ -10,8 +10,8 @@ Standard library only: the supervisor loads this module.
 import os
 import sys
 
+from aura_contracts.process_table import descendants, processes_with_token, start_time
 from aura_executors.supervisor.control_group import ControlGroup
-from aura_executors.supervisor.process_table import descendants, processes_with_token, start_time
 
 STRAY_INTERVAL = 0.1
 """Seconds between two looks for what has left the tree of processes."""

@@ -1,8 +1,9 @@
-"""The start of a supervisor: it detaches from the worker, reads its request, starts the agent and reports.
+"""The start of a supervisor: it detaches from the worker, waits for its request, starts the agent and reports.
 
-The worker that starts it holds the lock of the folder and hands it over: the open file is shared, so it stays locked
-until both have closed it. It writes the request to our standard input, which keeps secrets off the disk and out of the
+Its standard input is a socket. The worker holds the lock of the folder and hands it over: the open file is shared, so
+it stays locked until both have closed it. Then it writes the request, which keeps secrets off the disk and out of the
 list of processes, and reads one JSON object from our standard output: `running.json`, or ``error`` and ``message``.
+A worker that expects to need a supervisor starts it before it knows what for: Python takes a while to start.
 
     worker killed                       what happens
     before the request is whole         nothing was started; the lock is free; the next one starts again
@@ -14,15 +15,14 @@ Standard library only.
 import json
 import os
 import signal
+import sys
 import time
-import traceback
-from collections.abc import Sequence
 from contextlib import suppress
 
+from aura_contracts.process_table import become_reaper, descendants, load_prctl
 from aura_executors.supervisor import run_directory
 from aura_executors.supervisor.control_group import ControlGroup, Unavailable, group_for
-from aura_executors.supervisor.launch import LaunchRequest, launch, read_request
-from aura_executors.supervisor.process_table import become_reaper, descendants, load_prctl
+from aura_executors.supervisor.launch import LaunchRequest, launch, read_request, receive_lock
 from aura_executors.supervisor.supervision import Supervision
 from aura_executors.supervisor.termination import kill_children
 
@@ -30,23 +30,28 @@ _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
 """What a terminal or a closed pipe may send; SIGTERM is a request to end the agent."""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Supervise: `arguments` are the program, the folder, and the number of the open lock file."""
-    folder, lock = arguments[1], int(arguments[2])
+def main() -> None:
+    """Supervise. The argument, the folder of all processes, is for people who list them."""
     if os.fork():
         os._exit(0)  # so that the supervisor is not the worker's child, and never its zombie
     status = 1
     try:
-        os.set_inheritable(lock, False)
-        os.chdir(folder)
-        request = read_request(0)
-        if request is not None:
-            _supervise(folder, lock, request, _take_report())
+        lock = receive_lock(0)
+        request = None if lock is None else read_request(0)
+        if lock is not None and request is not None:
+            os.set_inheritable(lock, False)
+            os.chdir(request.folder)
+            _supervise(os.fsdecode(request.folder), lock, request, _take_report())
             status = 0
-    except BaseException:  # noqa: BLE001 - the end of the program: nothing is left to raise it to
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001 - the end of the program: nothing is left to raise it to
+        _print_error(error)
     finally:
         os._exit(status)
+
+
+def _print_error(error: BaseException) -> None:
+    """Print the traceback, without the modules that `traceback` loads before anything has failed."""
+    sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _take_report() -> int:
@@ -98,7 +103,7 @@ def _run(supervision: Supervision, request: LaunchRequest, group: ControlGroup |
     try:
         supervision.run()
     except BaseException as error:
-        traceback.print_exc()
+        _print_error(error)
         kill_children(lambda: descendants(os.getpid()))
         if group:
             group.remove()

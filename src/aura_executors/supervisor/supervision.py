@@ -30,6 +30,7 @@ import signal
 import time
 from contextlib import suppress
 
+from aura_contracts.process_table import start_time
 from aura_executors.supervisor import run_directory
 from aura_executors.supervisor.control_group import ControlGroup
 from aura_executors.supervisor.control_protocol import (
@@ -52,7 +53,6 @@ from aura_executors.supervisor.kept_output import Cause, KeptOutput
 from aura_executors.supervisor.launch import Launched, LaunchRequest
 from aura_executors.supervisor.pipes import Answer, Outputs, StandardInput
 from aura_executors.supervisor.process_family import ProcessFamily
-from aura_executors.supervisor.process_table import start_time
 from aura_executors.supervisor.termination import STEP_INTERRUPT, STEP_TERMINATE, Termination
 from aura_executors.supervisor.time_limits import Limit, TimeLimits, WorkerPresence
 

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from aura_executors.supervisor.process_table import send
+from aura_contracts.process_table import send
 
 UNKILLABLE = 30.0
 """Seconds after SIGKILL until what is still there is left: it hangs in the kernel, or belongs to another user."""

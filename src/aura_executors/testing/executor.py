@@ -125,6 +125,17 @@ class ExecutorConformance:
             with pytest.raises(InvalidInput, match="no_such_option"):
                 executor.launch(strange)
 
+    def test_an_option_that_allows_everything_is_named(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
+        """AURA refuses rules with such an option, because the agent would not ask, and so follow none of them."""
+        for name in ("yolo", "allow_all_tools"):
+            for run in runs if executor.capability.permissions else ():
+                silent = attrs.evolve(run, options={**run.options, name: True})
+                try:
+                    executor.launch(silent)
+                except InvalidInput:
+                    continue  # it has no such option
+                assert executor.silencing_option(silent.options) is not None, f"it does not say that {name} silences it"
+
     def test_hardly_any_prompt_is_too_strange(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
         """A prompt is a command for some agents if it begins with a hyphen, and for no agent of ours."""
         for prompt in ("", " ", "--help", "-", "a\nb\n", "äöü \U0001f600", "$HOME `id` $(id)", '"\\'):

@@ -114,6 +114,11 @@ class TestWhatIsSaid:
         assert (new["method"], new["params"]) == ("session/new", {"cwd": "/tmp/demo-repo", "mcpServers": []})
         assert prompt["params"]["prompt"] == [{"type": "text", "text": "Create hello.txt\n\nBe brief."}]
 
+    @pytest.mark.parametrize(("prompt", "sent"), [("/help me", "Task: /help me"), ("a /b", "a /b"), ("--", "--")])
+    def test_a_prompt_is_no_command_of_the_agent(self, prompt: str, sent: str) -> None:
+        _, _, message = said(attrs.evolve(RUN, prompt=prompt), *BEGUN)
+        assert message["params"]["prompt"] == [{"type": "text", "text": sent}]
+
     def test_a_session_is_resumed_or_copied_where_the_agent_can(self) -> None:
         for fork, method in ((False, "session/resume"), (True, "session/fork")):
             run = attrs.evolve(RUN, session_id="before", fork=fork)
@@ -348,7 +353,7 @@ class TestCommand:
 
     def test_the_model_is_named_where_the_agent_takes_it(self) -> None:
         run = attrs.evolve(RUN, options={"agent": "gemini", "model": "m", "params": ["--debug"], "executable": "/g"})
-        assert EXECUTOR.launch(run).argv == ("/g", "--acp", "--model", "m", "--debug")
+        assert EXECUTOR.launch(run).argv == ("/g", "--acp", "--model=m", "--debug")
         assert said(run, BEGUN[0], reply(2, sessionId="s"))[-1]["method"] == "session/prompt"
 
     def test_any_other_agent_is_named_by_its_command(self) -> None:

@@ -6,6 +6,7 @@ it. What a capture means in particular is told by the agent's own tests.
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -18,11 +19,11 @@ from test_cursor_agent import TURN as CURSOR_TURN
 from test_droid import TURN as DROID_TURN
 
 from aura_contracts.entries import AnyEntry, Finished, Message, PermissionRequested, PermissionWithdrawn, Unknown
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import InvalidInput, SessionElsewhere
 from aura_contracts.failures import FailureReason as Reason
 from aura_contracts.ports.executors import AgentRun, Executor
 from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause
-from aura_engine.profiles import load_profiles
+from aura_engine.profiles import PROJECT_OPTIONS, load_profiles
 from aura_executors.adapter.json_lines import JsonLines
 from aura_executors.adapter.options import ActingOptions
 from aura_executors.registry import ExecutorRegistry
@@ -262,6 +263,14 @@ def test_the_prompt_is_no_argument(agent: Agent) -> None:
         assert all(len(word.encode()) <= ARGUMENT_LIMIT and "\0" not in word for word in launch.argv)
 
 
+@of(AGENTS)
+def test_what_a_project_may_choose_is_no_argument_of_its_own(agent: Agent) -> None:
+    for option in PROJECT_OPTIONS & {"model", "reasoning_effort", "append_prompt", "append_system_prompt"}:
+        run = evolve(agent.run, options={**agent.options, option: "--yolo"})
+        with suppress(InvalidInput):
+            assert "--yolo" not in agent.executor.launch(run).argv
+
+
 IMPOSSIBLE: list[tuple[dict[str, object], str]] = [
     ({"env": {"OPENAI_API_KEY": "sk-1"}}, "OPENAI_API_KEY"),
     ({"env": {"A=B": "c"}}, "env"),
@@ -388,3 +397,20 @@ def test_a_prompt_is_no_command_of_the_agent(name: str, prompt: str, sent: str) 
     assert stdin is not None
     message = msgspec.json.decode(stdin.splitlines()[-1])
     assert message["message"]["content"] == [{"type": "text", "text": sent}]
+
+
+@pytest.mark.parametrize(("name", "options"), [("opencode", {}), ("acp", {"agent": "opencode"})])
+def test_a_session_of_opencode_is_not_resumed_in_another_folder(name: str, options: dict[str, str]) -> None:
+    executor = ExecutorRegistry().get(name)
+    run = AgentRun(prompt="p", cwd="/tmp", options=options, session_id="ses_1")
+    executor.launch(run)
+    with pytest.raises(SessionElsewhere, match="ses_1"):
+        executor.launch(evolve(run, elsewhere=True))
+
+
+@pytest.mark.parametrize("agent", JSON, ids=str)
+@pytest.mark.parametrize("noise", [b"\xef\xbb\xbf", b"\x1b]0;agent\x07\x1b[?25l", b"\x1b7\x1b[1;1H"])
+def test_what_is_meant_for_a_terminal_hides_no_line(agent: Agent, noise: bytes) -> None:
+    lines = agent.well.splitlines(keepends=True)
+    found = agent.replay(*(line if number % 2 else noise + line for number, line in enumerate(lines)))
+    assert found.entries == agent.replay(agent.well).entries

@@ -201,7 +201,7 @@ def test_exec_is_told_what_codex_may_do():
         "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--", "-",
     ]  # fmt: skip
     assert words(by_exec(SESSION, sandbox="read-only", model="m", profile="p", params=["--ephemeral"]))[1:] == [
-        "exec", "--json", "--skip-git-repo-check", "--sandbox", "read-only", "--model", "m", "--profile", "p",
+        "exec", "--json", "--skip-git-repo-check", "--sandbox", "read-only", "--model=m", "--profile", "p",
         "-c", 'approval_policy="never"', "--ephemeral", "resume", "--", SESSION, "-",
     ]  # fmt: skip
     assert words(by_exec(SESSION, fork=True))[-4:] == ["fork", "--", SESSION, "-"]

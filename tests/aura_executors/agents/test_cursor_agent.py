@@ -143,9 +143,10 @@ def test_other_tools_plans_and_connections() -> None:
 )
 def test_why_it_failed_is_on_standard_error(words: str, reason: FailureReason) -> None:
     seen = understood(errors=words.encode(), code=1)
-    assert seen.failure == Failure(reason, words, exit_code=1)
+    lasting = "usage limit" in words
+    assert seen.failure == Failure(reason, words, exit_code=1, lasting=lasting)
     seen = understood(BEGIN, line("result", "error", is_error=True, result=words))
-    assert seen.failure == Failure(reason, words, exit_code=0)
+    assert seen.failure == Failure(reason, words, exit_code=0, lasting=lasting)
 
 
 def test_thoughts_that_are_cut_off_are_told() -> None:

@@ -183,6 +183,11 @@ def test_the_prompt_goes_by_standard_input_however_long_it_is() -> None:
     assert launch.env == {"GEMINI_CLI_NO_RELAUNCH": "true"}
 
 
+@pytest.mark.parametrize("prompt", ["/help me", " /help me"])
+def test_a_prompt_is_no_command_of_the_agent(prompt: str) -> None:
+    assert EXECUTOR.launch(AgentRun(prompt=prompt, cwd="/tmp")).stdin == f"Task: {prompt}".encode()
+
+
 def test_options_become_arguments() -> None:
     launch = EXECUTOR.launch(
         a_run(

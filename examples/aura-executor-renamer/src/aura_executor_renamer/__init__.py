@@ -11,7 +11,7 @@
 
 from collections.abc import Mapping
 
-from aura_executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors import AgentRun, Availability, Capability, Conversation, Executor, Launch, read_options
 
 from aura_executor_renamer.command import PROGRAM, RenamerOptions, argv_of, options_of, stdin_of
 from aura_executor_renamer.conversation import RenamerConversation
@@ -32,6 +32,9 @@ class RenamerExecutor(Executor):
 
     def converse(self, run: AgentRun) -> Conversation:
         return RenamerConversation(run)
+
+    def silencing_option(self, options: Mapping[str, object]) -> str | None:
+        return None if read_options(self.name, options, RenamerOptions).ask else "ask"
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
         return PROGRAM.availability(environment)

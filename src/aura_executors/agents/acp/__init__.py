@@ -37,6 +37,8 @@ Quirks, seen in the tested versions:
 - claude-agent-acp 0.49.0, codex-acp 2.6.0 and opencode 1.18.33 resume and fork. qwen 0.15.10 claims to resume but
   does not know the method; gemini 0.61.0 and copilot 1.0.102 can only load a session and replay all of it, which AURA
   does not use. A follow-up to these starts a new session whose prompt contains the conversation so far.
+- A session of opencode works in the folder that it began in, wherever it is resumed, so AURA does not resume one
+  elsewhere.
 - codex-acp ends a turn with ``end_turn`` after HTTP 500; an extension of its updates reports the error.
   It takes seven seconds to exit.
 - copilot does so after both 500 and 401, with a message "Error: ..." before it. Its "Info: ..." are ordinary messages.
@@ -47,7 +49,8 @@ Quirks, seen in the tested versions:
 - Usage is as reported by the agent; opencode counts only the last request of a turn, so that of a turn with tools is
   incomplete, as is that of a turn that does not end. Agents report the cost of the
   session so far, and AURA reports the difference that this turn made.
-- A prompt that begins with ``/`` is a command to most of these agents.
+- Most of these agents would take a prompt that begins with ``/`` for a command, also after spaces; AURA puts "Task: "
+  before it.
 """
 
 from collections.abc import Mapping
@@ -55,6 +58,8 @@ from collections.abc import Mapping
 import msgspec
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Executor, Launch
+from aura_executors.adapter.option_reader import read_options
+from aura_executors.adapter.options import silencing_option
 from aura_executors.agents.acp.command import AcpOptions, launch_of, options_of
 from aura_executors.agents.acp.conversation import AcpConversation
 from aura_executors.agents.acp.presets import PRESETS, Preset
@@ -75,6 +80,9 @@ class AcpExecutor(Executor):
 
     def converse(self, run: AgentRun) -> AcpConversation:
         return AcpConversation(run, options_of(self.name, run))
+
+    def silencing_option(self, options: Mapping[str, object]) -> str | None:
+        return silencing_option(read_options(self.name, options, AcpOptions), AcpOptions.silencing)
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
         """Return whether any known agent is installed, with details of the first one."""

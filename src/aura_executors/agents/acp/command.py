@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
 from aura_executors.adapter.json_rpc import RpcPeer
-from aura_executors.adapter.options import ActingOptions, agent_options, program_of
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, require_same_folder
 from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.presets import PRESETS, Preset
@@ -55,7 +55,9 @@ def launch_of(name: str, run: AgentRun) -> Launch:
     """Return the command for `run`, with the first request, which is the same for every agent."""
     options = options_of(name, run)
     preset = preset_of(options)
-    model = (preset.model_flag, options.model) if preset.model_flag and options.model else ()
+    if not preset.moves:
+        require_same_folder(name, run)
+    model = (f"{preset.model_flag}={options.model}",) if preset.model_flag and options.model else ()
     peer = RpcPeer[None]()
     return Launch(
         argv=(*program_of(preset.program, options, run.environment), *preset.arguments, *model, *options.params),

@@ -38,7 +38,7 @@ from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, UNFINISHED, Item, ReportedTurn
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, RpcError, RpcNotification, RpcPeer, RpcReply, RpcRequest
-from aura_executors.adapter.options import prompt_of
+from aura_executors.adapter.options import LEAD, prompt_of, without_command
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.command import AcpOptions, preset_of
 from aura_executors.agents.acp.outcome import (
@@ -202,7 +202,7 @@ class AcpConversation(ReportedTurn):
         self._skipped = tuple(opening + kind for kind in _SKIPPED)
         self._prompted = True
         self._cost_told = self._cost
-        text = prompt_of(self._run, self._options)
+        text = without_command(prompt_of(self._run, self._options), LEAD)
         return (Send(self._peer.request(*messages.prompt(self._opening.session_id, text), then=self._ended)),)
 
     # --- The turn

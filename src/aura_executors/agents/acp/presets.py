@@ -23,6 +23,8 @@ class Preset:
     model_flag: str = ""
     """The argument for the model, if the agent has one; otherwise the model is set in the session."""
     env: dict[str, str] = attrs.field(factory=dict)
+    moves: bool = True
+    """Whether it resumes a session where it is started, or refuses; otherwise it works in the session's own folder."""
     counts_all: bool = True
     """Whether it counts every request of a turn; otherwise only the last one."""
 
@@ -65,7 +67,11 @@ PRESETS = MappingProxyType(
         ),
         "qwen": Preset(program=QWEN, arguments=("--acp",), model_flag="--model", env={"QWEN_CODE_NO_RELAUNCH": "true"}),
         "opencode": Preset(
-            program=OPENCODE, arguments=("acp",), env={"OPENCODE_DISABLE_AUTOUPDATE": "1"}, counts_all=False
+            program=OPENCODE,
+            arguments=("acp",),
+            env={"OPENCODE_DISABLE_AUTOUPDATE": "1"},
+            moves=False,
+            counts_all=False,
         ),
         "auggie": Preset(
             program=_untested("auggie", "npm install -g @augmentcode/auggie"),

@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ from aura_executors.adapter.options import (
     ActingOptions,
     AgentOptions,
     PositiveCount,
+    Silencing,
     prompt_of,
     require_consistent_options,
     without_command,
@@ -71,6 +72,10 @@ class PermissionMode(StrEnum):
 class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `claude`."""
 
+    silencing: ClassVar[Silencing] = {
+        **ActingOptions.silencing,
+        "permission_mode": (PermissionMode.DONT_ASK, PermissionMode.BYPASS_PERMISSIONS),
+    }
     permission_mode: PermissionMode | None = None
     """None: as configured by the user."""
     yolo: bool = False

@@ -17,7 +17,7 @@ COMPARED_LIMIT = 1_000
 EDITS_LIMIT = 100
 """Maximum number of edits of one call to show."""
 
-_TEXT_LIMIT = 4 * DIFF_LIMIT
+_SIDE_LIMIT = 4 * DIFF_LIMIT
 """Maximum characters of a text to consider."""
 
 
@@ -63,7 +63,7 @@ def _replacements(arguments: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 def _compared(old: str, new: str) -> str:
     if not old:
         return _marked("+", new)
-    before, after = old[:_TEXT_LIMIT].splitlines(), new[:_TEXT_LIMIT].splitlines()
+    before, after = old[:_SIDE_LIMIT].splitlines(), new[:_SIDE_LIMIT].splitlines()
     if len(before) + len(after) <= COMPARED_LIMIT:
         return "\n".join(list(unified_diff(before, after, lineterm=""))[2:])
     return "\n".join((_marked("-", old), _marked("+", new)))
@@ -73,7 +73,7 @@ def _marked(mark: str, text: str) -> str:
     """Return a hunk in which each line of `text` is removed or added."""
     if not text:
         return "@@ -0,0 +0,0 @@"
-    shown = text[:_TEXT_LIMIT].removesuffix("\n").replace("\n", f"\n{mark}")
+    shown = text[:_SIDE_LIMIT].removesuffix("\n").replace("\n", f"\n{mark}")
     count = shown.count("\n") + 1
     position = f"-1,{count} +0,0" if mark == "-" else f"-0,0 +1,{count}"
     return f"@@ {position} @@\n{mark}{shown}"

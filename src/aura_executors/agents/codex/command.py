@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors.adapter.options import ActingOptions, require_consistent_options
+from aura_executors.adapter.options import ActingOptions, Silencing, require_consistent_options
 from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
@@ -66,6 +66,11 @@ class ApprovalPolicy(StrEnum):
 class CodexOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `codex`."""
 
+    silencing: ClassVar[Silencing] = {
+        **ActingOptions.silencing,
+        "approval_policy": (ApprovalPolicy.NEVER,),
+        "protocol": (Protocol.EXEC,),
+    }
     protocol: Protocol = Protocol.APP_SERVER
     sandbox: Sandbox | None = None
     """None: workspace-write, whatever the user's configuration says: the folder was made for the agent to write in."""
@@ -200,7 +205,7 @@ def _exec_flags(options: CodexOptions) -> Iterator[str]:
     else:
         yield from ("--sandbox", options.sandboxed.value)
     if options.model:
-        yield from ("--model", options.model)
+        yield f"--model={options.model}"
     if options.profile:
         yield from ("--profile", options.profile)
     if options.provider:

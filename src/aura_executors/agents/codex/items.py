@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.entries import Entry, FileChange, FileChanged, Message, Thinking, ToolCalled, ToolFinished
+from aura_contracts.quoting import listed
 from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.agents.codex.failures import forbidden
 
@@ -329,5 +330,4 @@ def _marked(content: str, mark: str) -> str:
 
 
 def _names(changes: Sequence[FileUpdateChange]) -> str:
-    names = ", ".join(clipped(one.path, 200) for one in changes[:3])
-    return f"{names} and {len(changes) - 3} more" if len(changes) > 3 else names or "files"
+    return listed([clipped(one.path, 200) for one in changes], 3) or "files"

@@ -32,7 +32,8 @@ Quirks, seen in 0.61.0:
 - It restarts itself in a child process that signals do not reach; AURA prevents this with
   ``GEMINI_CLI_NO_RELAUNCH``.
 - When the connection breaks it silently restarts its answer: the message contains both beginnings.
-- A prompt that begins with ``/`` is looked up among its commands, and ``@path`` in a prompt includes a file.
+- It would look up a prompt that begins with ``/`` among its commands, also after spaces; AURA puts "Task: " before it.
+  ``@path`` in a prompt includes a file.
 - It does not distinguish new files from changed ones: each `FileChanged` says modified.
 - Usage counts thoughts only in the total; here they are output, as they are billed.
 - Servers of the Model Context Protocol come only from settings files, so AURA cannot give it any.

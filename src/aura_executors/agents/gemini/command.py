@@ -6,7 +6,8 @@ from typing import Literal
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
 from aura_executors.adapter.agent_executor import flags
-from aura_executors.adapter.options import ActingOptions, prompt_bytes, require_consistent_options
+from aura_executors.adapter.options import LEAD, ActingOptions, require_consistent_options, without_command
+from aura_executors.adapter.options import prompt_of as text_of
 from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
@@ -67,7 +68,7 @@ def arguments_of(run: AgentRun, options: GeminiOptions) -> Iterator[str]:
 
 def prompt_of(run: AgentRun, options: GeminiOptions) -> bytes:
     """Return the prompt. Raises `InvalidInput` for one that it would cut."""
-    prompt = prompt_bytes(run, options)
+    prompt = without_command(text_of(run, options), LEAD).encode("utf-8", "replace")
     if len(prompt) > PROMPT_LIMIT:
         reason = f"it takes {len(prompt)} bytes, more than the {PROMPT_LIMIT} that gemini reads"
         raise InvalidInput(field="prompt", reason=reason, remedy="put the text into a file, and name it in the prompt")

@@ -30,6 +30,8 @@ Quirks of servers that it handles:
 from collections.abc import Mapping
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors.adapter.option_reader import read_options
+from aura_executors.adapter.options import silencing_option
 from aura_executors.adapter.service_url import ENDPOINT_VARIABLE
 from aura_executors.agents.local.command import Autonomy, LocalOptions, launch_of
 from aura_executors.agents.local.conversation import LocalConversation
@@ -49,6 +51,9 @@ class LocalExecutor(Executor):
 
     def converse(self, run: AgentRun) -> Conversation:
         return LocalConversation()
+
+    def silencing_option(self, options: Mapping[str, object]) -> str | None:
+        return silencing_option(read_options(self.name, options, LocalOptions), LocalOptions.silencing)
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
         endpoint = environment.get(ENDPOINT_VARIABLE)

@@ -1,10 +1,9 @@
 """What is run: options, the request that the program gets, and its command. Pure."""
 
-import re
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -12,11 +11,10 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
 from aura_executors import isolated
 from aura_executors.adapter.option_reader import read_options
-from aura_executors.adapter.options import PositiveCount, require_clean
+from aura_executors.adapter.options import VARIABLE, ActingOptions, PositiveCount, Silencing, require_clean
 from aura_executors.adapter.service_url import ENDPOINT_VARIABLE, endpoint_url
 
 _PROGRAM = "aura_executors.agents.local.program.main"
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
@@ -37,6 +35,7 @@ class Autonomy(StrEnum):
 class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of `local`."""
 
+    silencing: ClassVar[Silencing] = {**ActingOptions.silencing, "autonomy": (Autonomy.READ_ONLY, Autonomy.FULL)}
     endpoint: str | None = None
     """The base URL of a server with OpenAI's chat completions, such as ``http://127.0.0.1:11434/v1``.
 
@@ -143,7 +142,7 @@ def autonomy_of(options: LocalOptions) -> Autonomy:
 
 def _require_clean(options: LocalOptions) -> None:
     require_clean(options)
-    if not _VARIABLE.fullmatch(options.api_key_env):
+    if not VARIABLE.fullmatch(options.api_key_env):
         remedy = "name the variable that holds the key; not the key itself: options are stored in the log"
         raise InvalidInput(field="option api_key_env", reason="is not the name of a variable", remedy=remedy)
     if options.sessions is not None and not Path(options.sessions).is_absolute():

@@ -23,7 +23,8 @@ Quirks, seen in 1.18.33:
 - An answer that is cut off is asked for again without limit, 15 times a second, and each half is written out, so that
   no idle timeout helps: after `CUT_OFF_LIMIT` of them in a row the conversation declares the run failed, and the
   process is ended.
-- Resumed from another folder than the session's own it hangs, so give runs a timeout. A session is bound to its folder.
+- A session is bound to its folder: resumed from another one, opencode works in the session's, or hangs, or fails if it
+  has gone. AURA does not resume one elsewhere.
 - SIGTERM during a shell command leaves the command running, which the supervisor ends.
 - It works in ``$PWD`` if that is set.
 """

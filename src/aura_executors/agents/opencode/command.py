@@ -9,7 +9,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.first_use import json_decoder
 from aura_contracts.ports.executors import AgentRun
 from aura_executors.adapter.agent_executor import flags
-from aura_executors.adapter.options import ActingOptions
+from aura_executors.adapter.options import ActingOptions, require_same_folder
 from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
@@ -48,10 +48,11 @@ class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
 
 
 def arguments_of(run: AgentRun, options: OpencodeOptions) -> Iterator[str]:
-    """Yield the arguments. Raises `InvalidInput` for a model without a provider."""
+    """Yield the arguments. Raises `InvalidInput` for a model without a provider, and `SessionElsewhere`."""
     if options.model is not None and not all(options.model.partition("/")):
         reason = f"{options.model!r} does not name a provider"
         raise InvalidInput(field="option model", reason=reason, remedy="write it as PROVIDER/MODEL")
+    require_same_folder("opencode", run)
     yield from ("run", "--format", "json")
     yield from flags(
         {

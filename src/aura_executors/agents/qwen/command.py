@@ -1,13 +1,13 @@
 """How Qwen Code is started: its options, and what becomes of them. Pure, but for the program, which is looked for."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
 from aura_contracts.ports.executors import AgentRun, ToolServer
 from aura_executors.adapter.agent_executor import flags
-from aura_executors.adapter.options import ActingOptions, PositiveCount, require_consistent_options
+from aura_executors.adapter.options import ActingOptions, PositiveCount, Silencing, require_consistent_options
 from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
@@ -32,6 +32,7 @@ _QUESTION = "ask_user_question"
 class QwenOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `qwen-code`."""
 
+    silencing: ClassVar[Silencing] = {**ActingOptions.silencing, "approval_mode": ("yolo",)}
     approval_mode: Literal["plan", "default", "auto-edit", "yolo"] | None = None
     """What it does without asking; None: as configured by the user."""
     sandbox: bool = False

@@ -66,7 +66,7 @@ class Files:
             raise ToolFailed(f"{path!r} is not a path")
         with _explained(path):
             place = (self.root / path).resolve()
-        within = place == self.root or self.root in place.parents
+        within = place.is_relative_to(self.root)
         if not within and not (reading and self._read_outside):
             raise ToolFailed(f"{path}: is outside the working folder; give a path within {self.root}")
         if not reading and ".git" in place.relative_to(self.root).parts:
