@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from aura_store.pricing import read_prices as read_prices
     from aura_store.pricing import usage_of as usage_of
     from aura_store.read_models import check_read_models as check_read_models
-    from aura_store.read_models import diff_read_models as diff_read_models
     from aura_store.read_models import read_models_as_of as read_models_as_of
     from aura_store.read_models import repair_snapshot as repair_snapshot
     from aura_store.repository import AggregateRepository as AggregateRepository

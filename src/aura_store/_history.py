@@ -4,7 +4,7 @@ A moment is a position of the log or an aware datetime. The log *as of* a time c
 the first event with a later time arrived.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any, TypeVar
@@ -62,11 +62,11 @@ class WorldFold:
     `states` maps the name of an aggregate to its states by id. Events of unknown aggregates are skipped.
     """
 
-    def __init__(self, aggregates: Iterable[Aggregate[Any]] = AGGREGATES) -> None:
+    def __init__(self) -> None:
         self.position = 0
         self.states: dict[str, dict[StreamId, Any]] = {}
         self._aggregate_of: dict[type[Event], Aggregate[Any]] = {
-            event: aggregate for aggregate in aggregates for event in aggregate.events
+            event: aggregate for aggregate in AGGREGATES for event in aggregate.events
         }
 
     def apply(self, record: EventRecord) -> None:
@@ -81,15 +81,9 @@ class WorldFold:
         self.position = record.position
 
 
-async def world_at(
-    log: EventLog,
-    at: Moment | None = None,
-    aggregates: Iterable[Aggregate[Any]] = AGGREGATES,
-    *,
-    on_progress: Progress | None = None,
-) -> World:
+async def world_at(log: EventLog, at: Moment | None = None, *, on_progress: Progress | None = None) -> World:
     """Return all aggregates at a moment (None: now)."""
-    fold, head = WorldFold(aggregates), await log.head()
+    fold, head = WorldFold(), await log.head()
     async with aclosing(read_until(log, at)) as records:
         async for record in records:
             fold.apply(record)
@@ -119,10 +113,6 @@ async def _stream_until(log: EventLog, stream_id: StreamId, at: Moment) -> Seque
     """
     moment = moment_of(at, "at")
     records = await log.stream(stream_id)
-    if isinstance(moment, int):
-        return [record for record in records if record.position <= moment]
-    async with aclosing(log.read(upto=records[-1].position if records else 0)) as all_records:
-        async for later in all_records:
-            if later.time > moment:
-                return [record for record in records if record.position < later.position]
-    return records
+    if not isinstance(moment, int):
+        moment = await log.position_at(moment, upto=records[-1].position if records else 0)
+    return [record for record in records if record.position <= moment]

@@ -9,10 +9,7 @@ A lock may end before its holder does: its file is removed or replaced, the sess
 learns of it from `lost`.
 """
 
-import fcntl
-import os
 from collections.abc import Collection
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import anyio
 import attrs
 
 from aura_contracts.errors import StoreReadOnly
+from aura_contracts.file_locks import FileLock, try_lock
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.private_files import make_private_folder
 from aura_contracts.store_url import StoreUrl
@@ -34,43 +32,42 @@ class FileLocks:
     """Locks as files in a folder. Implements `aura_contracts.ports.event_log.Locks`."""
 
     _folder: Path
-    _held: dict[str, int] = attrs.field(factory=dict)
+    _held: dict[str, FileLock] = attrs.field(factory=dict)
 
     async def acquire(self, key: str) -> bool:
         """Take the lock `key`, see the port. Raises `StoreReadOnly` if its file cannot be created."""
         if key not in self._held:
-            descriptor = self._lock(key)
-            if descriptor is None:
+            lock = self._lock(key)
+            if lock is None:
                 await anyio.sleep(_GLANCE)
                 if key in self._held:
                     return True
-                descriptor = self._lock(key)
-            if descriptor is None:
+                lock = self._lock(key)
+            if lock is None:
                 return False
-            self._held[key] = descriptor
+            self._held[key] = lock
         return True
 
     async def release(self, key: str) -> None:
-        """Release the lock, and delete its file while it is still locked: see `_lock`."""
-        descriptor = self._held.pop(key, None)
-        if descriptor is not None:
-            self._drop(key, descriptor)
+        """Release the lock."""
+        if lock := self._held.pop(key, None):
+            lock.release()
 
     async def lost(self) -> Collection[str]:
         """See the port. A lock is lost when its path leads to another file, or to none."""
-        lost = [key for key, descriptor in self._held.items() if not _is_at(descriptor, self._path(key))]
+        lost = [key for key, lock in self._held.items() if not lock.holds]
         for key in lost:
-            os.close(self._held.pop(key))
+            await self.release(key)
         return lost
 
     async def held_elsewhere(self, key: str) -> bool:
         """Whether another process has the lock."""
         if key in self._held or not self._path(key).exists():
             return False
-        descriptor = self._lock(key)
-        if descriptor is not None:  # left by a process that was killed
-            self._drop(key, descriptor)
-        return descriptor is None
+        lock = self._lock(key)
+        if lock is not None:  # left by a process that was killed
+            lock.release()
+        return lock is None
 
     async def aclose(self) -> None:
         """Release all locks."""
@@ -80,45 +77,12 @@ class FileLocks:
     def _path(self, key: str) -> Path:
         return self._folder / f"{sha256(key.encode()).hexdigest()[:32]}.lock"
 
-    def _drop(self, key: str, descriptor: int) -> None:
-        """Delete the file of a lock, unless it is by now that of another process, and release the lock."""
-        path = self._path(key)
-        with suppress(OSError):  # a file that cannot be deleted locks nothing once it is closed
-            if _is_at(descriptor, path):
-                path.unlink()
-        os.close(descriptor)
-
-    def _lock(self, key: str) -> int | None:
-        """Return a locked descriptor, or None if another process holds the lock.
-
-        A file that was deleted between opening and locking no longer locks anything, so another one is created.
-        """
-        path = self._path(key)
-        while True:
-            try:
-                make_private_folder(self._folder)
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise StoreReadOnly(store=str(self._folder), stream_id="", position=0, reason=str(error)) from error
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                return None
-            except OSError as error:  # the file system has no locks
-                os.close(descriptor)
-                raise StoreReadOnly(store=str(self._folder), stream_id="", position=0, reason=str(error)) from error
-            if _is_at(descriptor, path):
-                return descriptor
-            os.close(descriptor)
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether `path` still leads to the open file."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except OSError:
-        return False
+    def _lock(self, key: str) -> FileLock | None:
+        try:
+            make_private_folder(self._folder)
+            return try_lock(self._path(key))
+        except OSError as error:
+            raise StoreReadOnly(store=str(self._folder), stream_id="", position=0, reason=str(error)) from error
 
 
 @attrs.define

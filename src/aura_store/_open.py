@@ -12,7 +12,7 @@ from aura_contracts.store_url import Compression, StoreUrl
 from aura_store.log._codec import EVENT_LIMIT, Cipher, Compressor, FactCodec
 from aura_store.log._committer import check_ends
 from aura_store.log._event_log import RecorderEventLog
-from aura_store.log._patience import Patience
+from aura_store.log._patience import OUTAGE_TIMEOUT, Patience
 from aura_store.log._recorder import LOCK_TIMEOUT, Recorder
 
 FORMAT = "1"
@@ -37,7 +37,7 @@ async def open_log(
     read_only: bool = False,
     auditing: bool = False,
     event_limit: int = EVENT_LIMIT,
-    outage_timeout: float = 30.0,
+    outage_timeout: float = OUTAGE_TIMEOUT,
     clock: Clock = utc_now,
 ) -> AsyncIterator[RecorderEventLog]:
     """Open the event log at `url`, and create it if it does not exist.
@@ -101,7 +101,7 @@ async def open_recorder(
         await log.aclose()
 
 
-def recorder_for(url: str | StoreUrl, *, read_only: bool = False, lock_timeout: float = 30.0) -> Recorder:
+def recorder_for(url: str | StoreUrl, *, read_only: bool = False, lock_timeout: float = LOCK_TIMEOUT) -> Recorder:
     """Return the recorder for `url`, not yet opened. Adapters are only imported here, when they are needed.
 
     One attempt to write waits for other processes for at most `lock_timeout` seconds, and never more than a few.

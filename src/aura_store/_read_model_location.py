@@ -20,16 +20,17 @@ SUFFIX = ".models"
 
 
 @asynccontextmanager
-async def open_read_models(log: EventLog, *, private: bool = False) -> AsyncIterator[LogReadModels]:
+async def open_read_models(log: EventLog) -> AsyncIterator[LogReadModels]:
     """Open the read models of an open log. Nothing is read or written before the first query.
 
-    They are in the log's database on PostgreSQL, and in a file next to the log's on SQLite. With `private` they are in
-    the memory of this process. This is also the case for a ``memory:`` log, for a log from an adapter outside AURA, for
-    one whose database is not writable, and for an **encrypted** log, which they would otherwise reveal. Queries wait
-    for a locked or unreachable database as long as the log does.
+    They are in the log's database on PostgreSQL, and in a file next to the log's on SQLite. They are in the memory of
+    this process for a ``memory:`` log, for a log from an adapter outside AURA, for one whose database is not writable,
+    and for an **encrypted** log, which they would otherwise reveal. Queries wait for a locked or unreachable database
+    as long as the log does.
     """
-    database = memory_database(log.name) if private else database_of(log)
-    models = LogReadModels(log, database, patience=log.patience if isinstance(log, RecorderEventLog) else PATIENT)
+    models = LogReadModels(
+        log, database_of(log), patience=log.patience if isinstance(log, RecorderEventLog) else PATIENT
+    )
     try:
         yield models
     finally:

@@ -105,7 +105,7 @@ async def test_the_system_now_is_the_system_at_the_head(log: EventLog) -> None:
 async def test_history_reads_as_a_story(log: EventLog) -> None:
     lines = await history(log, TASK, TASK_ID)
     assert [line.topic for line in lines] == ["task.created", "task.queued", "task.assigned"]
-    assert [change.field for change in lines[1].changes] == ["queued"]
+    assert [change.field for change in lines[1].changes] == ["queued", "queued_at"]
     first = str(lines[0])
     assert "2026-01-01 12:01:00.000Z" in first
     assert "human:alice" in first

@@ -7,8 +7,9 @@ import sys
 import anyio
 import pytest
 
-from aura_contracts.errors import StoreReadOnly, StoreUnavailable
+from aura_contracts.errors import StoreMisconfigured, StoreReadOnly, StoreUnavailable
 from aura_store._locks import FileLocks, MemoryLocks, locks_for
+from aura_store.postgres import _advisory_locks
 from conditions import until
 
 pytestmark = pytest.mark.anyio
@@ -234,4 +235,21 @@ async def test_an_outage_is_told_when_it_lasts(tmp_path):
         await locks.held_elsewhere("task:1")
     assert not await locks.lost()
     await locks.release("task:1")
+    await locks.aclose()
+
+
+async def test_a_pooler_that_lends_sessions_by_transaction_is_refused(postgres_url, monkeypatch):
+    """Locks would be others' as well. The server's own ids of its processes differ from those that a pooler tells."""
+    backends = iter([1, 1, 1, 1, 2])
+    monkeypatch.setattr(_advisory_locks, "_backend_of", lambda _: next(backends))
+    locks = locks_for(postgres_url)
+    with pytest.raises(StoreMisconfigured, match="pooler"):
+        await locks.acquire("task:1")
+    await locks.aclose()
+
+
+async def test_a_pooler_that_lends_sessions_for_as_long_as_a_client_stays_is_accepted(postgres_url, monkeypatch):
+    monkeypatch.setattr(_advisory_locks, "_backend_of", lambda _: 1)
+    locks = locks_for(postgres_url)
+    assert await locks.acquire("task:1")
     await locks.aclose()

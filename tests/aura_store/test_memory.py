@@ -14,7 +14,7 @@ def test_a_watch_that_is_stopped_between_two_looks_ends():
     left: list[int] = []
     watcher = threading.Thread(target=lambda: left.extend(heads), daemon=True)
     watcher.start()
-    watcher.join(timeout=30)
+    watcher.join(timeout=60)
     assert not watcher.is_alive()
     assert left == []
 
@@ -29,7 +29,7 @@ def test_a_watch_sees_what_was_appended_and_ends_when_it_is_stopped_while_it_wai
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    assert looked.wait(timeout=30)
+    assert looked.wait(timeout=60)
     recorder.stop_watching()
-    watcher.join(timeout=30)
+    watcher.join(timeout=60)
     assert not watcher.is_alive()

@@ -18,7 +18,7 @@ from aura_store import open_log
 from aura_store.adapters import open_recorder
 from aura_store.log._recorder import DatabaseAway
 from aura_store.postgres import _connections, _watch
-from aura_store.postgres._connections import translate
+from aura_store.postgres._connections import Connector, parse_url, translate
 from aura_store.postgres._postgres_recorder import PostgresRecorder
 from aura_store.testing.log_conformance import append, assert_sealed, everything_sealed, stream_id, titles
 from conditions import until
@@ -251,7 +251,7 @@ async def test_who_may_not_come_in_is_told_at_once(postgres, postgres_database):
             postgres.url(postgres_database, sslmode="x"): "invalid sslmode value",
         }
         for url, reason in refused.items():
-            with anyio.fail_after(10), pytest.raises(StoreMisconfigured, match=reason) as error:
+            with anyio.fail_after(60), pytest.raises(StoreMisconfigured, match=reason) as error:
                 async with open_log(url):
                     pass
             assert error.value.remedy
@@ -340,7 +340,7 @@ async def test_a_tail_does_not_depend_on_notifications(postgres, postgres_databa
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.to_thread.run_sync, postgres.execute, silently, postgres_database)
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 assert await log.wait(1) == 2
 
 
@@ -491,3 +491,18 @@ async def test_a_commit_of_another_process_is_waited_for(postgres, postgres_data
                 tasks.start_soon(log.append, append(1, 0, "a"))
                 await until(lambda: len(attempts) >= 3)
             await until(lambda: log.stream(stream_id(1)))
+
+
+def test_a_database_that_was_there_is_away_when_it_is_gone(postgres: PostgresServer) -> None:
+    def meaning(connector: Connector) -> Exception:
+        with pytest.raises(psycopg.OperationalError) as gone:
+            connector.connect()
+        return translate(gone.value, "here")
+
+    with postgres.database() as name:
+        known, new = (Connector(parse_url(postgres.url(name)), read_only=False, lock_timeout=1) for _ in range(2))
+        known.connect().close()
+        postgres.execute(f"ALTER DATABASE {name} RENAME TO elsewhere")
+        assert isinstance(meaning(known), DatabaseAway)
+        assert isinstance(meaning(new), StoreMisconfigured)
+        postgres.execute(f"ALTER DATABASE elsewhere RENAME TO {name}")

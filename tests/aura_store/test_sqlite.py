@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -34,6 +35,7 @@ from aura_store import open_log
 from aura_store.adapters import Patience, open_recorder
 from aura_store.audit import verify
 from aura_store.log._recorder import DatabaseAway, WriteTransaction
+from aura_store.sqlite import _sqlite_recorder as module
 from aura_store.sqlite._sqlite_recorder import SQLiteRecorder
 from aura_store.testing.log_conformance import append, assert_sealed, everything, everything_sealed, stream_id, titles
 
@@ -219,12 +221,34 @@ async def test_a_database_of_somebody_else_is_not_touched(tmp_path: Path) -> Non
     assert execute(file, "SELECT name FROM sqlite_master") == [("stored_events",)]
 
 
-async def test_a_database_with_other_tables_may_hold_a_log_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    "made", ["TABLE tasks (id TEXT)", "TABLE a AS SELECT 1; CREATE VIEW stored AS SELECT * FROM a"]
+)
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+async def test_the_database_of_another_program_is_refused_and_untouched(
+    tmp_path: Path, made: str, mode: str, read_only: bool
+) -> None:
+    file = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(f"PRAGMA journal_mode={mode}; CREATE {made}")
+    before = file.read_bytes()
+    with pytest.raises(StoreMisconfigured, match="database of another program: it has") as caught:
+        async with open_log(url_of(file), read_only=read_only):
+            pass
+    assert "file of its own" in caught.value.remedy
+    assert file.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [file.name]
+
+
+async def test_a_program_may_keep_tables_of_its_own_in_a_log(tmp_path: Path) -> None:
     file = tmp_path / "shared.db"
-    execute(file, "CREATE TABLE theirs (body TEXT)")
     async with open_log(url_of(file)) as log:
         await log.append(append(1, 0, "x"))
-    assert execute(file, "SELECT count(*) FROM theirs") == [(0,)]
+    execute(file, "CREATE TABLE theirs (body TEXT)")
+    async with open_log(url_of(file)) as log:
+        await log.append(append(1, 1, "y"))
+    assert titles(await read_all(file)) == ["x", "y"]
 
 
 async def test_folders_that_are_missing_are_made(tmp_path: Path) -> None:
@@ -374,7 +398,7 @@ async def test_what_is_not_a_file_is_refused_at_once(
     tmp_path: Path, make: Callable[[Path], None], read_only: bool
 ) -> None:
     make(tmp_path / "log.db")
-    with anyio.fail_after(20), pytest.raises(StoreMisconfigured, match="not a file"):
+    with anyio.fail_after(60), pytest.raises(StoreMisconfigured, match="not a file"):
         async with open_log(url_of(tmp_path / "log.db"), read_only=read_only):
             pass
 
@@ -439,6 +463,16 @@ async def test_a_file_that_may_not_be_written(path: Path, open_folder: Path, fol
         assert report["read"] == 40
         assert report["facts"]["stream_id"] == stream_id(9)
         assert report["facts"]["position"] == 41
+
+
+def test_a_file_on_a_file_system_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite cannot open such a database for writing, because there is no place for the WAL."""
+    error = sqlite3.OperationalError("unable to open database file")
+    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    recorder = SQLiteRecorder(tmp_path / "log.db")
+    assert isinstance(recorder.translate(error), StoreMisconfigured)
+    monkeypatch.setattr(os, "access", lambda _, mode: mode == os.R_OK)
+    assert isinstance(recorder.translate(error), StoreReadOnly)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -577,3 +611,24 @@ async def test_a_failed_transaction_lets_go_of_its_lock(path: Path) -> None:
             pass
     recorder.close()
     other.close()
+
+
+# --- Watching ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_head_that_could_not_be_read_is_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The change that announced it is seen once: a watcher that passed over it would sleep until the next commit."""
+    recorder = SQLiteRecorder(path)
+    read, failures = module.the_head, [DatabaseAway("the disk is slow")]
+
+    def head(rows: list[Any]) -> int:
+        if failures:
+            raise failures.pop()
+        return read(rows)
+
+    monkeypatch.setattr(module, "the_head", head)
+    limit = threading.Timer(5, recorder.stop_watching)
+    limit.start()
+    assert next(recorder.heads(), None) == 40
+    limit.cancel()
+    recorder.close()

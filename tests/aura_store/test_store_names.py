@@ -29,7 +29,6 @@ PUBLIC = [
     "checkpoint",
     "cost_of",
     "diff",
-    "diff_read_models",
     "history",
     "locks_for",
     "open_log",

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import anyio
-import attrs
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -179,12 +179,12 @@ async def summed_by_states(log):
         state = states[record.stream_id] = EXECUTION.evolve(states.get(record.stream_id), record)
         if isinstance(record.event, UsageRecorded):
             key = (record.time.astimezone(UTC).date(), state.id, state.session_id, record.event.model)
-            for name, amount in attrs.asdict(amounts_of(record.event.usage)).items():
+            for name, amount in msgspec.structs.asdict(amounts_of(record.event.usage)).items():
                 sums[key, name] += amount
     return sums, states
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.deep)])
 @settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_read_models_and_replay_agree_on_every_sum(backend, data):
@@ -206,7 +206,7 @@ def test_read_models_and_replay_agree_on_every_sum(backend, data):
                 assert counted == {
                     ((each.day, each.execution_id, each.session_id, each.model), name): getattr(each, name)
                     for each in sums
-                    for name in attrs.asdict(amounts_of(Usage()))
+                    for name in msgspec.structs.asdict(amounts_of(Usage()))
                 }
                 for run, state in states.items():
                     mine = [each for each in sums if each.execution_id == run]

@@ -21,7 +21,7 @@ import anyio.to_thread
 
 from aura_contracts.actors import Actor
 from aura_contracts.catalogue import split_label
-from aura_contracts.errors import AuraError, InvalidInput, LogDamaged
+from aura_contracts.errors import AuraError, InvalidInput, LogDamaged, VersionConflict
 from aura_contracts.events import Append, Fact, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, Checkpointed
@@ -96,11 +96,9 @@ async def checkpoint(log: EventLog, *, actor: Actor, clock: Clock, command_id: s
         fact = Fact(event, time, actor, command_id, command_id)
         try:
             await log.append(Append(LEDGER_ID, len(records), (fact,)))
-        except AuraError as error:
-            if error.code != "version_conflict":
-                raise
-        else:
-            return event
+        except VersionConflict:
+            continue
+        return event
 
 
 async def _recorded_roots(log: EventLog) -> tuple[dict[int, set[str]], int]:
@@ -286,11 +284,11 @@ class _Auditor:
 
         A row whose predecessor cannot even be queried is left to `_check`, which first checks the rows before it.
         """
-        seen = set(self._digests)
-        for row in rows:
-            if row.stream_id not in seen and row.version != 1:
+        unknown = {row.stream_id for row in rows}.difference(self._digests)
+        for row in rows if unknown else ():
+            if row.stream_id in unknown and row.version != 1:
                 with suppress(LogDamaged, InvalidInput, *_NO_ROW_OF_OURS):
                     before = await self.log.sealed_stream(row.stream_id, after=row.version - 2, upto=row.version - 1)
                     if before and before[0].position < row.position:
                         self._digests[row.stream_id] = (before[0].version, before[0].digest)
-            seen.add(row.stream_id)
+            unknown.discard(row.stream_id)

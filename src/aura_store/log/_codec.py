@@ -13,7 +13,6 @@ import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from functools import cache
 from math import isfinite
 from typing import Any, Protocol
@@ -34,6 +33,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import Append, Event, EventRecord, Fact
 from aura_contracts.ids import StreamId, is_canonical_id
+from aura_contracts.quoting import cut, is_unicode
 from aura_store.log._decoders import Decoders, FoldedFact, StoredFact
 from aura_store.log._recorder import GREATEST, FactRow, located
 from aura_store.log._seal import EncodedAppend
@@ -81,6 +81,7 @@ class FactCodec:
         self._cipher = cipher
         self._event_limit = event_limit
         self._labels = {event_type: label(event_type) for event_type in catalogue.types.values()}
+        self._groups = {f"{topic[:at]}.*" for topic in catalogue.types for at, each in enumerate(topic) if each == "."}
         unpack = self.unpack if compressor or cipher else None
         self._plain = Decoders(catalogue, StoredFact)
         self._stored = Decoders(catalogue, StoredFact, unpack)
@@ -177,7 +178,9 @@ class FactCodec:
                 remedy = "use, for example, 'task.created', or 'task.*' for all task events"
                 raise InvalidInput(field="topics", reason=f"{topic!r} is not a topic", remedy=remedy)
             known = self._catalogue.types
-            if topic not in known and not (topic.endswith(".*") and any(one.startswith(topic[:-1]) for one in known)):
+            if topic not in known and topic not in self._groups:
+                from difflib import get_close_matches  # noqa: PLC0415 - only for mistakes
+
                 near = next(iter(get_close_matches(topic, known, 1)), "task.created")
                 remedy = f"use, for example, {near!r}, or 'task.*' for all task events"
                 raise InvalidInput(field="topics", reason=f"no event has the topic {topic!r}", remedy=remedy)
@@ -240,7 +243,7 @@ class FactCodec:
 def _refusal(fact: Fact, name: str, error: Exception) -> InvalidInput:
     """Return an error that says which field of `fact` cannot be stored, and why."""
     if isinstance(error, UnicodeEncodeError):
-        field = next((path for path, text in _texts(fact) if not _encodable(text)), name)
+        field = next((path for path, text in _texts(fact) if not is_unicode(text)), name)
         return InvalidText(field=f"{name} {field}", reason="holds half of a surrogate pair, which is not a character")
     if found := _MISSING_ZONE.search(str(error)):
         return NaiveDatetime(field=f"{name} {_COLUMNS[int(found[1])]}{found[2]}")
@@ -288,14 +291,9 @@ def _refuse_changed(value: Any, read_back: Any, name: str, path: str) -> None:
     elif value != read_back:
         raise InvalidInput(
             field=f"{name} {path}",
-            reason=f"{_shortened(value)} would be read back as {_shortened(read_back)}",
+            reason=f"{cut(repr(value), 100)} would be read back as {cut(repr(read_back), 100)}",
             remedy="use strings, numbers, booleans, None, lists, and dicts with string keys",
         )
-
-
-def _shortened(value: Any, limit: int = 100) -> str:
-    text = repr(value)
-    return f"{text[: limit - 1]}…" if len(text) > limit else text
 
 
 @cache
@@ -315,14 +313,6 @@ def _has_loose_time(event_type: type[Event]) -> bool:
         return any(loose(part) for part in inner if isinstance(part, _KINDS))
 
     return loose(msgspec.inspect.type_info(event_type))
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

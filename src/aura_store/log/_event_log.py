@@ -21,7 +21,6 @@ from aura_contracts.errors import (
     LogDamaged,
     StoreClosed,
     StoreReadOnly,
-    StoreUnavailable,
     UnknownEventType,
 )
 from aura_contracts.events import Append, EventRecord, Fact, SealedRow, Snapshot
@@ -223,10 +222,9 @@ class RecorderEventLog(EventLog):
         found = await self.patiently(lambda: self.recorder.read_meta(f"cursor:{name}"))
         return None if found is None else int(found)
 
-    async def load_snapshot(self, stream_id: StreamId, *, upto: int | None = None) -> Snapshot | None:
+    async def load_snapshot(self, stream_id: StreamId) -> Snapshot | None:
         require_stream_id(stream_id)
-        require_numbers(upto=upto)
-        packed = await self.patiently(lambda: self.recorder.select_snapshot(stream_id, upto))
+        packed = await self.patiently(lambda: self.recorder.select_snapshot(stream_id))
         if packed is None:
             return None
         try:
@@ -281,10 +279,9 @@ class RecorderEventLog(EventLog):
         if outage is None:
             outage = self._outage = _Outage(began_at=self._clock(), reason=str(away))
         outage.attempts = max(outage.attempts, attempts)
-        if waited < self.patience.outage_timeout:
-            return None
-        outage.refused += 1
-        return StoreUnavailable(store=self.name, reason=str(away), waited=waited, attempts=attempts)
+        error = self.patience.give_up(self.name)(waited, away, attempts)
+        outage.refused += error is not None
+        return error
 
     async def _outage_ended(self) -> None:
         """Record an outage that was reported to callers. A short one only delayed them and does not need an event."""

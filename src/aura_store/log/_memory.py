@@ -68,7 +68,7 @@ class MemoryRecorder(Recorder):
     def __init__(self, name: str = "memory:") -> None:
         self.name = name
         self.events = _SealedMemoryRecorder()
-        self.snapshots: dict[StreamId, dict[int, Snapshot]] = {}
+        self.snapshots: dict[StreamId, Snapshot] = {}
         self._meta: dict[str, str] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -158,14 +158,13 @@ class MemoryRecorder(Recorder):
 
     def insert_snapshot(self, snapshot: Snapshot) -> None:
         with self._lock:
-            kept = self.snapshots.setdefault(snapshot.stream_id, {})
-            newer = {version: other for version, other in kept.items() if version > snapshot.version}
-            self.snapshots[snapshot.stream_id] = {snapshot.version: snapshot, **newer}
+            kept = self.snapshots.get(snapshot.stream_id)
+            if kept is None or kept.version <= snapshot.version:
+                self.snapshots[snapshot.stream_id] = snapshot
 
-    def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
+    def select_snapshot(self, stream_id: StreamId) -> Snapshot | None:
         with self._lock:
-            kept = self.snapshots.get(stream_id, {})
-            return kept.get(max((version for version in kept if upto is None or version <= upto), default=-1))
+            return self.snapshots.get(stream_id)
 
     def close(self) -> None:
         """Keep the events, because a memory log may be reopened, as in a test of a restart."""

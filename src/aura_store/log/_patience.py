@@ -1,13 +1,14 @@
 """Patience: how often, how soon and for how long to retry when the database is down."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 import attrs
 
-from aura_contracts.errors import AuraError
+from aura_contracts.errors import AuraError, StoreUnavailable
 from aura_store.log._recorder import DatabaseAway
 
 R = TypeVar("R")
@@ -39,12 +40,26 @@ class Patience:
         pause = min(self.first_pause * 2.0 ** min(attempt - 1, 30), self.longest_pause)
         return pause * (0.75 + self.random() / 2)
 
+    def give_up(self, store: str) -> GiveUp:
+        """Return what gives up after `outage_timeout`, with an error that names the store."""
+
+        def give_up(waited: float, away: DatabaseAway, attempts: int) -> AuraError | None:
+            if waited < self.outage_timeout:
+                return None
+            return StoreUnavailable(store=store, reason=str(away), waited=waited, attempts=attempts)
+
+        return give_up
+
     async def run(self, work: Callable[[], R], *, limiter: anyio.CapacityLimiter, give_up: GiveUp) -> R:
-        """Run blocking `work` in a worker thread; retry while the database is down, until `give_up` gives an error."""
+        """Run blocking `work` in a worker thread, see `repeat`."""
+        return await self.repeat(partial(anyio.to_thread.run_sync, work, limiter=limiter), give_up=give_up)
+
+    async def repeat(self, work: Callable[[], Awaitable[R]], *, give_up: GiveUp) -> R:
+        """Run `work`; retry while the database is down, until `give_up` gives an error."""
         since, attempts = anyio.current_time(), 0
         while True:
             try:
-                return await anyio.to_thread.run_sync(work, limiter=limiter)
+                return await work()
             except DatabaseAway as away:
                 attempts += 1
                 if error := give_up(anyio.current_time() - since, away, attempts):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 from aura_contracts.errors import LogDamaged, StoreMisconfigured
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_store.log._recorder import BEFORE_ALL, GREATEST, FactRow, Recorder, RecordRow, StreamRow
+from aura_store.log._recorder import BEFORE_ALL, FactRow, Recorder, RecordRow, StreamRow
 
 TABLES: Final = frozenset(("stored_events", "stored_snapshots", "log_head", "log_meta"))
 
@@ -25,7 +25,7 @@ _SET_SNAPSHOT = (
 _DELETE_OLDER = "DELETE FROM stored_snapshots WHERE originator_id = ? AND originator_version < ?"
 _SNAPSHOT = (
     "SELECT originator_id, originator_version, topic, state FROM stored_snapshots"
-    " WHERE originator_id = ? AND originator_version <= ? ORDER BY originator_version DESC LIMIT 1"
+    " WHERE originator_id = ? ORDER BY originator_version DESC LIMIT 1"
 )
 
 
@@ -69,7 +69,7 @@ class SQLRecorder(Recorder):
         return self._select_stream(self._columns, stream_id, after, upto)
 
     def _select_stream(self, columns: str, stream_id: StreamId, after: int, upto: int | None) -> list[Any]:
-        statement = f"SELECT {columns} FROM stored_events WHERE originator_id = ?"  # noqa: S608 - columns are ours
+        statement = f"SELECT {columns} FROM stored_events WHERE originator_id = ?"
         values: list[Any] = [stream_id]
         if after:
             statement += " AND originator_version > ?"
@@ -83,7 +83,7 @@ class SQLRecorder(Recorder):
         self, after: int, limit: int, prefixes: Collection[str], stream_id: StreamId | None
     ) -> list[RecordRow]:
         columns = f"{self.position}, originator_id, originator_version, topic, state"
-        statement = f"SELECT {columns} FROM stored_events WHERE {self.position} > ?"  # noqa: S608 - columns are ours
+        statement = f"SELECT {columns} FROM stored_events WHERE {self.position} > ?"
         values: list[Any] = [after]
         if prefixes:
             statement += f" AND ({' OR '.join([f'({self.topic} >= ? AND {self.topic} < ?)'] * len(prefixes))})"
@@ -97,7 +97,7 @@ class SQLRecorder(Recorder):
         return self.execute(f"{statement} ORDER BY {order} LIMIT ?", *values, limit)
 
     def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
-        statement = f"SELECT {self._columns} FROM stored_events WHERE {self.position} > ?"  # noqa: S608 - columns are ours
+        statement = f"SELECT {self._columns} FROM stored_events WHERE {self.position} > ?"
         return self.execute(f"{statement} ORDER BY {self.position} LIMIT ?", after or BEFORE_ALL, limit)
 
     @property
@@ -109,7 +109,7 @@ class SQLRecorder(Recorder):
         return the_head(self.execute(HEAD))
 
     def last_position(self) -> int:
-        last: int = self.execute(f"SELECT coalesce(max({self.position}), 0) FROM stored_events")[0][0]  # noqa: S608
+        last: int = self.execute(f"SELECT coalesce(max({self.position}), 0) FROM stored_events")[0][0]
         return last
 
     # --- Snapshots and meta -------------------------------------------------------------------------------------------
@@ -120,8 +120,8 @@ class SQLRecorder(Recorder):
             (_DELETE_OLDER, (snapshot.stream_id, snapshot.version)),
         )
 
-    def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
-        found = self.execute(_SNAPSHOT, stream_id, GREATEST if upto is None else upto)
+    def select_snapshot(self, stream_id: StreamId) -> Snapshot | None:
+        found = self.execute(_SNAPSHOT, stream_id)
         return Snapshot(*found[0]) if found else None
 
     def write_meta(self, key: str, value: str) -> None:

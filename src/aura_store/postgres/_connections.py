@@ -55,8 +55,15 @@ def public_url(parameters: Mapping[str, Any]) -> str:
     return f"postgresql://{authority}/{quote(database, safe='')}{query}"
 
 
+class DatabaseVanished(psycopg.OperationalError):
+    """A database that was there is not there any more: it is being restored, say, under its name."""
+
+
 class Connector:
-    """Creates connections with the settings that the log needs."""
+    """Creates connections with the settings that the log needs.
+
+    Raises `DatabaseVanished`, which is an outage, where an unknown database would be a mistake in the URL.
+    """
 
     def __init__(self, parameters: Mapping[str, Any], *, read_only: bool, lock_timeout: float) -> None:
         self._parameters = {**_DEFAULTS, **parameters, "client_encoding": "utf8"}
@@ -67,10 +74,17 @@ class Connector:
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
             f"SET default_transaction_read_only = {'on' if read_only else 'default'}"
         ).encode()
+        self._was_there = False
 
     def connect(self) -> Connection[DictRow]:
         """Return a new connection in autocommit mode."""
-        connection = Connection[DictRow].connect(**self._parameters, autocommit=True, row_factory=dict_row)
+        try:
+            connection = Connection[DictRow].connect(**self._parameters, autocommit=True, row_factory=dict_row)
+        except psycopg.OperationalError as error:
+            if self._was_there and _UNKNOWN.search(str(error)):
+                raise DatabaseVanished(str(error)) from error
+            raise
+        self._was_there = True
         try:
             connection.execute(self._settings)
         except BaseException:
@@ -81,6 +95,7 @@ class Connector:
 
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
+_UNKNOWN = re.compile(r"database .* does not exist")
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
     r"|(role|user|database) .* does not exist|permission denied for database|certificate|does not support SSL"
@@ -94,6 +109,8 @@ If the server's language is not English they count as an outage, and are reporte
 _LOOK_AT_URL = "check user, password and database in the URL, and the server's pg_hba.conf"
 _GRANT = "grant the role access to AURA's tables (GRANT ... ON ALL TABLES IN SCHEMA ...), or open the log read-only"
 
+POOLED = "connect to the server itself, or to a pooler that lends sessions for as long as a client stays"
+
 _MEANINGS: Sequence[tuple[str, Callable[[str, str], Exception]]] = (
     # disk full
     ("53100", lambda store, why: StoreFull(store=store, stream_id="", position=0, reason=why)),
@@ -103,6 +120,8 @@ _MEANINGS: Sequence[tuple[str, Callable[[str, str], Exception]]] = (
     ("08|40|53|57|58(?!P01)|55P03|25P0[34]", lambda _, why: DatabaseAway(why)),
     # corruption; an unexpected row; a missing file, table or column
     ("XX|23|58P01|42P01|42703", lambda store, why: LogDamaged(store=store, reason=why)),
+    # prepared statements of other clients
+    ("26000|42P05", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy=POOLED)),
     ("42501", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy=_GRANT)),
     ("28|3D", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy=_LOOK_AT_URL)),
     ("", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy="see the server's log for more")),
@@ -118,7 +137,7 @@ def translate(error: psycopg.Error, store: str) -> Exception:
         return next(
             meaning(store, f"{why} (SQLSTATE {state})") for start, meaning in _MEANINGS if re.match(start, state)
         )
-    if _REFUSED.search(why):
+    if _REFUSED.search(why) and not isinstance(error, DatabaseVanished):
         return StoreMisconfigured(store=store, reason=why, remedy=_LOOK_AT_URL)
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseAway(why)

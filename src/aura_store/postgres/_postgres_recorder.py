@@ -15,9 +15,9 @@ from psycopg import ClientCursor, Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
-from aura_contracts.errors import LogDamaged, StoreMisconfigured
+from aura_contracts.errors import LogDamaged, StoreMisconfigured, StoreReadOnly
 from aura_contracts.ids import StreamId
-from aura_store.log._recorder import LOCK_TIMEOUT
+from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
 from aura_store.log._seal import Columns, Tip
 from aura_store.log._sql_recorder import HEAD, TABLES, ConnectionPool, SQLRecorder, the_head
 from aura_store.postgres._connections import Connector, parse_url, public_url, translate
@@ -40,7 +40,7 @@ _BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {HEAD} FOR UPDATE"
 _BEGIN_WITH_TIPS = f"{_BEGIN}; {_TIPS}"
 _COLUMNS = "notification_id, originator_id, originator_version, topic, state, previous, digest"
 _INSERT = (
-    f"INSERT INTO stored_events ({_COLUMNS}) SELECT * FROM unnest"  # noqa: S608 - columns are ours
+    f"INSERT INTO stored_events ({_COLUMNS}) SELECT * FROM unnest"
     "(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::bytea[], %b::bytea[])"
 )
 _SET_HEAD = "UPDATE log_head SET position = %s WHERE position = %s"
@@ -135,6 +135,7 @@ class PostgresRecorder(SQLRecorder):
         self.schema = "public"
         """The schema of the tables, once the log is open."""
         self._read_only = read_only
+        self._was_writable = False
         connector = Connector(parameters, read_only=read_only, lock_timeout=lock_timeout)
         self.connect = connector.connect
         """Returns a new connection for the caller, set up like those of the log."""
@@ -174,6 +175,7 @@ class PostgresRecorder(SQLRecorder):
     def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_PostgresWrite]:
         with self._connected() as connection:
             transaction = _PostgresWrite(connection, stream_ids)
+            self._was_writable = True
             yield transaction
             transaction.commit()
 
@@ -221,7 +223,10 @@ class PostgresRecorder(SQLRecorder):
             with self.connections.lent() as connection:
                 yield connection
         except psycopg.Error as error:
-            raise translate(error, self.name) from error
+            meaning = translate(error, self.name)
+            if self._was_writable and isinstance(meaning, StoreReadOnly):  # a failover: another server takes over
+                meaning = DatabaseAway(meaning.reason)
+            raise meaning from error
 
 
 def _cursor(connection: Connection[DictRow]) -> Cursor[tuple[Any, ...]]:
@@ -258,7 +263,7 @@ def _first_disagreement(cursor: Cursor[tuple[Any, ...]]) -> str | None:
             cursor.execute(f"SET LOCAL enable_{plan} = {'off' if plan in unused else 'on'}".encode())
         column = "originator_id >= ''" if way.endswith("stream") else "notification_id > 0"
         found = cursor.execute(
-            f"SELECT count(*), coalesce(sum(notification_id), 0)::bigint FROM stored_events WHERE {column}".encode()  # noqa: S608
+            f"SELECT count(*), coalesce(sum(notification_id), 0)::bigint FROM stored_events WHERE {column}".encode()
         ).fetchone()
         if found != expected:
             return f"{way} does not hold the events 1 to {head}: it holds {found and found[0]}"

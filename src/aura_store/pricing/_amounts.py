@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from math import isfinite
 from typing import Final
 
-import attrs
+import msgspec
 
 from aura_contracts.entries import Usage
 from aura_contracts.ports.rows import NANO
@@ -16,8 +16,7 @@ DOLLARS_LIMIT: Final = 100_000
 """The most US dollars that one report counts for."""
 
 
-@attrs.frozen
-class Amounts:
+class Amounts(msgspec.Struct, frozen=True):
     """The amounts of one report, in whole numbers within the limits of this module."""
 
     input_tokens: int

@@ -11,11 +11,12 @@ its name and the day, this is exact, and another table gives other costs for the
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
 import attrs
+import msgspec
 
 from aura_contracts.entries import Usage
 from aura_contracts.events import EventRecord
@@ -23,7 +24,7 @@ from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionReco
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import UsageCost, UsageKey
-from aura_contracts.ports.read_models import Moment, moment_of
+from aura_contracts.ports.read_models import Moment, is_since, moment_of
 from aura_contracts.ports.rows import UsageSum
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.pricing._prices import PriceTable, price
@@ -44,12 +45,8 @@ async def usage_of(log: EventLog, *, task: str | None = None, since: Moment | No
     topics = [ExecutionQueued.topic, SessionRecorded.topic, UsageRecorded.topic]
     async with aclosing(log.read(topics=topics)) as records:
         async for record in records:
-            fold.apply(record, counted=first is None or _is_since(record, first))
+            fold.apply(record, counted=first is None or is_since(record, first))
     return tuple(each for each in fold.sums() if wanted in (None, each.task_id))
-
-
-def _is_since(record: EventRecord, since: int | datetime) -> bool:
-    return record.time >= since if isinstance(since, datetime) else record.position > since
 
 
 class _Fold:
@@ -66,7 +63,7 @@ class _Fold:
             self._runs[stream] = (self._runs[stream][0], event.session_id)
         elif isinstance(event, UsageRecorded) and counted:
             key = (day_of(record.time), stream, self._runs[stream][1], event.model)
-            numbers = (*attrs.astuple(amounts_of(event.usage)), 1, int(not event.complete))
+            numbers = (*msgspec.structs.astuple(amounts_of(event.usage)), 1, int(not event.complete))
             before = self._sums.get(key, (0,) * len(numbers))
             self._sums[key] = [one + other for one, other in zip(before, numbers, strict=True)]
 

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from aura_store.read_models._check import repair_snapshot as repair_snapshot
     from aura_store.read_models._models import LogReadModels as LogReadModels
     from aura_store.read_models._models import ProjectionFailed as ProjectionFailed
-    from aura_store.read_models._past import ModelsDiff as ModelsDiff
-    from aura_store.read_models._past import diff_read_models as diff_read_models
     from aura_store.read_models._past import position_at as position_at
     from aura_store.read_models._past import read_models_as_of as read_models_as_of
 

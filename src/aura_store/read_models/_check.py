@@ -34,20 +34,20 @@ LISTED: Final = 1000
 
 _PAGE: Final = 500
 
-Kind = Literal["missing", "extra", "different", "added", "removed", "changed"]
+Kind = Literal["missing", "extra", "different"]
 
 
-async def check_read_models(models: LogReadModels, *, listed: int = LISTED) -> StoreReport:
+async def check_read_models(models: LogReadModels) -> StoreReport:
     """Catch up, then compare the tables with a fold of the log, and snapshots with their streams; change nothing else.
 
-    Lists up to `listed` differences. Raises the errors of `LogReadModels.catch_up`.
+    Lists up to `LISTED` differences. Raises the errors of `LogReadModels.catch_up`.
     """
     position = await models.catch_up()
     while True:
         fresh = LogReadModels(models.log, memory_database(), upto=position)
         try:
             await fresh.catch_up()
-            found = await models.read(partial(_compare, models, fresh, position, listed))
+            found = await models.read(partial(_compare, models, fresh, position))
         finally:
             await fresh.aclose()
         if found is not None:
@@ -66,34 +66,19 @@ async def check_read_models(models: LogReadModels, *, listed: int = LISTED) -> S
 
 
 def _compare(
-    models: LogReadModels, fresh: LogReadModels, position: int, listed: int, stored: Transaction
+    models: LogReadModels, fresh: LogReadModels, position: int, stored: Transaction
 ) -> tuple[int, list[RowDifference]] | None:
     """Compare all tables if they are at `position`; otherwise return None."""
     mark = find_mark(stored)
     if mark is None or mark.position != position:
         return None
     with fresh.database.transaction() as folded:
-        kinds: tuple[Kind, Kind, Kind] = ("extra", "missing", "different")
-        return compare_tables((models.database, stored), (fresh.database, folded), kinds, listed=listed)
+        comparison = _Comparison(_Side(models.database, stored), _Side(fresh.database, folded))
+        found = list(islice(comparison.all(), LISTED))
+        return comparison.rows, found
 
 
 # --- Comparing --------------------------------------------------------------------------------------------------------
-
-
-def compare_tables(
-    before: tuple[Database, Transaction],
-    after: tuple[Database, Transaction],
-    kinds: tuple[Kind, Kind, Kind],
-    *,
-    listed: int | None = None,
-) -> tuple[int, list[RowDifference]]:
-    """Return the number of rows compared, and up to `listed` that differ. Blocking.
-
-    `kinds` are the words for rows that are only in the first, only in the second, and different in both.
-    """
-    comparison = _Comparison(_Side(*before), _Side(*after), kinds)
-    found = list(islice(comparison.all(), listed))
-    return comparison.rows, found
 
 
 Key = Any
@@ -120,7 +105,7 @@ class _Side:
             f'"{name}"::text' if column.kind == "state" and self.database.dialect == "postgresql" else f'"{name}"'
             for name, column in zip(table.names, table.columns, strict=True)
         )
-        statement = f'SELECT {names} FROM {table.name} WHERE {condition} ORDER BY "{table.key}" LIMIT {_PAGE}'  # noqa: S608
+        statement = f'SELECT {names} FROM {table.name} WHERE {condition} ORDER BY "{table.key}" LIMIT {_PAGE}'
         rows = self.transaction.execute(statement, values)
         plain = (self.database.plain(table.columns, row) for row in rows)
         return {row[table.key]: row for row in plain}
@@ -129,11 +114,10 @@ class _Side:
 class _Comparison:
     """Compares tables; `rows` counts the rows seen."""
 
-    def __init__(self, before: _Side, after: _Side, kinds: tuple[Kind, Kind, Kind]) -> None:
+    def __init__(self, before: _Side, after: _Side) -> None:
         self.rows = 0
         self._before = before
         self._after = after
-        self._kinds = kinds
 
     def all(self) -> Iterator[RowDifference]:
         """Yield the differences of all tables."""
@@ -141,21 +125,20 @@ class _Comparison:
             yield from self._table(table)
 
     def _table(self, table: Table) -> Iterator[RowDifference]:
-        only_before, only_after, different = self._kinds
         for page in self._before.pages(table):
             others = self._after.by_key(table, page)
             for key, row in page.items():
                 self.rows += 1
                 if key not in others:
-                    yield _difference(table, key, only_before, row, {})
+                    yield _difference(table, key, "extra", row, {})
                 elif any(not same(row[name], others[key][name]) for name in row):
-                    yield _difference(table, key, different, row, others[key])
+                    yield _difference(table, key, "different", row, others[key])
         for page in self._after.pages(table):
             known = self._before.by_key(table, page)
             for key, row in page.items():
                 if key not in known:
                     self.rows += 1
-                    yield _difference(table, key, only_after, {}, row)
+                    yield _difference(table, key, "missing", {}, row)
 
 
 def _difference(table: Table, key: Key, kind: Kind, before: Row, after: Row) -> RowDifference:

@@ -13,13 +13,11 @@ Invariants: each `Database` has one transaction at a time, in one thread at a ti
 rolled back; after an error that leaves its state unknown, a connection is not used again.
 """
 
-import fcntl
-import os
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -27,6 +25,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from aura_contracts.errors import StoreFull
+from aura_contracts.file_locks import lock_folder
 from aura_contracts.private_files import make_private_file
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
 from aura_store.read_models._table import DialectName, Kind, TableColumn
@@ -218,7 +217,9 @@ class SQLiteDatabase(Database):
         """Connect, and touch the write-ahead log, so that the open file and log belong together."""
         if self._path is None:
             return self._raw_connection(":memory:")
-        with _folder_lock(self._path.parent, exclusive=False):
+        if (lock := lock_folder(self._path.parent.resolve(), self._lock_timeout, shared=True)) is None:
+            raise DatabaseAway(f"{self._path} is being replaced")
+        with lock:
             connection = self._raw_connection(str(self._path))
             try:
                 with suppress(sqlite3.OperationalError):  # a read-only file can still be read
@@ -249,8 +250,8 @@ class SQLiteDatabase(Database):
         self.close()
         if self._path is None:
             return True
-        with suppress(OSError), _folder_lock(self._path.parent, exclusive=True):
-            if self._inode in (0, self._path.stat().st_ino):
+        with suppress(OSError), lock_folder(self._path.parent.resolve(), self._lock_timeout) or nullcontext() as alone:
+            if alone and self._inode in (0, self._path.stat().st_ino):
                 for name in ("", "-wal", "-shm"):
                     Path(f"{self._path}{name}").unlink(missing_ok=True)
         return not self._path.exists() or self._path.stat().st_ino != self._inode
@@ -280,17 +281,6 @@ class SQLiteDatabase(Database):
         if code == sqlite3.SQLITE_FULL:
             return StoreFull(store=self.name, stream_id="", position=0, reason=reason)
         return _MEANING.get(code, RowRefused)(reason)
-
-
-@contextmanager
-def _folder_lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
-    """Hold a lock on a folder, after waiting for it. Needs no file of its own and no permission to write. Blocking."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def memory_database(name: str = "memory:") -> SQLiteDatabase:

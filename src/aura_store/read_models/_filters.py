@@ -18,7 +18,7 @@ from aura_contracts.ids import parse_id
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports import read_models as ask
 from aura_contracts.ports.read_models import Query
-from aura_contracts.task import TaskStatus, parse_agent_type
+from aura_contracts.task import DependencyPolicy, TaskStatus, parse_agent_type
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._paging import Condition, Values, utc
 from aura_store.read_models._schema import TABLES
@@ -120,11 +120,42 @@ def _holds(column: str) -> Filter:
     """Match JSON lists that contain a string."""
 
     def holds(field: str, value: str, dialect: DialectName) -> Condition:
-        item = f"EXISTS (SELECT 1 FROM json_each({column}) AS item WHERE item.value = ?)"  # noqa: S608 - our name
+        item = f"EXISTS (SELECT 1 FROM json_each({column}) AS item WHERE item.value = ?)"
         sql = item if dialect == "sqlite" else f"jsonb_exists({column}, ?)"
         return sql, (require_text(value, field),)
 
     return holds
+
+
+def _any_held(column: str) -> Filter:
+    """Match JSON lists that contain one of several ids."""
+
+    def held(field: str, value: Any, dialect: DialectName) -> Condition:
+        text, bound = _in("item.value", (parse_id(word, field) for word in _several(field, value)))
+        return f"EXISTS (SELECT 1 FROM {_items(column, dialect)} WHERE {text})", bound
+
+    return held
+
+
+def _items(column: str, dialect: DialectName) -> str:
+    """Return the table ``item(value)`` of the texts in a JSON list."""
+    if dialect == "sqlite":
+        return f"json_each({column}) AS item"
+    return f"jsonb_array_elements_text({column}) AS item(value)"
+
+
+def _blocked(field: str, value: Any, dialect: DialectName) -> Condition:
+    """Match tasks that a conflict blocks, or that wait for one that has not completed, or never will."""
+    open_or_waited = f"(other.status IN ({_LIVE_TASK}) OR tasks.on_dependency_failure = '{DependencyPolicy.WAIT}')"
+    after = _items('tasks."after"', dialect)
+    waits = (
+        f"EXISTS (SELECT 1 FROM {after} JOIN tasks AS other ON other.id = item.value"
+        f" WHERE other.status <> '{TaskStatus.COMPLETED}' AND {open_or_waited})"
+    )
+    queued = f"execution_id IN (SELECT id FROM executions WHERE status = '{ExecutionStatus.QUEUED}')"
+    begun = f"(status = '{TaskStatus.PENDING}' OR (status = '{TaskStatus.IN_PROGRESS}' AND {queued}))"
+    yes = f"(status = '{TaskStatus.BLOCKED}' OR ({begun} AND {waits}))"
+    return _flag(yes, f"coalesce(NOT {yes}, TRUE)")(field, value, dialect)
 
 
 def _contains(*columns: str) -> Filter:
@@ -154,12 +185,8 @@ def _one_inside(column: str) -> Filter:
     """Match JSON lists with a path in a folder."""
 
     def inside(field: str, value: str, dialect: DialectName) -> Condition:
-        items = {
-            "sqlite": f"json_each({column}) AS item",
-            "postgresql": f"jsonb_array_elements_text({column}) AS item(value)",
-        }[dialect]
         text, bound = _inside("item.value", field, value)
-        return f"EXISTS (SELECT 1 FROM {items} WHERE {text})", bound  # noqa: S608 - our names
+        return f"EXISTS (SELECT 1 FROM {_items(column, dialect)} WHERE {text})", bound
 
     return inside
 
@@ -200,9 +227,9 @@ def _but(statuses: type[StrEnum], *without: StrEnum) -> str:
 
 _ENDED_RUN: Final = _listed((ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
 _LIVE_TASK: Final = _but(TaskStatus, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
-_LEASED: Final = f"SELECT execution_id FROM leases WHERE status IN ({_but(LeaseStatus, LeaseStatus.CLOSED)})"  # noqa: S608
+_LEASED: Final = f"SELECT execution_id FROM leases WHERE status IN ({_but(LeaseStatus, LeaseStatus.CLOSED)})"
 _WORKTREES_KEPT: Final = f"status IN ({_but(WorkspaceStatus, WorkspaceStatus.REMOVED)})"
-_WITH_WORKTREES: Final = f"SELECT task_id FROM workspaces WHERE NOT in_place AND {_WORKTREES_KEPT}"  # noqa: S608
+_WITH_WORKTREES: Final = f"SELECT task_id FROM workspaces WHERE NOT in_place AND {_WORKTREES_KEPT}"
 _UNFINISHED: Final = (
     f"(execution_id IS NOT NULL AND (status IN ({_LIVE_TASK}) OR execution_id IN ({_LEASED})"
     f" OR (status = '{TaskStatus.COMPLETED}' AND id IN ({_WITH_WORKTREES}))))"
@@ -214,13 +241,17 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
             "agent": _ids("assigned_agent"),
             "agent_type": _agent_types("agent_type"),
             "parent": _ids("parent_task_id"),
+            "label": _holds("labels"),
+            "blocked": _blocked,
+            "after": _any_held('"after"'),
             "unfinished": _flag(_UNFINISHED, f"coalesce(NOT {_UNFINISHED}, TRUE)"),
             "folder": _nested("id IN (SELECT task_id FROM workspaces WHERE {})", _one_inside("folders")),
+            "pooled": _flag("pooled = TRUE", "pooled = FALSE"),
             "search": _contains("title", "description"),
         },
         ask.AgentQuery: {
             "type": _agent_types("type"),
-            "task": _ids("current_task_id"),
+            "task": _any_held("task_ids"),
             "capability": _holds("capabilities"),
         },
         ask.ApprovalQuery: {

@@ -20,14 +20,13 @@ from typing import Any, Final, Protocol, TypeVar
 import anyio
 
 from aura_contracts.aggregate import Aggregate, State
-from aura_contracts.errors import LogDamaged, StoreError, StoreUnavailable
+from aura_contracts.errors import LogDamaged, StoreError
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.read_models import Moment, Query, ReadModels
 from aura_contracts.ports.rows import Match, Page, UsageSum
 from aura_store.log._patience import Patience
-from aura_store.log._recorder import DatabaseAway
 from aura_store.read_models._database import (
     Damaged,
     Database,
@@ -107,6 +106,7 @@ class LogReadModels(ReadModels):
         self._upto = upto
         self._batch = batch
         self._patience = patience
+        self._give_up = patience.give_up(database.name)
         self._fold = Fold(database, log.name)
         self._mark: Mark | None = None
         """How far the tables were when last seen, under this program's schema; None before that."""
@@ -118,20 +118,18 @@ class LogReadModels(ReadModels):
     async def list(self, query: Query[R], *, at_least: int | None = None) -> Page[R]:
         return await self._ask(lambda questions: questions.page(query), at_least)
 
-    async def get(self, aggregate: Aggregate[S], aggregate_id: str, *, at_least: int | None = None) -> S | None:
-        found: S | None = await self._ask(lambda questions: questions.get(aggregate.name, aggregate_id), at_least)
+    async def get(self, aggregate: Aggregate[S], aggregate_id: str) -> S | None:
+        found: S | None = await self._ask(lambda questions: questions.get(aggregate.name, aggregate_id))
         return found
 
-    async def find(self, kind: str, text: str, *, limit: int = 10, at_least: int | None = None) -> tuple[Match, ...]:
-        return await self._ask(lambda questions: questions.find(kind, text, limit), at_least)
+    async def find(self, kind: str, text: str, *, limit: int = 10) -> tuple[Match, ...]:
+        return await self._ask(lambda questions: questions.find(kind, text, limit))
 
-    async def counts(self, query: Query[Any], *, at_least: int | None = None) -> Mapping[str, int]:
-        return await self._ask(lambda questions: questions.counts(query), at_least)
+    async def counts(self, query: Query[Any]) -> Mapping[str, int]:
+        return await self._ask(lambda questions: questions.counts(query))
 
-    async def usage(
-        self, *, task: str | None = None, since: Moment | None = None, at_least: int | None = None
-    ) -> tuple[UsageSum, ...]:
-        return await self._ask(lambda questions: questions.usage(task, since), at_least)
+    async def usage(self, *, task: str | None = None, since: Moment | None = None) -> tuple[UsageSum, ...]:
+        return await self._ask(lambda questions: questions.usage(task, since))
 
     async def position(self) -> int:
         """Return how far the tables are right now, without catching up; 0 if this program has no tables there."""
@@ -146,7 +144,7 @@ class LogReadModels(ReadModels):
             except Unusable:
                 return 0
 
-    async def _ask(self, question: Callable[[Questions], T], at_least: int | None) -> T:
+    async def _ask(self, question: Callable[[Questions], T], at_least: int | None = None) -> T:
         async with self._turn:
             return await self._with_repairs(
                 at_least, lambda: self.read(lambda t: question(Questions(self.database, t)))
@@ -262,7 +260,7 @@ class LogReadModels(ReadModels):
         known, self._mark = self._mark, None
         if isinstance(why, TablesLost | Rebuild) or (isinstance(why, Outdated) and known is None):
             try:
-                return await self._make_again(why)
+                return await self._make_again_patiently(why)
             except (Damaged, NotWritable) as worse:
                 why = worse
         if isinstance(why, Damaged) and await self._in_thread(self.database.replace_file):
@@ -271,6 +269,10 @@ class LogReadModels(ReadModels):
         self.database = memory_database(self.database.name)
         self._fold = Fold(self.database, self.log.name)
         return None
+
+    async def _make_again_patiently(self, why: Unusable) -> None:
+        """Make the tables again; begin again when the connection is lost, because its transaction is lost with it."""
+        await self._patience.repeat(partial(self._make_again, why), give_up=self._give_up)
 
     async def _make_again(self, why: Unusable) -> None:
         """Fold the log from its start into new tables, in one transaction. Raises `Unusable`.
@@ -281,9 +283,9 @@ class LogReadModels(ReadModels):
         try:
             if not isinstance(why, Outdated) or not await self._is_current(transaction):  # else changed concurrently
                 make = create_tables if isinstance(why, TablesLost) else empty_tables
-                self._mark = await self._in_thread(lambda: make(transaction, self.database.name))
+                self._mark = await self._once(lambda: make(transaction, self.database.name))
                 await self._fold_all(transaction)
-            await self._in_thread(self.database.commit)
+            await self._once(self.database.commit)
         except BaseException:
             self._mark = None
             with anyio.CancelScope(shield=True):
@@ -295,11 +297,11 @@ class LogReadModels(ReadModels):
         try:
             await self._advance_to(end, partial(self._write_part, transaction))
         except (LogDamaged, ProjectionFailed):
-            await self._in_thread(self.database.commit)
+            await self._once(self.database.commit)
             raise
 
     async def _is_current(self, transaction: Transaction) -> bool:
-        mark = await self._in_thread(lambda: find_mark(transaction))
+        mark = await self._once(lambda: find_mark(transaction))
         try:
             await self._require_current(mark)
         except Outdated:
@@ -319,7 +321,7 @@ class LogReadModels(ReadModels):
             transaction.execute("RELEASE SAVEPOINT batch")
             return done
 
-        return await self._in_thread(part)
+        return await self._once(part)
 
     def _refused(self, record: EventRecord, refused: RowRefused) -> ProjectionFailed:
         return ProjectionFailed(
@@ -348,10 +350,9 @@ class LogReadModels(ReadModels):
         """Run blocking `work`; retry while the database is down and patience lasts."""
         return await self._patience.run(work, limiter=self._thread, give_up=self._give_up)
 
-    def _give_up(self, waited: float, away: DatabaseAway, attempts: int) -> StoreUnavailable | None:
-        if waited < self._patience.outage_timeout:
-            return None
-        return StoreUnavailable(store=self.database.name, reason=str(away), waited=waited, attempts=attempts)
+    async def _once(self, work: Callable[[], T]) -> T:
+        """Run blocking `work` of an open transaction. Raises `DatabaseAway`."""
+        return await anyio.to_thread.run_sync(work, limiter=self._thread)
 
     async def aclose(self) -> None:
         """Close the database, after answering earlier queries."""

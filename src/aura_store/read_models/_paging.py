@@ -10,7 +10,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import attrs
 import msgspec
 
 from aura_contracts.errors import InvalidInput, require_aware, require_text
@@ -35,8 +34,7 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
     key: str
 
 
-@attrs.frozen
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """The order of a list: by one column, then by the table's key. Created by `order_of`."""
 
     table: Table

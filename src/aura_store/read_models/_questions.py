@@ -16,7 +16,7 @@ from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, 
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._filters import conditions, where
-from aura_store.read_models._fold import decode_state, read_mark, state_column
+from aura_store.read_models._fold import decoder_of, read_mark, state_column
 from aura_store.read_models._paging import Condition, Values, order_of, utc
 from aura_store.read_models._rows import STATE_TABLES
 from aura_store.read_models._schema import TABLES
@@ -51,8 +51,7 @@ class Questions:
             wanted.append(order.after(query.cursor))
         clause, values = where(wanted)
         keys = self._execute(
-            f'SELECT {order.expression}, "{table.key}" FROM {table.name}{clause}'  # noqa: S608 - our names
-            f" ORDER BY {order.clause} LIMIT ?",
+            f'SELECT {order.expression}, "{table.key}" FROM {table.name}{clause} ORDER BY {order.clause} LIMIT ?',
             (*values, query.limit + 1),
         )
         shown = keys[: query.limit]
@@ -65,24 +64,25 @@ class Questions:
     def _whole(self, table: Table, keys: list[str]) -> Iterator[Any]:
         """Yield the listed values for the rows with these keys, in their order."""
         kind = _KIND_OF.get(table.name)
-        found = self._states(keys) if kind is not None else self._rows(table, keys)
+        found = self._rows(table, keys) if kind is None else self._states(kind, keys)
         return (found[key] for key in keys)
 
-    def _states(self, ids: list[str]) -> dict[str, Any]:
-        statement = f"SELECT id, kind, {state_column(self._transaction)} FROM aggregates WHERE id IN ({_marks(ids)})"  # noqa: S608
-        return {row_id: decode_state(kind, state) for row_id, kind, state in self._execute(statement, ids)}
+    def _states(self, kind: str, ids: list[str]) -> dict[str, Any]:
+        statement = f"SELECT id, {state_column(self._transaction)} FROM aggregates WHERE id IN ({_marks(ids)})"
+        decode = decoder_of(kind).decode
+        return {row_id: decode(state) for row_id, state in self._execute(statement, ids)}
 
     def _rows(self, table: Table, keys: list[str]) -> dict[str, Any]:
         names = ", ".join(f'"{name}"' for name in table.names)
-        statement = f'SELECT {names} FROM {table.name} WHERE "{table.key}" IN ({_marks(keys)})'  # noqa: S608
+        statement = f'SELECT {names} FROM {table.name} WHERE "{table.key}" IN ({_marks(keys)})'
         plain = [self._database.plain(table.columns, row) for row in self._execute(statement, keys)]
         return {row[table.key]: convert(row, _ROW_TYPES[table.name]) for row in plain}
 
     def get(self, kind: str, aggregate_id: str) -> Any:
         """Return the state of one aggregate, or None."""
-        statement = f"SELECT {state_column(self._transaction)} FROM aggregates WHERE id = ? AND kind = ?"  # noqa: S608
+        statement = f"SELECT {state_column(self._transaction)} FROM aggregates WHERE id = ? AND kind = ?"
         found = self._execute(statement, (parse_id(aggregate_id), kind))
-        return decode_state(kind, found[0][0]) if found else None
+        return decoder_of(kind).decode(found[0][0]) if found else None
 
     def counts(self, query: Query[Any]) -> dict[str, int]:
         """Return the number of matches for `query` by status."""
@@ -90,7 +90,7 @@ class Questions:
         if table.column("status") is None:
             raise InvalidInput(field="query", reason=f"{table.name} have no status", remedy="count tasks, for example")
         clause, values = where(conditions(query, self._transaction.dialect))
-        statement = f"SELECT status, count(*) FROM {table.name}{clause} GROUP BY status ORDER BY status"  # noqa: S608
+        statement = f"SELECT status, count(*) FROM {table.name}{clause} GROUP BY status ORDER BY status"
         return {str(status): int(number) for status, number in self._execute(statement, values)}
 
     # --- Lookup by partial id -----------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class Questions:
         clause, values = where(wanted)
         dimensions = ", ".join(_DIMENSIONS)
         sums = ", ".join(f"sum({name})" for name in _AMOUNTS)
-        statement = f"SELECT {dimensions}, {sums}, count(*) FROM usage{clause} GROUP BY {dimensions}"  # noqa: S608
+        statement = f"SELECT {dimensions}, {sums}, count(*) FROM usage{clause} GROUP BY {dimensions}"
         names = (*_DIMENSIONS, *_AMOUNTS, "reports")
         return tuple(
             sorted(

@@ -10,12 +10,11 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-import attrs
 import msgspec
 
 from aura_contracts import execution as ex
 from aura_contracts.actors import actor_kind, actor_name
-from aura_contracts.agent import AGENT
+from aura_contracts.agent import AGENT, Agent
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import APPROVAL, Approval, ApprovalExpired
 from aura_contracts.board import BOARD, Board
@@ -49,8 +48,13 @@ def _of_task(task: Task) -> Row:
         "creator": task.created_by,
         "parent_task_id": task.parent_id,
         "attempts": task.attempts_failed,
+        "pooled": task.pooled,
         "metadata": metadata,
     }
+
+
+def _of_agent(agent: Agent) -> Row:
+    return {"task_ids": [task.task_id for task in agent.tasks]}
 
 
 def _of_approval(approval: Approval) -> Row:
@@ -75,12 +79,7 @@ def _of_workflow(workflow: Workflow) -> Row:
 
 
 def _of_workspace(workspace: Workspace) -> Row:
-    folders = [each.path for each in workspace.repositories] or [workspace.root]
-    places = [f"{folder}/{workspace.subfolder}".rstrip("/") for folder in folders]
-    return {
-        "directory": workspace.directory or None,
-        "folders": [place for place in places if place],
-    }
+    return {"directory": workspace.directory or None, "folders": list(workspace.places)}
 
 
 def _creator(state: Board | PromptTemplate) -> Row:
@@ -91,13 +90,12 @@ def _nothing(_: State) -> Row:
     return {}
 
 
-@attrs.frozen
-class StateTable:
+class StateTable(msgspec.Struct, frozen=True):
     """A table with a row for each aggregate, and the columns that are not simply fields of the state."""
 
     table: Table
     aggregate: Aggregate[Any]
-    more: Callable[[Any], Row] = attrs.field(repr=False, default=_nothing)
+    more: Callable[[Any], Row] = _nothing
 
     def row(self, record: EventRecord, state: State) -> Row:
         """Return the row for `state`, the state after `record`."""
@@ -116,7 +114,7 @@ STATE_TABLES: Final[Mapping[str, StateTable]] = MappingProxyType(
         each.aggregate.name: each
         for each in (
             StateTable(schema.TASKS, TASK, _of_task),
-            StateTable(schema.AGENTS, AGENT),
+            StateTable(schema.AGENTS, AGENT, _of_agent),
             StateTable(schema.APPROVALS, APPROVAL, _of_approval),
             StateTable(schema.WORKFLOWS, WORKFLOW, _of_workflow),
             StateTable(schema.BOARDS, BOARD, _creator),
@@ -167,8 +165,7 @@ def _execution_rows(record: EventRecord, execution: ex.Execution) -> Iterator[tu
     yield schema.EXECUTION_LOGS, _log_row(record, entry, task_id, str(agent_type), execution.id, stage)
 
 
-@attrs.frozen
-class _LogEntry:
+class _LogEntry(msgspec.Struct, frozen=True):
     """An event in the execution log, without its time and place."""
 
     action: str
@@ -246,7 +243,7 @@ def _usage_row(record: EventRecord, event: ex.UsageRecorded, execution: ex.Execu
         "incomplete": int(not event.complete),
         "position": record.position,
     }
-    return row | attrs.asdict(amounts_of(event.usage))
+    return row | msgspec.structs.asdict(amounts_of(event.usage))
 
 
 def _row_id(record: EventRecord) -> str:

@@ -39,7 +39,7 @@ from aura_contracts.task import Priority, TaskStatus
 from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_store.read_models._table import DialectName, Table, TableColumn
+from aura_store.read_models._table import DialectName, Table, TableColumn, indexes
 
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
@@ -57,12 +57,6 @@ def _status(statuses: type[StrEnum]) -> TableColumn:
 
 
 _PLACE: Final = (_integer("version"), _integer("position"), _time("updated_at"))
-
-
-def _indexes(table: str, *columns: str, **named: str) -> tuple[tuple[str, str], ...]:
-    """Name the indexes of a table: on `columns`, times from the newest to the oldest, and on the columns of `named`."""
-    simple = {column: f"{column} DESC" if column.endswith("_at") else column for column in columns}
-    return tuple((f"idx_{table}_{name}", on) for name, on in (simple | named).items())
 
 
 # --- Aggregates -------------------------------------------------------------------------------------------------------
@@ -94,6 +88,8 @@ TASKS: Final = Table(
         _text("approval_mode"),
         _json("reviewers"),
         _flag("queued"),
+        _time("queued_at", null=True),
+        _flag("pooled"),
         _id("approval_id", null=True),
         _real("confidence", null=True),
         _text("feedback", null=True),
@@ -103,23 +99,32 @@ TASKS: Final = Table(
         _json("failure", null=True),
         _text("blocked_by", null=True),
         _json("subtask_ids"),
+        _json("labels"),
+        _time("due_at", null=True),
+        _json("after"),
+        _text("on_dependency_failure"),
+        _text("on_part_failure"),
+        _id("fixes", null=True),
+        _id("reverts", null=True),
         _id("execution_id", null=True),
         _integer("executions"),
         _json("result", null=True),
         *_PLACE,
     ),
-    _indexes(
+    indexes(
         "tasks",
         "created_at",
         "updated_at",
         "status",
         "assigned_agent",
         "project",
+        "pooled",
         parent="parent_task_id",
         execution="execution_id",
     ),
 )
-"""`created_by` is the kind of the creator, `creator` the actor; `attempts` counts the failed ones."""
+"""`created_by` is the kind of the creator, `creator` the actor; `attempts` counts the failed ones; `pooled` tasks wait
+for an agent of the pool."""
 
 AGENTS: Final = Table(
     "agents",
@@ -130,9 +135,13 @@ AGENTS: Final = Table(
         _status(AgentStatus),
         _json("capabilities"),
         _id("current_task_id", null=True),
+        _json("task_ids"),
+        _integer("capacity"),
+        _flag("ad_hoc"),
         _time("created_at"),
         _text("executor"),
         _text("variant"),
+        _text("model"),
         _json("options"),
         _text("registered_by"),
         _id("approval_id", null=True),
@@ -141,7 +150,7 @@ AGENTS: Final = Table(
         _text("disabled_reason"),
         *_PLACE,
     ),
-    _indexes("agents", "status", "type", "executor"),
+    indexes("agents", "status", "type", "executor"),
 )
 
 APPROVALS: Final = Table(
@@ -178,7 +187,7 @@ APPROVALS: Final = Table(
         _time("closed_at", null=True),
         *_PLACE,
     ),
-    _indexes("approvals", "requested_at", "decision", "status", task="task_id"),
+    indexes("approvals", "requested_at", "decision", "status", task="task_id"),
 )
 """`reviewers` are the names of everyone who was or is asked, including delegates; `awaited` those whose answer still
 counts; `automatic` means that a policy decided."""
@@ -203,7 +212,7 @@ WORKFLOWS: Final = Table(
         _time("ended_at", null=True),
         *_PLACE,
     ),
-    _indexes("workflows", "created_at", "status"),
+    indexes("workflows", "created_at", "status"),
 )
 """`steps_over` of `steps_total` steps are completed or skipped."""
 
@@ -235,7 +244,7 @@ TEMPLATES: Final = Table(
         _time("revised_at"),
         *_PLACE,
     ),
-    _indexes("templates", "name"),
+    indexes("templates", "name"),
 )
 
 EXECUTIONS: Final = Table(
@@ -262,7 +271,7 @@ EXECUTIONS: Final = Table(
         _json("failure", null=True),
         *_PLACE,
     ),
-    _indexes("executions", "queued_at", "status", task="task_id", session="executor, session_id, id"),
+    indexes("executions", "queued_at", "status", task="task_id", session="executor, session_id, id"),
 )
 
 WORKSPACES: Final = Table(
@@ -282,7 +291,7 @@ WORKSPACES: Final = Table(
         _time("requested_at"),
         *_PLACE,
     ),
-    _indexes("workspaces", "requested_at", "status", task="task_id"),
+    indexes("workspaces", "requested_at", "status", task="task_id"),
 )
 """`directory` is where agents are started; `folders` are the repositories, or the folder of the work."""
 
@@ -299,7 +308,7 @@ LEASES: Final = Table(
         _time("offline_since", null=True),
         *_PLACE,
     ),
-    _indexes("leases", "status", execution="execution_id"),
+    indexes("leases", "status", execution="execution_id"),
 )
 
 # --- Events -----------------------------------------------------------------------------------------------------------
@@ -320,7 +329,7 @@ EXECUTION_LOGS: Final = Table(
         _text("actor"),
         _integer("position"),
     ),
-    _indexes("execution_logs", "executed_at", task="task_id", execution="execution_id", position="position DESC"),
+    indexes("execution_logs", "executed_at", task="task_id", execution="execution_id", position="position DESC"),
 )
 """`action` is the agent's name for it, or the topic of the event; `stage` is the stage after the event."""
 
@@ -344,7 +353,7 @@ USAGE: Final = Table(
         _integer("incomplete"),
         _integer("position"),
     ),
-    _indexes("usage", "position", task="task_id", execution="execution_id"),
+    indexes("usage", "position", task="task_id", execution="execution_id"),
 )
 """`session_id` is the agent's own id at that time; `day` is the day of `used_at` in UTC. The only cost is the one that
 the agent reported: prices change, and everything here follows from the log alone. `incomplete` is 1 for a report that
@@ -353,7 +362,7 @@ leaves something out, otherwise 0."""
 EXECUTION_SESSIONS: Final = Table(
     "execution_sessions",
     (_id("id"), _id("execution_id"), _id("session_id"), _integer("position")),
-    _indexes("execution_sessions", session="session_id"),
+    indexes("execution_sessions", session="session_id"),
 )
 
 SESSIONS: Final = Table(

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-import attrs
+import msgspec
 
 Kind = Literal["id", "text", "integer", "real", "boolean", "json", "state", "time"]
 """The kind of a column. ``state`` is JSON that comes back byte for byte."""
@@ -33,8 +33,7 @@ _TYPES: Final[dict[DialectName, dict[Kind, str]]] = {
 }
 
 
-@attrs.frozen
-class TableColumn:
+class TableColumn(msgspec.Struct, frozen=True):
     """A column; `words` are the values that its check allows, in their sort order."""
 
     name: str
@@ -55,8 +54,7 @@ class TableColumn:
         return " ".join(parts)
 
 
-@attrs.frozen
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A table, or a view if `view` has its query. `key` names the column that identifies rows."""
 
     name: str
@@ -86,3 +84,12 @@ class Table:
     def drop(self) -> str:
         """Return the statement that removes it."""
         return f"DROP {'VIEW' if self.view else 'TABLE'} IF EXISTS {self.name}"
+
+
+def indexes(table: str, *columns: str, **named: str) -> tuple[tuple[str, str], ...]:
+    """Name the indexes of a table: on `columns`, times from the newest to the oldest, and on the columns of `named`.
+
+    Those of times hold the ids as well, so that a page is found without reading the rows before it.
+    """
+    simple = {column: f"{column} DESC, id DESC" if column.endswith("_at") else column for column in columns}
+    return tuple((f"idx_{table}_{name}", on) for name, on in (simple | named).items())

@@ -5,22 +5,24 @@ waits for it for at most `lock_timeout`. Commits of other processes are noticed 
 takes a few microseconds and reads nothing.
 """
 
-import json
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_contracts.ids import StreamId
 from aura_contracts.private_files import make_private_file, make_private_folder
+from aura_contracts.quoting import cut
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway, WriteTransaction
 from aura_store.log._seal import Columns, Tip
-from aura_store.log._sql_recorder import HEAD, ConnectionPool, SQLRecorder, the_head
+from aura_store.log._sql_recorder import HEAD, TABLES, ConnectionPool, SQLRecorder, the_head
 from aura_store.sqlite._room import why_full
 
 _MAGIC = b"SQLite format 3\0"
@@ -36,6 +38,7 @@ _MEANING: dict[int, type[StoreFull | StoreReadOnly]] = {
     sqlite3.SQLITE_PERM: StoreReadOnly,
 }
 
+_NAMES = "SELECT name FROM sqlite_master WHERE type <> 'index'"
 _INSERT = "INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)"
 _TIPS = (
     "SELECT wanted.value, e.originator_version, e.digest FROM json_each(?) AS wanted JOIN stored_events AS e"
@@ -69,7 +72,7 @@ class _SQLiteWrite:
         return the_head(self._cursor.execute(HEAD).fetchall())
 
     def tips(self, stream_ids: Sequence[StreamId]) -> Mapping[StreamId, Tip]:
-        rows = self._cursor.execute(_TIPS, (json.dumps(stream_ids),)).fetchall()
+        rows = self._cursor.execute(_TIPS, (msgspec.json.encode(stream_ids).decode(),)).fetchall()
         return {stream: Tip(version, digest) for stream, version, digest in rows}
 
     def digest_at(self, position: int) -> bytes | None:
@@ -147,6 +150,7 @@ class SQLiteRecorder(SQLRecorder):
             remedy = "use a path in a folder that can be read and written"
             raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
         self._require_database()
+        self._require_own()
         if not self._has_tables():
             self._create_tables(meta)
         return self.meta()
@@ -173,12 +177,26 @@ class SQLiteRecorder(SQLRecorder):
                     remedy="check --store and AURA_STORE; if it was a store, restore the newest backup",
                 )
 
-    def _has_tables(self) -> bool:
-        found = {name for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    def _require_own(self) -> None:
+        """Refuse the database of another program, on a connection that changes nothing: not even the journal mode.
+
+        The connection ignores a WAL. So it may see nothing yet of a log that another process creates.
+        """
+        file = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+        try:
+            with closing(sqlite3.connect(file, uri=True)) as connection:
+                found = {name for (name,) in connection.execute(_NAMES)}
+        except sqlite3.Error:  # said better by the connections that follow
+            return
         if "read_models" in found and "stored_events" not in found:
             reason = "it holds the read models of a store, not the store"
             raise StoreMisconfigured(store=self.name, reason=reason, remedy="use the file name without .models")
-        return self.has_tables(found)
+        if found and not found & TABLES:
+            reason = f"it is the database of another program: it has {cut(', '.join(sorted(found)))}"
+            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a file of its own")
+
+    def _has_tables(self) -> bool:
+        return self.has_tables({name for (name,) in self.execute(_NAMES)})
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:
         if self._read_only:
@@ -194,8 +212,8 @@ class SQLiteRecorder(SQLRecorder):
         return _Writing(self)
 
     def heads(self) -> Iterator[int]:
-        seen: int | None = None
         while not self._stop.is_set():
+            seen: int | None = None  # each connection counts for itself, and a head that was not read is read again
             with suppress(DatabaseAway, StoreError), self._reading() as cursor:
                 while not self._stop.is_set():
                     (version,) = cursor.execute("PRAGMA data_version").fetchone()
@@ -297,7 +315,7 @@ class SQLiteRecorder(SQLRecorder):
         while not isinstance(cause, sqlite3.Error) and isinstance(cause.args[0] if cause.args else None, Exception):
             cause = cause.args[0]
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_IOERR and not self._read_only and (full := why_full(self.path)):
+        if code == sqlite3.SQLITE_IOERR and (full := why_full(self.path)):  # reading needs room as well, for the index
             return StoreFull(
                 store=self.name,
                 stream_id="",
@@ -307,8 +325,16 @@ class SQLiteRecorder(SQLRecorder):
             )
         if code in _AWAY or not isinstance(cause, sqlite3.DatabaseError) or isinstance(cause, sqlite3.InternalError):
             return DatabaseAway(str(cause))
+        if code == sqlite3.SQLITE_CANTOPEN and _only_lacks_a_wal(self.path):
+            reason = f"no file can be made in {self.path.parent}"
+            return StoreReadOnly(store=self.name, stream_id="", position=0, reason=reason)
         if code == sqlite3.SQLITE_CANTOPEN:
             remedy = "check that the folder exists and can be read and written"
             return StoreMisconfigured(store=self.name, reason=str(cause), remedy=remedy)
         kind = _MEANING.get(code, LogDamaged)
         return kind(store=self.name, stream_id="", position=0, reason=str(cause))
+
+
+def _only_lacks_a_wal(path: Path) -> bool:
+    """Whether the database may be read, but not get a file next to it, which every writer needs."""
+    return os.access(path, os.R_OK) and not os.access(path.parent, os.W_OK)

@@ -135,8 +135,8 @@ class FaultyRecorder(Recorder):
     def insert_snapshot(self, snapshot: Snapshot) -> None:
         self._alive().insert_snapshot(snapshot)
 
-    def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
-        return self._alive().select_snapshot(stream_id, upto)
+    def select_snapshot(self, stream_id: StreamId) -> Snapshot | None:
+        return self._alive().select_snapshot(stream_id)
 
     def close(self) -> None:
         self.inner.close()

@@ -41,6 +41,7 @@ RENAMED = {
 PLACE = {"position", "version", "updated_at"}
 DERIVED = {
     "task": {*PLACE, "metadata", "created_by"},
+    "agent": {*PLACE, "task_ids"},
     "approval": {*PLACE, "reviewed_by", "reviewers", "awaited"},
     "workflow": {*PLACE, "steps_over", "steps_total"},
     "workspace": {*PLACE, "directory", "folders"},
@@ -141,7 +142,7 @@ def test_rows_say_what_states_say(backend, data):
     anyio.run(main, backend=backend)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.deep)])
 @settings(
     max_examples=settings().max_examples // 6,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

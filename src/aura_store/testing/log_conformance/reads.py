@@ -231,10 +231,6 @@ class ReadConformance(StoreFixtures):
             await log.save_snapshot(Snapshot(stream_id(2), 7, "task/1", b"other"))
             await log.save_snapshot(Snapshot(stream_id(1), 9, "task/2", blob))
             assert await log.load_snapshot(stream_id(1)) == Snapshot(stream_id(1), 9, "task/2", blob)
-            assert await log.load_snapshot(stream_id(1), upto=9) == Snapshot(stream_id(1), 9, "task/2", blob)
-            assert await log.load_snapshot(stream_id(2), upto=6) is None
-            older = await log.load_snapshot(stream_id(1), upto=8)
-            assert older in (None, Snapshot(stream_id(1), 5, "task/1", b"five")), "it may be kept, never made up"
         async with self.opened(open_log) as (log,):
             assert await log.load_snapshot(stream_id(1)) == Snapshot(stream_id(1), 9, "task/2", blob)
             assert await log.head() == 0

@@ -150,7 +150,6 @@ class RefusalConformance(StoreFixtures):
                 ("upto", partial(log.stream, stream_id(1), upto=bad)),
                 ("upto", partial(log.facts, stream_id(1), upto=bad)),
                 ("upto", partial(log.sealed_stream, stream_id(1), upto=bad)),
-                ("upto", partial(log.load_snapshot, stream_id(1), upto=bad)),
                 ("version", partial(log.save_snapshot, Snapshot(stream_id(1), bad, "", b""))),
                 ("position", partial(log.save_cursor, "audit", bad)),
                 ("limit", partial(log.page, limit=bad)),
