@@ -9,8 +9,8 @@
         task = await run.result()
 
 An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `workspaces`, `sessions`,
-`executors`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands.
-`open_engine_sync` opens the same engine for blocking code.
+`executors`, `policies`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and
+commands. `open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`.
@@ -28,14 +28,18 @@ if TYPE_CHECKING:
     from aura_contracts.agent import AgentDisabled as AgentDisabled
     from aura_contracts.agent import AgentEdited as AgentEdited
     from aura_contracts.agent import AgentEnabled as AgentEnabled
+    from aura_contracts.agent import AgentLimits as AgentLimits
     from aura_contracts.agent import AgentPaused as AgentPaused
     from aura_contracts.agent import AgentRegistered as AgentRegistered
     from aura_contracts.agent import AgentReleased as AgentReleased
     from aura_contracts.agent import AgentResumed as AgentResumed
     from aura_contracts.agent import AgentStatus as AgentStatus
+    from aura_contracts.agent import TaskInHand as TaskInHand
     from aura_contracts.agent import TaskTaken as TaskTaken
+    from aura_contracts.approval import AnswerSource as AnswerSource
     from aura_contracts.approval import Approval as Approval
     from aura_contracts.approval import ApprovalChangesRequested as ApprovalChangesRequested
+    from aura_contracts.approval import ApprovalCommandRefused as ApprovalCommandRefused
     from aura_contracts.approval import ApprovalDecision as ApprovalDecision
     from aura_contracts.approval import ApprovalDelegated as ApprovalDelegated
     from aura_contracts.approval import ApprovalEscalated as ApprovalEscalated
@@ -46,9 +50,25 @@ if TYPE_CHECKING:
     from aura_contracts.approval import ApprovalRequested as ApprovalRequested
     from aura_contracts.approval import ApprovalStatus as ApprovalStatus
     from aura_contracts.approval import ApprovalWithdrawn as ApprovalWithdrawn
+    from aura_contracts.approval import ChangeSize as ChangeSize
+    from aura_contracts.approval import Channel as Channel
+    from aura_contracts.approval import CommandRun as CommandRun
+    from aura_contracts.approval import Comment as Comment
+    from aura_contracts.approval import CommentAdded as CommentAdded
+    from aura_contracts.approval import Delegation as Delegation
+    from aura_contracts.approval import Entitlement as Entitlement
+    from aura_contracts.approval import Evidence as Evidence
+    from aura_contracts.approval import Level as Level
+    from aura_contracts.approval import LevelApproved as LevelApproved
+    from aura_contracts.approval import PoliciesApplied as PoliciesApplied
+    from aura_contracts.approval import PolicyDecision as PolicyDecision
+    from aura_contracts.approval import PolicyRef as PolicyRef
+    from aura_contracts.approval import PolicyVerdict as PolicyVerdict
     from aura_contracts.approval import Remember as Remember
     from aura_contracts.approval import ReminderSent as ReminderSent
+    from aura_contracts.approval import RuleMatch as RuleMatch
     from aura_contracts.approval import ToolCall as ToolCall
+    from aura_contracts.approval import Vote as Vote
     from aura_contracts.approval import VoteCast as VoteCast
     from aura_contracts.board import Board as Board
     from aura_contracts.board import BoardArchived as BoardArchived
@@ -69,28 +89,35 @@ if TYPE_CHECKING:
     from aura_contracts.catalogue import EventRecord as EventRecord
     from aura_contracts.entries import Usage as Usage
     from aura_contracts.errors import ActorNotAllowed as ActorNotAllowed
+    from aura_contracts.errors import AgentFileProblem as AgentFileProblem
+    from aura_contracts.errors import AgentFilesRefused as AgentFilesRefused
     from aura_contracts.errors import AggregateExists as AggregateExists
     from aura_contracts.errors import AggregateNotFound as AggregateNotFound
+    from aura_contracts.errors import AlreadyAnswered as AlreadyAnswered
     from aura_contracts.errors import AmbiguousId as AmbiguousId
     from aura_contracts.errors import AuraError as AuraError
     from aura_contracts.errors import BranchInTheWay as BranchInTheWay
     from aura_contracts.errors import BranchInUse as BranchInUse
     from aura_contracts.errors import CommandRefused as CommandRefused
+    from aura_contracts.errors import CyclicDependency as CyclicDependency
     from aura_contracts.errors import CyclicParent as CyclicParent
     from aura_contracts.errors import DirtyWorktree as DirtyWorktree
     from aura_contracts.errors import EngineClosed as EngineClosed
     from aura_contracts.errors import EventOutOfOrder as EventOutOfOrder
     from aura_contracts.errors import EventTooLarge as EventTooLarge
     from aura_contracts.errors import ExecutableNotFound as ExecutableNotFound
+    from aura_contracts.errors import Fault as Fault
     from aura_contracts.errors import FilterMissing as FilterMissing
     from aura_contracts.errors import FrameTooLarge as FrameTooLarge
     from aura_contracts.errors import GitError as GitError
     from aura_contracts.errors import GitFailed as GitFailed
     from aura_contracts.errors import GitTimeout as GitTimeout
     from aura_contracts.errors import GitUnavailable as GitUnavailable
+    from aura_contracts.errors import IgnoredSubfolder as IgnoredSubfolder
     from aura_contracts.errors import ImpossibleTransition as ImpossibleTransition
     from aura_contracts.errors import InsideGitDirectory as InsideGitDirectory
     from aura_contracts.errors import InvalidBranchName as InvalidBranchName
+    from aura_contracts.errors import InvalidFile as InvalidFile
     from aura_contracts.errors import InvalidId as InvalidId
     from aura_contracts.errors import InvalidInput as InvalidInput
     from aura_contracts.errors import InvalidText as InvalidText
@@ -101,6 +128,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import MissingVariable as MissingVariable
     from aura_contracts.errors import NaiveDatetime as NaiveDatetime
     from aura_contracts.errors import NewerEventVersion as NewerEventVersion
+    from aura_contracts.errors import NoCommit as NoCommit
     from aura_contracts.errors import NoSession as NoSession
     from aura_contracts.errors import NotARepository as NotARepository
     from aura_contracts.errors import OperationInProgress as OperationInProgress
@@ -108,14 +136,20 @@ if TYPE_CHECKING:
     from aura_contracts.errors import ProcessGone as ProcessGone
     from aura_contracts.errors import ProcessStartFailed as ProcessStartFailed
     from aura_contracts.errors import ProtocolError as ProtocolError
+    from aura_contracts.errors import QuestionChanged as QuestionChanged
+    from aura_contracts.errors import QuestionExpired as QuestionExpired
+    from aura_contracts.errors import QuestionWithdrawn as QuestionWithdrawn
+    from aura_contracts.errors import Recovery as Recovery
     from aura_contracts.errors import RefChanged as RefChanged
     from aura_contracts.errors import RemoteError as RemoteError
     from aura_contracts.errors import RemoteProtocolError as RemoteProtocolError
+    from aura_contracts.errors import RevertConflict as RevertConflict
     from aura_contracts.errors import RuleViolated as RuleViolated
     from aura_contracts.errors import RunCancelled as RunCancelled
     from aura_contracts.errors import RunFailed as RunFailed
     from aura_contracts.errors import RunNotDriven as RunNotDriven
     from aura_contracts.errors import SessionBusy as SessionBusy
+    from aura_contracts.errors import SessionElsewhere as SessionElsewhere
     from aura_contracts.errors import StoreClosed as StoreClosed
     from aura_contracts.errors import StoreError as StoreError
     from aura_contracts.errors import StoreFull as StoreFull
@@ -131,14 +165,17 @@ if TYPE_CHECKING:
     from aura_contracts.errors import UnknownMethod as UnknownMethod
     from aura_contracts.errors import UnknownRevision as UnknownRevision
     from aura_contracts.errors import UnreadableFiles as UnreadableFiles
+    from aura_contracts.errors import UnsuitableFolder as UnsuitableFolder
     from aura_contracts.errors import VersionConflict as VersionConflict
     from aura_contracts.errors import WorkerUnavailable as WorkerUnavailable
     from aura_contracts.errors import WorkingDirectoryMissing as WorkingDirectoryMissing
     from aura_contracts.errors import WorkspaceError as WorkspaceError
     from aura_contracts.errors import WorkspaceObstacle as WorkspaceObstacle
     from aura_contracts.errors import WorktreeExists as WorktreeExists
+    from aura_contracts.events import CommandRefusal as CommandRefusal
     from aura_contracts.execution import AgentErrorReported as AgentErrorReported
     from aura_contracts.execution import AgentFinished as AgentFinished
+    from aura_contracts.execution import AgentResult as AgentResult
     from aura_contracts.execution import CallMade as CallMade
     from aura_contracts.execution import CallStarted as CallStarted
     from aura_contracts.execution import CleanupFinished as CleanupFinished
@@ -155,9 +192,12 @@ if TYPE_CHECKING:
     from aura_contracts.execution import ExecutionStatus as ExecutionStatus
     from aura_contracts.execution import FileChangeReported as FileChangeReported
     from aura_contracts.execution import FollowUpRequested as FollowUpRequested
+    from aura_contracts.execution import HumanMessage as HumanMessage
     from aura_contracts.execution import InquiryAnswered as InquiryAnswered
+    from aura_contracts.execution import InquiryAwaited as InquiryAwaited
     from aura_contracts.execution import InquiryMade as InquiryMade
     from aura_contracts.execution import InterruptRequested as InterruptRequested
+    from aura_contracts.execution import MessageQueued as MessageQueued
     from aura_contracts.execution import MessageSaid as MessageSaid
     from aura_contracts.execution import Outcome as Outcome
     from aura_contracts.execution import PermissionAnswered as PermissionAnswered
@@ -168,12 +208,9 @@ if TYPE_CHECKING:
     from aura_contracts.execution import ProcessExited as ProcessExited
     from aura_contracts.execution import ProcessStarted as ProcessStarted
     from aura_contracts.execution import ProgressReported as ProgressReported
-    from aura_contracts.execution import RunPlan as RunPlan
-    from aura_contracts.execution import Script as Script
     from aura_contracts.execution import SessionDropped as SessionDropped
     from aura_contracts.execution import SessionRecorded as SessionRecorded
     from aura_contracts.execution import SetupFinished as SetupFinished
-    from aura_contracts.execution import Shell as Shell
     from aura_contracts.execution import StageRetried as StageRetried
     from aura_contracts.execution import StageRetryScheduled as StageRetryScheduled
     from aura_contracts.execution import SubtaskCreated as SubtaskCreated
@@ -184,7 +221,6 @@ if TYPE_CHECKING:
     from aura_contracts.ids import AgentId as AgentId
     from aura_contracts.ids import ApprovalId as ApprovalId
     from aura_contracts.ids import BoardId as BoardId
-    from aura_contracts.ids import CommandId as CommandId
     from aura_contracts.ids import ExecutionId as ExecutionId
     from aura_contracts.ids import LeaseId as LeaseId
     from aura_contracts.ids import StreamId as StreamId
@@ -215,6 +251,7 @@ if TYPE_CHECKING:
     from aura_contracts.output import OutputRecorded as OutputRecorded
     from aura_contracts.output import OutputSource as OutputSource
     from aura_contracts.output import OutputStatus as OutputStatus
+    from aura_contracts.patches import LineAnchor as LineAnchor
     from aura_contracts.permission import PermissionRules as PermissionRules
     from aura_contracts.plain_data import Plain as Plain
     from aura_contracts.ports.archive import AggregateChange as AggregateChange
@@ -230,9 +267,12 @@ if TYPE_CHECKING:
     from aura_contracts.ports.archive import UsageCost as UsageCost
     from aura_contracts.ports.archive import UsageKey as UsageKey
     from aura_contracts.ports.archive import World as World
+    from aura_contracts.ports.callables import AgentCall as AgentCall
+    from aura_contracts.ports.callables import AgentCallable as AgentCallable
     from aura_contracts.ports.executors import Availability as Availability
     from aura_contracts.ports.executors import Capability as Capability
     from aura_contracts.ports.executors import Executor as Executor
+    from aura_contracts.ports.executors import ExecutorInfo as ExecutorInfo
     from aura_contracts.ports.read_models import Moment as Moment
     from aura_contracts.ports.read_models import Words as Words
     from aura_contracts.ports.rows import ExecutionLogRow as ExecutionLogRow
@@ -241,17 +281,29 @@ if TYPE_CHECKING:
     from aura_contracts.ports.rows import UsageRow as UsageRow
     from aura_contracts.ports.rows import UsageSum as UsageSum
     from aura_contracts.ports.workspaces import Orphan as Orphan
+    from aura_contracts.ports.workspaces import WorkDiff as WorkDiff
     from aura_contracts.ports.workspaces import WorkspaceCondition as WorkspaceCondition
+    from aura_contracts.run_plan import RunPlan as RunPlan
+    from aura_contracts.run_plan import Script as Script
+    from aura_contracts.run_plan import Shell as Shell
     from aura_contracts.store_url import Compression as Compression
     from aura_contracts.task import AgentType as AgentType
     from aura_contracts.task import ApprovalMode as ApprovalMode
     from aura_contracts.task import AttemptFailed as AttemptFailed
+    from aura_contracts.task import Candidate as Candidate
     from aura_contracts.task import DecompositionProposed as DecompositionProposed
+    from aura_contracts.task import DependencyEnded as DependencyEnded
+    from aura_contracts.task import DependencyPolicy as DependencyPolicy
     from aura_contracts.task import ExecutionStarted as ExecutionStarted
+    from aura_contracts.task import PartAdded as PartAdded
+    from aura_contracts.task import PartPolicy as PartPolicy
+    from aura_contracts.task import PartRemoved as PartRemoved
+    from aura_contracts.task import PoolRequest as PoolRequest
     from aura_contracts.task import Priority as Priority
     from aura_contracts.task import ProposalSubmitted as ProposalSubmitted
     from aura_contracts.task import RetryPolicy as RetryPolicy
     from aura_contracts.task import RevisionStarted as RevisionStarted
+    from aura_contracts.task import Selection as Selection
     from aura_contracts.task import Task as Task
     from aura_contracts.task import TaskApproved as TaskApproved
     from aura_contracts.task import TaskAssigned as TaskAssigned
@@ -259,6 +311,7 @@ if TYPE_CHECKING:
     from aura_contracts.task import TaskCancelled as TaskCancelled
     from aura_contracts.task import TaskChanges as TaskChanges
     from aura_contracts.task import TaskChangesRequested as TaskChangesRequested
+    from aura_contracts.task import TaskCommandRefused as TaskCommandRefused
     from aura_contracts.task import TaskCompleted as TaskCompleted
     from aura_contracts.task import TaskCreated as TaskCreated
     from aura_contracts.task import TaskDecomposed as TaskDecomposed
@@ -329,6 +382,11 @@ if TYPE_CHECKING:
     from aura_engine.blocking import open_engine_sync as open_engine_sync
     from aura_engine.bootstrap.agent_context import open_own_task as open_own_task
     from aura_engine.bootstrap.engine_context import open_engine as open_engine
+    from aura_engine.facade.agents import ImportedAgent as ImportedAgent
+    from aura_engine.facade.approvals import AnswerOutcome as AnswerOutcome
+    from aura_engine.facade.approvals import AnswerRefusal as AnswerRefusal
+    from aura_engine.facade.approvals import PlacedComment as PlacedComment
+    from aura_engine.facade.arguments import Kept as Kept
     from aura_engine.facade.arguments import Limit as Limit
     from aura_engine.facade.arguments import Share as Share
     from aura_engine.facade.engine import Engine as Engine
@@ -346,6 +404,9 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import TaskFilters as TaskFilters
     from aura_engine.facade.options import UsageFilters as UsageFilters
     from aura_engine.facade.options import WorkspaceFilters as WorkspaceFilters
+    from aura_engine.facade.policies import PolicyInfo as PolicyInfo
+    from aura_engine.facade.policies import PolicyRuleInfo as PolicyRuleInfo
+    from aura_engine.facade.queue_places import QueuePlace as QueuePlace
     from aura_engine.facade.run import Run as Run
     from aura_engine.facade.subscription import Subscription as Subscription
     from aura_engine.host import Host as Host
@@ -353,8 +414,10 @@ if TYPE_CHECKING:
     from aura_engine.inputs import NewAgent as NewAgent
     from aura_engine.inputs import NewTask as NewTask
     from aura_engine.inputs import RunRequest as RunRequest
+    from aura_engine.policy.back_test import ChangedVerdict as ChangedVerdict
+    from aura_engine.policy.conditions import PolicySubject as PolicySubject
+    from aura_engine.policy.rulebook import PolicyAnswer as PolicyAnswer
+    from aura_engine.policy.rulebook import PolicyCallable as PolicyCallable
     from aura_engine.runtime.views import View as View
-    from aura_worker_protocol.messages import ExecutorInfo as ExecutorInfo
-    from aura_worker_protocol.messages import WorkDiff as WorkDiff
 
 export_lazily(__name__)

@@ -6,8 +6,11 @@
     plan_follow_up   feedback, proposal
     implement        plan
     follow_up        feedback
+    message          messages: what humans wrote while the agent worked; planning: whether it only proposes
     conflict         conflicts: a list of (repository, target, paths); feedback
     resume           prompt: the interrupted one
+    decompose        schema: the JSON Schema of a plan
+    result           schema: the JSON Schema of what an agent says about its run; stands at the end of a first prompt
     replay           history: the conversation of a session that the agent lost; prompt
 
 If a task's description begins with its title, as in a task made from a prompt, the prompt is the description alone,
@@ -43,11 +46,15 @@ would test, what you are unsure of. A human will decide on your proposal.
 """
 
 _PLAN_FOLLOW_UP = """\
+{% if proposal -%}
 A human has read your proposal and did not approve it yet:
+{%- else -%}
+A human has reviewed your work and asks for changes:
+{%- endif %}
 
 {{ feedback }}
 
-Make a new proposal that takes this into account. Do not change any files yet.
+Make a{% if proposal %} new{% endif %} proposal that takes this into account. Do not change any files yet.
 {%- if proposal %}
 
 Your proposal was:
@@ -75,6 +82,15 @@ A human has reviewed your work and asks for changes:
 {{ feedback }}
 """
 
+_MESSAGE = """\
+While you were working, a human wrote to you:
+
+{{ messages }}
+
+Answer, and take it into account in your work.
+{%- if planning %} Then make your whole proposal again. Do not change any files yet.{% endif %}
+"""
+
 _CONFLICT = """\
 Your work cannot be merged: other changes touch the same lines. Resolve the conflicts in these files, so that both \
 changes keep their meaning:
@@ -99,6 +115,23 @@ You were interrupted before you were done. Look at what you have changed so far,
 {{ prompt }}
 """
 
+_DECOMPOSE = """\
+{% include "coding" %}
+
+Do not change any files. Look at what this takes, and split it into subtasks that other agents can work on. Each needs \
+a clear objective and a result that can be reviewed. A human will decide on your plan. End your last message with one \
+JSON object that follows this JSON Schema:
+
+{{ schema | tojson }}
+"""
+
+_RESULT = """
+
+When you are done, end your last message with one JSON object that follows this JSON Schema:
+
+{{ schema | tojson }}
+"""
+
 _REPLAY = """\
 {%- if history -%}
 You are continuing work that was begun in another session. This is the conversation so far:
@@ -118,8 +151,11 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "plan_follow_up": _PLAN_FOLLOW_UP,
         "implement": _IMPLEMENT,
         "follow_up": _FOLLOW_UP,
+        "message": _MESSAGE,
         "conflict": _CONFLICT,
         "resume": _RESUME,
+        "decompose": _DECOMPOSE,
+        "result": _RESULT,
         "replay": _REPLAY,
     }
 )

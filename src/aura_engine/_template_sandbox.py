@@ -2,18 +2,17 @@
 
 Jinja's own sandbox keeps templates away from Python's internals and from changing their variables, but it does not
 limit their cost. This one also counts loops, calls, includes and all output, even into a ``{% set %}`` block; it bounds
-or removes operators, filters and methods that make large values from small ones; and it removes what differs between
-two renderings (``random``, ``lipsum``). The limits apply to one rendering: a `TemplateSandbox` is used once.
+or removes operators, filters (`aura_engine._template_filters`) and methods that make large values from small ones; and
+it removes what differs between two renderings (``random``, ``lipsum``). The limits apply to one rendering: a
+`TemplateSandbox` is used once.
 """
 
-import json
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from datetime import date, time
+from collections.abc import Mapping
 from functools import partial
-from types import NoneType, TracebackType
+from types import TracebackType
 from typing import Any, Protocol
 
-from jinja2 import StrictUndefined, Undefined, UndefinedError, meta, nodes, pass_context, pass_environment
+from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes
 from jinja2.exceptions import (
     SecurityError,
     TemplateAssertionError,
@@ -21,29 +20,21 @@ from jinja2.exceptions import (
     TemplateRuntimeError,
     TemplateSyntaxError,
 )
-from jinja2.filters import FILTERS, make_attrgetter
 from jinja2.loaders import FunctionLoader
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 
 from aura_contracts.errors import MissingVariable, TemplateError
-
-STEP_LIMIT = 100_000
-"""Loop iterations, calls, includes, and printed parts of values."""
+from aura_contracts.quoting import listed
+from aura_engine._compiled_templates import CompiledTemplates
+from aura_engine._template_filters import BoundedEnvironment, LimitReached, put_out
 
 LISTED = 20
 """Maximum number of names that an error lists."""
 
-INDENT_LIMIT = 200
 NUMBER_LIMIT = 10_000
 """Maximum bits of the result of a multiplication or a power."""
-
-_FILTERS = """
-    abs capitalize count d default dictsort first float groupby int items last length list lower map max min reject
-    rejectattr reverse round select selectattr sort sum title trim truncate unique upper wordcount
-"""
 
 _TEXT_METHODS = """
     capitalize casefold count endswith find index isalnum isalpha isdecimal isdigit islower isnumeric isspace istitle
@@ -62,15 +53,7 @@ _METHODS: Mapping[type, frozenset[str]] = {
 }
 
 
-_OF_TEXT = ("capitalize", "lower", "title", "trim", "upper", "wordcount")
-"""Filters that make a text of whatever they are given."""
-
-_PRINTED = (int, float, range, NoneType, Undefined, date, time)
-"""What is printed as it is, besides text, lists and tables; an `Undefined` raises when it is."""
-
-
-class LimitReached(TemplateRuntimeError):
-    """The template exceeds a limit."""
+_COMPILED = CompiledTemplates()
 
 
 class _Missing(UndefinedError):
@@ -139,7 +122,7 @@ class _CounterInsertion(NodeTransformer):
         return made
 
 
-class TemplateSandbox(ImmutableSandboxedEnvironment):
+class TemplateSandbox(BoundedEnvironment):
     """Renders `template` once. `parts` are the templates that may be included, by name; `limit` is in bytes."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -147,7 +130,8 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
     def __init__(self, template: TemplateSource, parts: Mapping[str, TemplateSource], limit: int) -> None:
         super().__init__(
             autoescape=False,
-            finalize=_put_out,
+            bytecode_cache=_COMPILED,
+            finalize=put_out,
             keep_trailing_newline=True,
             loader=FunctionLoader(self._load),
             optimized=False,  # constants must be counted too
@@ -158,12 +142,6 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         self._labels: dict[str, TemplateSource] = {}
         self._variables: dict[str, object] = {}
         self.limit = limit
-        self._steps = 0
-        self._size = 0
-        self.filters = {name: FILTERS[name] for name in _FILTERS.split()}
-        self.filters |= {"_counted": _count, "indent": _indent, "join": _join, "replace": _replace}
-        self.filters |= {"string": _text, "tojson": _json, "truncate": _truncate}
-        self.filters |= {name: _of_text(FILTERS[name]) for name in _OF_TEXT}
         for name in ("lipsum", "dict"):
             del self.globals[name]
 
@@ -183,60 +161,6 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         except Exception as error:  # whatever the expressions in it do
             raise self._told(error) from error
         return "".join(pieces)
-
-    def variables(self) -> frozenset[str]:
-        """Return the names that the template uses and does not define. Raises `TemplateError`."""
-        try:
-            self.get_template("")
-            names = meta.find_undeclared_variables(self.parse(self._template.text))
-        except Exception as error:  # whatever the expressions in it do
-            raise self._told(error) from error
-        return frozenset(names - set(self.globals))
-
-    # --- Bounds
-
-    def step(self, count: int = 1) -> None:
-        """Count work."""
-        self._steps += count
-        if self._steps > STEP_LIMIT:
-            raise LimitReached(f"it takes more than {STEP_LIMIT} steps: loops, calls and includes")
-
-    def put(self, size: int) -> None:
-        """Count characters of output, into the prompt or into a block or macro."""
-        self._size += size
-        if self._size > 4 * self.limit:
-            raise LimitReached(f"it assembles more than {4 * self.limit} characters")
-
-    def require(self, size: int) -> None:
-        """Refuse to create a value that is larger than a prompt may be."""
-        if size > self.limit:
-            raise LimitReached(f"a value takes more than {self.limit} characters")
-
-    def measure(self, value: object) -> None:
-        """Refuse to print a list or table that is larger than a prompt may be; it may contain itself many times.
-
-        Refuse also what is not data: an iterator is printed as its address, which differs each time.
-        """
-        parts, size = [value], 0
-        while parts:
-            part = parts.pop()
-            if isinstance(part, str):
-                size += len(part)
-                self.require(size)
-            elif isinstance(part, list | tuple):
-                self.step(len(part))
-                parts.extend(part)
-            elif isinstance(part, dict):
-                self.step(len(part))
-                parts.extend(part.keys())
-                parts.extend(part.values())
-            elif isinstance(part, KeysView | ValuesView | ItemsView):
-                parts.extend(part)
-            elif callable(part) and not isinstance(part, Undefined):
-                raise TemplateRuntimeError("a function cannot be printed; call it")
-            elif not isinstance(part, _PRINTED):
-                kind = type(part).__name__
-                raise TemplateRuntimeError(f"a value of type {kind} cannot be printed; use the filter list or join")
 
     # --- Hooks of Jinja
 
@@ -326,8 +250,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         variable, line = self._named(template, line, str(error.missing), whole=whole)
         owner = self._variables if whole else error.owner
         if isinstance(owner, dict):
-            names = [*sorted(map(str, owner))[:LISTED], *(["..."] if len(owner) > LISTED else [])]
-            reason = f"there are {', '.join(names) or 'none'}"
+            reason = f"there are {listed(sorted(map(str, owner)), LISTED) or 'none'}"
         else:
             reason = "there is no such part"
         told = MissingVariable(template=template.label, line=line, reason=reason, variable=variable)
@@ -372,96 +295,3 @@ def _written(node: nodes.Node) -> str:
             after = f".{value}" if isinstance(value, str) else f"[{value}]"
             return before + after if before else ""
     return ""
-
-
-# --- Filters ----------------------------------------------------------------------------------------------------------
-
-
-@pass_context
-def _put_out(context: Context, value: Any) -> Any:
-    """Count the output."""
-    sandbox = _sandbox(context)
-    text = value if isinstance(value, str) else _text(sandbox, value)
-    sandbox.put(len(text))
-    return text
-
-
-@pass_context
-def _count(context: Context, values: Iterable[Any]) -> Iterator[Any]:
-    """Count the rounds of a loop."""
-    sandbox = _sandbox(context)
-    for value in values:
-        sandbox.step()
-        yield value
-
-
-def _sandbox(context: Context) -> TemplateSandbox:
-    sandbox = context.environment
-    assert isinstance(sandbox, TemplateSandbox), "its filters are used nowhere else"
-    return sandbox
-
-
-@pass_environment
-def _text(sandbox: TemplateSandbox, value: object) -> str:
-    sandbox.measure(value)
-    return str(value)
-
-
-def _of_text(apply: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that is given only what can be printed."""
-
-    @pass_environment
-    def applied(sandbox: TemplateSandbox, s: object, *args: Any, **more: Any) -> Any:
-        return apply(_text(sandbox, s), *args, **more)
-
-    return applied
-
-
-@pass_environment
-def _truncate(sandbox: TemplateSandbox, s: object, *args: Any, **more: Any) -> Any:
-    return FILTERS["truncate"](sandbox, _text(sandbox, s), *args, **more)
-
-
-@pass_environment
-def _join(sandbox: TemplateSandbox, values: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
-    if attribute is not None:
-        values = map(make_attrgetter(sandbox, attribute), values)
-    texts = [_text(sandbox, value) for value in values]
-    between = _text(sandbox, d)
-    sandbox.require(sum(map(len, texts)) + len(between) * len(texts))
-    return between.join(texts)
-
-
-@pass_environment
-def _replace(sandbox: TemplateSandbox, s: Any, old: Any, new: Any, count: int = -1) -> str:
-    text, old, new = _text(sandbox, s), _text(sandbox, old), _text(sandbox, new)
-    sandbox.require(len(text) + text.count(old) * len(new))
-    return text.replace(old, new, count)
-
-
-@pass_environment
-def _indent(sandbox: TemplateSandbox, s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: FBT001, FBT002 - as Jinja has it
-    """Indent the lines of a text by `width`; the first line and blank ones only on request."""
-    if (width if isinstance(width, int) else len(width)) > INDENT_LIMIT:
-        raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
-    before = " " * width if isinstance(width, int) else width
-    lines = _text(sandbox, s).split("\n")
-    sandbox.require(sum(map(len, lines)) + len(before) * len(lines))
-    return "\n".join(
-        before + line if (first or index) and (blank or line) else line for index, line in enumerate(lines)
-    )
-
-
-@pass_environment
-def _json(sandbox: TemplateSandbox, value: Any, indent: int | None = None) -> str:
-    """Write readable JSON; Jinja's own filter escapes HTML characters."""
-    if indent is not None and indent > INDENT_LIMIT:
-        raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
-    sandbox.measure(value)
-    return json.dumps(value, ensure_ascii=False, indent=indent, default=_not_json)
-
-
-def _not_json(value: object) -> str:
-    if isinstance(value, Undefined):
-        return str(value)  # which raises
-    raise TemplateRuntimeError(f"{type(value).__name__} cannot be written as JSON")

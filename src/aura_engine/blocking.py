@@ -5,13 +5,14 @@ something else. Safe to call from several threads.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
 from aura_contracts.agent import Agent, AgentChanges
-from aura_contracts.approval import Approval, Remember
+from aura_contracts.approval import AnswerSource, Approval, ApprovalDecision, Remember
 from aura_contracts.board import CanonicalState
-from aura_contracts.errors import AuraError
+from aura_contracts.errors import AuraError, Fault
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import Execution
 from aura_contracts.ids import TaskId
@@ -30,16 +31,17 @@ from aura_contracts.ports.archive import (
     UsageKey,
     World,
 )
-from aura_contracts.ports.executors import Capability, Executor
+from aura_contracts.ports.callables import AgentCallable
+from aura_contracts.ports.executors import Capability, Executor, ExecutorInfo
 from aura_contracts.ports.read_models import Moment
 from aura_contracts.ports.rows import ExecutionLogRow, Page, SessionRow, UsageRow
-from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
+from aura_contracts.ports.workspaces import Orphan, WorkDiff, WorkspaceCondition
 from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges
 from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
-from aura_engine.facade.agents import Agents
-from aura_engine.facade.approvals import Approvals
-from aura_engine.facade.arguments import Limit, Share, ids_of
+from aura_engine.facade.agents import Agents, ImportedAgent
+from aura_engine.facade.approvals import AnswerOutcome, Approvals, Line, PlacedComment
+from aura_engine.facade.arguments import Kept, Limit, Share, ids_of
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.doctor import Doctor
 from aura_engine.facade.engine import E, Engine
@@ -63,18 +65,21 @@ from aura_engine.facade.options import (
     UsageFilters,
     WorkspaceFilters,
 )
+from aura_engine.facade.policies import Policies, PolicyInfo
+from aura_engine.facade.queue_places import QueuePlace
 from aura_engine.facade.run import Run
 from aura_engine.facade.sessions import Sessions
 from aura_engine.facade.store import Store
 from aura_engine.facade.subscription import Subscription
 from aura_engine.facade.tasks import Tasks
 from aura_engine.facade.usage import Usage
-from aura_engine.facade.workspaces import PATCH_LIMIT, Workspaces
+from aura_engine.facade.workspaces import PATCH_LIMIT, PoolSize, Workspaces
 from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
+from aura_engine.policy.back_test import ChangedVerdict
+from aura_engine.policy.rulebook import PolicyCallable
 from aura_engine.portal import Portal
 from aura_engine.runtime.views import View
-from aura_worker_protocol.messages import ExecutorInfo, WorkDiff
 
 
 class BlockingTasks:
@@ -96,27 +101,55 @@ class BlockingTasks:
         """Return a task with its agent, execution, workspace and open questions."""
         return self._portal.call(self._target.view, task)
 
+    def queue(self) -> Sequence[QueuePlace]:
+        """Return the tasks that wait for an agent of the pool, the one that goes first first, and what each waits for.
+
+        Those that cannot begin before others complete come last.
+        """
+        return self._portal.call(self._target.queue)
+
     def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
-        """Create a task without starting it. With `repositories` it gets a workspace, created when work begins."""
+        """Create a task without starting it. With `repositories` it gets a workspace, created when work begins.
+
+        Raises `GitError` for a repository that cannot be worked on, as `Engine.run` does.
+        """
         return self._portal.call(self._target.create, title, by=by, **options)
 
-    def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
-        """Edit a task; fields that `changes` does not set stay as they are."""
+    def edit(self, task: str, changes: Kept[TaskChanges], *, by: str | None = None) -> Task:
+        """Edit a task; fields that `changes` does not set stay as they are.
+
+        Raises `CyclicDependency` if the tasks in `after` wait for this one, be it through others.
+        """
         return self._portal.call(self._target.edit, task, changes, by=by)
 
     def reparent(self, task: str, parent: str | None, *, by: str | None = None) -> Task:
         """Make a task a part of another one, or of none. Raises `CyclicParent` if that is one of its own parts."""
         return self._portal.call(self._target.reparent, task, parent, by=by)
 
-    def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
-        """Delete a task that no agent works on; its history stays in the log."""
+    def delete(self, task: str, reason: Kept[str] = "", *, by: str | None = None) -> Task:
+        """Delete a task that no agent works on, with its parts; their history stays in the log.
+
+        Parts that are completed or cancelled stay. Raises `TransitionRefused` while an agent works on a part.
+        """
         return self._portal.call(self._target.delete, task, reason, by=by)
 
+    def parts(self, task: str) -> Sequence[Task]:
+        """Return the parts of a task and theirs, each after the task above it; without deleted ones."""
+        return self._portal.call(self._target.parts, task)
+
     def assign(self, task: str, *, by: str | None = None, **options: Unpack[AssignmentOptions]) -> Task:
-        """Assign a task to an agent, the one named or a suitable idle one, and start it.
+        """Assign a task to an agent, the one named or one of the pool, and start it.
+
+        Without `agent` or `executor` it enters the queue for an agent of the pool, and gets one as soon as one that
+        suits is free: perhaps at once. Tasks of higher priority go first, a task counts as one priority higher for each
+        ten minutes in the queue, and the parts of one task, or the tasks of one creator, take turns with those of
+        others. `queue` says which place it has, and what it waits for.
 
         A task that was created without `repositories` gets its workspace from those given here. Without any it is only
         assigned, for an agent outside AURA that works on it and submits a proposal.
+
+        If an agent works on it already, that one is interrupted and released, open questions are withdrawn, and the new
+        one continues with what is in the worktree as soon as the other has ended.
         """
         return self._portal.call(self._target.assign, task, by=by, **options)
 
@@ -124,48 +157,82 @@ class BlockingTasks:
         """Have the assigned agent work on the task, for the first time or again after its last execution has ended."""
         return self._portal.call(self._target.execute, task, by=by)
 
-    def follow_up(self, task: str, feedback: str, *, by: str | None = None) -> Task:
+    def follow_up(self, task: str, feedback: Kept[str], *, by: str | None = None) -> Task:
         """Have the agent revise its work. If a human is asked to approve it, this answers with a request for changes.
 
         A completed task begins again with the feedback: in a new worktree on the same branch, and in the same session.
+        What a human approves, they approve again.
         """
         return self._portal.call(self._target.follow_up, task, feedback, by=by)
 
+    def tell(self, task: str, text: Kept[str], *, by: str | None = None) -> Task:
+        """Write to the agent that works on a task. It gets the message when its turn ends, and answers in its session.
+
+        Nothing is proposed or merged before. Raises `InvalidInput` if no agent works on the task, or its turn is over.
+        """
+        return self._portal.call(self._target.tell, task, text, by=by)
+
     def retry(self, task: str, *, by: str | None = None) -> Task:
-        """Retry a failed task with its agent, in the worktree as it is and with a fresh count of attempts."""
+        """Retry a failed task with its agent, in the worktree as it is and with a fresh count of attempts.
+
+        If the agent has no room, another one with the same executor takes its place.
+        """
         return self._portal.call(self._target.retry, task, by=by)
 
-    def interrupt(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
+    def revert(self, task: str, reason: Kept[str] = "", *, by: str | None = None) -> Task:
+        """Undo the merged work of a completed task: return the new task, in which ``git revert`` makes the commit.
+
+        A human approves it before it is merged. If others have changed the same lines since, the new task fails with
+        the reason ``Conflict`` and the names of the files; assigned to an agent, it continues with that.
+        """
+        return self._portal.call(self._target.revert, task, reason, by=by)
+
+    def interrupt(self, task: str, reason: Kept[str] = "", *, by: str | None = None) -> Task:
         """Interrupt the execution of a task, which then fails as cancelled."""
         return self._portal.call(self._target.interrupt, task, reason, by=by)
 
-    def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
-        """Cancel a task: interrupt its agent and withdraw its open questions, but keep its work."""
+    def cancel(self, task: str, reason: Kept[str] = "", *, by: str | None = None) -> Task:
+        """Cancel a task with its parts: interrupt agents and withdraw open questions, but keep the work."""
         return self._portal.call(self._target.cancel, task, reason, by=by)
 
     def submit(
         self,
         task: str,
-        proposal: str,
+        proposal: Kept[str],
         *,
         confidence: Share | None = None,
         requires_approval: bool = True,
         by: str | None = None,
     ) -> Approval:
-        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1.
+        """Submit a proposal for approval, on behalf of the assigned agent; `confidence` is from 0 to 1.
 
-        The agent waits for the decision: nothing of the task is started before. Without `requires_approval` the
-        proposal is approved at once, in the name of the policy.
+        The agent waits for the decision: nothing of the task is started before. Where the approval mode is ``auto``, a
+        proposal that says that it requires no approval is approved at once, in the name of the policy, unless a policy
+        in force rejects it or demands a human. Raises `InvalidInput` for such a proposal in other modes.
         """
         return self._portal.call(
             self._target.submit, task, proposal, confidence=confidence, requires_approval=requires_approval, by=by
         )
 
-    def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
-        """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks."""
-        return self._portal.call(self._target.decompose, task, titles, by=by)
+    def decompose(
+        self, task: str, titles: Kept[Sequence[str]] = (), *, plan: Kept[str | None] = None, by: str | None = None
+    ) -> Approval:
+        """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks.
 
-    def move(self, task: str, state: CanonicalState | str, reason: str = "", *, by: str | None = None) -> Task:
+        The parts are `titles`, or a `plan`: JSON with what each part waits for, see `aura_engine.decomposition_plan`. A
+        proposal that waits for a decision is replaced: so a human edits the plan of an agent before approving it.
+        """
+        return self._portal.call(self._target.decompose, task, titles, plan=plan, by=by)
+
+    def request_decomposition(self, task: str, *, by: str | None = None, **options: Unpack[AssignmentOptions]) -> Task:
+        """Have an agent propose how to split a task, the one named or a suitable idle one.
+
+        The agent reads the files and changes none. Its plan is shown as one question; approving it creates the
+        subtasks, which wait for one another as planned. An invalid plan fails the attempt.
+        """
+        return self._portal.call(self._target.request_decomposition, task, by=by, **options)
+
+    def move(self, task: str, state: CanonicalState | str, reason: Kept[str] = "", *, by: str | None = None) -> Task:
         """Move a task on the board to a canonical state. Raises `RuleViolated`, whose remedy names an alternative."""
         return self._portal.call(self._target.move, task, state, reason, by=by)
 
@@ -195,33 +262,135 @@ class BlockingApprovals:
         """
         return self._portal.call(self._target.diff, approval)
 
+    def comment(
+        self,
+        approval: str,
+        text: Kept[str],
+        *,
+        path: str = "",
+        line: Line | None = None,
+        repository: str = "",
+        removed: bool = False,
+        reply_to: str | None = None,
+        by: str | None = None,
+    ) -> Approval:
+        """Comment on a line of the diff in question, or answer a comment: `reply_to` is its id, or the start of it.
+
+        `path` and `line` name a line that the diff shows, of the file after the change, or before it if it was
+        `removed`; `repository` is needed if the diff is about several. When the work is sent back, the agent gets the
+        comments together with the feedback. Raises `InvalidInput` for a line that the diff does not show.
+        """
+        return self._portal.call(
+            self._target.comment,
+            approval,
+            text,
+            path=path,
+            line=line,
+            repository=repository,
+            removed=removed,
+            reply_to=reply_to,
+            by=by,
+        )
+
+    def comments(self, approval: str) -> Sequence[PlacedComment]:
+        """Return the comments on a question and on earlier ones about the same work, oldest first, and where they are.
+
+        A comment whose line the diff no longer shows is outdated, and kept.
+        """
+        return self._portal.call(self._target.comments, approval)
+
     def approve(
         self,
         approval: str,
-        feedback: str | None = None,
+        feedback: Kept[str | None] = None,
         *,
         remember: Remember | str = Remember.ONCE,
-        pattern: str | None = None,
+        pattern: Kept[str | None] = None,
+        commits: Mapping[str, str] | None = None,
+        source: Kept[AnswerSource | None] = None,
         by: str | None = None,
     ) -> Approval:
-        """Approve. With a quorum, the last approval decides.
+        """Approve. With a quorum, the last approval decides; with levels, the approval of one has the next one asked.
 
         `remember` extends the answer to later tool calls: ``once`` (none), ``session``, ``task``, or ``pattern`` for
         all calls that the rule `pattern` matches.
+
+        `commits` are those that were looked at, by repository (`Approval.commits`): if the question shows others, the
+        answer is refused with `QuestionChanged`. `source` is where the answer comes from (default: `Host.source`); the
+        vote keeps both. An answer that comes too late raises `AlreadyAnswered`, `QuestionWithdrawn` or
+        `QuestionExpired`, one to a question that others were asked `ActorNotAllowed`; all answers do.
         """
-        return self._portal.call(self._target.approve, approval, feedback, remember=remember, pattern=pattern, by=by)
+        return self._portal.call(
+            self._target.approve,
+            approval,
+            feedback,
+            remember=remember,
+            pattern=pattern,
+            commits=commits,
+            source=source,
+            by=by,
+        )
 
-    def reject(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
-        """Reject with a reason; the agent revises its work accordingly."""
-        return self._portal.call(self._target.reject, approval, feedback, by=by)
+    def reject(
+        self,
+        approval: str,
+        feedback: Kept[str],
+        *,
+        commits: Mapping[str, str] | None = None,
+        source: Kept[AnswerSource | None] = None,
+        by: str | None = None,
+    ) -> Approval:
+        """Reject with a reason; the agent revises its work accordingly. See `approve` for the rest."""
+        return self._portal.call(self._target.reject, approval, feedback, commits=commits, source=source, by=by)
 
-    def request_changes(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
-        """Ask for changes; the agent revises its work with the feedback."""
-        return self._portal.call(self._target.request_changes, approval, feedback, by=by)
+    def request_changes(
+        self,
+        approval: str,
+        feedback: Kept[str],
+        *,
+        commits: Mapping[str, str] | None = None,
+        source: Kept[AnswerSource | None] = None,
+        by: str | None = None,
+    ) -> Approval:
+        """Ask for changes; the agent revises its work with the feedback. See `approve` for the rest."""
+        return self._portal.call(
+            self._target.request_changes, approval, feedback, commits=commits, source=source, by=by
+        )
 
-    def delegate(self, approval: str, to: str, reason: str = "", *, by: str | None = None) -> Approval:
-        """Delegate the decision to another human, by name."""
-        return self._portal.call(self._target.delegate, approval, to, reason, by=by)
+    def answer_all(
+        self,
+        decision: ApprovalDecision | str,
+        feedback: Kept[str | None] = None,
+        *,
+        approvals: Sequence[str] = (),
+        kind: str | None = None,
+        task: str | None = None,
+        source: Kept[AnswerSource | None] = None,
+        by: str | None = None,
+    ) -> Sequence[AnswerOutcome]:
+        """Give one answer to several questions: those named, or else all that wait for the actor, by kind and task.
+
+        Each answer is decided and recorded alone, in the order in which they were asked; one that is refused stops none
+        of the others. Return an outcome for each. Raises `InvalidInput` for a no without feedback.
+        """
+        return self._portal.call(
+            self._target.answer_all, decision, feedback, approvals=approvals, kind=kind, task=task, source=source, by=by
+        )
+
+    def delegate(
+        self,
+        approval: str,
+        to: Kept[str],
+        reason: Kept[str] = "",
+        *,
+        until: datetime | None = None,
+        by: str | None = None,
+    ) -> Approval:
+        """Delegate the decision to another human, by name; until a moment, if given, and then it is yours alone again.
+
+        Refused with `RuleViolated` if it would go in a circle, or give a person a second vote.
+        """
+        return self._portal.call(self._target.delegate, approval, to, reason, until=until, by=by)
 
 
 class BlockingAgents:
@@ -240,18 +409,35 @@ class BlockingAgents:
         return self._portal.call(self._target.list, **filters)
 
     def add(self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]) -> Agent:
-        """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
+        """Add an agent to the pool: a profile with which tasks are run.
+
+        Raises `UnknownExecutor`, and `InvalidInput` for options that its executor refuses, and for rules that its agent
+        would not ask about.
+        """
         return self._portal.call(self._target.add, name, executor, by=by, **options)
 
-    def edit(self, agent: str, changes: AgentChanges, *, by: str | None = None) -> Agent:
+    def edit(self, agent: str, changes: Kept[AgentChanges], *, by: str | None = None) -> Agent:
         """Edit an agent; fields that `changes` does not set stay as they are. If it is busy, its next run uses them.
 
-        Its executor examines the options if they, the variant or the executor change. Raises `UnknownExecutor`, and
-        `InvalidInput` for options its executor refuses.
+        Its executor examines what concerns it, if that changes. Raises `UnknownExecutor`, and `InvalidInput` for
+        options that its executor refuses, and for rules that its agent would not ask about.
         """
         return self._portal.call(self._target.edit, agent, changes, by=by)
 
-    def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
+    def import_files(
+        self, paths: Sequence[str], *, executor: str | None = None, by: str | None = None
+    ) -> Sequence[ImportedAgent]:
+        """Add agents to the pool that files define, as Claude Code does in ``.claude/agents/*.md``.
+
+        Each of `paths` is a file, or a folder, with the ``*.md`` files in it and below. The text after the front matter
+        is the agent's prompt. An agent with the name of one in the pool replaces its description, model, rules and
+        prompt. `executor` runs the agents, by default ``claude``, or what an agent has already.
+
+        Either all are imported or none: raises `AgentFilesRefused` with everything that is wrong in any file.
+        """
+        return self._portal.call(self._target.import_files, paths, executor=executor, by=by)
+
+    def disable(self, agent: str, reason: Kept[str] = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
         """Take an agent out of the pool, so it gets no more tasks. `drop_task` allows this while it works on one."""
         return self._portal.call(self._target.disable, agent, reason, drop_task=drop_task, by=by)
 
@@ -311,7 +497,7 @@ class BlockingWorkspaces:
         """
         return self._portal.call(self._target.restore, workspace, ref)
 
-    def clean(self, workspace: str, reason: str = "cleaned up", *, discard: bool = False) -> Workspace:
+    def clean(self, workspace: str, reason: Kept[str] = "cleaned up", *, discard: bool = False) -> Workspace:
         """Remove the worktrees, after a safety copy of uncommitted work and ignored files; the branch stays.
 
         Raises `WorkspaceObstacle`, and removes nothing, if they hold what the copy cannot: repositories of their own,
@@ -327,8 +513,8 @@ class BlockingWorkspaces:
         """Remove an orphan, after a safety copy of its unsaved work; return the commits of the copy."""
         return self._portal.call(self._target.remove_orphan, orphan)
 
-    def warm(self, repository: str, count: int) -> int:
-        """Fill the pool of warm worktrees of a repository up to `count`; return how many were added."""
+    def warm(self, repository: str, count: PoolSize) -> int:
+        """Fill the pool of warm worktrees of a repository up to `count`, at most 100; return how many were added."""
         return self._portal.call(self._target.warm, repository, count)
 
 
@@ -378,9 +564,38 @@ class BlockingExecutors:
         """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
         Raises `UnknownExecutor`, `InvalidInput` for anything that the executor cannot do or would refuse, and
-        `ExecutableNotFound` if its program is not installed; but a setup script may install it.
+        `ExecutableNotFound` if its program is not installed; but a setup script may install it. Raises `InvalidFile`
+        for a policy file that has faults.
         """
         return self._portal.call(self._target.check, request)
+
+
+class BlockingPolicies:
+    """The policies of the user, of projects and of the embedding program."""
+
+    def __init__(self, target: Policies, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def get(self, policy: str, *, repository: str | None = None) -> PolicyInfo:
+        """Return a policy in force by its name, see `list`. Raises `AggregateNotFound`."""
+        return self._portal.call(self._target.get, policy, repository=repository)
+
+    def list(self, *, repository: str | None = None) -> Sequence[PolicyInfo]:
+        """Return the policies in force for work on a repository, or if None, in the project of the engine."""
+        return self._portal.call(self._target.list, repository=repository)
+
+    def validate(self, file: Path | str) -> Sequence[Fault]:
+        """Return all faults of a policy file, warnings included. Raises `InvalidInput` if it cannot be read."""
+        return self._portal.call(self._target.validate, file)
+
+    def test(self, file: Path | str, *, since: datetime | date | None = None) -> Sequence[ChangedVerdict]:
+        """Return the past questions whose verdict would be another one with this file as the only policy.
+
+        First those that a human refused and the file approves, then by direction. `since` is the time of the first
+        question to look at. Raises `InvalidFile`, and `InvalidInput` if the file cannot be read.
+        """
+        return self._portal.call(self._target.test, file, since=since)
 
 
 class BlockingUsage:
@@ -586,7 +801,7 @@ class BlockingDoctor:
     def fix(self, finding: Finding) -> Finding:
         """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why.
 
-        No agent and no script is started: a task that was cut off is put in order, and the remedy then resumes it.
+        No agent and no script is started: a task that was cut off is repaired, and the remedy then resumes it.
         """
         return self._portal.call(self._target.fix, finding)
 
@@ -644,11 +859,11 @@ class BlockingRun:
         """
         return self._portal.call(self._target.result)
 
-    def cancel(self, reason: str = "") -> Task:
+    def cancel(self, reason: Kept[str] = "") -> Task:
         """Cancel the task: interrupt its agent and withdraw its open questions, but keep its work. Returns the task."""
         return self._portal.call(self._target.cancel, reason)
 
-    def kill(self, reason: str = "") -> None:
+    def kill(self, reason: Kept[str] = "") -> None:
         """Cancel the task and end its processes at once, without the time that `cancel` gives them to finish."""
         return self._portal.call(self._target.kill, reason)
 
@@ -719,6 +934,7 @@ class BlockingEngine:
         self.workspaces = BlockingWorkspaces(target.workspaces, portal)
         self.sessions = BlockingSessions(target.sessions, portal)
         self.executors = BlockingExecutors(target.executors, portal)
+        self.policies = BlockingPolicies(target.policies, portal)
         self.usage = BlockingUsage(target.usage, portal)
         self.events = BlockingEvents(target.events, portal)
         self.history = BlockingHistory(target.history, portal)
@@ -737,14 +953,16 @@ class BlockingEngine:
         prompt: str,
         *,
         executor: str,
-        key: str | None = None,
+        key: Kept[str | None] = None,
         after: Sequence[BlockingRun | str] | BlockingRun | str = (),
         **options: Unpack[RunOptions],
     ) -> BlockingRun:
         """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
 
         The executor examines the request first; then everything the task needs is recorded in one append, and driven in
-        the background. Raises `UnknownExecutor`, and `InvalidInput` for what the executor would refuse.
+        the background. Raises `UnknownExecutor`, `InvalidInput` for what the executor would refuse, and `GitError` for
+        what keeps a repository from being worked on: `NoCommit`, `FilterMissing`, `BranchInTheWay`, `IgnoredSubfolder`
+        and `UnsuitableFolder` say so unless `in_place` is true.
 
         `key` (up to 200 characters) makes the call idempotent: the same key returns the same task, even after a crash,
         and resumes an interrupted run. If another engine drives it, this one takes it over when that engine stops.
@@ -764,7 +982,7 @@ class BlockingEngine:
         self,
         request: RunRequest,
         *,
-        key: str | None = None,
+        key: Kept[str | None] = None,
         after: Sequence[BlockingRun | str] | BlockingRun | str = (),
     ) -> BlockingRun:
         """Start a task from a request; see `run`."""
@@ -840,6 +1058,7 @@ def open_engine_sync(
     user: str | None = None,
     home: Path | str | None = None,
     executors: Sequence[Executor] = (),
+    agents: Mapping[str, AgentCallable] | None = None,
     project: Path | str | None = None,
     executions: int | None = None,
     executions_of: Mapping[str, int] | None = None,
@@ -851,6 +1070,7 @@ def open_engine_sync(
     encryption_key: str | None = None,
     compression: Compression | None = None,
     outage_timeout: float | None = None,
+    policies: Sequence[PolicyCallable] = (),
     host: Host | None = None,
 ) -> BlockingEngine:
     """Open an engine for code that is not asynchronous; the arguments are those of `open_engine`.
@@ -868,6 +1088,7 @@ def open_engine_sync(
                 user=user,
                 home=home,
                 executors=executors,
+                agents=agents,
                 project=project,
                 executions=executions,
                 executions_of=executions_of,
@@ -879,6 +1100,7 @@ def open_engine_sync(
                 encryption_key=encryption_key,
                 compression=compression,
                 outage_timeout=outage_timeout,
+                policies=policies,
                 host=host,
             )
         ),

@@ -7,19 +7,18 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from getpass import getuser
 from pathlib import Path
-from secrets import randbits
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import attrs
 
-from aura_contracts.actors import Actor, human
+from aura_contracts.actors import Actor, human, observer
+from aura_contracts.approval import AnswerSource
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import IdFactory, uuid7_factory
 from aura_contracts.ports import Clock
-from aura_contracts.private_files import make_private_folder
+from aura_contracts.private_files import make_private_folder, write_private
+from aura_contracts.quoting import is_unicode
 
 
 def now() -> datetime:
@@ -29,7 +28,7 @@ def now() -> datetime:
 
 def new_ids() -> IdFactory:
     """Return a factory of ids from the machine's clock and randomness."""
-    return uuid7_factory(lambda: time.time_ns() // 1_000_000, randbits)
+    return uuid7_factory(lambda: time.time_ns() // 1_000_000, random.SystemRandom().getrandbits)
 
 
 def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
@@ -41,16 +40,7 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         make_private_folder(path.parent)
-    with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(make())
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        path.hardlink_to(file.name)  # the first writer wins
-    except FileExistsError:
-        pass
-    finally:
-        Path(file.name).unlink()
+    write_private(path, make(), once=True)
     return path.read_bytes()
 
 
@@ -65,14 +55,23 @@ def home_of(environment: Mapping[str, str]) -> Path:
 
 
 def user_of(environment: Mapping[str, str]) -> Actor:
-    """Return the user: AURA_USER, or the login name. Raises `InvalidInput` if neither is known or can be a name."""
+    """Return the user: AURA_USER, or the login name; an observer if AURA_ROLE says so.
+
+    Raises `InvalidInput` if neither is known or can be a name.
+    """
+    from getpass import getuser  # noqa: PLC0415 - who only reads needs no name
+
     try:
         name = environment.get("AURA_USER") or getuser()
     except (OSError, KeyError) as error:  # a user id without a name, as in a container
         reason = f"the login name is unknown: {error}"
         raise InvalidInput(field="AURA_USER", reason=reason, remedy="set AURA_USER to your name") from error
     require_person(name, "AURA_USER")
-    return human(name)
+    role = environment.get("AURA_ROLE") or "member"
+    if role not in ("member", "observer"):
+        remedy = "use member or observer"
+        raise InvalidInput(field="AURA_ROLE", reason=f"{ascii(role)[:80]} is not a role", remedy=remedy)
+    return observer(name) if role == "observer" else human(name)
 
 
 def require_person(name: Any, field: str) -> None:
@@ -80,17 +79,17 @@ def require_person(name: Any, field: str) -> None:
 
     A colon would make it an actor of another kind, such as ``agent:ID``.
     """
-    if not isinstance(name, str) or not name.strip() or ":" in name or "\0" in name or not _is_unicode(name):
+    if not isinstance(name, str) or not name.strip() or ":" in name or "\0" in name or not is_unicode(name):
         remedy = "give a login name or an e-mail address, without a colon"
         raise InvalidInput(field=field, reason=f"{ascii(name)[:80]} is not the name of a person", remedy=remedy)
 
 
-def _is_unicode(text: str) -> bool:
+def _current_folder() -> Path:
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return Path.cwd()
+    except FileNotFoundError as error:
+        remedy = "change to a folder that exists"
+        raise InvalidInput(field="the current folder", reason="it was removed", remedy=remedy) from error
 
 
 @attrs.frozen(kw_only=True)
@@ -102,8 +101,11 @@ class Host:
     random: Callable[[], float] = random.random
     environment: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ), repr=False)
     """The environment of scripts and agents; its PATH locates programs."""
-    folder: Path = attrs.field(factory=Path.cwd)
+    folder: Path = attrs.field(factory=_current_folder)
     """The base of relative paths."""
+
+    source: AnswerSource = attrs.field(factory=lambda: AnswerSource(host=os.uname().nodename))
+    """Where the user's decisions come from."""
 
     @property
     def home(self) -> Path:

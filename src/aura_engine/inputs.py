@@ -6,189 +6,45 @@ The command line, library calls, files, agents' tools and HTTP all use these mod
 Importing pydantic takes longer than the rest of AURA's start-up, so this module is only imported when an input arrives.
 """
 
-import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable
 from hashlib import sha256
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, Self
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import (
+    Field,
+    model_validator,
+)
 
-from aura_contracts.agent import AgentSpec
-from aura_contracts.errors import InvalidInput, require_text
-from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
-from aura_contracts.executor_names import executor_name
-from aura_contracts.first_use import convert
-from aura_contracts.permission import PermissionRules, Rule
+from aura_contracts.agent import AgentLimits, AgentSpec
+from aura_contracts.errors import InvalidInput
+from aura_contracts.permission import PermissionRules
+from aura_contracts.quoting import CUT
+from aura_contracts.run_plan import OUTPUT_LIMIT, RunPlan
 from aura_contracts.secrets import require_no_secret, require_no_secrets
-from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
-from aura_engine.decisions._decider import retry_problem
-
-T = TypeVar("T")
+from aura_contracts.task import AgentType, ApprovalMode, DependencyPolicy, PartPolicy, Priority, RetryPolicy
+from aura_engine.decisions.agent import CAPACITY_LIMIT
+from aura_engine.host import require_person
+from aura_engine.input_values import (
+    AwareTime,
+    ExecutorName,
+    Filled,
+    Input,
+    Key,
+    LevelInput,
+    Person,
+    RetryInput,
+    RuleText,
+    ScriptInput,
+    Seconds,
+)
 
 TITLE_LENGTH = 72
 """Maximum characters of a title made from a prompt."""
 
-KEY_LENGTH = 200
-"""Maximum characters of the key of a request."""
-
 DIGEST_VERSION = 1
 """The version of `RunRequest.digest`; a digest of another version has to be computed as that version did."""
-
-
-# --- Values -----------------------------------------------------------------------------------------------------------
-
-
-def _filled(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("empty", "it is empty", {"remedy": "give a text that is not blank"})
-    return text
-
-
-def _storable(text: str) -> str:
-    try:
-        storable = b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        storable = False
-    if not storable:
-        given = {"remedy": "use characters only"}
-        raise PydanticCustomError("storable", "it holds NUL or half of a surrogate pair", given)
-    return text
-
-
-def _person(text: str) -> str:
-    if ":" in _filled(text):
-        raise PydanticCustomError(
-            "person", "{text} is not a name", {"text": repr(text), "remedy": "write the name alone, such as alice"}
-        )
-    return text
-
-
-def _retry(value: Any) -> RetryPolicy:
-    policy = _struct(RetryPolicy)(value)
-    if problem := retry_problem(policy):
-        raise PydanticCustomError("retry", "{reason}", {"reason": problem, "remedy": "see RetryPolicy"})
-    return policy
-
-
-def _rule(text: str) -> str:
-    try:
-        Rule.parse(text)
-    except InvalidInput as error:
-        given = {"reason": error.reason, "remedy": error.remedy}
-        raise PydanticCustomError("rule", "{reason}", given) from error
-    return text
-
-
-def _struct(kind: type[T]) -> Callable[[Any], T]:
-    """Return a converter from plain data to a struct; structs pass unchanged."""
-
-    def made(value: Any) -> T:
-        if isinstance(value, kind):
-            return value
-        try:
-            return convert(value, kind)
-        except msgspec.ValidationError as error:
-            given = {"reason": str(error), "remedy": f"see {kind.__name__}"}
-            raise PydanticCustomError("struct", "{reason}", given) from error
-
-    return made
-
-
-def _script(value: Any) -> Any:
-    if value is None:
-        return None
-    return Script(text=value) if isinstance(value, str) else _struct(Script)(value)
-
-
-Filled = Annotated[str, AfterValidator(_filled)]
-ExecutorName = Annotated[Filled, AfterValidator(executor_name)]
-Key = Annotated[str, Field(max_length=KEY_LENGTH), AfterValidator(_filled), AfterValidator(_storable)]
-Person = Annotated[str, AfterValidator(_person)]
-RuleText = Annotated[str, AfterValidator(_rule)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-ScriptInput = Annotated[Script | None, BeforeValidator(_script)]
-RetryInput = Annotated[RetryPolicy, BeforeValidator(_retry)]
-
-
-# --- Base -------------------------------------------------------------------------------------------------------------
-
-
-class Input(BaseModel):
-    """Base of all inputs: immutable, without unknown fields; raises `InvalidInput` for invalid values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _refuse(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
-        try:
-            made = handler(data)
-        except ValidationError as error:
-            raise _refusal(error.errors(include_url=False)[0], cls.model_fields) from error
-        for field in cls.model_fields:
-            _require_data(getattr(made, field), field)
-        return made
-
-
-def _require_data(value: Any, field: str) -> None:
-    """Refuse what JSON or a database cannot keep, and secrets, which a log would keep forever.
-
-    Raises `InvalidInput`, `InvalidText`.
-    """
-    match value:
-        case None | bool():
-            pass
-        case str():
-            require_no_secret(require_text(value, field), field)
-        case int() if -(2**63) <= value < 2**63:
-            pass
-        case float() if math.isfinite(value):
-            pass
-        case Mapping() if all(isinstance(name, str) for name in value):
-            for name, one in value.items():
-                _require_data(one, f"{field}.{require_text(name, field)}")
-        case list() | tuple():
-            for place, one in enumerate(value):
-                _require_data(one, f"{field}.{place}")
-        case msgspec.Struct():
-            _require_data(msgspec.to_builtins(value), field)
-        case _:
-            reason = f"a value of type {type(value).__name__} is not JSON data, or out of its range"
-            raise InvalidInput(
-                field=field, reason=reason, remedy="use texts, numbers, True, False, None, lists, mappings"
-            )
-
-
-def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
-    """Return the first error of an input, in AURA's wording."""
-    field = ".".join(str(part) for part in error["loc"]) or "input"
-    given = error.get("ctx", {})
-    match error["type"]:
-        case "extra_forbidden":
-            near = get_close_matches(field, fields, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"
-            return InvalidInput(field=field, reason="there is no such field", remedy=remedy)
-        case "missing":
-            return InvalidInput(field=field, reason="it is required", remedy=f"give {field}")
-        case "enum":
-            return InvalidInput(
-                field=field, reason=f"{error['input']!r} is not one of its values", remedy=f"use {given['expected']}"
-            )
-        case "tuple_type" | "list_type" | "dict_type":
-            kind = "mapping" if error["type"] == "dict_type" else "list"
-            return InvalidInput(field=field, reason=f"{error['input']!r} is not a {kind}", remedy=f"give a {kind}")
-        case "greater_than" | "finite_number":
-            reason = f"{error['input']!r} is not a number above 0"
-            return InvalidInput(field=field, reason=reason, remedy="give a finite number above 0")
-        case _:
-            reason = error["msg"][:1].lower() + error["msg"][1:]
-            return InvalidInput(
-                field=field, reason=reason, remedy=str(given.get("remedy", "see the options of the call"))
-            )
 
 
 # --- What inputs share ------------------------------------------------------------------------------------------------
@@ -254,10 +110,31 @@ class Review(Input):
 
     approval: ApprovalMode = Field(ApprovalMode.CHANGES, description="What a human approves: plan, changes, both, auto")
     reviewers: tuple[Person, ...] = Field((), description="Names of people who may decide besides the creator")
+    quorum: int = Field(1, ge=1, le=100, description="How many of the creator and the reviewers must approve the work")
+    levels: tuple[LevelInput, ...] = Field(
+        (), max_length=10, description="Further groups of people to ask in turn, each once the one before has approved"
+    )
+    no_self_approval: bool = Field(default=False, description="The creator does not decide about the work")
     retry: RetryInput = Field(RetryPolicy(), description="Attempts at each stage, and the pauses between them")
     priority: Priority = Field(Priority.MEDIUM, description="low, medium or high")
     project: str | None = Field(None, description="The project that the task belongs to")
     context: dict[str, Any] = Field({}, description="Further data about the task, as JSON values")
+    labels: tuple[Filled, ...] = Field((), description="Words to find it by, such as bug or backend")
+    due_at: AwareTime | None = Field(None, description="When it should be done")
+    on_dependency_failure: DependencyPolicy = Field(
+        DependencyPolicy.FAIL, description="If a task that it waits for fails or is cancelled: fail, wait or start"
+    )
+    on_part_failure: PartPolicy = Field(
+        PartPolicy.WAIT, description="If it completes with its parts and one of them fails: wait, fail or ignore"
+    )
+    fixes: str | None = Field(None, description="The task that it repairs")
+
+    @model_validator(mode="after")
+    def _levels_of_people(self) -> Self:
+        for level in self.levels:
+            for name in level.reviewers:
+                require_person(name, "levels")
+        return self
 
     @model_validator(mode="after")
     def _context_without_secrets(self) -> Self:
@@ -328,6 +205,7 @@ class NewTask(Place, Review):
     title: Filled = Field(description="The task in one line")
     description: str = Field("", description="The task in full")
     parent: str | None = Field(None, description="The parent task")
+    after: tuple[Filled, ...] = Field((), description="Tasks that must complete first")
     agent_type: Filled | None = Field(None, description="The type of agent to assign it to")
 
 
@@ -335,7 +213,8 @@ class Assignment(Place, HowToRun):
     """The agent for a task, and how to run it."""
 
     agent: str | None = Field(None, description="A certain agent of the pool")
-    agent_type: Filled | None = Field(None, description="An idle agent of this type")
+    agent_type: Filled | None = Field(None, description="An agent of the pool of this type, as soon as one is free")
+    capabilities: tuple[Filled, ...] = Field((), description="An agent of the pool with these capabilities")
     executor: ExecutorName | None = Field(None, description="An idle agent with this executor; added if none exists")
 
 
@@ -345,13 +224,23 @@ class NewAgent(Input):
     name: Filled = Field(description="The name of the agent")
     executor: ExecutorName = Field(description="The executor that runs it")
     type: Filled = Field("developer", description="The role of the agent: developer, tester, or any other word")
+    description: str = Field("", description="What to use it for, in words")
     variant: str = Field("", description="A named set of the executor's options")
+    model: str = Field("", description="The model, as the executor names it; empty: the executor's default")
     options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets")
+    prompt: str = Field("", description="Its own instructions, at the head of each first prompt")
     capabilities: tuple[Filled, ...] = Field((), description="The capabilities of the agent, in words")
+    capacity: int = Field(1, ge=1, le=CAPACITY_LIMIT, description="How many tasks it works on at once")
+    allow: tuple[RuleText, ...] = Field((), description="Tool calls to allow without asking, in each of its runs")
+    deny: tuple[RuleText, ...] = Field((), description="Tool calls to refuse without asking, in each of its runs")
+    timeout: Seconds | None = Field(None, description="Seconds that each process may take, if a run says no other")
+    idle_timeout: Seconds | None = Field(None, description="Seconds that each process may be silent, likewise")
+    output_limit: int | None = Field(None, ge=1, le=2**63 - 1, description="Bytes each process may write, likewise")
 
     @model_validator(mode="after")
     def _without_secrets(self) -> Self:
         require_no_secrets(self.options)
+        require_no_secret(self.prompt, "prompt")
         return self
 
     @property
@@ -361,9 +250,15 @@ class NewAgent(Input):
             name=self.name,
             type=AgentType(self.type),
             executor=self.executor,
+            description=self.description,
             variant=self.variant,
+            model=self.model,
             options=self.options,
+            prompt=self.prompt,
             capabilities=self.capabilities,
+            permissions=PermissionRules(allow=self.allow, deny=self.deny),
+            limits=AgentLimits(timeout=self.timeout, idle_timeout=self.idle_timeout, output_limit=self.output_limit),
+            capacity=self.capacity,
         )
 
 
@@ -372,4 +267,4 @@ def title_of(prompt: str) -> str:
     line = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
     if len(line) <= TITLE_LENGTH:
         return line
-    return f"{line[:TITLE_LENGTH].rpartition(' ')[0] or line[:TITLE_LENGTH]}..."
+    return f"{line[:TITLE_LENGTH].rpartition(' ')[0] or line[:TITLE_LENGTH]}{CUT}"

@@ -9,10 +9,10 @@
     permission_mode = "default"
     env = { BASH_DEFAULT_TIMEOUT_MS = "60000" }
 
-A table names an executor and a variant, and holds options of that executor. Files are read in this order, and later
-ones override earlier ones: AURA's built-in file, the user's (``profiles.toml`` in AURA's folder), the project's
-(``.aura/profiles.toml`` in the repository). The agent's options override the variant's, and the task's override both.
-Tables in options (`env`) are merged name by name; everything else is replaced.
+A table names an executor, or an alias of one, and a variant, and holds options of that executor. Files are read in this
+order, and later ones override earlier ones: AURA's built-in file, the user's (``profiles.toml`` in AURA's folder), the
+project's (``.aura/profiles.toml`` in the repository). The agent's options override the variant's, and the task's
+override both. Tables in options (`env`) are merged name by name; everything else is replaced.
 
 A project is the code of other people, and of agents: its file may choose the model and the prompts (`PROJECT_OPTIONS`).
 Only the user decides which program runs, what it may do without asking, and where it sends what it reads.
@@ -29,6 +29,7 @@ import anyio
 import attrs
 
 from aura_contracts.errors import InvalidInput
+from aura_contracts.executor_names import executor_name
 from aura_contracts.secrets import require_no_secrets
 
 DEFAULT = "default"
@@ -116,14 +117,17 @@ def load_profiles(user: Path | None = None, project: Path | None = None) -> Prof
     built_in = tomllib.loads(files("aura_engine").joinpath("profiles.toml").read_text(encoding="utf-8"))
     _add(known, built_in, "built-in profiles.toml", trusted=True)
     for path, trusted in ((user, True), (project, False)):
-        if path is not None and (data := _read(path)) is not None:
+        if path is not None and (data := read_file(path)) is not None:
             from aura_engine._profile_file import parse  # noqa: PLC0415 - pydantic, only when a file exists
 
             _add(known, parse(data, str(path)), str(path), trusted=trusted)
     return Profiles(MappingProxyType(known))
 
 
-def _read(path: Path) -> bytes | None:
+def read_file(path: Path) -> bytes | None:
+    """Return the content of a settings file, None if it does not exist. Raises `InvalidInput`."""
+    if path.exists() and not path.is_file():  # reading a pipe would not end
+        raise InvalidInput(field=str(path), reason="it is not a file")
     try:
         with path.open("rb") as file:
             data = file.read(SIZE_LIMIT + 1)
@@ -148,9 +152,10 @@ def _add(
                 reason = f"a project may only set {', '.join(sorted(PROJECT_OPTIONS))}"
                 remedy = "put it into profiles.toml in AURA's own folder, if you trust it"
                 raise InvalidInput(field=f"{field}.{named[0]}", reason=reason, remedy=remedy)
-            before = known.get((executor, variant), Profile(executor, variant))
-            known[executor, variant] = Profile(
-                executor,
+            name = executor_name(executor)
+            before = known.get((name, variant), Profile(name, variant))
+            known[name, variant] = Profile(
+                name,
                 variant,
                 given.get("description") or before.description,
                 MappingProxyType(_merged(before.options, options)),

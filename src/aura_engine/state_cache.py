@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import attrs
+import msgspec
 
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.errors import ImpossibleTransition
@@ -43,15 +44,13 @@ class Load(Protocol):
     def __call__(self, aggregate: Aggregate[S], aggregate_id: StreamId, /) -> Awaitable[LoadedState[S]]: ...
 
 
-@attrs.frozen
-class _CachedState:
+class _CachedState(msgspec.Struct, frozen=True):
     aggregate: Aggregate[Any]
     state: Any
     version: int
 
 
-@attrs.define(eq=False)
-class _Slot:
+class _Slot(msgspec.Struct, eq=False):
     """A stream that is kept, from the first `keep` to the last `release`."""
 
     holders: int = 0

@@ -16,7 +16,7 @@ import attrs
 
 from aura_contracts.errors import InvalidInput, TemplateError
 from aura_engine._builtin_templates import BUILTIN
-from aura_engine.decisions.template import TEXT_LIMIT
+from aura_engine.decisions.template import TEMPLATE_LIMIT
 
 BUILTIN_SCOPE = "built-in"
 
@@ -66,23 +66,10 @@ def render(template: Template, variables: Mapping[str, Any], *, parts: Mapping[s
     return sandbox.render({name: _plain(value, name) for name, value in variables.items()})
 
 
-def variables_of(text: str, name: str = "template") -> frozenset[str]:
-    """Return the names of the variables that `text` uses as a template, without those of included templates.
-
-    Raises `TemplateError`, which names the line, for a text that is not a template; so this also validates one. `name`
-    is the template's name in the error.
-    """
-    from aura_engine._template_sandbox import TemplateSandbox  # noqa: PLC0415 - see the module's documentation
-
-    template = Template(name, "new", text)
-    _require_size(template)
-    return TemplateSandbox(template, {}, OUTPUT_LIMIT).variables()
-
-
 def _require_size(template: Template) -> None:
     size = len(template.text.encode("utf-8", "surrogatepass"))
-    if size > TEXT_LIMIT:
-        reason = f"the text takes {size} bytes; the limit is {TEXT_LIMIT}"
+    if size > TEMPLATE_LIMIT:
+        reason = f"the text takes {size} bytes; the limit is {TEMPLATE_LIMIT}"
         raise TemplateError(template=template.label, line=1, reason=reason, remedy="shorten it")
 
 

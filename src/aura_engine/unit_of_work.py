@@ -8,27 +8,40 @@ All events of a unit of work are appended together at the end of its context, or
 `CommandBus.transact` repeat the decision on the newer states after a version conflict; a plain unit of work raises it.
 """
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
+import anyio
 import attrs
 
-from aura_contracts.actors import Actor, actor_kind
+from aura_contracts.actors import ENGINE, Actor, actor_kind
 from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
-from aura_contracts.errors import AggregateNotFound, EventOutOfOrder, StoreReadOnly, VersionConflict
+from aura_contracts.errors import (
+    ActorNotAllowed,
+    AggregateNotFound,
+    AuraError,
+    EventOutOfOrder,
+    StoreReadOnly,
+    VersionConflict,
+)
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import IdFactory, StreamId, TaskId
 from aura_contracts.ports import Clock, EventLog
-from aura_contracts.task import TASK
-from aura_engine import decisions
+from aura_contracts.task import TASK, Task
+from aura_engine import decisions, parts
+from aura_engine.retries import retrying
 from aura_engine.state_cache import Load, StateCache
+from aura_engine.waiting_circles import waiting_circle
+
+_LOG = logging.getLogger(__name__)
 
 R = TypeVar("R")
 S = TypeVar("S", bound=State)
 
-CONFLICT_RETRIES = 5
-"""Times a decision is repeated on newer states before a conflict is raised; each time, another writer made progress."""
+CONFLICT_PAUSES = (*(0.0,) * 20, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Seconds before each repetition of a decision on newer states; each time, another writer made progress."""
 
 
 _LISTED = {
@@ -70,10 +83,11 @@ class UnitOfWork:
     decide on stored states, or a command could be refused for a reason that no longer holds.
     """
 
-    def __init__(self, bus: "CommandBus", actor: Actor, correlation_id: str, command_id: str) -> None:
+    def __init__(self, bus: "CommandBus", actor: Actor, command_id: str) -> None:
         self.bus = bus
         self._actor = actor
-        self._correlation_id = correlation_id
+        self._principal = actor
+        """On whose behalf this unit acts, even where another actor carries out a part of it."""
         self._command_id = command_id
         self._load_state: Load = bus.states.load if actor_kind(actor) == "system" else bus.states.stored
         self._loaded: dict[StreamId, _Loaded[Any]] = {}
@@ -83,22 +97,34 @@ class UnitOfWork:
 
     def acting_as(self, actor: Actor) -> "UnitOfWork":
         """Return this unit for another actor; the decisions of both are recorded together."""
-        other = UnitOfWork(self.bus, actor, self._correlation_id, self._command_id)
+        other = UnitOfWork(self.bus, actor, self._command_id)
+        other._principal = self._principal
         other._loaded, other._extra_appends, other._load_state = self._loaded, self._extra_appends, self._load_state
         return other
 
     async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S:
         """Decide `command` and return the resulting state. Raises `CommandRefused`, which leaves the unit unchanged."""
         decider = decisions.decider_of(command)
+        about = {"aggregate": decider.aggregate.name, "aggregate_id": aggregate_id, "command": type(command).__name__}
+        decisions.refuse_observer(self._principal, about)
         loaded = await self._load(decider.aggregate, aggregate_id)
         now = self.bus.clock()
         lineage = await self._lineage(aggregate_id, command)
         parent = await self.get(TASK, lineage[0]) if lineage else None
-        context = decisions.Context(actor=self._actor, now=now, lineage=lineage, parent=parent)
-        decision = decider.decide(aggregate_id, loaded.state, command, context)
+        before = loaded.state
+        circle: tuple[TaskId, ...] = ()
+        if before is None or isinstance(before, Task):
+            circle = await waiting_circle(self._task, TaskId(aggregate_id), command, before)
+        context = decisions.Context(actor=self._actor, now=now, lineage=lineage, parent=parent, waiting_circle=circle)
+        decision = decider.decide(aggregate_id, before, command, context)
         loaded.state = decision.state
         loaded.facts += [self._fact(event, now) for event in decision.events]
+        if decision.events and isinstance(decision.state, Task):
+            await parts.follow(self, before if isinstance(before, Task) else None, decision.state)
         return decision.state
+
+    async def _task(self, task_id: TaskId) -> Task | None:
+        return await self.get(TASK, task_id)
 
     async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
         """Return the state of an aggregate as this unit sees it, None if it does not exist.
@@ -146,7 +172,7 @@ class UnitOfWork:
                 states.committed(stream_id, loaded.aggregate, loaded.state, **about)
 
     def _fact(self, event: Event, now: Any) -> Fact:
-        return Fact(event, now, self._actor, self._correlation_id, self._command_id)
+        return Fact(event, now, self._actor, self._command_id, self._command_id)
 
     async def _load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> _Loaded[S]:
         if aggregate_id not in self._loaded:
@@ -204,29 +230,51 @@ class CommandBus:
         return [fact.event for fact in await self.log.facts(stream_id)]
 
     @asynccontextmanager
-    async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[UnitOfWork]:
+    async def unit(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
         """Enter a unit of work; its events are appended when the body ends without an error.
 
         Raises `VersionConflict` if another writer was faster; nothing is recorded then. Raises `StoreReadOnly`, even if
         there would be nothing to record."""
         self.require_writable()
-        command_id = self.ids()
-        unit = UnitOfWork(self, actor, correlation_id or command_id, command_id)
+        unit = UnitOfWork(self, actor, self.ids())
         yield unit
         await unit.record()
 
-    async def transact(self, actor: Actor, decide: Callable[[UnitOfWork], Awaitable[R]]) -> R:
-        """Run `decide` in a unit of work; repeat it on the newer states after a version conflict."""
-        for attempt in range(CONFLICT_RETRIES + 1):
+    async def transact(
+        self,
+        actor: Actor,
+        decide: Callable[[UnitOfWork], Awaitable[R]],
+        *,
+        pauses: Sequence[float] = CONFLICT_PAUSES,
+        on: type[AuraError] | tuple[type[AuraError], ...] = VersionConflict,
+    ) -> R:
+        """Run `decide` in a unit of work; repeat it on the newer states after one of the errors `on`."""
+
+        async def attempt() -> R:
+            async with self.unit(actor) as unit:
+                return await decide(unit)
+
+        try:
+            return await retrying(attempt, pauses, lambda error: isinstance(error, on))
+        except ActorNotAllowed as refused:
+            await self._record_refusal(refused)
+            raise
+
+    async def _record_refusal(self, refused: ActorNotAllowed) -> None:
+        """Record on the aggregate that an actor was not allowed to give a command, even if the caller is cancelled.
+
+        A store that cannot record it now is logged: the caller gets the refusal in any case.
+        """
+        command = decisions.record_of_refusal(refused)
+        if command is None:
+            return
+        with anyio.CancelScope(shield=True):
             try:
-                async with self.unit(actor) as unit:
-                    answer = await decide(unit)
-            except VersionConflict:
-                if attempt == CONFLICT_RETRIES:
-                    raise
-            else:
-                return answer
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                await self.handle(ENGINE, refused.aggregate_id, command)
+            except AggregateNotFound:  # it would have been created
+                return
+            except AuraError as error:
+                _LOG.warning("not recorded, that %s: %s", refused, error)
 
     async def handle(self, actor: Actor, aggregate_id: StreamId, command: Command[S]) -> S:
         """Handle one command; return the resulting state. Raises `CommandRefused`, and the errors of the log."""

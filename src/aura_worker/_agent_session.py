@@ -60,7 +60,7 @@ class AgentSession:
 
     _conversation: Conversation
     _judge: Callable[[ProcessExit], Failure | None]
-    _fed: int
+    fed: int
     """The number of the last record that the conversation was fed."""
     _recorded: int
     _locate: Callable[[AnyEntry], AnyEntry] = lambda entry: entry
@@ -68,6 +68,8 @@ class AgentSession:
     sends: deque[KeyedSend] = attrs.field(factory=deque)
     finished: bool = False
     """Whether the agent has reported that it is done."""
+    tool_wait: object = None
+    """The wait for a human with AURA's own tools, while there is one."""
     _parsed: dict[int, tuple[AnyEntry, ...]] = attrs.field(factory=dict)
     """By the number of the record that completed them."""
     _last: tuple[AnyEntry, ...] = ()
@@ -81,8 +83,8 @@ class AgentSession:
     def take(self, batch: OutputBatch) -> None:
         """Feed the conversation with output; records that it had before are left out."""
         for number, chunk in enumerate(batch.chunks, batch.first):
-            if number > self._fed:
-                self._fed = number
+            if number > self.fed:
+                self.fed = number
                 self._feed(number, chunk)
 
     def parsed(self, first: int, last: int) -> tuple[ParsedRecord, ...]:
@@ -133,8 +135,9 @@ class AgentSession:
 
     @property
     def waiting(self) -> bool:
-        """Whether the agent waits for the answer to a question."""
-        return bool(self._asking) and not self.finished and not self._ended and not self._broken
+        """Whether the agent waits for a human: for the answer to a question of its protocol, or with AURA's tools."""
+        waits = bool(self._asking) or self.tool_wait is not None
+        return waits and not (self.finished or self._ended or self._broken)
 
     @property
     def blocked(self) -> str:

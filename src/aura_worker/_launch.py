@@ -3,6 +3,7 @@
 import os.path
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID, uuid5
@@ -11,7 +12,6 @@ import attrs
 from msgspec.structs import replace
 
 from aura_contracts.errors import ExecutableNotFound, InvalidInput
-from aura_contracts.execution import Script, Shell
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.permission import require_questions
@@ -21,12 +21,14 @@ from aura_contracts.ports.executors import (
     AgentTools,
     Conversation,
     Executor,
+    ExecutorInfo,
     Launch,
     ToolServer,
     failure_of,
 )
-from aura_contracts.ports.processes import ProcessExit, ProcessSpec, merged_environment
-from aura_worker_protocol.messages import AgentWork, ExecutorInfo, StartProcess
+from aura_contracts.ports.processes import ExitCause, ProcessExit, ProcessSpec, merged_environment
+from aura_contracts.run_plan import Script, Shell
+from aura_worker_protocol.messages import AgentWork, StartProcess
 
 VARIABLE_LIMIT = 131_071
 """Bytes of one variable with its name on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL at the end)."""
@@ -52,6 +54,10 @@ _NOT_INHERITED = frozenset(
     }
 )
 """Also what leads git out of the worktree: ``git rev-parse --local-env-vars``, set when AURA runs in a hook."""
+
+
+_NOT_THERE = frozenset({126, 127})
+"""Exit codes of shells and of env(1) for a command that cannot be executed or is not there, such as ``node``."""
 
 
 class ExecutorSource(Protocol):
@@ -99,7 +105,7 @@ def assignment_of(
         return _agent(request, request.agent, executors.get(request.agent.executor), env, make_tools)
     assert request.script is not None
     launch = Launch(argv=script_command(request.script))
-    return ProcessAssignment(_spec(request, launch, env), launch, Conversation(), _script_failure)
+    return ProcessAssignment(_spec(request, launch, env), launch, Conversation(), partial(_judged, _script_failure))
 
 
 def require_program(launch: Launch, environment: Mapping[str, str]) -> None:
@@ -125,7 +131,9 @@ def _agent(
     ):
         env[PROMPT] = work.prompt  # what cannot be a variable goes the executor's own way, or is refused by it
     options = {**work.options, **request.plan.options}
-    require_questions(request.plan.permissions, executor.name, options, asks=executor.capability.permissions)
+    asks = executor.capability.permissions
+    silencing = executor.silencing_option(options) if asks else None
+    require_questions(request.plan.permissions, executor.name, asks=asks, silencing=silencing)
     servers: tuple[ToolServer, ...] = ()
     if work.task_id is not None:
         if not executor.capability.tool_servers:
@@ -140,6 +148,7 @@ def _agent(
         options=options,
         session_id=work.session_id,
         fork=work.fork and work.session_id is not None,
+        elsewhere=work.elsewhere,
         session_usage=work.session_usage,
         idle_timeout=request.plan.idle_timeout,
         new_session_id=str(uuid5(UUID(request.execution_id), request.token)),
@@ -150,7 +159,7 @@ def _agent(
     )
     launch = executor.launch(run)
     conversation = executor.converse(run)
-    return ProcessAssignment(_spec(request, launch, env), launch, conversation, conversation.judge)
+    return ProcessAssignment(_spec(request, launch, env), launch, conversation, partial(_judged, conversation.judge))
 
 
 def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> ProcessSpec:
@@ -168,6 +177,13 @@ def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> Proc
         grace=request.grace,
         interrupt=launch.interrupt,
     )
+
+
+def _judged(judge: Callable[[ProcessExit], Failure | None], exit: ProcessExit) -> Failure | None:
+    """Return the failure that `judge` finds; it lasts if a command was not there."""
+    failure = judge(exit)
+    lasts = exit.cause is ExitCause.OWN and exit.exit_code in _NOT_THERE
+    return replace(failure, lasting=True) if failure is not None and lasts else failure
 
 
 def _script_failure(exit: ProcessExit) -> Failure | None:

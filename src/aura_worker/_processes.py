@@ -20,7 +20,7 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup
 
-from aura_contracts.errors import AuraError, ProcessError, ProcessGone, RuleViolated, WorkerUnavailable
+from aura_contracts.errors import AuraError, DomainRule, ProcessError, ProcessGone, RuleViolated, WorkerUnavailable
 from aura_contracts.ports.executors import Launch
 from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
 from aura_contracts.secret_mask import SecretMask
@@ -34,6 +34,7 @@ from aura_worker_protocol.messages import (
     ForgetProcess,
     InterruptProcess,
     KnownProcess,
+    NoteWaiting,
     ProcessFinished,
     ReadOutput,
     StartedProcess,
@@ -103,6 +104,17 @@ class Processes:
 
         return disconnect
 
+    def prepare(self) -> None:
+        """Get ready to start a process, while something else is done for it."""
+        if self._connection is not None:
+            self._connection.tasks.start_soon(self._prepare)
+
+    async def _prepare(self) -> None:
+        try:
+            await self._runner.prepare()
+        except Exception as error:  # noqa: BLE001 - the start fails too, and says why
+            _log.debug("the runner is not ready to start a process: %r", error)
+
     async def known(self) -> tuple[KnownProcess, ...]:
         """Return the processes from before: those that run, and those that have ended and are not forgotten.
 
@@ -132,10 +144,12 @@ class Processes:
         """Start the process or take it over, and carry its output to the engine from now on."""
         async with self._locks.setdefault(request.token, anyio.Lock()):
             known = self._known.get(request.token)
-            if known is None:
-                known = self._known[request.token] = await self._begin(request)
-            else:
+            if known is not None:
                 _require_epoch("StartProcess", request, known.request)
+            if known is None or known.session.fed < request.next_record - 1:  # another worker has recorded since
+                if known is not None:
+                    await _stop(known)
+                known = self._known[request.token] = await self._begin(request)
             await self._keep_pumping(known, request)
             return StartedProcess(process=known.running.process)
 
@@ -173,13 +187,40 @@ class Processes:
 
     async def answer(self, request: AnswerPermission) -> None:
         """Answer a waiting agent; repeating it has no effect."""
-        known = self._known.get(request.token)
+        session, pump = self._at_work(request.token)
+        session.answer(request.request_id, request.answer)
+        await pump.write()
+
+    async def note_waiting(self, request: NoteWaiting) -> None:
+        """Stop the agent's clock for the given time, or resume it."""
+        connection, (session, pump) = self._connected(), self._at_work(request.token)
+        session.tool_wait = wait = object() if request.seconds > 0 else None
+        if wait is not None:
+            connection.tasks.start_soon(self._end_wait, request, session, wait)
+        await pump.write()
+
+    async def _end_wait(self, request: NoteWaiting, session: AgentSession, wait: object) -> None:
+        """Resume the agent's clock after a wait, unless another one is noted by then."""
+        await anyio.sleep(request.seconds)
+        if session.tool_wait is wait:
+            session.tool_wait = None
+            try:
+                await self._at_work(request.token)[1].write()
+            except Exception as error:  # noqa: BLE001 - one process must not end the connection that others use
+                _log.warning("the clock of %s is not resumed: %r", request.token, error)
+
+    def _connected(self) -> _WorkerConnection:
+        if self._connection is None:
+            raise WorkerUnavailable(reason="the connection is closing")
+        return self._connection
+
+    def _at_work(self, token: str) -> tuple[AgentSession, Pump]:
+        known = self._known.get(token)
         if known is None or known.pump_run is None:
-            raise _not_started(request.token)
+            raise _not_started(token)
         if known.running.ended:
-            raise ProcessGone(token=request.token, reason=f"process {request.token} has ended")
-        known.session.answer(request.request_id, request.answer)
-        await known.pump_run.pump.write()
+            raise ProcessGone(token=token, reason=f"process {token} has ended")
+        return known.session, known.pump_run.pump
 
     async def forget(self, request: ForgetProcess) -> None:
         """Delete everything that is kept of the process."""
@@ -205,9 +246,7 @@ class Processes:
 
     async def _recall(self, request: StartProcess, first: int, session: AgentSession) -> None:
         """Feed a new session with what the agent wrote before this worker started."""
-        connection, after = self._connection, 0
-        if connection is None:
-            raise WorkerUnavailable(reason="the connection is closing")
+        connection, after = self._connected(), 0
         while True:
             asked = ReadOutput(execution_id=request.execution_id, epoch=request.epoch, after=after)
             piece = await connection.peer.request(asked)
@@ -220,13 +259,12 @@ class Processes:
 
     async def _keep_pumping(self, known: _KnownProcess, request: StartProcess) -> None:
         """Ensure that a pump is at work in the epoch of `request`, over the current connection."""
-        connection, run = self._connection, known.pump_run
-        if connection is None:
-            raise WorkerUnavailable(reason="the connection is closing")
+        connection, run = self._connected(), known.pump_run
         if run is not None and request.epoch == known.request.epoch and not _failed(run):
             return
         await _stop(known)
         known.request = request
+        known.session.tool_wait = None  # what would end it belonged to the connection before
         pump = Pump(connection.peer, request, known.running, known.session, known.launch.exit_grace, known.mask)
         known.pump_run = _PumpRun(pump)
         connection.tasks.start_soon(_run, known.pump_run, request.token)
@@ -267,6 +305,6 @@ def _require_epoch(command: str, request: StartProcess | AwaitProcess, known: St
             aggregate="execution",
             aggregate_id=request.execution_id,
             command=command,
-            rule="stale_epoch",
+            rule=DomainRule.STALE_EPOCH,
             reason=f"the worker holds it in epoch {known.epoch}, the request comes from epoch {request.epoch}",
         )

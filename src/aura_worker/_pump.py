@@ -31,6 +31,7 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 from aura_contracts.errors import (
     AuraError,
     CommandRefused,
+    DomainRule,
     FrameTooLarge,
     ProcessGone,
     RemoteError,
@@ -41,13 +42,7 @@ from aura_contracts.output import Chunk
 from aura_contracts.ports.processes import OutputBatch, ProcessExit, RunningProcess
 from aura_contracts.secret_mask import OutputMask, SecretMask
 from aura_worker._agent_session import AgentSession
-from aura_worker_protocol.messages import (
-    AppendOutput,
-    OutputAccepted,
-    ParsedRecord,
-    ProcessFinished,
-    StartProcess,
-)
+from aura_worker_protocol.messages import AppendOutput, OutputAccepted, ParsedRecord, ProcessFinished, StartProcess
 from aura_worker_protocol.peer import Peer, PendingReply
 
 IN_FLIGHT = 2
@@ -129,8 +124,8 @@ class Pump:
                 exit = await self._running.wait()
                 return self._finished(exit)
             except (_Rewind, StoreError, RemoteError, CommandRefused) as error:
-                if isinstance(error, CommandRefused) and not _is(error, "sequence_gap"):
-                    if not _is(error, "taken_over"):
+                if isinstance(error, CommandRefused) and not _violates(error, DomainRule.SEQUENCE_GAP):
+                    if not _violates(error, DomainRule.TAKEN_OVER):
                         await self._running.interrupt(str(error))
                     raise
                 failures = 1 if self._next > before else failures + 1
@@ -138,7 +133,7 @@ class Pump:
                 await anyio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
 
     async def write(self) -> None:
-        """Write the pending sends to the agent; an agent that has ended no longer needs them."""
+        """Set its clock, and write the pending sends to the agent; one that has ended no longer needs them."""
         await self._keep_time()
         sends = self._session.sends
         async with self._writing:
@@ -153,7 +148,7 @@ class Pump:
                 sends.popleft()
 
     async def _keep_time(self) -> None:
-        """Pause the time limits of the agent while it waits for an answer.
+        """Pause the time limits of the agent while it waits for a human.
 
         An earlier pump may have left them in either state: the first time they are set in any case.
         """
@@ -253,9 +248,9 @@ class Pump:
             raise _Rewind(f"the engine has the records before {next_record} only")
 
 
-def _is(error: CommandRefused, rule: str) -> bool:
-    """Whether this rule refused: ``sequence_gap`` if records before these are missing, because they could not be
-    stored; ``taken_over`` if the process reports to another engine, to which it is left.
+def _violates(error: CommandRefused, rule: DomainRule) -> bool:
+    """Whether this rule refused: `SEQUENCE_GAP` if records before these are missing, because they could not be
+    stored; `TAKEN_OVER` if the process reports to another engine, to which it is left.
     """
     return isinstance(error, RuleViolated) and error.rule == rule
 

@@ -17,13 +17,13 @@ import anyio.to_thread
 
 from aura_contracts.errors import AuraError, WorkerUnavailable
 from aura_contracts.ids import WorkerId, WorkerIdentity
-from aura_contracts.ports.executors import AgentRun
+from aura_contracts.ports.executors import AgentRun, ExecutorInfo
 from aura_contracts.ports.processes import ProcessRunner
-from aura_contracts.ports.workspaces import WorkspaceProvider
+from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceProvider
 from aura_worker._launch import ExecutorSource, ToolsFactory, require_program
 from aura_worker._processes import Processes
 from aura_worker._workspaces import WorkspaceService
-from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Result, Role, Transport
+from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Role, Transport
 from aura_worker_protocol.messages import (
     AnswerPermission,
     AwaitProcess,
@@ -31,7 +31,6 @@ from aura_worker_protocol.messages import (
     CollectWork,
     DescribeRepository,
     DiffWork,
-    ExecutorInfo,
     ExecutorsListed,
     FindOrphans,
     ForgetProcess,
@@ -41,10 +40,14 @@ from aura_worker_protocol.messages import (
     InterruptProcess,
     ListExecutors,
     MergeWork,
+    NoteWaiting,
+    OptionsChecked,
     PrepareWorkspace,
     RemoveOrphan,
     RemoveWorktrees,
+    RepairWorkspace,
     ResetToSnapshot,
+    RevertWork,
     StartProcess,
     TakeSnapshot,
     WarmPool,
@@ -133,13 +136,15 @@ class Worker:
         """Handlers for all of `TO_WORKER`."""
         workspaces, processes = self._workspaces, self._processes
         return {
-            PrepareWorkspace: workspaces.prepare,
+            PrepareWorkspace: self._prepare,
+            RepairWorkspace: workspaces.repair,
             InspectWorkspace: workspaces.inspect,
             CollectWork: workspaces.collect,
             DiffWork: workspaces.diff,
             TakeSnapshot: workspaces.snapshot,
             ResetToSnapshot: workspaces.restore,
             MergeWork: workspaces.merge,
+            RevertWork: workspaces.revert,
             RemoveWorktrees: workspaces.remove,
             DescribeRepository: workspaces.describe,
             FindOrphans: workspaces.orphans,
@@ -149,10 +154,16 @@ class Worker:
             AwaitProcess: processes.finish,
             InterruptProcess: processes.interrupt,
             AnswerPermission: processes.answer,
+            NoteWaiting: processes.note_waiting,
             ForgetProcess: processes.forget,
             ListExecutors: self._list_executors,
             CheckOptions: self._check_options,
         }
+
+    async def _prepare(self, request: PrepareWorkspace) -> PreparedWorkspace:
+        """Prepare a workspace; a process is started in it next."""
+        self._processes.prepare()
+        return await self._workspaces.prepare(request)
 
     async def _list_executors(self, request: ListExecutors) -> ExecutorsListed:
         """Look for agents, all at once: each may run a program to learn its version."""
@@ -176,7 +187,7 @@ class Worker:
             raise unknown[0]
         return ExecutorsListed(executors=tuple(found[name] for name in names))
 
-    async def _check_options(self, request: CheckOptions) -> Result:
+    async def _check_options(self, request: CheckOptions) -> OptionsChecked:
         """Build the executor's command, to validate the options, and discard it."""
         executor = self._executors.get(request.executor)
         run = AgentRun(
@@ -191,4 +202,5 @@ class Worker:
         launch = await anyio.to_thread.run_sync(executor.launch, run)
         if request.installed:
             await anyio.to_thread.run_sync(require_program, launch, self._environment)
-        return Result()
+        asks = executor.capability.permissions
+        return OptionsChecked(silencing=executor.silencing_option(request.options) if asks else None)

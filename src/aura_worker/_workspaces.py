@@ -7,36 +7,42 @@ from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ids import WorkspaceId
-from aura_contracts.ports.workspaces import RepositoryDiff, WorkspaceProvider, WorkspaceSpec
+from aura_contracts.ports.workspaces import (
+    CollectedWork,
+    FileSummary,
+    MergedWorkspace,
+    PreparedWorkspace,
+    RepositoryDescription,
+    RepositoryDiff,
+    TakenSnapshot,
+    WorkDiff,
+    WorkspaceCondition,
+    WorkspaceProvider,
+    WorkspaceSpec,
+)
 from aura_contracts.workspace import ConflictedFiles, Unrecorded
 from aura_worker_protocol.errors import storable_text
 from aura_worker_protocol.messages import (
     CollectWork,
     DescribeRepository,
     DiffWork,
-    FileSummary,
     FindOrphans,
     InspectWorkspace,
-    MergeResult,
     MergeWork,
     OrphansFound,
     PoolWarmed,
     PrepareWorkspace,
     RemoveOrphan,
     RemoveWorktrees,
-    RepositoryDescribed,
+    RepairWorkspace,
     ResetToSnapshot,
-    SnapshotCommits,
+    RevertWork,
     TakeSnapshot,
     WarmPool,
-    WorkCollected,
-    WorkDiff,
-    WorkspaceInspected,
-    WorkspaceReady,
 )
 
 THREADS = 8
@@ -54,62 +60,61 @@ class WorkspaceService:
         """By key, kept while a task holds the lock or waits for it."""
         self._threads = anyio.CapacityLimiter(THREADS)
 
-    async def prepare(self, request: PrepareWorkspace) -> WorkspaceReady:
+    async def prepare(self, request: PrepareWorkspace) -> PreparedWorkspace:
         prepared = await self._on_workspace(self._workspaces.prepare, request.workspace)
-        return WorkspaceReady(
-            root=prepared.root,
-            worktrees=prepared.worktrees,
-            directory=prepared.directory,
-            empty_submodules=tuple(storable_text(path) for path in prepared.empty_submodules),
-        )
+        return replace(prepared, empty_submodules=tuple(map(storable_text, prepared.empty_submodules)))
 
-    async def inspect(self, request: InspectWorkspace) -> WorkspaceInspected:
+    async def repair(self, request: RepairWorkspace) -> None:
+        await self._on_workspace(self._workspaces.repair, request.workspace)
+
+    async def inspect(self, request: InspectWorkspace) -> WorkspaceCondition:
         condition = await self._on_workspace(self._workspaces.inspect, request.workspace)
-        return WorkspaceInspected(condition=replace(condition, unrecorded=_storable_paths(condition.unrecorded)))
+        return replace(condition, unrecorded=_storable_paths(condition.unrecorded))
 
-    async def collect(self, request: CollectWork) -> WorkCollected:
+    async def collect(self, request: CollectWork) -> CollectedWork:
         collect = partial(self._workspaces.collect, from_branch=request.from_branch)
         collected = await self._on_workspace(collect, request.workspace, request.message)
         outcome = replace(collected.outcome, unrecorded=_storable_paths(collected.outcome.unrecorded))
-        return WorkCollected(outcome=outcome, heads=collected.heads, clean=collected.clean)
+        return replace(collected, outcome=outcome)
 
     async def diff(self, request: DiffWork) -> WorkDiff:
         patch, limit = request.patch_limit > 0, max(request.patch_limit, 0)
         diff = partial(self._workspaces.diff, patch=patch, patch_limit=limit)
         return work_diff(await self._on_workspace(diff, request.workspace))
 
-    async def snapshot(self, request: TakeSnapshot) -> SnapshotCommits:
+    async def snapshot(self, request: TakeSnapshot) -> TakenSnapshot:
         snapshot = partial(self._workspaces.snapshot, whole=request.whole)
         taken = await self._on_workspace(snapshot, request.workspace, request.ref)
-        return SnapshotCommits(commits=taken.commits, left_out=_storable_paths(taken.left_out))
+        return replace(taken, left_out=_storable_paths(taken.left_out))
 
     async def restore(self, request: ResetToSnapshot) -> None:
         await self._on_workspace(self._workspaces.restore, request.workspace, request.ref)
 
-    async def merge(self, request: MergeWork) -> MergeResult:
-        merged = await self._on_workspace(self._workspaces.merge, request.workspace, request.style, request.message)
-        conflicts = tuple(
-            ConflictedFiles(files.repository, tuple(storable_text(path) for path in files.paths))
-            for files in merged.conflicts
-        )
-        return MergeResult(commits=merged.commits, conflicts=conflicts)
+    async def merge(self, request: MergeWork) -> MergedWorkspace:
+        merge = partial(self._workspaces.merge, finish_only=request.finish_only)
+        merged = await self._on_workspace(merge, request.workspace, request.style, request.message)
+        return _storable_conflicts(merged)
+
+    async def revert(self, request: RevertWork) -> MergedWorkspace:
+        revert = partial(self._workspaces.revert, commits=request.commits, message=request.message)
+        return _storable_conflicts(await self._on_workspace(revert, request.workspace))
 
     async def remove(self, request: RemoveWorktrees) -> None:
         remove = partial(self._workspaces.remove, delete_branch=request.delete_branch)
         await self._on_workspace(remove, request.workspace)
 
-    async def describe(self, request: DescribeRepository) -> RepositoryDescribed:
-        found = await self._in_thread("", request.path, partial(self._workspaces.describe, request.path))
-        return RepositoryDescribed(**asdict(found))
+    async def describe(self, request: DescribeRepository) -> RepositoryDescription:
+        describe = partial(self._workspaces.describe, request.path, in_place=request.in_place)
+        return await self._in_thread("", request.path, describe)
 
     async def orphans(self, request: FindOrphans) -> OrphansFound:
         work = partial(self._workspaces.orphans, request.living)
         return OrphansFound(orphans=await self._in_thread("", "", work))
 
-    async def remove_orphan(self, request: RemoveOrphan) -> SnapshotCommits:
+    async def remove_orphan(self, request: RemoveOrphan) -> TakenSnapshot:
         orphan = request.orphan
         work = partial(self._workspaces.remove_orphan, orphan, request.ref)
-        return SnapshotCommits(commits=await self._in_thread(orphan.workspace_id, orphan.path, work))
+        return TakenSnapshot(commits=await self._in_thread(orphan.workspace_id, orphan.path, work))
 
     async def warm(self, request: WarmPool) -> PoolWarmed:
         work = partial(self._workspaces.warm, request.repository, request.count)
@@ -165,3 +170,11 @@ def _summaries(one: RepositoryDiff) -> tuple[FileSummary, ...]:
 def _storable(patch: bytes) -> str:
     """Return `patch` as text; bytes that are not UTF-8, and NUL, which databases do not take, are escaped."""
     return patch.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+
+
+def _storable_conflicts(merged: MergedWorkspace) -> MergedWorkspace:
+    conflicts = tuple(
+        ConflictedFiles(files.repository, tuple(storable_text(path) for path in files.paths))
+        for files in merged.conflicts
+    )
+    return replace(merged, conflicts=conflicts)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from aura_contracts.errors import AuraError
-from aura_worker_protocol.request import Request, Result
+from aura_worker_protocol.request import Request
 
 RequestId = int | str
 """This side gives integers from 1 on; the other side may give texts."""
@@ -43,7 +43,7 @@ class Response(msgspec.Struct, frozen=True):
     """The result of a call; raw where its type follows from the call that it answers (see `Codec.result`)."""
 
     id: RequestId
-    result: Result | msgspec.Raw
+    result: msgspec.Struct | msgspec.Raw
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ class Codec(ABC, Generic[F]):
     def cancellation(self, number: int) -> F: ...
 
     @abstractmethod
-    def answer(self, request_id: RequestId, result: Result) -> F: ...
+    def answer(self, request_id: RequestId, result: msgspec.Struct) -> F: ...
 
     @abstractmethod
     def refusal(self, request_id: RequestId | None, error: BaseException, number: int | None = None) -> F:
@@ -101,5 +101,5 @@ class Codec(ABC, Generic[F]):
         """Return the message in `frame`. Never raises, whatever it holds."""
 
     @abstractmethod
-    def result(self, request: Request[Any], received: Result | msgspec.Raw) -> Result:
+    def result(self, request: Request[Any], received: msgspec.Struct | msgspec.Raw) -> msgspec.Struct:
         """Return the result in an answer to `request`. Raises `RemoteProtocolError` unless it is of that type."""

@@ -24,13 +24,7 @@ from typing import Any, Generic
 
 import msgspec
 
-from aura_contracts.errors import (
-    AuraError,
-    LocalProtocolError,
-    ProtocolError,
-    RemoteProtocolError,
-    WorkerUnavailable,
-)
+from aura_contracts.errors import AuraError, LocalProtocolError, ProtocolError, RemoteProtocolError, WorkerUnavailable
 from aura_worker_protocol._state import REMOTE, TABLE, ConnectionState, ConnectionStep, Role
 from aura_worker_protocol.codec import (
     Call,
@@ -46,7 +40,7 @@ from aura_worker_protocol.codec import (
 )
 from aura_worker_protocol.frames import REQUEST_CANCELLED
 from aura_worker_protocol.messages import PROTOCOL_VERSION, TO_ENGINE, TO_WORKER, Hello
-from aura_worker_protocol.request import Request, Result
+from aura_worker_protocol.request import Request
 
 REQUEST_LIMIT = 1024
 """Calls of one side that may wait for a response at a time; more are against the protocol."""
@@ -69,7 +63,7 @@ class Settle(msgspec.Struct, frozen=True):
     """Our call number `id` is over: `outcome` is its result, or the error of the other side."""
 
     id: int
-    outcome: Result | AuraError
+    outcome: msgspec.Struct | AuraError
 
 
 class Abandon(msgspec.Struct, frozen=True):
@@ -148,7 +142,7 @@ class Connection(Generic[F]):
         pending = number in self._asked and self.state is ConnectionState.READY
         return self._codec.cancellation(number) if pending else None
 
-    def answer(self, request_id: RequestId, result: Result) -> F | None:
+    def answer(self, request_id: RequestId, result: msgspec.Struct) -> F | None:
         """Answer their call; a result that cannot be sent becomes a refusal. None: it is not waited for any more."""
         try:
             frame = self._codec.answer(request_id, result)
@@ -244,7 +238,7 @@ class Connection(Generic[F]):
         del self._asked[number]
         return Settle(number, self._outcome(request, response))
 
-    def _outcome(self, request: Request[Any], response: Response | Refusal) -> Result | AuraError:
+    def _outcome(self, request: Request[Any], response: Response | Refusal) -> msgspec.Struct | AuraError:
         if isinstance(response, Refusal):
             return response.error
         try:

@@ -10,13 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts.errors import (
-    AuraError,
-    FrameTooLarge,
-    LocalProtocolError,
-    ProtocolError,
-    RemoteProtocolError,
-)
+from aura_contracts.errors import AuraError, FrameTooLarge, LocalProtocolError, ProtocolError, RemoteProtocolError
 from aura_contracts.first_use import json_decoder
 from aura_worker_protocol.codec import (
     Call,
@@ -31,16 +25,8 @@ from aura_worker_protocol.codec import (
     Unreadable,
 )
 from aura_worker_protocol.errors import UNENCODABLE, error_object, error_of, unknown_method, unsendable
-from aura_worker_protocol.frames import (
-    CANCEL,
-    FRAME_LIMIT,
-    INVALID_PARAMS,
-    NOTHING,
-    PARSE_ERROR,
-    Frame,
-    SentFrame,
-)
-from aura_worker_protocol.request import Request, Result
+from aura_worker_protocol.frames import CANCEL, FRAME_LIMIT, INVALID_PARAMS, NOTHING, PARSE_ERROR, Frame, SentFrame
+from aura_worker_protocol.request import Request
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -70,7 +56,7 @@ class JsonCodec(Codec[bytes]):
     def cancellation(self, number: int) -> bytes:
         return self._encode(SentFrame(method=CANCEL, params={"id": number}))
 
-    def answer(self, request_id: RequestId, result: Result) -> bytes:
+    def answer(self, request_id: RequestId, result: msgspec.Struct) -> bytes:
         return self._encode(SentFrame(id=request_id, result=result))
 
     def refusal(self, request_id: RequestId | None, error: BaseException, number: int | None = None) -> bytes:
@@ -100,7 +86,7 @@ class JsonCodec(Codec[bytes]):
         except _UNDECODABLE as error:
             return _unreadable(f"this is not JSON: {error}", PARSE_ERROR)
 
-    def result(self, request: Request[Any], received: Result | msgspec.Raw) -> Result:
+    def result(self, request: Request[Any], received: msgspec.Struct | msgspec.Raw) -> msgspec.Struct:
         assert isinstance(received, msgspec.Raw), "this codec reads no other answers"
         try:
             return _decoder(type(request).result).decode(received)  # type: ignore[no-any-return]

@@ -18,54 +18,53 @@ from typing import Any
 import msgspec
 
 from aura_contracts.entries import AnyEntry, Usage
-from aura_contracts.execution import Outcome, RunPlan, Script, SupervisedProcess
+from aura_contracts.execution import SupervisedProcess
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkerIdentity, WorkspaceId
 from aura_contracts.lease import HEARTBEAT_INTERVAL
 from aura_contracts.output import Chunk
-from aura_contracts.plain_data import Plain
-from aura_contracts.ports.executors import Answer, Availability, Capability
+from aura_contracts.ports.executors import Answer, ExecutorInfo
 from aura_contracts.ports.processes import ProcessExit
-from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition, WorkspaceSpec
-from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit, Unrecorded, Worktree
+from aura_contracts.ports.workspaces import (
+    CollectedWork,
+    MergedWorkspace,
+    Orphan,
+    PreparedWorkspace,
+    RepositoryDescription,
+    TakenSnapshot,
+    WorkDiff,
+    WorkspaceCondition,
+    WorkspaceSpec,
+)
+from aura_contracts.run_plan import RunPlan, Script
+from aura_contracts.workspace import MergeStyle
 from aura_worker_protocol.request import Result, ToEngine, ToWorker, by_method
 
 # --- Engine to worker: workspaces -------------------------------------------------------------------------------------
 
 
-class WorkspaceReady(Result, frozen=True, kw_only=True):
-    root: str
-    worktrees: tuple[Worktree, ...]
-    directory: str
-    """The folder in which scripts and agents are started."""
-    empty_submodules: tuple[str, ...] = ()
-
-
-class PrepareWorkspace(ToWorker[WorkspaceReady], frozen=True, kw_only=True):
+class PrepareWorkspace(ToWorker[PreparedWorkspace], frozen=True, kw_only=True):
     """Create the worktrees, all or none; existing ones are taken over."""
 
     method = "workspace.prepare"
     workspace: WorkspaceSpec
 
 
-class WorkspaceInspected(Result, frozen=True, kw_only=True):
-    condition: WorkspaceCondition
+class RepairWorkspace(ToWorker[Result], frozen=True, kw_only=True):
+    """Put right what hides worktrees, or files in them, from git."""
+
+    method = "workspace.repair"
+    workspace: WorkspaceSpec
 
 
-class InspectWorkspace(ToWorker[WorkspaceInspected], frozen=True, kw_only=True):
-    """Describe the current condition of the workspace."""
+class InspectWorkspace(ToWorker[WorkspaceCondition], frozen=True, kw_only=True):
+    """Describe the current condition of the workspace. Changes nothing."""
 
     method = "workspace.inspect"
     workspace: WorkspaceSpec
 
 
-class WorkCollected(Result, frozen=True, kw_only=True):
-    outcome: Outcome
-    heads: tuple[RepositoryCommit, ...]
-    clean: bool
-
-
-class CollectWork(ToWorker[WorkCollected], frozen=True, kw_only=True):
+class CollectWork(ToWorker[CollectedWork], frozen=True, kw_only=True):
     """Commit everything on the branch, and count what the branch changes."""
 
     method = "workspace.collect"
@@ -73,24 +72,6 @@ class CollectWork(ToWorker[WorkCollected], frozen=True, kw_only=True):
     message: str
     from_branch: bool = False
     """The branch stands for a worktree that is gone."""
-
-
-class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A changed file, with its name as text: bytes that are not UTF-8 are escaped. Lines None: binary."""
-
-    repository: str
-    path: str
-    kind: str
-    old_path: str | None = None
-    added: int | None = 0
-    removed: int | None = 0
-
-
-class WorkDiff(Result, frozen=True, kw_only=True):
-    files: tuple[FileSummary, ...]
-    patch: str = ""
-    """Unified diff; undecodable bytes are escaped."""
-    truncated: bool = False
 
 
 class DiffWork(ToWorker[WorkDiff], frozen=True, kw_only=True):
@@ -101,13 +82,7 @@ class DiffWork(ToWorker[WorkDiff], frozen=True, kw_only=True):
     patch_limit: int = 1_048_576
 
 
-class SnapshotCommits(Result, frozen=True, kw_only=True):
-    commits: tuple[RepositoryCommit, ...]
-    left_out: tuple[Unrecorded, ...] = ()
-    """What the worktrees hold that the snapshot does not."""
-
-
-class TakeSnapshot(ToWorker[SnapshotCommits], frozen=True, kw_only=True):
+class TakeSnapshot(ToWorker[TakenSnapshot], frozen=True, kw_only=True):
     """Write tracked and untracked state to the hidden ref; with `whole`, ignored files too."""
 
     method = "workspace.snapshot"
@@ -124,19 +99,22 @@ class ResetToSnapshot(ToWorker[Result], frozen=True, kw_only=True):
     ref: str
 
 
-class MergeResult(Result, frozen=True, kw_only=True):
-    """Either commits on the targets, or conflicts and nothing touched."""
-
-    commits: tuple[RepositoryCommit, ...] = ()
-    conflicts: tuple[ConflictedFiles, ...] = ()
-
-
-class MergeWork(ToWorker[MergeResult], frozen=True, kw_only=True):
-    """Merge the branch into its targets, all or none."""
+class MergeWork(ToWorker[MergedWorkspace], frozen=True, kw_only=True):
+    """Merge the branch into its targets, all or none; with `finish_only`, only those that were merged before."""
 
     method = "workspace.merge"
     workspace: WorkspaceSpec
     style: MergeStyle
+    message: str
+    finish_only: bool = False
+
+
+class RevertWork(ToWorker[MergedWorkspace], frozen=True, kw_only=True):
+    """Commit the opposite of a commit on the branch, by repository."""
+
+    method = "workspace.revert"
+    workspace: WorkspaceSpec
+    commits: dict[str, str]
     message: str
 
 
@@ -148,29 +126,12 @@ class RemoveWorktrees(ToWorker[Result], frozen=True, kw_only=True):
     delete_branch: bool = False
 
 
-class RepositoryDescribed(Result, frozen=True, kw_only=True):
-    """The repository at a path. Without one `path` is the folder itself, and the rest is empty."""
-
-    path: str
-    """The top of the worktree that it is in, absolute."""
-    name: str
-    """Of that folder, usable as the name of a folder in a workspace."""
-    repository: bool
-    branch: str | None = None
-    """The branch that is checked out."""
-    head: str | None = None
-    subfolder: str = ""
-    """The described path, relative to `path`."""
-    obstacle: str = ""
-    """Why it can only be worked on in place; empty if there is no reason."""
-    remedy: str = ""
-
-
-class DescribeRepository(ToWorker[RepositoryDescribed], frozen=True, kw_only=True):
-    """Describe the repository at a path on the worker. Raises `NotARepository` for a folder that does not exist."""
+class DescribeRepository(ToWorker[RepositoryDescription], frozen=True, kw_only=True):
+    """Describe the repository at a path on the worker. Raises what keeps it from being worked on, in place or not."""
 
     method = "workspace.describe"
     path: str
+    in_place: bool = False
 
 
 class OrphansFound(Result, frozen=True, kw_only=True):
@@ -184,7 +145,7 @@ class FindOrphans(ToWorker[OrphansFound], frozen=True, kw_only=True):
     living: tuple[WorkspaceId, ...]
 
 
-class RemoveOrphan(ToWorker[SnapshotCommits], frozen=True, kw_only=True):
+class RemoveOrphan(ToWorker[TakenSnapshot], frozen=True, kw_only=True):
     """Remove an orphan, after a snapshot of its unsaved work."""
 
     method = "workspace.remove_orphan"
@@ -216,6 +177,8 @@ class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     fork: bool = False
     """Resume a copy of that session."""
+    elsewhere: bool = False
+    """That session has worked in other folders only, as far as the log knows."""
     session_usage: Usage | None = None
     """What that session had consumed before, by its agent's count; None if the log does not have it."""
     task_id: TaskId | None = None
@@ -283,6 +246,17 @@ class AnswerPermission(ToWorker[Result], frozen=True, kw_only=True):
     answer: Answer
 
 
+class NoteWaiting(ToWorker[Result], frozen=True, kw_only=True):
+    """The agent waits for a human in a way that its output does not show: its time does not count for `seconds`.
+
+    Replaces what was noted before; 0 ends the wait.
+    """
+
+    method = "process.waiting"
+    token: str
+    seconds: float
+
+
 class ForgetProcess(ToWorker[Result], frozen=True, kw_only=True):
     """Delete everything that is kept of the process: the engine has recorded how it ended."""
 
@@ -291,13 +265,6 @@ class ForgetProcess(ToWorker[Result], frozen=True, kw_only=True):
 
 
 # --- Engine to worker: executors --------------------------------------------------------------------------------------
-
-
-class ExecutorInfo(msgspec.Struct, Plain, frozen=True, kw_only=True):
-    name: str
-    summary: str
-    capability: Capability
-    availability: Availability
 
 
 class ExecutorsListed(Result, frozen=True, kw_only=True):
@@ -311,7 +278,12 @@ class ListExecutors(ToWorker[ExecutorsListed], frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
 
 
-class CheckOptions(ToWorker[Result], frozen=True, kw_only=True):
+class OptionsChecked(Result, frozen=True, kw_only=True):
+    silencing: str | None = None
+    """The option with which the agent asks for no permission."""
+
+
+class CheckOptions(ToWorker[OptionsChecked], frozen=True, kw_only=True):
     """Have an executor look at the options of a run, as it will when it is started. Nothing is started.
 
     Raises `UnknownExecutor`, or `InvalidInput` for what the executor would refuse. With `installed`, also

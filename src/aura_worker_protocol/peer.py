@@ -23,9 +23,10 @@ Runs on asyncio and on trio, in one event loop. Invariants:
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from aura_contracts.errors import AuraError, UnknownMethod, WorkerUnavailable
@@ -46,11 +47,11 @@ from aura_worker_protocol.messages import Hello
 from aura_worker_protocol.request import Request, Result
 from aura_worker_protocol.transport import Transport
 
-Handler = Callable[[Any], Awaitable[Result | None]]
+Handler = Callable[[Any], Awaitable[msgspec.Struct | None]]
 """Carries out a request of the type it is listed under. None stands for a bare `Result`; an `AuraError` that it raises
 is raised again on the other side, anything else becomes an internal error there and is logged here."""
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound=msgspec.Struct)
 
 _LAST_FRAME_TIMEOUT = 1.0
 """Seconds that the other side has to take the frame that says why the connection is closed."""
@@ -66,21 +67,22 @@ class PendingReply(Generic[R]):
     def __init__(self, cancel: Callable[[], None]) -> None:
         self._cancel = cancel
         self._settled = anyio.Event()
-        self._outcome: Result | AuraError | None = None
+        self._outcome: R | AuraError | None = None
 
     async def wait(self) -> R:
         """Return the result. Raises the other side's error, `WorkerUnavailable` when the connection closes."""
         await self._settled.wait()
         if isinstance(self._outcome, AuraError):
             raise self._outcome
-        return cast("R", self._outcome)
+        assert self._outcome is not None, "it is settled"
+        return self._outcome
 
     def cancel(self) -> None:
         """Cancel the request at the other side; without effect once it is settled."""
         if not self._settled.is_set():
             self._cancel()
 
-    def settle(self, outcome: Result | AuraError) -> None:
+    def settle(self, outcome: R | AuraError) -> None:
         self._outcome = outcome
         self._settled.set()
 
@@ -231,7 +233,7 @@ class Peer:
             case Nothing(reason):
                 _log.debug("a frame was ignored: %s", reason)
 
-    def _settle(self, number: int, outcome: Result | AuraError) -> None:
+    def _settle(self, number: int, outcome: msgspec.Struct | AuraError) -> None:
         if reply := self._waiting.pop(number, None):
             reply.settle(outcome)
             self._room.release()
@@ -301,7 +303,7 @@ class Peer:
         finally:
             self._notifications -= 1
 
-    async def _handle(self, request: Request[Any]) -> Result:
+    async def _handle(self, request: Request[Any]) -> msgspec.Struct:
         handler = self._handlers.get(type(request))
         if handler is None:
             raise UnknownMethod(method=request.method, reason=f"{request.method} is not served on this side")

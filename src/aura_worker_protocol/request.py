@@ -1,4 +1,7 @@
-"""Request and result: the bases of all messages, which tie each request to its result and to its direction."""
+"""Request and result: the bases of all messages, which tie each request to its result and to its direction.
+
+What a port returns is a result as it is; results that exist only between engine and worker are based on `Result`.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,17 +13,17 @@ from aura_contracts.plain_data import Plain
 
 
 class Result(msgspec.Struct, Plain, frozen=True, kw_only=True):
-    """Base of all results; by itself: done."""
+    """Base of results that no port returns; by itself: done."""
 
 
-R_co = TypeVar("R_co", bound=Result, covariant=True)
+R_co = TypeVar("R_co", bound=msgspec.Struct, covariant=True)
 
 
 class Request(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """Base of all requests. `method` is the name on the wire; `result` is the type that the request is based on."""
 
     method: ClassVar[str]
-    result: ClassVar[type[Result]]
+    result: ClassVar[type[msgspec.Struct]]
     lane_field: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:

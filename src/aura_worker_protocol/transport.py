@@ -35,7 +35,7 @@ from aura_worker_protocol.codec import (
 from aura_worker_protocol.errors import UNENCODABLE, error_object, error_of, unknown_method, unsendable
 from aura_worker_protocol.frames import FRAME_LIMIT
 from aura_worker_protocol.json_codec import JsonCodec
-from aura_worker_protocol.request import Request, Result
+from aura_worker_protocol.request import Request
 
 
 class Transport(ABC, Generic[F]):
@@ -97,7 +97,7 @@ class MemoryCodec(Codec[Message]):
     def cancellation(self, number: int) -> Message:
         return Cancellation(number)
 
-    def answer(self, request_id: RequestId, result: Result) -> Message:
+    def answer(self, request_id: RequestId, result: msgspec.Struct) -> Message:
         return Response(request_id, unshared(result))
 
     def refusal(self, request_id: RequestId | None, error: BaseException, number: int | None = None) -> Message:
@@ -114,7 +114,7 @@ class MemoryCodec(Codec[Message]):
                 return Ignored(request.method, unknown_method(request.method).reason)
         return frame
 
-    def result(self, request: Request[Any], received: Result | msgspec.Raw) -> Result:
+    def result(self, request: Request[Any], received: msgspec.Struct | msgspec.Raw) -> msgspec.Struct:
         if not isinstance(received, request.result):
             reason = f"the answer to {request.method} is {type(received).__name__}, not {request.result.__name__}"
             raise RemoteProtocolError(reason=reason)

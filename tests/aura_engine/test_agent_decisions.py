@@ -11,6 +11,7 @@ from aura_contracts.agent import (
     AgentChanges,
     AgentDisabled,
     AgentEdited,
+    AgentLimits,
     AgentReleased,
     AgentSpec,
     AgentStatus,
@@ -26,8 +27,9 @@ from aura_contracts.agent import (
 )
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
+from aura_contracts.permission import PermissionRules
 from aura_engine.decisions import Context
-from aura_engine.decisions.agent import AGENT_DECIDER, NAME_LIMIT
+from aura_engine.decisions.agent import AGENT_DECIDER, AGENT_PROMPT_LIMIT, NAME_LIMIT
 
 AGENT_ID = "0192f0c1-2d3e-7abc-8def-000000000001"
 TASK_ID = "0192f0c1-2d3e-7abc-8def-000000000002"
@@ -163,10 +165,55 @@ def test_a_task_from_taking_it_to_being_free_again():
 @pytest.mark.parametrize("before", [[TAKE], [TAKE, PAUSE]])
 def test_a_busy_agent_takes_no_second_task(before):
     story = Story(*before)
-    with pytest.raises(TransitionRefused) as refusal:
+    with refused("capacity") as refusal:
         story.do(ENGINE, TakeTask(task_id=OTHER_TASK))
-    assert (refusal.value.status, refusal.value.allowed_in) == (story.state.status, ("idle",))
-    assert story.state.current_task_id == TASK_ID
+    assert TASK_ID in refusal.value.reason
+    assert (story.state.current_task_id, story.state.room) == (TASK_ID, 0)
+
+
+def test_an_agent_with_capacity_takes_that_many_tasks():
+    story = Story(TAKE, capacity=2)
+    assert story.do(ENGINE, TAKE) == []
+    story.do(ENGINE, TakeTask(task_id=OTHER_TASK))
+    assert ([task.task_id for task in story.state.tasks], story.state.room) == ([TASK_ID, OTHER_TASK], 0)
+    with refused("capacity"):
+        story.do(ENGINE, TakeTask(task_id=APPROVAL_ID))
+    story.do(ALICE, EditAgent(changes=AgentChanges(capacity=1)))
+    story.do(ENGINE, RELEASE)
+    assert (story.state.status, story.state.current_task_id, story.state.room) == ("working", OTHER_TASK, 0)
+
+
+def test_an_agent_waits_when_it_waits_in_all_of_its_tasks():
+    story = Story(TAKE, TakeTask(task_id=OTHER_TASK), capacity=3)
+    story.do(ENGINE, PAUSE)
+    assert (story.state.status, story.state.approval_id) == ("working", APPROVAL_ID)
+    story.do(ENGINE, ReleaseAgent(task_id=OTHER_TASK, outcome=TaskOutcome.COMPLETED))
+    assert story.state.status == "waiting_for_approval"
+    story.do(ENGINE, TakeTask(task_id=OTHER_TASK))
+    assert story.state.status == "working"
+    story.do(ENGINE, PauseAgent(task_id=OTHER_TASK, approval_id=APPROVAL_ID))
+    story.do(ENGINE, RELEASE)
+    assert (story.state.status, story.state.current_task_id) == ("waiting_for_approval", OTHER_TASK)
+    assert story.do(ENGINE, ResumeAgent(task_id=OTHER_TASK)) != []
+    assert story.do(ENGINE, ResumeAgent(task_id=OTHER_TASK)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields"),
+    [
+        ("capacity", {"capacity": 0}),
+        ("capacity", {"capacity": 1001}),
+        ("prompt", {"prompt": "x" * (AGENT_PROMPT_LIMIT + 1)}),
+        ("limits", {"limits": AgentLimits(timeout=0.0)}),
+        ("limits", {"limits": AgentLimits(output_limit=0)}),
+        ("permissions", {"permissions": PermissionRules(allow=("git status",))}),
+    ],
+)
+def test_a_profile_is_one_that_can_be_run(rule, fields):
+    with refused(rule):
+        Story(**fields)
+    with refused(rule):
+        Story().do(ALICE, EditAgent(changes=AgentChanges(**fields)))
 
 
 def test_a_task_that_ends_while_a_human_is_asked_frees_the_agent():

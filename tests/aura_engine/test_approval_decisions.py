@@ -11,6 +11,8 @@ from aura_contracts.approval import (
     ESCALATE_AFTER,
     POLICY,
     REMIND_AFTER,
+    AnswerSource,
+    ApplyPolicies,
     ApprovalChangesRequested,
     ApprovalDecision,
     ApprovalDelegated,
@@ -22,10 +24,16 @@ from aura_contracts.approval import (
     ApprovalStatus,
     Approve,
     Ballot,
+    Channel,
     DelegateApproval,
+    Entitlement,
     EscalateApproval,
     ExpireApproval,
+    Level,
+    LevelApproved,
     OnExpiry,
+    PolicyDecision,
+    PolicyVerdict,
     Question,
     Reject,
     Remember,
@@ -33,11 +41,22 @@ from aura_contracts.approval import (
     RemindReviewers,
     RequestApproval,
     RequestChanges,
+    RuleMatch,
     ToolCall,
     VoteCast,
     WithdrawApproval,
 )
-from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
+from aura_contracts.errors import (
+    ActorNotAllowed,
+    AggregateExists,
+    AggregateNotFound,
+    AlreadyAnswered,
+    QuestionChanged,
+    QuestionExpired,
+    QuestionWithdrawn,
+    RuleViolated,
+    TransitionRefused,
+)
 from aura_contracts.events import Fact
 from aura_engine.decisions import Context
 from aura_engine.decisions.approval import APPROVAL_DECIDER
@@ -268,6 +287,16 @@ def test_the_policy_decides_alone_without_a_vote(command, status):
     assert (story.state.status, story.state.votes, story.state.automatic) == (status, (), True)
 
 
+def test_the_policy_approves_nothing_that_a_rule_which_refuses_holds_back():
+    story = Story(on_expiry=OnExpiry.CONTINUE)
+    match = RuleMatch("user", "lock", PolicyVerdict.REJECT, sure=False)
+    story.do(POLICY, ApplyPolicies(decision=PolicyDecision(verdict=PolicyVerdict.ASK, matched=(match,))))
+    with refused("policy"):
+        story.do(POLICY, Approve())
+    (expired,) = story.do(ENGINE, ExpireApproval(), after=72 * 3600)
+    assert (expired.continued, story.state.granted) == (False, False), "silence is not a human's approval"
+
+
 def test_as_many_humans_as_the_quorum_asks_for_have_to_approve():
     story = Story(quorum=2, reviewers=("alice", "bob", "carol"))
     assert [type(event) for event in story.do(CAROL, Approve())] == [VoteCast]
@@ -329,17 +358,19 @@ def test_a_later_delegation_replaces_the_earlier_one():
     assert story.state.granted
 
 
-@pytest.mark.parametrize("delegate", ["alice", "bob"])
-def test_a_delegation_to_somebody_who_may_decide_is_refused(delegate):
-    with refused("delegate_may_decide"):
+@pytest.mark.parametrize(("delegate", "rule"), [("alice", "delegation_loop"), ("bob", "delegate_may_decide")])
+def test_a_delegation_to_somebody_who_may_decide_is_refused(delegate, rule):
+    with refused(rule):
         Story().do(ALICE, DelegateApproval(delegate=delegate))
 
 
 def test_delegations_do_not_go_in_circles():
     story = Story()
     story.do(ALICE, DelegateApproval(delegate="carol"))
-    with refused("delegate_may_decide"):
-        story.do(CAROL, DelegateApproval(delegate="alice"))
+    story.do(CAROL, DelegateApproval(delegate="dave"))
+    for actor, delegate in ((CAROL, "alice"), (DAVE, "carol"), (DAVE, "alice"), (DAVE, "dave")):
+        with refused("delegation_loop"):
+            story.do(actor, DelegateApproval(delegate=delegate))
 
 
 def test_a_vote_that_was_cast_is_not_delegated():
@@ -358,6 +389,124 @@ def test_only_who_may_decide_delegates(actor):
 def test_a_delegate_has_a_name():
     with refused("delegate"):
         Story().do(ALICE, DelegateApproval(delegate=" "))
+
+
+def test_a_delegation_ends_and_then_the_vote_is_the_owners_alone():
+    story = Story()
+    story.do(ALICE, DelegateApproval(delegate="carol", until=START + timedelta(seconds=120)))
+    with pytest.raises(ActorNotAllowed, match="has ended") as refusal:
+        story.do(CAROL, Approve(), after=120)
+    assert refusal.value.rule == "delegation_ended"
+    with refused("delegation_ended"):
+        story.do(ALICE, DelegateApproval(delegate="dave", until=START), after=120)
+    story.do(ALICE, DelegateApproval(delegate="carol"), after=121)
+    story.do(CAROL, Approve(), after=10_000)
+    assert story.state.votes[0].entitlement is Entitlement.DELEGATION
+
+
+# --- Levels -----------------------------------------------------------------------------------------------------------
+
+
+def levelled(**request):
+    levels = (Level(reviewers=("carol", "dave"), quorum=2), Level(reviewers=("eve",)))
+    return Story(**{"quorum": 2, "levels": levels} | request)
+
+
+def test_levels_are_asked_one_after_another():
+    story = levelled()
+    story.do(BOB, Approve())
+    with pytest.raises(ActorNotAllowed, match="asked at level 2") as refusal:
+        story.do(CAROL, Approve())
+    assert refusal.value.rule == "level"
+    assert [type(event) for event in story.do(ALICE, Approve())] == [VoteCast, LevelApproved]
+    assert (story.state.status, story.state.level, story.state.awaited) == ("pending", 2, ("carol", "dave"))
+    with pytest.raises(ActorNotAllowed):
+        story.do(ALICE, Reject(feedback="after all"))
+    story.do(DAVE, Approve())
+    story.do(CAROL, Approve())
+    assert [type(event) for event in story.do(EVE, Approve())] == [VoteCast, ApprovalGranted]
+    assert [vote.level for vote in story.state.votes] == [1, 1, 2, 2, 3]
+
+
+def test_a_no_at_any_level_decides():
+    story = levelled(quorum=1)
+    story.do(ALICE, Approve())
+    story.do(CAROL, RequestChanges(feedback="Add a test."))
+    assert (story.state.status, story.state.reviewed_by) == ("needs_changes", CAROL)
+
+
+def test_the_next_level_has_its_own_time_and_its_own_people():
+    story = levelled(quorum=1, escalate_to=("frank",))
+    story.do(ENGINE, EscalateApproval(), after=ESCALATE_AFTER)
+    story.do(human("frank"), Approve(), after=ESCALATE_AFTER)
+    assert story.state.votes[0].entitlement is Entitlement.ESCALATION
+    assert story.state.awaited == ("carol", "dave")
+    with refused("not_due"):
+        story.do(ENGINE, RemindReviewers(), after=ESCALATE_AFTER + 1)
+    for delegate, rule in (("eve", "delegate_may_decide"), ("frank", "delegate_has_voted")):
+        with refused(rule):
+            story.do(CAROL, DelegateApproval(delegate=delegate), after=ESCALATE_AFTER)
+
+
+@pytest.mark.parametrize(
+    ("rule", "request_"),
+    [
+        ("levels", {"levels": (Level(reviewers=("alice",)),)}),
+        ("levels", {"levels": (Level(reviewers=("carol",)), Level(reviewers=("carol",)))}),
+        ("quorum", {"levels": (Level(reviewers=("carol", "carol"), quorum=2),)}),
+        ("quorum", {"levels": (Level(reviewers=("carol",), quorum=0),)}),
+        ("quorum", {"levels": (Level(reviewers=()),)}),
+        ("quorum", {"levels": (Level(reviewers=("carol",)),), "quorum": 3, "escalate_to": ("carol",)}),
+        ("reviewers", {"reviewers": ("alice",), "barred": ("alice",)}),
+        ("quorum", {"levels": (Level(reviewers=("carol",)),), "barred": ("carol",)}),
+    ],
+)
+def test_levels_that_nobody_could_pass_are_refused(rule, request_):
+    with refused(rule):
+        Story(**request_)
+
+
+def test_who_asked_for_the_work_does_not_decide_about_it_where_that_is_barred():
+    story = Story(barred=("alice",))
+    assert story.state.awaited == ("bob",)
+    with pytest.raises(ActorNotAllowed) as refusal:
+        story.do(ALICE, Approve())
+    assert refusal.value.rule == "self_approval"
+    with refused("self_approval"):
+        story.do(BOB, DelegateApproval(delegate="alice"))
+    story.do(BOB, Approve())
+    assert story.state.granted
+
+
+# --- Late, wrong and doubtful answers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [*ANSWERS, DelegateApproval(delegate="carol")])
+def test_an_answer_that_comes_too_late_is_told_why(answer):
+    story = Story()
+    story.do(BOB, Reject(feedback="no"))
+    with pytest.raises(AlreadyAnswered, match=r"bob has answered .* rejected") as refusal:
+        story.do(ALICE, answer)
+    assert (refusal.value.answered_by, refusal.value.status) == ("bob", "rejected")
+    withdrawn = Story()
+    withdrawn.do(AGENT, WithdrawApproval(reason="the task was cancelled"))
+    with pytest.raises(QuestionWithdrawn, match="the task was cancelled"):
+        withdrawn.do(ALICE, answer)
+    expired = Story()
+    expired.do(ENGINE, ExpireApproval(), after=72 * 3600)
+    with pytest.raises(QuestionExpired):
+        expired.do(ALICE, answer)
+
+
+def test_an_answer_holds_for_the_commits_that_were_shown():
+    story = Story(kind=ApprovalKind.CHANGES, commits={"app": "a1", "lib": "b2"})
+    for commits in ({"app": "a0", "lib": "b2"}, {"app": "a1"}):
+        with pytest.raises(QuestionChanged, match="shows a1 of app, b2 of lib"):
+            story.do(ALICE, Approve(commits=commits))
+    source = AnswerSource(channel=Channel.HTTP, host="desk", session="tab 3")
+    story.do(ALICE, Approve(commits={"lib": "b2", "app": "a1"}, source=source))
+    (vote,) = story.state.votes
+    assert (vote.commits, vote.source, vote.entitlement) == (story.state.commits, source, Entitlement.REVIEWER)
 
 
 # --- Waiting ----------------------------------------------------------------------------------------------------------
@@ -418,13 +567,13 @@ def test_an_escalation_needs_somebody_and_a_time():
 @pytest.mark.parametrize("late", [0, 1])
 def test_after_the_deadline_nobody_decides(command, late):
     story = Story()
-    with refused("deadline_passed"):
+    with pytest.raises(QuestionExpired, match=DEADLINE.isoformat()[:19]):
         story.do(ALICE, command, after=72 * 3600 + late)
     assert story.state.status == "pending"
 
 
 def test_the_policy_is_late_too():
-    with refused("deadline_passed"):
+    with pytest.raises(QuestionExpired):
         Story().do(POLICY, Approve(), after=72 * 3600)
 
 
@@ -436,7 +585,7 @@ def test_a_moment_before_the_deadline_is_in_time():
 
 @pytest.mark.parametrize("command", [RemindReviewers(), EscalateApproval(to=("carol",))])
 def test_after_the_deadline_nobody_is_asked_again(command):
-    with refused("deadline_passed"):
+    with pytest.raises(QuestionExpired):
         Story().do(ENGINE, command, after=72 * 3600)
 
 

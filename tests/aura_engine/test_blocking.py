@@ -20,7 +20,7 @@ def no_thread_is_left():
     yield
     for thread in threading.enumerate():
         if thread.name == "aura-callback":
-            thread.join(20)
+            thread.join(60)
     assert not {thread.name for thread in threading.enumerate()} & {"aura-engine", "aura-callback"}
 
 
@@ -75,7 +75,7 @@ def test_a_callback_that_blocks_holds_up_nothing_else(opened):
         engine.on(TaskCreated, block)
         engine.on(TaskCreated, lambda _: heard.set())
         engine.tasks.create("one")
-        assert begun.wait(20)
+        assert begun.wait(60)
         assert heard.wait(20)
         assert len(engine.tasks.list().rows) == 1
         freed.set()
@@ -135,9 +135,9 @@ def test_a_call_that_waits_while_another_thread_closes_says_that_it_is_closed(op
     engine.tasks.create("Begin")
     thread = threading.Thread(target=follow)
     thread.start()
-    assert begun.wait(20)
+    assert begun.wait(60)
     engine.close()
-    thread.join(20)
+    thread.join(60)
     assert told == [True]
 
 

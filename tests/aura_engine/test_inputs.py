@@ -1,11 +1,13 @@
 """Inputs: refused before anything is done, with the field that is wrong."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Script
+from aura_contracts.run_plan import Script
 from aura_engine.inputs import TITLE_LENGTH, RunRequest, title_of
 
 
@@ -18,7 +20,33 @@ def test_a_title_is_one_short_line_of_the_prompt(prompt):
 
 
 def test_a_long_prompt_is_cut_at_a_word():
-    assert title_of("word " * 40) == "word " * 13 + "word..."
+    assert title_of("word " * 40) == "word " * 13 + "word…"
+
+
+@pytest.fixture(params=[1_000, 20_000])
+def recursion(request):
+    """Limit the process to so many calls; some libraries, such as mypy, change the limit when they are imported."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(request.param)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("recursion")
+@pytest.mark.parametrize("depth", [64, 5000])
+def test_a_value_that_is_nested_too_deeply_is_refused(depth):
+    value = {}
+    for _ in range(depth):
+        value = {"deeper": value}
+    with pytest.raises(InvalidInput, match="nested too deeply"):
+        RunRequest(executor="custom", prompt="x", options=value)
+
+
+def test_a_value_may_be_nested():
+    value = {}
+    for _ in range(63):
+        value = {"deeper": value}
+    assert RunRequest(executor="custom", prompt="x", options=value).options == value
 
 
 @pytest.mark.parametrize(

@@ -134,3 +134,12 @@ async def test_an_invalid_profile_file_stops_commands_and_not_reading(tmp_path):
         assert (finding.kind, finding.id) == ("profiles", str(tmp_path / "profiles.toml"))
         with pytest.raises(InvalidInput, match=r"profiles\.toml"):
             await engine.executors.check(RunRequest(prompt="Go", executor="custom"))
+
+
+def test_a_folder_that_was_removed_is_told(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(InvalidInput, match="the current folder: it was removed"):
+        Host()

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from aura_contracts.approval import Approval, ApprovalDecision, ApprovalKind, ApprovalStatus, Remember, ToolCall
-from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import ApprovalId
-from aura_contracts.permission import PermissionRules, Ruling, require_questions
+from aura_contracts.permission import PermissionRules, Ruling
 from aura_engine.permissions.precedence import GivenAnswer, decide_call
 
 ALLOWED, ASKED, REFUSED = Ruling.ALLOWED, Ruling.ASKED, Ruling.REFUSED
@@ -100,16 +99,3 @@ def test_the_reason_names_the_rules():
     assert decided(deny=["Bash(git push *)"]).reason == "the rule 'Bash(git push *)' of this run does not permit it"
     two = decided(call("git diff; make"), allow=["Bash(git *)", "Bash(make)"])
     assert two.reason == "the rules 'Bash(git *)', 'Bash(make)' of this run"
-
-
-@pytest.mark.parametrize(
-    "option",
-    [
-        *({"yolo": True}, {"allow_all_tools": True}, {"force": True}, {"full_auto": True}),
-        *({"permission_mode": "bypassPermissions"}, {"approval_mode": "yolo"}, {"approval_policy": "never"}),
-    ],
-)
-def test_an_agent_that_does_not_ask_is_not_started_with_rules(option):
-    with pytest.raises(InvalidInput, match="the agent asks for nothing"):
-        require_questions(PermissionRules(deny=("Bash(rm *)",)), "claude", option, asks=True)
-    require_questions(PermissionRules(), "claude", option, asks=True)

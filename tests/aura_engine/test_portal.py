@@ -184,7 +184,7 @@ def test_threads_call_at_once(opened):
 
     async def meet():
         met.append(anyio.get_current_task().id)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while len(met) < 8:
                 await anyio.lowlevel.checkpoint()
 

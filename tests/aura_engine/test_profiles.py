@@ -1,5 +1,7 @@
 """Profiles: files over files, the variant over the default, the task over all."""
 
+import os
+
 import pytest
 
 from aura_contracts.errors import InvalidInput
@@ -83,3 +85,16 @@ def test_a_project_does_not_say_what_is_run_and_may_be_done(tmp_path, option):
 def test_a_file_of_any_size_is_not_read(tmp_path):
     with pytest.raises(InvalidInput, match="larger"):
         load_profiles(write(tmp_path / "profiles.toml", "#" * 1_048_577))
+
+
+def test_a_table_may_name_an_executor_by_its_alias(user, tmp_path):
+    user.write_text('[qwen.default]\nmodel = "a"\n[qwen-code.default]\nmax_turns = 3\n[cursor.fast]\nmodel = "b"\n')
+    profiles = load_profiles(user)
+    assert profiles.options("qwen-code", None, {}) == {"model": "a", "max_turns": 3}
+    assert "fast" in profiles.variants("cursor-agent")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "profiles.toml")
+    with pytest.raises(InvalidInput, match="not a file"):
+        load_profiles(None, tmp_path / "profiles.toml")

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from aura_contracts.actors import agent, human, system
 from aura_contracts.errors import ActorNotAllowed, RuleViolated
@@ -17,13 +18,17 @@ from aura_contracts.task import (
     CompleteTask,
     CreateTask,
     EditTask,
+    PoolRequest,
     QueueTask,
+    ReparentTask,
     RequestTaskChanges,
     SubmitProposal,
     Task,
     TaskChanges,
     TaskEdited,
     TaskSpec,
+    TaskStatus,
+    UnassignTask,
     UnqueueTask,
 )
 from aura_engine.decisions import Context
@@ -93,6 +98,30 @@ def test_strangers_leave_it_alone(actor, command):
         TASK_DECIDER.decide(TASK_ID, task, command, Context(actor=actor, now=NOW))
 
 
+OTHER_ID = TaskId("0192f0c1-2d3e-7abc-8def-000000000004")
+
+
+@pytest.mark.parametrize("actor", [MALLORY, agent("0192f0c1-2d3e-7abc-8def-0123456789ab")])
+def test_strangers_hang_no_part_on_it(actor):
+    whole = Story().state
+    spec = TaskSpec(title="Mine", parent_id=TASK_ID, approval_mode=ApprovalMode.AUTO)
+    alone = TASK_DECIDER.decide(OTHER_ID, None, CreateTask(task_id=OTHER_ID, spec=TaskSpec(title="Mine")), at(MALLORY))
+    for before, command, by in (
+        (None, CreateTask(task_id=OTHER_ID, spec=spec), actor),
+        (alone.state, ReparentTask(parent_id=TASK_ID), MALLORY),
+    ):
+        with pytest.raises(ActorNotAllowed) as refusal:
+            TASK_DECIDER.decide(OTHER_ID, before, command, at(by, parent=whole, lineage=(TASK_ID,)))
+        assert (refusal.value.aggregate_id, refusal.value.rule) == (TASK_ID, "concerned")
+    for by in (ALICE, BOB, WORKER, ENGINE):
+        create = CreateTask(task_id=OTHER_ID, spec=spec)
+        assert TASK_DECIDER.decide(OTHER_ID, None, create, at(by, parent=whole, lineage=(TASK_ID,))).events
+
+
+def at(actor, **known):
+    return Context(actor=actor, now=NOW, **known)
+
+
 def test_the_assigned_agent_may_cancel_its_task():
     assert Story().do(WORKER, CancelTask())
 
@@ -100,6 +129,34 @@ def test_the_assigned_agent_may_cancel_its_task():
 def test_what_no_human_created_and_none_reviews_is_any_humans():
     task = created(TaskSpec(title="Sweep", approval_mode=ApprovalMode.AUTO), ENGINE)
     assert TASK_DECIDER.decide(TASK_ID, task, CancelTask(), Context(actor=MALLORY, now=NOW)).events
+
+
+QUORUM = TaskSpec(title="Fix it", reviewers=("bob",), quorum=2, approval_mode=ApprovalMode.AUTO)
+
+
+def test_someone_could_approve_a_task_that_needs_no_approval_yet():
+    for terms in (replace(QUORUM, quorum=3), replace(QUORUM, reviewers=(), quorum=1, no_self_approval=True)):
+        with pytest.raises(RuleViolated) as refusal:
+            created(terms, ALICE)
+        assert refusal.value.rule in ("quorum", "reviewers")
+    assert created(QUORUM, ALICE).quorum == 2
+
+
+def test_someone_could_approve_a_task_that_is_to_be_approved_from_now_on():
+    for task in (created(QUORUM, ALICE), created(TaskSpec(title="Sweep", approval_mode=ApprovalMode.AUTO), WORKER)):
+        changes = TaskChanges(approval_mode=ApprovalMode.CHANGES, reviewers=())
+        with pytest.raises(RuleViolated) as refusal:
+            edited(task, changes, ENGINE)
+        assert refusal.value.rule in ("quorum", "reviewers_required")
+    mode = TaskChanges(approval_mode=ApprovalMode.CHANGES)
+    unmet = replace(created(QUORUM, ALICE), quorum=3)
+    with pytest.raises(RuleViolated, match="3 approvals cannot come from 2 reviewers"):
+        edited(unmet, mode, ALICE)
+    assert edited(created(QUORUM, ALICE), mode, ALICE)
+
+
+def edited(task, changes, by):
+    return TASK_DECIDER.decide(TASK_ID, task, EditTask(changes=changes), Context(actor=by, now=NOW)).events
 
 
 def test_an_agent_does_not_complete_what_nobody_approved():
@@ -123,3 +180,14 @@ def test_a_decision_about_the_last_proposal_is_none_about_the_next():
     with pytest.raises(RuleViolated) as refusal:
         story.do(WORKER, SubmitProposal(approval_id=APPROVAL_ID, proposal="A better plan"))
     assert refusal.value.rule == "used_approval"
+
+
+def test_what_was_asked_of_the_pool_is_over_once_the_task_has_an_agent():
+    """Given back, it waits for whoever takes it, not for another agent of the pool."""
+    story = Story()
+    story.do(ALICE, UnassignTask(reason="on holiday"))
+    story.do(ALICE, QueueTask(request=PoolRequest(agent_type="tester")))
+    assert story.state.pooled
+    story.do(ENGINE, AssignTask(agent_id=AGENT_ID))
+    story.do(ALICE, UnassignTask(reason="on holiday"))
+    assert (story.state.status, story.state.queued, story.state.pooled) == (TaskStatus.PENDING, True, False)

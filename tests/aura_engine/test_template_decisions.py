@@ -19,7 +19,7 @@ from aura_contracts.template import (
     template_id,
 )
 from aura_engine.decisions._decider import Context
-from aura_engine.decisions.template import PROMPT_TEMPLATE_DECIDER, TEXT_LIMIT, VARIABLE_LIMIT
+from aura_engine.decisions.template import PROMPT_TEMPLATE_DECIDER, TEMPLATE_LIMIT, VARIABLE_LIMIT
 
 TASK_ID = "0192f0c1-2d3e-7abc-8def-00000000000a"
 NOW = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)
@@ -140,11 +140,11 @@ def test_a_text_is_not_empty(text):
 
 
 def test_a_text_is_limited_in_bytes():
-    assert after(None, define(text="x" * TEXT_LIMIT)).revision == 1
-    error = refusal(RuleViolated, None, define(text="é" * (TEXT_LIMIT // 2 + 1)))
+    assert after(None, define(text="x" * TEMPLATE_LIMIT)).revision == 1
+    error = refusal(RuleViolated, None, define(text="é" * (TEMPLATE_LIMIT // 2 + 1)))
     assert error.rule == "text_too_large"
-    assert str(TEXT_LIMIT + 2) in error.reason
-    assert str(TEXT_LIMIT) in error.reason
+    assert str(TEMPLATE_LIMIT + 2) in error.reason
+    assert str(TEMPLATE_LIMIT) in error.reason
 
 
 @pytest.mark.parametrize(

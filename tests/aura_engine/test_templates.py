@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment, TemplateSyntaxError, meta
 
 from aura_contracts.errors import InvalidInput, MissingVariable, TemplateError
 from aura_engine._builtin_templates import BUILTIN
-from aura_engine.decisions.template import TEXT_LIMIT
-from aura_engine.templates import OUTPUT_LIMIT, Template, builtin, render, variables_of
+from aura_engine.decisions.template import TEMPLATE_LIMIT
+from aura_engine.templates import OUTPUT_LIMIT, Template, builtin, render
 
 TASK = {"id": "1", "title": "Fix the login", "description": "It fails.", "priority": "high", "context": {}}
 KNOWN = {
@@ -23,6 +24,7 @@ KNOWN = {
     "plan_follow_up": {"feedback": "Think again", "proposal": "I propose"},
     "implement": {"plan": "First this"},
     "follow_up": {"feedback": "Other colour"},
+    "message": {"messages": "alice: blue", "planning": True},
     "conflict": {
         "feedback": "Keep both",
         "conflicts": [
@@ -30,9 +32,19 @@ KNOWN = {
             {"repository": "web", "target": "dev", "paths": ["d.ts"]},
         ],
     },
+    "decompose": {"schema": {"type": "object"}},
+    "result": {"schema": {"type": "object"}},
     "resume": {"prompt": "As I said"},
     "replay": {"history": "You said: yes", "prompt": "Go on"},
 }
+
+
+def names_in(text: str) -> set[str]:
+    """Return the variables of a template; none for a text that is not one."""
+    try:
+        return meta.find_undeclared_variables(Environment().parse(text))
+    except TemplateSyntaxError:
+        return set()
 
 
 def make(text: str, /, **variables: Any) -> str:
@@ -89,9 +101,10 @@ def test_the_built_in_ones_render_with_what_they_say_they_need(name: str):
         if isinstance(told, str):
             assert told in prompt
     assert "None" not in prompt
-    assert "{" not in prompt
+    assert "{{" not in prompt
+    assert "{%" not in prompt
     assert "\n\n\n" not in prompt
-    assert variables_of(template.text) <= {"task", *KNOWN[name]}
+    assert names_in(template.text) <= {"task", *KNOWN[name]}
 
 
 def test_the_prompt_for_a_conflict_lists_the_paths():
@@ -327,14 +340,13 @@ def test_no_template_takes_for_ever_or_all_memory(text: str):
     with pytest.raises(TemplateError) as caught:
         render(Template("mine", "project", text), {"big": "x" * 1000}, parts=parts)
     assert not isinstance(caught.value, MissingVariable)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_limits_of_text_and_output():
-    assert make("x" * TEXT_LIMIT) == "x" * TEXT_LIMIT
-    assert "the limit is 65536" in refused("x" * (TEXT_LIMIT + 1)).reason
-    with pytest.raises(TemplateError, match="the limit is 65536"):
-        variables_of("ä" * (TEXT_LIMIT // 2 + 1))
+    assert make("x" * TEMPLATE_LIMIT) == "x" * TEMPLATE_LIMIT
+    assert "the limit is 65536" in refused("x" * (TEMPLATE_LIMIT + 1)).reason
+    assert "the limit is 65536" in refused("ä" * (TEMPLATE_LIMIT // 2 + 1)).reason
     assert len(make("{{ x }}", x="x" * OUTPUT_LIMIT)) == OUTPUT_LIMIT
     assert "more than 1048576 bytes" in refused("{{ x }}y", x="x" * OUTPUT_LIMIT).reason
     assert "more than 1048576 bytes" in refused("{{ x }}", x="ä" * (OUTPUT_LIMIT // 2 + 1)).reason
@@ -381,20 +393,10 @@ def test_data_that_holds_itself_is_refused():
 # --- Variables
 
 
-def test_the_variables_of_a_text():
-    text = "{{ a.b }}{% for c in d %}{{ c }}{{ loop.index }}{% endfor %}{% set e = 1 %}{{ e ~ f }}{{ range(3) | join }}"
-    assert variables_of(text) == {"a", "d", "f"}
-    assert variables_of("no variables") == frozenset()
-    with pytest.raises(TemplateError, match=r"template greeting .*, line 2: "):
-        variables_of("\n{{ x", "greeting")
-    with pytest.raises(TemplateError, match="No filter named 'nope'"):
-        variables_of("{{ x | nope }}")
-
-
 @given(st.text("{}%# -abx\n|.()[]'~", max_size=40))
 def test_any_text_is_a_template_or_an_error_of_ours(text: str):
     try:
-        make(text, **dict.fromkeys(variables_of(text), "value"))
+        make(text, **dict.fromkeys(names_in(text), "value"))
     except TemplateError as error:
         told = (error.line >= 1, bool(error.reason))
     else:

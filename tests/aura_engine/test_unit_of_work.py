@@ -132,7 +132,7 @@ async def test_two_units_cannot_each_put_a_task_below_the_others(bus: CommandBus
     with pytest.raises(VersionConflict):
         async with bus.unit(ALICE) as unit:
             await unit.handle(one, ReparentTask(parent_id=other))
-            await bus.handle(human("bob"), other, ReparentTask(parent_id=one))
+            await bus.handle(ALICE, other, ReparentTask(parent_id=one))
     state = await load(bus, one)
     assert state is not None
     assert state.parent_id is None

@@ -42,11 +42,12 @@ from aura_contracts.workflow import (
     StepStatus,
     StepType,
     UpdateWorkflowContext,
+    Workflow,
     WorkflowDefinition,
     WorkflowStatus,
+    WorkflowStep,
     find_cycle,
     find_step,
-    ready_steps,
     waits_for,
 )
 from aura_engine.decisions._decider import Context
@@ -58,6 +59,13 @@ APPROVAL_ID = "0192f0c1-2d3e-7abc-8def-00000000000b"
 NOW = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)
 ENGINE, ALICE, AGENT = system("engine"), human("alice"), agent(TASK_ID)
 FAILURE = Failure(reason=FailureReason.AGENT_ERROR, message="no diff")
+
+
+def ready_steps(workflow: Workflow) -> tuple[WorkflowStep, ...]:
+    """Return the steps that may start now."""
+    if workflow.status is not WorkflowStatus.ACTIVE:
+        return ()
+    return tuple(s for s in workflow.steps if s.status is StepStatus.PENDING and not waits_for(workflow, s.id))
 
 
 def work(step_id, *dependencies, **fields):

@@ -466,4 +466,4 @@ def test_a_merge_is_of_the_repositories_of_the_workspace(command):
 def test_only_a_merge_that_was_started_is_recorded():
     with pytest.raises(TransitionRefused) as refusal:
         Story(*USED).do(RecordMerge(commits=at("m1")))
-    assert (refusal.value.status, refusal.value.allowed_in) == ("ready", ("merging",))
+    assert (refusal.value.status, refusal.value.allowed_in) == ("ready", ("merging", "conflicted"))

@@ -4,7 +4,7 @@ import threading
 
 import anyio
 import pytest
-from worker_stage import WORKER, Plain, Stage, StagedExecutors
+from worker_stage import WORKER, Plain, Stage, StagedExecutors, StagedRunner, script, token_of
 
 from aura_contracts.errors import (
     DirtyWorktree,
@@ -15,7 +15,7 @@ from aura_contracts.errors import (
     WorkspaceError,
 )
 from aura_contracts.execution import Outcome
-from aura_contracts.ports.git import ChangedFile, ChangeKind, Diff
+from aura_contracts.ports.git_values import ChangedFile, ChangeKind, Diff
 from aura_contracts.ports.workspaces import (
     CollectedWork,
     MergedWorkspace,
@@ -44,7 +44,6 @@ from aura_worker_protocol.messages import (
     ResetToSnapshot,
     TakeSnapshot,
     WarmPool,
-    WorkspaceInspected,
 )
 from byte_transport import byte_pair
 from conditions import until
@@ -202,6 +201,21 @@ async def asked(pair, workspaces, request):
         return await engine.request(request)
 
 
+@pytest.mark.parametrize("error", [ValueError("embedded null byte"), RuntimeError("can't start new thread")])
+async def test_a_runner_that_cannot_get_ready_disturbs_no_process(error):
+    class Unready(StagedRunner):
+        async def prepare(self):
+            raise error
+
+    prepared = PreparedWorkspace(root="/root", worktrees=(Worktree("r", "/root/r", "a", "b"),))
+    stage = Stage(runner=Unready(), workspaces=Answers(prepare=prepared))
+    async with stage.connected() as engine:
+        await engine.request(script("make"))
+        assert await engine.request(PrepareWorkspace(workspace=workspace())) == prepared
+        stage.runner.processes[token_of()].say(b"still here")
+        await until(lambda: stage.engine.output == b"still here")
+
+
 async def test_every_request_reaches_the_workspaces(pair):
     commits = (RepositoryCommit("r", "a" * 40),)
     outcome = Outcome(changed_files=1)
@@ -222,9 +236,7 @@ async def test_every_request_reaches_the_workspaces(pair):
     spec = workspace()
     async with Stage(pair=pair, workspaces=workspaces).connected() as engine:
         assert (await engine.request(PrepareWorkspace(workspace=spec))).directory == "/root/r"
-        assert await engine.request(InspectWorkspace(workspace=spec)) == WorkspaceInspected(
-            condition=WorkspaceCondition(exists=True, dirty=False)
-        )
+        assert await engine.request(InspectWorkspace(workspace=spec)) == WorkspaceCondition(exists=True, dirty=False)
         assert (await engine.request(CollectWork(workspace=spec, message="m"))).outcome == outcome
         assert (await engine.request(TakeSnapshot(workspace=spec, ref="x"))).commits == commits
         await engine.request(ResetToSnapshot(workspace=spec, ref="x"))

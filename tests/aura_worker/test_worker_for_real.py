@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from worker_stage import Stage, end_of
 
 from aura_contracts.entries import Message, PermissionRequested, SessionStarted
-from aura_contracts.errors import ExecutableNotFound, NotARepository, WorkingDirectoryMissing
-from aura_contracts.execution import RunPlan, Script
+from aura_contracts.errors import ExecutableNotFound, NoCommit, NotARepository, WorkingDirectoryMissing
 from aura_contracts.failures import FailureReason
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import Answer
 from aura_contracts.ports.processes import ExitCause
 from aura_contracts.ports.workspaces import WorkspaceSpec
+from aura_contracts.run_plan import RunPlan, Script
 from aura_contracts.workspace import MergeStyle, Repository
 from aura_executors import ExecutorRegistry, SupervisedRunner
 from aura_executors.custom import CustomExecutor
@@ -211,6 +211,9 @@ async def test_a_workspace_from_beginning_to_end(stage, tmp_path):
         assert (found.repository, found.branch, found.head) == (True, "main", git(source, "rev-parse", "HEAD"))
         with pytest.raises(NotARepository):
             await engine.request(DescribeRepository(path=str(tmp_path / "gone")))
+        git(source, "init", "-q", str(tmp_path / "empty"))
+        with pytest.raises(NoCommit):
+            await engine.request(DescribeRepository(path=str(tmp_path / "empty")))
 
         spec = workspace(Repository(name=found.name, path=found.path, target_branch="main"))
         prepared = await engine.request(PrepareWorkspace(workspace=spec))
@@ -220,7 +223,7 @@ async def test_a_workspace_from_beginning_to_end(stage, tmp_path):
         write = script("echo HELLO > greeting; printf 'x' > $'caf\\xe9'", directory=prepared.directory)
         await engine.request(write)
         assert (await engine.request(end_of(write))).failure is None
-        assert (await engine.request(InspectWorkspace(workspace=spec))).condition.dirty
+        assert (await engine.request(InspectWorkspace(workspace=spec))).dirty
 
         shown = await engine.request(DiffWork(workspace=spec))
         assert [(file.path, file.kind) for file in shown.files] == [("caf\\xe9", "added"), ("greeting", "modified")]
@@ -239,7 +242,7 @@ async def test_a_workspace_from_beginning_to_end(stage, tmp_path):
         assert (source / "greeting").read_text() == "HELLO\n"
         assert (await engine.request(FindOrphans(living=(spec.id,)))).orphans == ()
         await engine.request(RemoveWorktrees(workspace=spec, delete_branch=True))
-        assert not (await engine.request(InspectWorkspace(workspace=spec))).condition.exists
+        assert not (await engine.request(InspectWorkspace(workspace=spec))).exists
 
 
 def workspace(*repositories):

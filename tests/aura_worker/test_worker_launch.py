@@ -7,10 +7,10 @@ import pytest
 from worker_stage import EXECUTION, StagedExecutors, agent, make_tools, script
 
 from aura_contracts.errors import InvalidInput, UnknownExecutor
-from aura_contracts.execution import RunPlan, Script, Shell
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun, Executor, Launch
 from aura_contracts.ports.processes import ExitCause, InterruptPlan, ProcessExit
+from aura_contracts.run_plan import RunPlan, Script, Shell
 from aura_worker._launch import SCRIPT_LIMIT, assignment_of, script_command
 
 ENVIRONMENT = {
@@ -163,6 +163,14 @@ def test_a_script_is_judged_by_how_it_ended(given, reason):
     judge = assignment_of(script(), StagedExecutors(), {}, make_tools).judge
     failure = judge(ProcessExit(**{"token": "t", "cause": ExitCause.OWN, **given}))
     assert (failure and failure.reason) == reason
+
+
+@pytest.mark.parametrize(("code", "lasting"), [(1, False), (126, True), (127, True), (128, False)])
+def test_a_command_that_is_not_there_lasts(code, lasting):
+    end = ProcessExit(token="t", cause=ExitCause.OWN, exit_code=code)
+    for asked in (script(), agent("do it", "recorder")):
+        judge = assignment_of(asked, StagedExecutors({"recorder": Recorder()}), ENVIRONMENT, make_tools).judge
+        assert judge(end).lasting == lasting
 
 
 @pytest.mark.parametrize("request_", [script(), agent("do it", "recorder")])

@@ -39,7 +39,11 @@ paths = st.tuples(
     st.sampled_from(["", "", "", "./", "ROOT/", "ROOT/shop/", "ROOT/alias/", "//ROOT/shop/", "~/", "/"]),
     st.lists(st.sampled_from(PARTS), min_size=1, max_size=5).map("/".join),
 ).map("".join)
-run = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+run = settings(
+    max_examples=20_000 if settings.default.max_examples > 1_000 else settings.default.max_examples,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def decided(root, path, *, allow=(), deny=(), folder="shop", tool="Read"):
 def written(root, path):
     """Return an absolute path as an agent in the working folder writes it."""
     path = path.replace("~", f"{root}/home", 1) if path == "~" or path.startswith("~/") else path
-    return path if path.startswith("/") else f"{root}/shop/{path}"
+    return f"/{path.lstrip('/')}" if path.startswith("/") else f"{root}/shop/{path}"
 
 
 def real(root, path):
@@ -94,6 +98,9 @@ def is_plain(text):
 @example(rule="./.env", path="link")
 @example(rule="~/.ssh", path="up/home/.ssh/id")
 @example(rule="src/sec", path="ROOT/alias/secrets/key")
+@example(rule="~/.ssh", path="~//.ssh/id")
+@example(rule="ROOT/", path="~//")
+@example(rule="ROOT/shop", path="//ROOT/shop/.env")
 def test_what_leads_to_a_refused_place_is_refused(root, rule, path):
     rule, path = rule.replace("ROOT", str(root)), path.replace("ROOT", str(root))
     verdict = decided(root, path, allow=["Read"], deny=[f"Read({rule})"])
@@ -111,6 +118,7 @@ def test_what_leads_to_a_refused_place_is_refused(root, rule, path):
 @example(rule="src/*", path="src/here/here/a.py")
 @example(rule="src/*", path="src/here/../secrets/key")
 @example(rule="*", path="ROOT/checkout/src/a.py")
+@example(rule="//.env", path="/.env")
 def test_what_a_relative_rule_allows_leads_into_the_working_folder(root, rule, path):
     rule, path = rule.replace("ROOT", str(root)), path.replace("ROOT", str(root))
     if decided(root, path, allow=[f"Edit({rule})"], tool="Edit") is not Ruling.ALLOWED:

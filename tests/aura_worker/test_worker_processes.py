@@ -16,11 +16,11 @@ from aura_contracts.errors import (
     UnknownExecutor,
     WorkerUnavailable,
 )
-from aura_contracts.execution import Script
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Launch, Send
 from aura_contracts.ports.processes import ExitCause
+from aura_contracts.run_plan import Script
 from aura_worker import _pump
 from aura_worker._pump import IN_FLIGHT
 from aura_worker_protocol import memory_pair
@@ -492,6 +492,29 @@ async def test_a_restarted_worker_understands_what_was_said_before_and_says_noth
         finished = await engine.request(end_of(agent()))
     assert finished.entries == (Message(text="end after 2"),)
     assert process(stage).written == b"heard one\n", "and the agent is told nothing twice"
+
+
+async def test_a_worker_that_takes_a_process_back_hears_what_was_said_to_another():
+    stage = parrots()
+    stage.engine.past = "taken_over"
+    start = agent(executor="parrot")
+    async with stage.connected() as engine:
+        await engine.request(start)
+        process(stage).say(b"one\n")
+        await until(lambda: texts(stage) == ["one"])
+        stage.engine.epoch = 2
+        async with stage.connected() as other:
+            await other.request(agent(executor="parrot", epoch=2, next_record=stage.engine.next))
+            process(stage).say(b"two\n")
+            with pytest.raises(RuleViolated):
+                await engine.request(end_of(start))
+            process(stage).say(b"three\n")
+            await until(lambda: texts(stage) == ["one", "two", "three"])
+        stage.engine.epoch = 3
+        await engine.request(agent(executor="parrot", epoch=3, next_record=stage.engine.next))
+        process(stage).end()
+        finished = await engine.request(end_of(agent(epoch=3)))
+    assert finished.entries == (Message(text="end after 3"),)
 
 
 async def test_entries_are_stored_with_their_output_or_not_at_all():

@@ -1,11 +1,12 @@
 """Agents that wait for a human: their time does not count, whoever asks, answers, or is restarted meanwhile."""
 
+import anyio
 import pytest
 from worker_stage import Stage, StagedExecutors, agent, token_of
 
 from aura_contracts.entries import Finished, PermissionRequested, PermissionWithdrawn, ToolFinished
 from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Launch, Send
-from aura_worker_protocol.messages import AnswerPermission
+from aura_worker_protocol.messages import AnswerPermission, NoteWaiting
 from conditions import until
 
 pytestmark = pytest.mark.anyio
@@ -123,3 +124,47 @@ async def test_a_restarted_worker_says_again_what_holds():
         await engine.request(start_of(stage))
         await until(lambda: stage.engine.next == process.next)
         await until(lambda: process.pauses[-1] is False)
+
+
+async def test_an_agent_that_waits_with_the_tools_of_aura_has_its_clock_stopped():
+    stage = asker()
+    async with stage.connected() as engine:
+        await engine.request(start_of(stage))
+        process = stage.runner.processes[token_of()]
+        for seconds in (60.0, 60.0, 0.0):
+            await engine.request(NoteWaiting(token=token_of(), seconds=seconds))
+        await hears(process, False, True, False)
+        process.say(b"ask 1\n")
+        await hears(process, False, True, False, True)
+        await engine.request(NoteWaiting(token=token_of(), seconds=60.0))
+        await engine.request(answer("1"))
+        await engine.request(NoteWaiting(token=token_of(), seconds=0.0))
+        await hears(process, False, True, False, True, False)
+
+
+async def test_the_clock_goes_on_when_a_wait_is_not_repeated_in_time():
+    stage = asker()
+    async with stage.connected() as engine:
+        await engine.request(start_of(stage))
+        process = stage.runner.processes[token_of()]
+        await hears(process, False)
+        await engine.request(NoteWaiting(token=token_of(), seconds=0.02))
+        await hears(process, False, True, False)
+        await engine.request(NoteWaiting(token=token_of(), seconds=0.5))
+        await engine.request(NoteWaiting(token=token_of(), seconds=60.0))
+        await anyio.sleep(0.7)
+        assert process.pauses == [False, True, False, True]
+
+
+async def test_a_wait_ends_with_its_connection_until_it_is_noted_again():
+    stage = asker()
+    worker = stage.worker()
+    async with stage.connected(worker) as engine:
+        await engine.request(start_of(stage))
+        process = stage.runner.processes[token_of()]
+        await hears(process, False)
+        await engine.request(NoteWaiting(token=token_of(), seconds=60.0))
+        await hears(process, False, True)
+    async with stage.connected(worker) as engine:
+        await engine.request(start_of(stage))
+        await hears(process, False, True, False)

@@ -22,10 +22,10 @@ from aura_contracts.errors import (
     UnknownExecutor,
     WorkerUnavailable,
 )
-from aura_contracts.execution import RunPlan, Script, SupervisedProcess
+from aura_contracts.execution import SupervisedProcess
 from aura_contracts.ids import ProcessIdentity, WorkerIdentity
 from aura_contracts.output import Chunk, OutputSource
-from aura_contracts.ports.executors import AgentRun, AgentTools, Availability, Executor, Launch
+from aura_contracts.ports.executors import AgentRun, AgentTools, Availability, Executor, ExecutorInfo, Launch
 from aura_contracts.ports.processes import (
     ExitCause,
     OutputBatch,
@@ -34,6 +34,7 @@ from aura_contracts.ports.processes import (
     ProcessSpec,
     RunningProcess,
 )
+from aura_contracts.run_plan import RunPlan, Script
 from aura_engine.agent_tools.access import tools_for
 from aura_worker import Worker
 from aura_worker_protocol import Peer, Role, memory_pair
@@ -41,7 +42,6 @@ from aura_worker_protocol.messages import (
     AgentWork,
     AppendOutput,
     AwaitProcess,
-    ExecutorInfo,
     Heartbeat,
     Hello,
     OutputAccepted,
@@ -164,6 +164,9 @@ class StagedRunner(ProcessRunner):
         self.processes: dict[str, StagedProcess] = {}
         self.started: list[str] = []
 
+    async def prepare(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
     async def start(self, spec: ProcessSpec) -> StagedProcess:
         await anyio.lowlevel.checkpoint()
         if spec.argv[0] == "missing":
@@ -229,6 +232,8 @@ class Engine:
 
     def __init__(self) -> None:
         self.epoch = 1
+        self.past = "stale_epoch"
+        """The rule that refuses a past epoch."""
         self.chunks: list[Chunk] = []
         self.batches: list[AppendOutput] = []
         self.parsed: list[ParsedRecord] = []
@@ -287,7 +292,7 @@ class Engine:
 
     def _require_epoch(self, epoch: int) -> None:
         if epoch != self.epoch:
-            raise refusal("stale_epoch")
+            raise refusal(self.past)
 
 
 def refusal(rule: str) -> RuleViolated:

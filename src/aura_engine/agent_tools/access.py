@@ -3,10 +3,10 @@
     token = token_for(key_of(home), TaskScope(task_id=task.id, execution_id=execution.id))
     scope_of(key_of(home), token).task_id
 
-A token names the task and the execution, and is signed with the key of this installation. It identifies the caller but
-does not expire: the code that accepts one checks that its execution is still running, see
-`aura_engine.agent_tools.api`. The format is ``aura1.SCOPE.MAC``: both ids, then HMAC-SHA256 over them (RFC 2104), each
-in URL-safe base64 without padding (RFC 4648, section 5).
+A token names the task and the execution, says whether only an engine can ask all policies, and is signed with the key
+of this installation. It identifies the caller but does not expire: the code that accepts one checks that its execution
+is still running, see `aura_engine.agent_tools.api`. The format is ``aura1.SCOPE.MAC``: both ids and a byte that is 0 or
+1, then HMAC-SHA256 over them (RFC 2104), each in URL-safe base64 without padding (RFC 4648, section 5).
 """
 
 import hmac
@@ -58,13 +58,15 @@ class TaskScope:
 
     task_id: TaskId
     execution_id: ExecutionId
+    has_callables: bool = False
+    """Whether policies of the embedding program are in force, which only its engine can ask."""
 
 
 def token_for(secret: bytes, scope: TaskScope) -> str:
     """Return the token of `scope`; equal scopes give equal tokens."""
     if len(secret) != SECRET_LENGTH:
         raise ValueError(f"a secret has {SECRET_LENGTH} bytes, not {len(secret)}")
-    payload = UUID(scope.task_id).bytes + UUID(scope.execution_id).bytes
+    payload = UUID(scope.task_id).bytes + UUID(scope.execution_id).bytes + bytes([scope.has_callables])
     mac = hmac.digest(secret, _PURPOSE + payload, sha256)
     return f"{_VERSION}.{_text(payload)}.{_text(mac)}"
 
@@ -78,10 +80,12 @@ def scope_of(secret: bytes, token: str) -> TaskScope:
         payload = urlsafe_b64decode(f"{rest.partition('.')[0]}=")
     except ValueError:
         payload = b""
-    if len(payload) != 32:
+    if len(payload) != 33:
         raise TokenRefused(reason="it is cut, or was changed")
     scope = TaskScope(
-        task_id=TaskId(str(UUID(bytes=payload[:16]))), execution_id=ExecutionId(str(UUID(bytes=payload[16:])))
+        task_id=TaskId(str(UUID(bytes=payload[:16]))),
+        execution_id=ExecutionId(str(UUID(bytes=payload[16:32]))),
+        has_callables=bool(payload[32]),
     )
     if not hmac.compare_digest(token_for(secret, scope).encode(), token.encode("utf-8", "surrogatepass")):
         raise TokenRefused(reason="it was made with another secret, is cut, or was changed")

@@ -4,6 +4,7 @@
     await own.report("half of the tests pass", percent=50)
     question = await own.ask("May I drop the old column?")
     question = await own.wait(question.id, timeout=30)
+    approval = await own.submit("I drop the old column and keep its values in the new one")
 
 It uses the store only, alongside the engine that drives the task. It acts on behalf of the execution's agent, and only
 while that execution is running; agents decide nothing. Each action is recorded together with an entry in the execution
@@ -15,21 +16,32 @@ All methods raise `ScopeEnded` once the execution has ended, `TokenRefused` for 
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import NoReturn, TypeVar
 from uuid import UUID, uuid5
 
 import anyio
 import attrs
 
-from aura_contracts.actors import Actor
+from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
+from aura_contracts.agent import ResumeAgent
+from aura_contracts.approval import (
+    APPROVAL,
+    Approval,
+    ApprovalKind,
+    ApprovalStatus,
+    PolicyRef,
+    Question,
+    RequestApproval,
+)
 from aura_contracts.errors import AggregateExists, AggregateNotFound, RuleViolated, VersionConflict
 from aura_contracts.execution import (
     EXECUTION,
     Action,
     Execution,
     InquiryAnswered,
+    InquiryAwaited,
     InquiryMade,
     ProgressReported,
     RecordAction,
@@ -38,18 +50,29 @@ from aura_contracts.execution import (
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import ReadModels, TaskQuery
+from aura_contracts.secrets import require_no_secret_within
 from aura_contracts.task import (
     TASK,
+    ApprovalMode,
+    ApproveTask,
     CreateTask,
     ExecutionStarted,
     Priority,
+    RejectTask,
     Task,
     TaskChangesRequested,
     TaskRejected,
+    TaskStatus,
 )
 from aura_engine.agent_tools.access import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.permissions.inquiries import choice_of, choices_of, inquiries_of, inquiry_id, words_with
+from aura_engine.policy.consultation import pose
+from aura_engine.policy.evidence import evidence_of
+from aura_engine.policy.rulebook import Policy, Rulebook
+from aura_engine.policy.sources import PolicySources
 from aura_engine.runtime.context import reviewers_of, subtask_spec
+from aura_engine.runtime.review import submit
+from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 R = TypeVar("R")
@@ -66,8 +89,11 @@ INQUIRY_LIMIT = 100
 DEPTH_LIMIT = 5
 """Maximum ancestors of a task that an agent creates."""
 
-_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Seconds before a decision that lost to faster writers is repeated, after the retries of the bus."""
+BETWEEN_WAITS = 20.0
+"""Seconds that an agent may take from one wait to the next without its time counting."""
+
+_NOTED_WAIT = 60.0
+"""Seconds after which a wait is recorded again: one whose process was killed ends within them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,10 +111,13 @@ class TaskContext(Plain):
 class OwnTask:
     """The task of a scope, for its agent. Several may be used at once, also in different processes."""
 
-    def __init__(self, bus: CommandBus, reads: ReadModels, scope: TaskScope) -> None:
+    def __init__(
+        self, bus: CommandBus, reads: ReadModels, scope: TaskScope, policies: PolicySources | None = None
+    ) -> None:
         self._bus = bus
         self._reads = reads
         self._scope = scope
+        self._policies = policies or PolicySources()
         self._lock = anyio.Lock()
         self._tallied: tuple[int, Counter[type[Action]]] = (0, Counter())
 
@@ -118,10 +147,11 @@ class OwnTask:
 
     async def report(self, message: str, *, step: str | None = None, percent: float | None = None) -> None:
         """Record the progress of the work. `percent` is from 0 to 100."""
+        require_no_secret_within([message, step], "message")
         report = ProgressReported(message=message, step=step, percent=percent)
 
         async def decide(unit: UnitOfWork, execution: Execution) -> None:
-            await self._require_room(execution, ProgressReported, PROGRESS_LIMIT, "reports of progress")
+            await self._require_room(ProgressReported, PROGRESS_LIMIT, "reports of progress")
             await self._record(unit, execution, report)
 
         await self._decide(decide)
@@ -132,6 +162,7 @@ class OwnTask:
         """Create a subtask; return it, and whether it is new: equal title and description give the same task.
 
         It is reviewed like this task. No agent works on it until a human or a policy starts it."""
+        require_no_secret_within([title, description], "title and description")
         parent_id = self._scope.task_id
         task_id = TaskId(str(uuid5(UUID(parent_id), f"subtask:{title}\0{description}")))
 
@@ -141,7 +172,7 @@ class OwnTask:
                 return there, False
             parent = await unit.require(TASK, parent_id)
             await self._require_depth(unit, parent)
-            await self._require_room(execution, SubtaskCreated, SUBTASK_LIMIT, "subtasks")
+            await self._require_room(SubtaskCreated, SUBTASK_LIMIT, "subtasks")
             spec = subtask_spec(parent, title, description, priority=priority)
             created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
             await self._record(unit, execution, SubtaskCreated(subtask_id=task_id, title=title))
@@ -165,6 +196,7 @@ class OwnTask:
         The same words give the same question until the agent has received the answer: an agent that was interrupted
         asks again and finds its question open or answered.
         """
+        require_no_secret_within([question, *choices], "question")
         offered = choices_of(choices)
         words = words_with(question, offered)
 
@@ -176,37 +208,95 @@ class OwnTask:
             if len(asked) >= INQUIRY_LIMIT:
                 self._refuse("limit", f"{INQUIRY_LIMIT} questions were asked about this task", "continue without it")
             approval_id = inquiry_id(self._scope.task_id, len(asked))
+            view = await view_in(unit, self._scope.task_id)
             request = RequestApproval(
                 approval_id=approval_id,
                 question=Question(
                     kind=ApprovalKind.QUESTION,
-                    reviewers=reviewers_of(await unit.require(TASK, self._scope.task_id)),
+                    reviewers=reviewers_of(view.task),
                     task_id=self._scope.task_id,
                     execution_id=self._scope.execution_id,
                     proposed_solution=words,
                     choices=offered,
+                    evidence=evidence_of(view.task, agent=view.agent, execution=execution, workspace=view.workspace),
                 ),
             )
-            approval = await unit.handle(approval_id, request)
+            approval = await pose(unit, await self._policies.book(view.workspace), request)
             await self._record(unit, execution, InquiryMade(approval_id=approval_id))
             return approval
 
         return await self._decide(decide)
 
-    async def wait(self, approval_id: ApprovalId, timeout: float = 0.0) -> Approval:  # noqa: ASYNC109 - an answer
-        """Return a question once it is answered, or as it is after `timeout` seconds. Cancelling only stops the wait.
+    async def submit(self, proposal: str, *, confidence: float | None = None) -> Approval:
+        """Submit a proposal to the reviewers of the task; return the approval, which waits for their decision.
 
-        Records that the agent received the answer. Raises `AggregateNotFound` for a question that was not asked about
-        this task.
+        The agent is paused until then: nothing else of the task is started. The approval mode ``auto`` approves at
+        once, and so may a policy; where callables of the embedding program are in force, which cannot be asked here, a
+        human decides. The same words are the same proposal until the agent has received a decision that sends it back.
+        `confidence` is from 0 to 1.
+        """
+        require_no_secret_within(proposal, "proposal")
+
+        async def decide(unit: UnitOfWork, execution: Execution) -> Approval:
+            view = await view_in(unit, self._scope.task_id)
+            task, last = view.task, view.approval
+            if last is not None and last.kind is ApprovalKind.PLAN and last.proposed_solution == proposal:
+                holds = last.status is ApprovalStatus.PENDING or (last.granted and task.status is TaskStatus.APPROVED)
+                if holds or not await self._is_told(last):
+                    return last
+            if task.status is TaskStatus.AWAITING_APPROVAL:
+                self._refuse("pending", f"approval {task.approval_id} waits for its decision", "wait for that first")
+            approval_id = ApprovalId(self._bus.ids())
+            approval = await submit(
+                unit,
+                view,
+                approval_id,
+                proposal,
+                book=await self._book(view),
+                confidence=confidence,
+                execution_id=execution.id,
+                events=await unit.events(execution.id),
+                answered="" if task.approval_mode is ApprovalMode.AUTO else None,
+            )
+            await self._record(unit, execution, InquiryMade(approval_id=approval_id))
+            if approval.status is ApprovalStatus.PENDING:
+                return approval
+            engine = unit.acting_as(ENGINE)
+            if approval.granted:
+                await engine.handle(task.id, ApproveTask(approval_id=approval_id))
+            else:
+                await engine.handle(task.id, RejectTask(approval_id=approval_id, feedback=approval.feedback or ""))
+            if execution.agent_id is not None:
+                await unit.acting_as(ENGINE).handle(execution.agent_id, ResumeAgent(task_id=task.id))
+            return approval
+
+        return await self._decide(decide)
+
+    async def _book(self, view: View) -> Rulebook:
+        """Return the policies in force; a human stands in for those that only the engine can ask."""
+        book = await self._policies.book(view.workspace)
+        return Rulebook((*book.policies, _CALLABLES)) if self._scope.has_callables else book
+
+    async def wait(self, approval_id: ApprovalId, timeout: float = 0.0) -> Approval:  # noqa: ASYNC109 - an answer
+        """Return a question or proposal once it is decided, or as it is after `timeout` seconds. Cancelling only stops
+        the wait.
+
+        Records that the agent waits, so that its time does not count until `BETWEEN_WAITS` seconds after `timeout`, and
+        that it received the answer. Raises `AggregateNotFound` for a question that was not asked about this task, and a
+        proposal that is not its latest.
         """
         await self._live(None)
         approval = await self._question(approval_id)
-        with anyio.move_on_after(timeout):
-            while approval.status is ApprovalStatus.PENDING:
-                head = await self._bus.log.head()
-                approval = await self._question(approval_id)
-                if approval.status is ApprovalStatus.PENDING:
-                    await self._bus.log.wait(head)
+        ends = anyio.current_time() + timeout
+        while approval.status is ApprovalStatus.PENDING and (left := ends - anyio.current_time()) > 0:
+            spell = min(left, _NOTED_WAIT)
+            await self._note_waiting(approval, spell)
+            with anyio.move_on_after(spell):
+                while approval.status is ApprovalStatus.PENDING:
+                    head = await self._bus.log.head()
+                    approval = await self._question(approval_id)
+                    if approval.status is ApprovalStatus.PENDING:
+                        await self._bus.log.wait(head)
         if approval.status is not ApprovalStatus.PENDING:
             await self._tell(approval)
         return approval
@@ -219,6 +309,7 @@ class OwnTask:
     async def _question(self, approval_id: ApprovalId) -> Approval:
         numbers = range(INQUIRY_LIMIT)
         mine = any(approval_id == inquiry_id(self._scope.task_id, number) for number in numbers)
+        mine = mine or approval_id == (await self._bus.require(TASK, self._scope.task_id)).approval_id
         approval = await self._bus.get(APPROVAL, approval_id) if mine else None
         if approval is None:
             remedy = "ask first, and give the id of that question"
@@ -226,6 +317,17 @@ class OwnTask:
                 aggregate="question about this task", aggregate_id=approval_id, command="wait", remedy=remedy
             )
         return approval
+
+    async def _note_waiting(self, approval: Approval, seconds: float) -> None:
+        """Record that the agent waits so long from now, unless its clock stands that long anyway."""
+        ends = self._bus.clock() + timedelta(seconds=seconds)
+
+        async def decide(unit: UnitOfWork, execution: Execution) -> None:
+            if execution.awaited.get(approval.id, ends - timedelta(1)) < ends:
+                until = ends + timedelta(seconds=BETWEEN_WAITS)
+                await self._record(unit, execution, InquiryAwaited(approval_id=approval.id, until=until))
+
+        await self._decide(decide)
 
     async def _tell(self, approval: Approval) -> None:
         async def decide(unit: UnitOfWork, execution: Execution) -> None:
@@ -253,12 +355,8 @@ class OwnTask:
 
         actor = self._actor(await self._live(None))
         async with self._lock:
-            for pause in _PAUSES:
-                try:
-                    return await self._bus.transact(actor, in_scope)
-                except (VersionConflict, AggregateExists):  # a question with the same number
-                    await anyio.sleep(pause)
-            return await self._bus.transact(actor, in_scope)
+            same_number = AggregateExists  # of a question
+            return await self._bus.transact(actor, in_scope, on=(VersionConflict, same_number))
 
     async def _live(self, unit: UnitOfWork | None) -> Execution:
         """Return the execution of the scope, as `unit` sees it if there is one; refuse if it has ended."""
@@ -276,10 +374,10 @@ class OwnTask:
             self._refuse("agent", "the execution has no agent to act for")
         return agent_actor(execution.agent_id)
 
-    async def _require_room(self, execution: Execution, action: type[Action], limit: int, what: str) -> None:
-        """Refuse an action that this execution has done `limit` times, counted in its log.
+    async def _require_room(self, action: type[Action], limit: int, what: str) -> None:
+        """Refuse an action that the execution has done `limit` times, counted in its log.
 
-        `execution` was loaded in the unit that records the action, so a concurrent action is a conflict."""
+        The unit that records the action has loaded the execution, so a concurrent action is a conflict."""
         seen, tally = self._tallied
         facts = await self._bus.log.facts(self._scope.execution_id, after=seen)
         tally = tally + Counter(type(fact.event) for fact in facts if isinstance(fact.event, Action))
@@ -296,3 +394,7 @@ class OwnTask:
 
 
 _SENT_BACK = (TaskRejected, TaskChangesRequested)
+
+_CALLABLES = Policy(
+    PolicyRef("callables"), broken="the policies of the embedding program cannot be asked by a tool of the agent"
+)

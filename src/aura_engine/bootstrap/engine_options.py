@@ -4,19 +4,23 @@ They need no pydantic, whose import takes longer than opening an engine.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 from msgspec import Meta
 
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.lease import GRACE_LIMIT
-from aura_contracts.ports.executors import Executor
+from aura_contracts.ports.callables import AgentCallable
 from aura_contracts.store_url import Compression, StoreUrl
 from aura_engine.facade.arguments import Filled, Limit, check_of
 from aura_engine.host import Host, require_person
+
+if TYPE_CHECKING:
+    from aura_contracts.ports.executors import Executor
 
 
 def _fits(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -36,6 +40,30 @@ def _folder(value: Any, field: str) -> None:
     require_text(os.fsdecode(value), field)
 
 
+def _executors(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value != ():
+        from aura_contracts.ports.executors import Executor  # noqa: PLC0415 - most engines are given none
+
+        check_of(Sequence[Executor])(value, attribute.name)
+
+
+def _callables(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    """Refuse what is not a mapping of names to functions."""
+    if not isinstance(value, Mapping):
+        raise InvalidInput(field=attribute.name, reason="it is not a mapping", remedy="give {name: function}")
+    for name, function in value.items():
+        field = f"{attribute.name}.{name}"
+        if not isinstance(name, str) or not _CALLABLE_NAME.fullmatch(name):
+            remedy = "begin with a lower-case letter, then lower-case letters, digits and hyphens"
+            raise InvalidInput(field=field, reason=f"{name!r} is not a name of an agent", remedy=remedy)
+        if not callable(function):
+            raise InvalidInput(field=field, reason=f"{function!r} cannot be called", remedy="give a function")
+
+
+_CALLABLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+"""The name of an executor and of a type of agent."""
+
+
 @attrs.frozen(kw_only=True)
 class EngineOptions:
     """The arguments of `open_engine`, which describes them. Raises `InvalidInput`, and `StoreMisconfigured` for a
@@ -44,7 +72,8 @@ class EngineOptions:
     url: Filled = attrs.field(validator=_fits)
     user: str | None = attrs.field(validator=_optional(require_person))
     home: Path | str | None = attrs.field(validator=_optional(_folder))
-    executors: Sequence[Executor] = attrs.field(validator=_fits)
+    executors: "Sequence[Executor]" = attrs.field(validator=_executors)
+    agents: Mapping[str, AgentCallable] = attrs.field(validator=_callables)
     project: Path | str | None = attrs.field(validator=_optional(_folder))
     executions: Limit | None = attrs.field(validator=_fits)
     executions_of: Mapping[str, Limit] | None = attrs.field(validator=_fits)
@@ -56,6 +85,7 @@ class EngineOptions:
     encryption_key: Filled | None = attrs.field(validator=_fits)
     compression: Compression | None = attrs.field(validator=_fits)
     outage_timeout: Annotated[float, Meta(ge=0)] | None = attrs.field(validator=_fits)
+    policies: Sequence[Callable[..., Any]] = attrs.field(validator=_fits)
     host: Host | None = attrs.field(validator=_fits)
 
     def __attrs_post_init__(self) -> None:
@@ -63,6 +93,9 @@ class EngineOptions:
         if self.drive_all and hindrance is not None:
             reason = f"an engine that is {hindrance} drives no tasks"
             raise InvalidInput(field="drive_all", reason=reason, remedy=f"leave out drive_all or {hindrance}")
+        if self.agents and hindrance is not None:
+            reason = f"an engine that is {hindrance} runs no agents"
+            raise InvalidInput(field="agents", reason=reason, remedy=f"leave out agents or {hindrance}")
 
     @property
     def reading(self) -> bool:

@@ -11,11 +11,13 @@ import attrs
 from anyio.abc import TaskGroup
 
 from aura_contracts.actors import actor_name
+from aura_engine.agent_types import AgentTypeFile
 from aura_engine.bootstrap.engine_options import EngineOptions
 from aura_engine.bootstrap.worker import local_worker
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core, Services
 from aura_engine.host import Host
+from aura_engine.permissions.questions import Reviewers
 from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.context import Prompts, Runtime, Slots, reviewers_of
 from aura_engine.runtime.follower import Follower
@@ -31,7 +33,7 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
     gateway = Gateway(
         bus=core.bus,
         engine_id=host.ids(),
-        reviewers=lambda task: reviewers_of(task) or (actor_name(core.user),),
+        reviewers=Reviewers(lambda task: reviewers_of(task) or (actor_name(core.user),), core.policies),
     )
     runtime = Runtime(
         bus=core.bus,
@@ -39,7 +41,9 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
         gateway=gateway,
         prompts=Prompts(core.reads),
         slots=Slots(given.executions, given.executions_of or {}),
+        agent_types=AgentTypeFile(home / "agent-types.toml"),
         profiles=ProfileFiles(home / "profiles.toml", project and project / ".aura/profiles.toml"),
+        policies=core.policies,
         random=host.random,
         grace=given.grace,
     )

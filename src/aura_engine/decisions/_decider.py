@@ -15,6 +15,7 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import Actor, actor_kind, actor_name
+from aura_contracts.agent import AgentLimits
 from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
 from aura_contracts.errors import (
     ActorNotAllowed,
@@ -27,6 +28,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import Event, Fact
 from aura_contracts.ids import TaskId
+from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import AgentType, RetryPolicy, Task, parse_agent_type
 
 
@@ -40,6 +42,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The parent that the command names and its ancestors, nearest first; the unit of work looks it up."""
     parent: Task | None = None
     """The parent that the command names."""
+    waiting_circle: tuple[TaskId, ...] = ()
+    """The tasks that would wait for one another after the command, from the task back to itself."""
 
 
 S = TypeVar("S", bound=State)
@@ -66,8 +70,9 @@ class RuleBroken(Exception):
 
 @attrs.frozen
 class NotAllowed(Exception):
-    """This actor may not give a command; `Decider.decide` raises the `ActorNotAllowed` that names both."""
+    """A rule of authorization forbids this actor a command; `Decider.decide` raises the `ActorNotAllowed` about it."""
 
+    rule: str
     reason: str
 
 
@@ -84,6 +89,10 @@ class Decider(Generic[S]):
 
     aggregate: Aggregate[S]
     decisions: Mapping[type[Command[S]], tuple[Guard, Decide]] = attrs.field(repr=False)
+    impossible: "Callable[[S, Command[S], dict[str, Any]], TransitionRefused | None]" = attrs.field(
+        repr=False, default=lambda _state, _command, _about: None
+    )
+    """``(state, command, facts)`` -> a more telling error for a command that is not possible in this status."""
 
     def __attrs_post_init__(self) -> None:
         for command, (_, decide) in self.decisions.items():
@@ -101,11 +110,12 @@ class Decider(Generic[S]):
         }
         self._require_possible(about, state, command)
         guard, decide = self.decisions[type(command)]
+        refuse_observer(context.actor, about)
         try:
             guard(state, command, context)
             events = tuple(decide(state, command, context))
         except NotAllowed as refused:
-            raise ActorNotAllowed(**about, actor=context.actor, reason=refused.reason) from None
+            raise ActorNotAllowed(**about, actor=context.actor, rule=refused.rule, reason=refused.reason) from None
         except RuleBroken as broken:
             raise RuleViolated(**about, rule=broken.rule, reason=broken.reason, remedy=broken.remedy) from None
         for event in events:
@@ -129,7 +139,14 @@ class Decider(Generic[S]):
         allowed = tuple(str(status) for status in self.aggregate.statuses_accepting(*command.emits))
         if not allowed:
             raise AggregateExists(**about)
-        raise TransitionRefused(**about, status=state.status, allowed_in=allowed)
+        facts = {**about, "status": state.status, "allowed_in": allowed}
+        raise self.impossible(state, command, facts) or TransitionRefused(**facts)
+
+
+def refuse_observer(actor: Actor, about: Mapping[str, str]) -> None:
+    """Raise `ActorNotAllowed` for an observer, who only reads, whatever the command `about` which aggregate is."""
+    if actor_kind(actor) == "observer":
+        raise ActorNotAllowed(**about, actor=actor, rule="observer", reason="observers only read")
 
 
 def anyone(_state: object, _command: object, _context: Context) -> None:
@@ -141,7 +158,7 @@ def no_agent(reason: str) -> Guard:
 
     def refuse_agents(_state: object, _command: object, context: Context) -> None:
         if actor_kind(context.actor) == "agent":
-            raise NotAllowed(reason)
+            raise NotAllowed("no_agent", reason)
 
     return refuse_agents
 
@@ -151,7 +168,7 @@ def only_system(reason: str) -> Guard:
 
     def refuse_others(_state: object, _command: object, context: Context) -> None:
         if not is_system(context):
-            raise NotAllowed(reason)
+            raise NotAllowed("only_system", reason)
 
     return refuse_others
 
@@ -187,8 +204,29 @@ def require_agent_type(agent_type: AgentType | None) -> None:
         raise RuleBroken("agent_type", error.reason, error.remedy) from None
 
 
+def require_zone(field: str, *times: datetime | None) -> None:
+    """Refuse times without a zone, which no event can hold; None is allowed."""
+    if any(time is not None and time.utcoffset() is None for time in times):
+        raise RuleBroken(field, f"{field} has no time zone", "use an aware datetime")
+
+
+def require_share(field: str, share: float | None) -> None:
+    """Refuse what is not between 0 and 1; None is allowed."""
+    if share is not None and not 0 <= share <= 1:
+        raise RuleBroken(field, f"{share} is not between 0 and 1")
+
+
 DELAY_LIMIT = 366 * 24 * 3600.0
 """Seconds; a retry more than a year ahead is a typing error."""
+
+
+def require_limits(limits: AgentLimits | RunPlan) -> None:
+    """Refuse limits under which a process could not run, or which no event can hold; None is allowed."""
+    times = (limits.timeout, limits.idle_timeout)
+    if any(seconds is not None and not 0 < seconds <= DELAY_LIMIT for seconds in times):
+        raise RuleBroken("limits", f"a time limit is above 0 and at most {DELAY_LIMIT:.0f} seconds")
+    if limits.output_limit is not None and not 1 <= limits.output_limit < 2**63:
+        raise RuleBroken("limits", "a limit of output is at least 1 byte")
 
 
 def retry_problem(retry: RetryPolicy) -> str | None:

@@ -2,8 +2,8 @@
 
 Source: specification, "Agent", "Agent Coordination", `assignTask`, `submitForApproval`, `executeTask`.
 
-Who may do what: humans and AURA itself manage the pool; an agent acts for itself alone. The table already rules out a
-second task for a busy agent, or any task for a disabled one.
+Who may do what: humans and AURA itself manage the pool; an agent acts for itself alone. The table already rules out any
+task for a disabled agent.
 """
 
 from aura_contracts.actors import actor_kind
@@ -13,6 +13,7 @@ from aura_contracts.agent import (
     AgentDisabled,
     AgentEdited,
     AgentEnabled,
+    AgentLimits,
     AgentPaused,
     AgentRegistered,
     AgentReleased,
@@ -25,10 +26,12 @@ from aura_contracts.agent import (
     ReleaseAgent,
     ResumeAgent,
     TakeTask,
+    TaskInHand,
     TaskOutcome,
     TaskTaken,
 )
 from aura_contracts.aggregate import Command
+from aura_contracts.permission import PermissionRules, known_rule
 from aura_engine.decisions._decider import (
     Context,
     Decider,
@@ -39,10 +42,17 @@ from aura_engine.decisions._decider import (
     is_agent,
     no_agent,
     require_agent_type,
+    require_limits,
 )
 
 NAME_LIMIT = 200
 """Characters; a name is a word or two in a list."""
+
+CAPACITY_LIMIT = 1000
+"""Tasks that an agent works on at once; more is a typing error."""
+
+AGENT_PROMPT_LIMIT = 262_144
+"""Bytes in UTF-8 of an agent's own instructions: as for a template."""
 
 
 _no_agent = no_agent("agents do not manage the pool")
@@ -51,13 +61,19 @@ _no_agent = no_agent("agents do not manage the pool")
 def _require_self(state: Agent, command: Command[Agent], context: Context) -> None:
     """An agent acts for itself alone; humans and AURA act for any."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.id):
-        raise NotAllowed("an agent acts for itself alone")
+        raise NotAllowed("own_agent", "an agent acts for itself alone")
 
 
-def _require_current_task(state: Agent, command: PauseAgent | ResumeAgent | ReleaseAgent) -> None:
-    if command.task_id != state.current_task_id:
-        reason = f"the agent works on task {state.current_task_id}, not on {command.task_id}"
+def _require_task(state: Agent, command: PauseAgent | ResumeAgent | ReleaseAgent) -> TaskInHand:
+    found = state.task_in_hand(command.task_id)
+    if found is None:
+        reason = f"the agent works on task {_named(state)}, not on {command.task_id}"
         raise RuleBroken("other_task", reason, "name the task the agent works on")
+    return found
+
+
+def _named(state: Agent) -> str:
+    return ", ".join(task.task_id for task in state.tasks)
 
 
 def _require_valid(command: RegisterAgent | EditAgent) -> None:
@@ -75,6 +91,24 @@ def _require_valid(command: RegisterAgent | EditAgent) -> None:
     if repeated := sorted({c for c in capabilities if capabilities.count(c) > 1}):
         reason = f"named more than once: {', '.join(repeated)}"
         raise RuleBroken("capabilities", reason, "name each capability once")
+    if given.capacity is not None and not 1 <= given.capacity <= CAPACITY_LIMIT:
+        raise RuleBroken("capacity", f"an agent works on 1 to {CAPACITY_LIMIT} tasks at once, not {given.capacity}")
+    if (size := len((given.prompt or "").encode("utf-8", "surrogatepass"))) > AGENT_PROMPT_LIMIT:
+        raise RuleBroken("prompt", f"it takes {size} bytes; the limit is {AGENT_PROMPT_LIMIT}", "shorten it")
+    require_limits(given.limits or AgentLimits())
+    for rule in (*(given.permissions or PermissionRules()).allow, *(given.permissions or PermissionRules()).deny):
+        if known_rule(rule) is None:
+            raise RuleBroken("permissions", f"{rule!r} is not a rule, or can match nothing", "see permission rules")
+
+
+def _take(state: Agent, command: TakeTask, context: Context) -> Events:
+    """A second task beyond its capacity is refused in the same words whichever engine was first."""
+    if state.has(command.task_id):
+        return []
+    if not state.room:
+        reason = f"the agent has {len(state.tasks)} of {state.capacity} tasks: {_named(state)}"
+        raise RuleBroken("capacity", reason, "wait for it, or let it work on more at once: aura agent edit --capacity")
+    return [TaskTaken(task_id=command.task_id)]
 
 
 def _register(_: None, command: RegisterAgent, context: Context) -> Events:
@@ -89,29 +123,28 @@ def _edit(state: Agent, command: EditAgent, context: Context) -> Events:
 
 
 def _pause(state: Agent, command: PauseAgent, context: Context) -> Events:
-    _require_current_task(state, command)
+    _require_task(state, command)
     return [AgentPaused(task_id=command.task_id, approval_id=command.approval_id)]
 
 
 def _resume(state: Agent, command: ResumeAgent, context: Context) -> Events:
     """An agent cannot resume itself: it would approve its own proposal."""
-    _require_current_task(state, command)
-    return [AgentResumed(task_id=command.task_id)]
+    waits = _require_task(state, command).approval_id is not None
+    return [AgentResumed(task_id=command.task_id)] if waits else []
 
 
 def _release(state: Agent, command: ReleaseAgent, context: Context) -> Events:
-    _require_current_task(state, command)
+    _require_task(state, command)
     return [AgentReleased(task_id=command.task_id, outcome=command.outcome)]
 
 
 def _disable(state: Agent, command: DisableAgent, context: Context) -> Events:
     disabled = AgentDisabled(reason=command.reason)
-    if state.current_task_id is None:
-        return [disabled]
-    if not command.drop_task:
-        reason = f"the agent is busy with task {state.current_task_id}"
+    if state.tasks and not command.drop_task:
+        reason = f"the agent is busy with task {_named(state)}"
         raise RuleBroken("busy", reason, "wait for the task, or have the agent drop it")
-    return [AgentReleased(task_id=state.current_task_id, outcome=TaskOutcome.UNASSIGNED), disabled]
+    dropped = (AgentReleased(task_id=task.task_id, outcome=TaskOutcome.UNASSIGNED) for task in state.tasks)
+    return [*dropped, disabled]
 
 
 AGENT_DECIDER = Decider(
@@ -119,7 +152,7 @@ AGENT_DECIDER = Decider(
     {
         RegisterAgent: (_no_agent, _register),
         EditAgent: (_no_agent, _edit),
-        TakeTask: (_require_self, becomes(TaskTaken)),
+        TakeTask: (_require_self, _take),
         PauseAgent: (_require_self, _pause),
         ResumeAgent: (_no_agent, _resume),
         ReleaseAgent: (_require_self, _release),

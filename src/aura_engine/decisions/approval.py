@@ -6,15 +6,20 @@ Who may do what: the reviewers, those it was escalated to and their delegates de
 decides, not even on its own question. The requester may withdraw the question. AURA reminds, escalates and expires.
 A decision after the deadline is refused as late, even if the expiry has not been recorded yet."""
 
-from msgspec.structs import replace
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from aura_contracts.actors import actor_name
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
     POLICY,
+    AnswerApproval,
+    ApplyPolicies,
     Approval,
     ApprovalChangesRequested,
+    ApprovalCommandRefused,
     ApprovalDecision,
     ApprovalDelegated,
     ApprovalEscalated,
@@ -22,14 +27,21 @@ from aura_contracts.approval import (
     ApprovalGranted,
     ApprovalKind,
     ApprovalRejected,
-    ApprovalRequested,
+    ApprovalStatus,
     ApprovalWithdrawn,
     Approve,
     Ballot,
+    Comment,
+    CommentAdded,
+    CommentOnLine,
     DelegateApproval,
+    Entitlement,
     EscalateApproval,
     ExpireApproval,
+    LevelApproved,
     OnExpiry,
+    PoliciesApplied,
+    RecordApprovalRefusal,
     Reject,
     Remember,
     ReminderSent,
@@ -39,8 +51,15 @@ from aura_contracts.approval import (
     VoteCast,
     WithdrawApproval,
 )
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import (
+    AlreadyAnswered,
+    InvalidInput,
+    QuestionChanged,
+    QuestionExpired,
+    QuestionWithdrawn,
+)
 from aura_contracts.events import Event
+from aura_contracts.patches import LineAnchor
 from aura_contracts.permission import Rule
 from aura_engine.decisions._decider import (
     Context,
@@ -52,90 +71,63 @@ from aura_engine.decisions._decider import (
     is_human,
     is_system,
     only_system,
+    require_zone,
 )
+from aura_engine.decisions._question import request, require_own_name
 
-WAIT_LIMIT = 366 * 24 * 3600.0
-"""Seconds; a reminder or an escalation more than a year ahead is a typing error."""
-
-
-# --- Asking -----------------------------------------------------------------------------------------------------------
-
-
-def _require_own_name(_: None, command: RequestApproval, context: Context) -> None:
-    """Only AURA asks on behalf of others."""
-    if command.requested_by not in (None, context.actor) and not is_system(context):
-        raise NotAllowed(f"only AURA asks on behalf of {command.requested_by}")
-
-
-def _request(_: None, command: RequestApproval, context: Context) -> Events:
-    requester = command.requested_by or context.actor
-    question = command.question
-    _require_subject(command)
-    _require_reachable_quorum(command)
-    _require_times(command, context)
-    if question.confidence is not None and not 0 <= question.confidence <= 1:
-        raise RuleBroken("confidence", f"{question.confidence} is not between 0 and 1")
-    once = replace(
-        question,
-        reviewers=tuple(dict.fromkeys(question.reviewers)),
-        escalate_to=tuple(dict.fromkeys(question.escalate_to)),
-    )
-    return [ApprovalRequested(approval_id=command.approval_id, requested_by=requester, question=once)]
-
-
-def _require_subject(command: RequestApproval) -> None:
-    """A human must be able to see what the question is about."""
-    question = command.question
-    if question.kind is ApprovalKind.WORKFLOW_STEP:
-        if question.workflow_id is None or not question.step_id:
-            raise RuleBroken("subject", "an approval of a workflow step names the workflow and the step")
-    elif question.task_id is None:
-        raise RuleBroken("subject", f"an approval of kind {question.kind} names its task")
-    if (question.kind is ApprovalKind.TOOL_CALL) is not (question.tool_call is not None):
-        raise RuleBroken("tool_call", "a tool call is given for kind tool_call, and for no other")
-    if question.tool_call is not None:
-        if not question.tool_call.tool.strip() or not question.tool_call.fingerprint.strip():
-            raise RuleBroken("tool_call", "a tool call has a tool and a fingerprint")
-    elif not question.proposed_solution.strip():
-        raise RuleBroken("proposal", "there is nothing to decide on: the proposed solution is empty")
-
-
-def _require_reachable_quorum(command: RequestApproval) -> None:
-    """Require enough humans, asked now or by escalation, to decide."""
-    question = command.question
-    names = {*question.reviewers, *question.escalate_to}
-    if not question.reviewers or not all(name.strip() for name in names):
-        raise RuleBroken("reviewers", "no one could decide", "name at least one human, none of them blank")
-    if not 1 <= question.quorum <= len(names):
-        reason = f"{question.quorum} approvals cannot come from {len(names)} reviewers"
-        raise RuleBroken("quorum", reason, "name more reviewers or ask for fewer approvals")
-
-
-def _require_times(command: RequestApproval, context: Context) -> None:
-    question = command.question
-    if question.deadline is not None:
-        if question.deadline.utcoffset() is None:
-            raise RuleBroken("deadline", "the deadline has no time zone", "use an aware datetime")
-        if question.deadline <= context.now:
-            raise RuleBroken("deadline", f"the deadline {question.deadline.isoformat()} has passed already")
-    for name, seconds in (("remind_after", question.remind_after), ("escalate_after", question.escalate_after)):
-        if seconds is not None and not 0 < seconds <= WAIT_LIMIT:
-            raise RuleBroken(name, f"{seconds} seconds is not between 0 and {WAIT_LIMIT:.0f}")
+COMMENT_LIMIT = 500
+"""The most comments on one question."""
 
 
 # --- Deciding ---------------------------------------------------------------------------------------------------------
 
 
-def _require_before_deadline(state: Approval, context: Context) -> None:
+def _impossible(
+    state: Approval, command: Command[Approval], facts: dict[str, Any]
+) -> AlreadyAnswered | QuestionWithdrawn | QuestionExpired | None:
+    """Return the error that tells a human who answers why it is too late."""
+    if not isinstance(command, AnswerApproval | DelegateApproval | CommentOnLine):
+        return None
+    match state.status:
+        case ApprovalStatus.WITHDRAWN:
+            return QuestionWithdrawn(**facts, reason=state.withdrawal_reason or "no reason was given")
+        case ApprovalStatus.EXPIRED:
+            return QuestionExpired(**facts, deadline=_text_of(state.deadline))
+        case _:
+            by = "" if state.reviewed_by is None else actor_name(state.reviewed_by)
+            return AlreadyAnswered(**facts, answered_by=by, answered_at=_text_of(state.responded_at))
+
+
+def _text_of(time: datetime | None) -> str:
+    return "" if time is None else time.isoformat()
+
+
+def _require_before_deadline(state: Approval, command: Command[Approval], context: Context) -> None:
     if state.deadline is not None and context.now >= state.deadline:
-        reason = f"the deadline was {state.deadline.isoformat()}"
-        raise RuleBroken("deadline_passed", reason, "ask again, with a later deadline")
+        deadline = _text_of(state.deadline)
+        raise QuestionExpired(
+            aggregate=APPROVAL.name,
+            aggregate_id=state.id,
+            command=type(command).__name__,
+            status=state.status,
+            deadline=deadline,
+        )
 
 
 def _require_seat(state: Approval, command: Command[Approval], context: Context) -> None:
-    """Only humans who were asked, or act for one who was, decide or delegate."""
-    if not is_human(context) or not state.seats_of(actor_name(context.actor)):
-        raise NotAllowed("only a reviewer, a delegate or an escalation contact may decide")
+    """Only humans who are asked now, or act for one who is, decide or delegate."""
+    name = actor_name(context.actor)
+    if is_human(context) and state.seats_of(name, context.now):
+        return
+    if name in state.barred:
+        raise NotAllowed("self_approval", "no one approves what they asked for themselves")
+    if state.seats_of(name):
+        raise NotAllowed("delegation_ended", "what was delegated to them has ended")
+    later = [number for number, level in enumerate(state.stages, 1) if name in level.reviewers and number > state.level]
+    if later:
+        raise NotAllowed("level", f"they are asked at level {later[0]}, and it is level {state.level} that decides now")
+    waits = ", ".join(state.awaited)
+    raise NotAllowed("seat", f"it waits for {waits}; only a reviewer, a delegate or an escalation contact may decide")
 
 
 def _require_seat_or_policy(state: Approval, command: Command[Approval], context: Context) -> None:
@@ -144,27 +136,45 @@ def _require_seat_or_policy(state: Approval, command: Command[Approval], context
         _require_seat(state, command, context)
 
 
-def _require_open_seat(state: Approval, name: str) -> str:
+def _require_open_seat(state: Approval, name: str, context: Context) -> str:
     """Return an unused seat of `name`. Each human and each seat has one vote."""
     if any(vote.reviewer == name for vote in state.votes):
         raise RuleBroken("already_voted", f"{name} has voted, and a vote is not replaced")
-    for seat in state.seats_of(name):
+    seats = state.seats_of(name, context.now)
+    for seat in seats:
         if seat in state.open_seats:
             return seat
-    used = {vote.seat: vote.reviewer for vote in state.votes}
-    seat = state.seats_of(name)[0]
-    raise RuleBroken("delegation_used", f"{used[seat]} has voted with the vote of {seat} already")
+    used = {vote.seat: vote.reviewer for vote in state.level_votes}
+    raise RuleBroken("delegation_used", f"{used[seats[0]]} has voted with the vote of {seats[0]} already")
+
+
+def _require_same_commits(state: Approval, command: AnswerApproval) -> None:
+    """Refuse an answer about other commits than the question shows: the human has looked at something else."""
+    if command.commits and command.commits != state.commits:
+        about = {"aggregate": APPROVAL.name, "aggregate_id": state.id, "command": type(command).__name__}
+        raise QuestionChanged(**about, shown=_commits_text(state.commits), named=_commits_text(command.commits))
+
+
+def _commits_text(commits: Mapping[str, str]) -> str:
+    return ", ".join(f"{commit} of {repository}" for repository, commit in commits.items()) or "no commits"
+
+
+def _entitlement(state: Approval, name: str, seat: str) -> Entitlement:
+    if name != seat:
+        return Entitlement.DELEGATION
+    return Entitlement.ESCALATION if seat in state.escalated_to else Entitlement.REVIEWER
 
 
 def _vote(
     state: Approval, command: Approve | Reject | RequestChanges, context: Context, decision: ApprovalDecision
 ) -> list[Event]:
     """Return the vote of the acting human; the policy decides without a vote."""
-    _require_before_deadline(state, context)
+    _require_before_deadline(state, command, context)
+    _require_same_commits(state, command)
     if context.actor == POLICY:
         return []
     name = actor_name(context.actor)
-    seat = _require_open_seat(state, name)
+    seat = _require_open_seat(state, name, context)
     remember, pattern = (command.remember, command.pattern) if isinstance(command, Approve) else (Remember.ONCE, None)
     return [
         VoteCast(
@@ -175,6 +185,10 @@ def _vote(
                 feedback=command.feedback,
                 remember=remember,
                 pattern=pattern,
+                level=state.level,
+                entitlement=_entitlement(state, name, seat),
+                source=command.source,
+                commits=command.commits,
             )
         )
     ]
@@ -205,10 +219,14 @@ def _require_rule_about(pattern: str, tool: str) -> None:
 
 
 def _approve(state: Approval, command: Approve, context: Context) -> Events:
+    _require_policies_agree(state, context)
     votes = _vote(state, command, context, ApprovalDecision.APPROVED)
     _require_rememberable(state, command)
-    if votes and len(state.votes) + 1 < state.quorum:  # all votes so far are approvals: any other answer decides
+    # all votes so far are approvals: any other answer decides
+    if votes and len(state.level_votes) + 1 < state.asked.quorum:
         return votes
+    if votes and state.level < len(state.stages):
+        return [*votes, LevelApproved(level=state.level)]
     unanimous = all((vote.remember, vote.pattern) == (command.remember, command.pattern) for vote in state.votes)
     granted = ApprovalGranted(
         feedback=command.feedback,
@@ -216,6 +234,23 @@ def _approve(state: Approval, command: Approve, context: Context) -> Events:
         pattern=command.pattern if unanimous else None,
     )
     return [*votes, granted]
+
+
+def _require_policy(state: Approval, command: Command[Approval], context: Context) -> None:
+    if context.actor != POLICY:
+        raise NotAllowed("policies", "only AURA applies policies")
+
+
+def _apply_policies(state: Approval, command: ApplyPolicies, context: Context) -> Events:
+    if state.policy is not None or state.votes:
+        raise RuleBroken("policies_applied", "policies speak once, before anyone else")
+    return [PoliciesApplied(decision=command.decision)]
+
+
+def _require_policies_agree(state: Approval, context: Context) -> None:
+    """What policies refuse, or leave to humans alone, no answer given in advance approves."""
+    if context.actor == POLICY and state.policy is not None and state.policy.holds_back:
+        raise RuleBroken("policy", f"the policies say {state.policy.verdict}", "ask a human")
 
 
 def _reject(state: Approval, command: Reject, context: Context) -> Events:
@@ -232,14 +267,78 @@ def _request_changes(state: Approval, command: RequestChanges, context: Context)
 
 def _delegate(state: Approval, command: DelegateApproval, context: Context) -> Events:
     name = actor_name(context.actor)
-    _require_before_deadline(state, context)
-    _require_open_seat(state, name)
-    if not command.delegate.strip():
+    _require_before_deadline(state, command, context)
+    _require_open_seat(state, name, context)
+    require_zone("until", command.until)
+    if command.until is not None and command.until <= context.now:
+        raise RuleBroken("delegation_ended", f"it would have ended at {_text_of(command.until)} already")
+    _require_delegate(state, name, command.delegate, context)
+    delegate, reason, until = command.delegate, command.reason, command.until
+    return [ApprovalDelegated(delegator=name, delegate=delegate, reason=reason, until=until)]
+
+
+def _require_delegate(state: Approval, delegator: str, delegate: str, context: Context) -> None:
+    """Require a person with a name, who gets no second vote by it, now or at a later level."""
+    if not delegate.strip():
         raise RuleBroken("delegate", "the delegate has no name")
-    if state.seats_of(command.delegate):  # themselves, a circle, or a second vote for one human
-        reason = f"{command.delegate} may decide already"
+    if delegate in state.barred:
+        raise RuleBroken("self_approval", f"{delegate} asked for this work and may not decide about it")
+    if delegate == delegator:
+        raise RuleBroken("delegation_loop", f"{delegator} would delegate to themselves", "name another person")
+    held = [state.holders(seat, context.now) for seat in state.seats_of(delegate, context.now)]
+    if any(delegator in names[names.index(delegate) :] for names in held):
+        reason = f"{delegate} has delegated to {delegator}, so that the delegation would go in a circle"
+        raise RuleBroken("delegation_loop", reason, "name a person who is not part of it")
+    if held or any(delegate in level.reviewers for level in state.stages):
+        reason = f"{delegate} may decide already"
         raise RuleBroken("delegate_may_decide", reason, "delegate to a person who may not decide yet")
-    return [ApprovalDelegated(delegator=name, delegate=command.delegate, reason=command.reason)]
+    if any(vote.reviewer == delegate for vote in state.votes):
+        raise RuleBroken("delegate_has_voted", f"{delegate} has voted, and no one votes twice", "name another person")
+
+
+# --- Commenting -------------------------------------------------------------------------------------------------------
+
+
+def _require_asked(state: Approval, command: Command[Approval], context: Context) -> None:
+    """Humans who are asked at any level, or act for one who is, comment; so does who may not decide about it."""
+    name = actor_name(context.actor)
+    asked = {name for level in state.stages for name in level.reviewers} | {*state.barred, *state.escalated_to}
+    if not is_human(context) or not (name in asked or state.seats_of(name, context.now)):
+        raise NotAllowed("asked", "only humans who are asked comment on it")
+
+
+def _comment(state: Approval, command: CommentOnLine, context: Context) -> Events:
+    if not command.text.strip():
+        raise RuleBroken("text", "the comment is empty")
+    if any(one.id == command.comment_id for one in state.comments):
+        return []
+    if len(state.comments) >= COMMENT_LIMIT:
+        raise RuleBroken("limit", f"a question has at most {COMMENT_LIMIT} comments")
+    comment = Comment(
+        id=command.comment_id,
+        author=actor_name(context.actor),
+        time=context.now,
+        anchor=_anchor(state, command),
+        text=command.text,
+        reply_to=command.reply_to,
+    )
+    return [CommentAdded(comment=comment)]
+
+
+def _anchor(state: Approval, command: CommentOnLine) -> LineAnchor:
+    """Return the line of a comment; an answer is about the line of the comment that it answers."""
+    if command.reply_to is None:
+        if command.anchor is None:
+            raise RuleBroken("anchor", "a comment is about a line, or answers another comment")
+        return command.anchor
+    for one in state.comments:
+        if one.id == command.reply_to:
+            if one.reply_to is not None:
+                raise RuleBroken(
+                    "reply_to", "it is an answer itself", f"answer the first of its thread: {one.reply_to}"
+                )
+            return one.anchor
+    raise RuleBroken("reply_to", f"there is no comment {command.reply_to} on this question")
 
 
 # --- Waiting ----------------------------------------------------------------------------------------------------------
@@ -249,7 +348,7 @@ _only_system = only_system("AURA does this when it is due")
 
 
 def _remind(state: Approval, command: RemindReviewers, context: Context) -> Events:
-    _require_before_deadline(state, context)
+    _require_before_deadline(state, command, context)
     if state.remind_at is None or context.now < state.remind_at:
         due = "never" if state.remind_at is None else state.remind_at.isoformat()
         raise RuleBroken("not_due", f"the next reminder is due: {due}")
@@ -257,14 +356,16 @@ def _remind(state: Approval, command: RemindReviewers, context: Context) -> Even
 
 
 def _escalate(state: Approval, command: EscalateApproval, context: Context) -> Events:
-    _require_before_deadline(state, context)
+    _require_before_deadline(state, command, context)
     if state.escalate_at is None or context.now < state.escalate_at:
         due = "never" if state.escalate_at is None else state.escalate_at.isoformat()
         raise RuleBroken("not_due", f"the escalation is due: {due}")
     names = [name for name in dict.fromkeys(command.to or state.escalate_to) if name.strip()]
     if not names:
         raise RuleBroken("no_one_to_ask", "there is no one to escalate to")
-    added = tuple(name for name in names if name not in state.seats)
+    others = {*state.barred, *state.escalated_to, *(name for level in state.stages for name in level.reviewers)}
+    voted = {vote.reviewer for vote in state.votes}
+    added = tuple(name for name in names if name not in others | voted)
     return [ApprovalEscalated(to=added)] if added else []
 
 
@@ -272,25 +373,29 @@ def _expire(state: Approval, command: ExpireApproval, context: Context) -> Event
     if state.deadline is None or context.now < state.deadline:
         due = "it has none" if state.deadline is None else state.deadline.isoformat()
         raise RuleBroken("not_due", f"the deadline has not passed: {due}")
-    return [ApprovalExpired(continued=state.on_expiry is OnExpiry.CONTINUE)]
+    return [ApprovalExpired(continued=state.on_expiry is OnExpiry.CONTINUE and not state.needs_human)]
 
 
 def _require_requester(state: Approval, command: WithdrawApproval, context: Context) -> None:
     if context.actor != state.requested_by and not is_system(context):
-        raise NotAllowed(f"{state.requested_by} asked, and only they may withdraw it")
+        raise NotAllowed("own_question", f"{state.requested_by} asked, and only they may withdraw it")
 
 
 APPROVAL_DECIDER = Decider(
     APPROVAL,
     {
-        RequestApproval: (_require_own_name, _request),
+        RequestApproval: (require_own_name, request),
+        ApplyPolicies: (_require_policy, _apply_policies),
         Approve: (_require_seat_or_policy, _approve),
         Reject: (_require_seat_or_policy, _reject),
         RequestChanges: (_require_seat_or_policy, _request_changes),
         DelegateApproval: (_require_seat, _delegate),
+        RecordApprovalRefusal: (_only_system, becomes(ApprovalCommandRefused)),
+        CommentOnLine: (_require_asked, _comment),
         RemindReviewers: (_only_system, _remind),
         EscalateApproval: (_only_system, _escalate),
         ExpireApproval: (_only_system, _expire),
         WithdrawApproval: (_require_requester, becomes(ApprovalWithdrawn)),
     },
+    impossible=_impossible,
 )

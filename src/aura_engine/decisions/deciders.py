@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from aura_contracts.actors import parse_actor
 from aura_contracts.aggregate import AnyCommand, Command, State
+from aura_contracts.approval import APPROVAL, RecordApprovalRefusal
+from aura_contracts.errors import ActorNotAllowed
+from aura_contracts.events import CommandRefusal
+from aura_contracts.task import TASK, RecordTaskRefusal
 from aura_engine.decisions._decider import Decider
 from aura_engine.decisions.agent import AGENT_DECIDER
 from aura_engine.decisions.approval import APPROVAL_DECIDER
@@ -41,6 +46,18 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
 _DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
     command: decider for decider in DECIDERS.values() for command in decider.decisions
 }
+
+
+def record_of_refusal(error: ActorNotAllowed) -> AnyCommand | None:
+    """Return the command that records a refusal on the aggregate that it was about; None where none is recorded."""
+    refusal = CommandRefusal(command=error.command, by=parse_actor(error.actor), rule=error.rule, reason=error.reason)
+    match error.aggregate:
+        case TASK.name:
+            return RecordTaskRefusal(refusal=refusal)
+        case APPROVAL.name:
+            return RecordApprovalRefusal(refusal=refusal)
+        case _:
+            return None
 
 
 def decider_of(command: Command[S]) -> Decider[S]:

@@ -11,7 +11,9 @@ from math import isfinite
 
 from msgspec.structs import replace
 
-from aura_contracts.actors import actor_kind
+from aura_contracts.actors import actor_kind, actor_name
+from aura_contracts.approval import QUESTION_WAIT
+from aura_contracts.errors import DomainRule
 from aura_contracts.execution import (
     CODING,
     EXECUTION,
@@ -33,14 +35,17 @@ from aura_contracts.execution import (
     FinishPreparation,
     FinishSetup,
     FollowUpRequested,
+    HumanMessage,
     InterruptRequested,
     LeaseExecution,
     LoseWorker,
+    MessageQueued,
     PreparationFinished,
     PreparationStarted,
     ProcessExited,
     ProcessStarted,
     QueueExecution,
+    QueueMessage,
     RecordAction,
     RecordProcessExit,
     RecordProcessStart,
@@ -74,6 +79,8 @@ from aura_engine.decisions._decider import (
     no_agent,
     only_system,
     require_agent_type,
+    require_limits,
+    require_share,
     retry_problem,
 )
 
@@ -90,19 +97,15 @@ def _require_current_epoch(state: Execution, command: Report) -> None:
     reason = f"the lease is in epoch {state.epoch}, the report came from epoch {command.epoch}"
     if command.epoch < state.epoch:
         remedy = "the worker ends what it still runs of it, or is given the lease again"
-        raise RuleBroken("stale_epoch", reason, remedy)
+        raise RuleBroken(DomainRule.STALE_EPOCH, reason, remedy)
     if command.epoch > state.epoch:
         raise RuleBroken("unknown_epoch", reason, "record the new grant first")
 
 
 def _require_reporter(state: Execution, command: Report, context: Context) -> None:
     if not (is_agent(context, state.agent_id) or is_system(context)):
-        raise NotAllowed("only its worker and its agent report on it")
+        raise NotAllowed("only_worker", "only its worker and its agent report on it")
     _require_current_epoch(state, command)
-
-
-QUESTION_WAIT = timedelta(hours=24)
-"""How long a stage waits for the answer to a question that its agent gave up; a question is open as long."""
 
 
 def _require_attempt(state: Execution, command: Report, context: Context) -> None:
@@ -112,6 +115,9 @@ def _require_attempt(state: Execution, command: Report, context: Context) -> Non
         reason = f"attempt {state.attempt} at {state.status} failed, the next begins at {state.retry_at.isoformat()}"
         raise RuleBroken("retry_pending", reason, "record that the stage is tried again first")
 
+
+MESSAGE_LIMIT = 100
+"""The most messages that wait for an agent at once."""
 
 _no_agent = no_agent("only a human or AURA may")
 
@@ -125,7 +131,7 @@ _only_system = only_system("only AURA may")
 def _require_own_run(_: None, command: QueueExecution, context: Context) -> None:
     """Agents ask for runs of their own only; humans and AURA may always ask."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, command.spec.agent_id):
-        raise NotAllowed("an agent asks for runs of its own only")
+        raise NotAllowed("own_runs", "an agent asks for runs of its own only")
 
 
 def _queue(_: None, command: QueueExecution, context: Context) -> Events:
@@ -136,6 +142,7 @@ def _queue(_: None, command: QueueExecution, context: Context) -> Events:
     require_agent_type(spec.agent_type)
     if problem := retry_problem(spec.retry):
         raise RuleBroken("retry", problem)
+    require_limits(spec.plan)
     return [ExecutionQueued(execution_id=command.execution_id, spec=spec)]
 
 
@@ -148,7 +155,7 @@ def _lease(state: Execution, command: LeaseExecution, context: Context) -> Event
         return []
     if command.epoch <= state.epoch:
         reason = f"epoch {state.epoch} was granted to worker {state.worker_id} already, this grant is {command.epoch}"
-        raise RuleBroken("stale_epoch", reason)
+        raise RuleBroken(DomainRule.STALE_EPOCH, reason)
     return [ExecutionLeased(lease_id=command.lease_id, epoch=command.epoch, worker_id=command.worker_id)]
 
 
@@ -166,16 +173,28 @@ def _finish_coding(state: Execution, command: FinishCoding, context: Context) ->
     outcome = command.outcome
     if min(outcome.changed_files, outcome.lines_added, outcome.lines_removed) < 0:
         raise RuleBroken("outcome", f"files and lines are counted, these are not counts: {outcome}")
+    if command.result is not None:
+        require_share("confidence", command.result.confidence)
     if outcome.changed_files or outcome.unrecorded:
-        return [CodingFinished(outcome=outcome)]
-    return [CodingChangedNothing()]
+        return [CodingFinished(outcome=outcome, result=command.result)]
+    return [CodingChangedNothing(result=command.result)]
 
 
 def _request_follow_up(state: Execution, command: RequestFollowUp, context: Context) -> Events:
     prompt = command.feedback if command.prompt is None else command.prompt
     if not command.feedback.strip() or not prompt.strip():
         raise RuleBroken("feedback_required", "say what should be different")
-    return [FollowUpRequested(feedback=command.feedback, prompt=prompt)]
+    if not 0 <= command.messages <= len(state.messages):
+        raise RuleBroken("messages", f"{len(state.messages)} messages wait, not {command.messages}")
+    return [FollowUpRequested(feedback=command.feedback, prompt=prompt, messages=command.messages)]
+
+
+def _queue_message(state: Execution, command: QueueMessage, context: Context) -> Events:
+    if not command.text.strip():
+        raise RuleBroken("text", "the message is empty")
+    if len(state.messages) >= MESSAGE_LIMIT:
+        raise RuleBroken("limit", f"{MESSAGE_LIMIT} messages wait for the agent already", "wait until its turn ends")
+    return [MessageQueued(message=HumanMessage(author=actor_name(context.actor), text=command.text))]
 
 
 def _fail(state: Execution, command: FailExecution, context: Context) -> Events:
@@ -233,7 +252,7 @@ def _request_interrupt(state: Execution, command: RequestInterrupt, context: Con
 
 def _record_session(state: Execution, command: RecordSession, context: Context) -> Events:
     if not command.session_id.strip():
-        raise RuleBroken("session", "the session id is empty")
+        raise RuleBroken(DomainRule.SESSION, "the session id is empty")
     if command.session_id == state.session_id:
         return []
     return [SessionRecorded(session_id=command.session_id, previous_session_id=state.session_id)]
@@ -269,7 +288,7 @@ def _record_process_exit(state: Execution, command: RecordProcessExit, context: 
 def _record_usage(state: Execution, command: RecordUsage, context: Context) -> Events:
     for usage in filter(None, (command.usage, command.total)):
         if not all(_is_amount(getattr(usage, name)) for name in usage.__struct_fields__):
-            raise RuleBroken("usage", f"tokens and cost are amounts, these are not: {usage}")
+            raise RuleBroken(DomainRule.USAGE, f"tokens and cost are amounts, these are not: {usage}")
     return [UsageRecorded(usage=command.usage, model=command.model, total=command.total, complete=command.complete)]
 
 
@@ -296,6 +315,7 @@ EXECUTION_DECIDER = Decider(
         LoseWorker: (_only_system, _lose_worker),
         RetryStage: (_no_agent, _retry_stage),
         RequestFollowUp: (_no_agent, _request_follow_up),
+        QueueMessage: (_no_agent, _queue_message),
         CompleteExecution: (_no_agent, becomes(ExecutionCompleted)),
         FailExecution: (_no_agent, _fail),
         RequestInterrupt: (_no_agent, _request_interrupt),

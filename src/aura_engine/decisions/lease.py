@@ -9,6 +9,7 @@ clock.
 
 from datetime import timedelta
 
+from aura_contracts.errors import DomainRule
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.lease import (
     GRACE_LIMIT,
@@ -38,13 +39,7 @@ from aura_contracts.lease import (
     WorkerReturned,
     WorkerWentOffline,
 )
-from aura_engine.decisions._decider import (
-    Context,
-    Decider,
-    Events,
-    RuleBroken,
-    no_agent,
-)
+from aura_engine.decisions._decider import Context, Decider, Events, RuleBroken, no_agent, require_zone
 
 _no_agent = no_agent("agents have no say in where they run")
 
@@ -61,7 +56,7 @@ def _require_epoch(state: WorkerLease, epoch: int) -> None:
     _require_granted(state, epoch)
     if epoch < state.epoch:
         reason = f"epoch {epoch} is over; the epoch in force is {state.epoch}"
-        raise RuleBroken("stale_epoch", reason, "record it as a stale report, to be adjudicated")
+        raise RuleBroken(DomainRule.STALE_EPOCH, reason, "record it as a stale report, to be adjudicated")
 
 
 def _require_holder(state: WorkerLease, command: RecordReturn | ReleaseLease) -> None:
@@ -92,7 +87,7 @@ def _grant(state: WorkerLease | None, command: GrantLease, context: Context) -> 
         return [granted]
     if command.revoking != state.epoch:
         reason = f"worker {state.worker_id} holds it under epoch {state.epoch}"
-        raise RuleBroken("held", reason, "wait until it is free, or revoke it")
+        raise RuleBroken(DomainRule.HELD, reason, "wait until it is free, or revoke it")
     to = "another engine" if command.worker_id == state.worker_id else f"worker {command.worker_id}"
     return [LeaseRevoked(epoch=state.epoch, reason=f"handed over to {to}"), granted]
 
@@ -106,8 +101,7 @@ def _record_process(state: WorkerLease, command: RecordProcess, context: Context
 
 def _record_offline(state: WorkerLease, command: RecordOffline, context: Context) -> Events:
     _require_epoch(state, command.epoch)
-    if command.last_seen.utcoffset() is None:
-        raise RuleBroken("last_seen", "the time has no time zone", "use an aware datetime")
+    require_zone("last_seen", command.last_seen)
     silence = (context.now - command.last_seen).total_seconds()
     if silence < OFFLINE_AFTER:
         reason = f"worker {state.worker_id} was heard of {silence:.1f} s ago; it is offline after {OFFLINE_AFTER:g} s"
@@ -184,7 +178,7 @@ def _adjudicate(state: WorkerLease, command: AdjudicateStaleReport, context: Con
 def _close(state: WorkerLease, command: CloseLease, context: Context) -> Events:
     if state.status is not LeaseStatus.FREE:
         reason = f"worker {state.worker_id} holds it under epoch {state.epoch}"
-        raise RuleBroken("held", reason, "release or revoke it first")
+        raise RuleBroken(DomainRule.HELD, reason, "release or revoke it first")
     refused = [
         StaleReportAdjudicated(report_id=r.report_id, verdict=Verdict.REFUSE, reason="the execution is over")
         for r in state.unadjudicated

@@ -1,20 +1,14 @@
 """Decisions about output: only AURA records it, chunk by chunk, without repeats or gaps."""
 
+from aura_contracts.errors import DomainRule
 from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, OutputClosed, OutputRecorded, RecordOutput
-from aura_engine.decisions._decider import (
-    Context,
-    Decider,
-    Events,
-    NotAllowed,
-    RuleBroken,
-    becomes,
-    is_system,
-)
+from aura_contracts.quoting import is_unicode
+from aura_engine.decisions._decider import Context, Decider, Events, NotAllowed, RuleBroken, becomes, is_system
 
 
 def _require_own(state: Output | None, command: RecordOutput | CloseOutput, context: Context) -> None:
     if not is_system(context):
-        raise NotAllowed("AURA records what the processes wrote")
+        raise NotAllowed("only_worker", "AURA records what the processes wrote")
     if state is not None and state.execution_id != command.execution_id:
         reason = f"this is the output of execution {state.execution_id}, not of {command.execution_id}"
         raise RuleBroken("other_execution", reason)
@@ -26,25 +20,14 @@ def _is_storable(chunk: Chunk) -> bool:
         return False
     if chunk.text is None or chunk.data is not None:
         return chunk.text is None and chunk.data is not None
-    return "\0" not in chunk.text and _is_unicode(chunk.text)
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether the text can be encoded: it has no lone surrogates."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return "\0" not in chunk.text and is_unicode(chunk.text)
 
 
 def _record(state: Output | None, command: RecordOutput, context: Context) -> Events:
     expected = 1 if state is None else state.next
     if command.first > expected:
         reason = f"chunks {expected} to {command.first - 1} are missing"
-        raise RuleBroken("sequence_gap", reason, f"send the output again from chunk {expected} on")
+        raise RuleBroken(DomainRule.SEQUENCE_GAP, reason, f"send the output again from chunk {expected} on")
     if command.first < expected:
         reason = f"the batch starts at chunk {command.first}, but {expected} is next"
         raise RuleBroken("sequence_overlap", reason, f"send the output from chunk {expected} on")

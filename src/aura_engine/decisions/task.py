@@ -2,18 +2,20 @@
 
 Source: specification, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
 
-Who may do what: agents act only on the task assigned to them; humans queue, edit, cancel and approve only what they
-created or are a reviewer of, and only they change who reviews it and whether it needs approval; AURA itself
-(``system:``) carries out what policies and approvals decided.
+Who may do what: agents act only on the task assigned to them; humans act on and approve only what they created or are a
+reviewer of, and only they change who reviews it and whether it needs approval; AURA itself (``system:``) carries out
+what policies and approvals decided.
 """
 
 from datetime import timedelta
 
-from aura_contracts.actors import actor_kind, actor_name
-from aura_contracts.aggregate import Command
-from aura_contracts.errors import CyclicParent
+from msgspec.structs import replace
+
+from aura_contracts.actors import actor_name
+from aura_contracts.failures import FailureReason
 from aura_contracts.task import (
     TASK,
+    AddPart,
     ApprovalMode,
     ApproveTask,
     AssignTask,
@@ -25,14 +27,21 @@ from aura_contracts.task import (
     DecomposeTask,
     DecompositionProposed,
     DeleteTask,
+    DependencyEnded,
     EditTask,
     ExecutionStarted,
     FailTask,
+    PartAdded,
+    PartRemoved,
+    PoolRequest,
     ProposalSubmitted,
     ProposeDecomposition,
     QueueTask,
     RecordAttemptFailure,
+    RecordDependencyEnd,
+    RecordTaskRefusal,
     RejectTask,
+    RemovePart,
     ReopenTask,
     ReparentTask,
     RequestTaskChanges,
@@ -45,7 +54,9 @@ from aura_contracts.task import (
     TaskAssigned,
     TaskBlocked,
     TaskCancelled,
+    TaskChanges,
     TaskChangesRequested,
+    TaskCommandRefused,
     TaskCompleted,
     TaskCreated,
     TaskDecomposed,
@@ -74,123 +85,125 @@ from aura_engine.decisions._decider import (
     RuleBroken,
     anyone,
     becomes,
-    is_agent,
-    is_human,
     is_system,
-    no_agent,
+    only_system,
     require_agent_type,
+    require_limits,
+    require_share,
+    require_zone,
     retry_problem,
 )
+from aura_engine.decisions._task_rules import (
+    require_concerned,
+    require_concerned_human,
+    require_current_approval,
+    require_deciders,
+    require_feedback,
+    require_labels,
+    require_new_approval,
+    require_no_circle,
+    require_own_agent,
+    require_parent,
+    require_reviewer,
+    require_title,
+    require_worker,
+)
 
-TITLE_LIMIT = 500
-"""Characters; a title is one line in a list."""
+_only_aura = only_system("AURA records it, together with what it follows from")
 
-
-def _require_own_agent(state: Task, command: Command[Task], context: Context) -> None:
-    """Agents act only on tasks assigned to them; humans and AURA may always act."""
-    if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
-        raise NotAllowed(f"the task is assigned to {state.assigned_agent or 'no agent'}")
-
-
-def _require_concerned(state: Task, command: Command[Task], context: Context) -> None:
-    """Agents act on the task assigned to them; humans on one that they created or review; AURA on any.
-
-    A task that no human created and none reviews is any human's.
-    """
-    _require_own_agent(state, command, context)
-    concerned = context.actor == state.created_by or actor_name(context.actor) in state.reviewers
-    anyones = actor_kind(state.created_by) != "human" and not state.reviewers
-    if is_human(context) and not (concerned or anyones):
-        raise NotAllowed("not the creator and not a reviewer")
-
-
-def _require_worker(state: Task, command: Command[Task], context: Context) -> None:
-    """Only the assigned agent, or AURA on its behalf, reports on the work; not a human."""
-    if not (is_agent(context, state.assigned_agent) or is_system(context)):
-        raise NotAllowed("only the assigned agent reports on its work")
-
-
-_no_agent = no_agent("only a human or a policy may")
-
-
-def _require_reviewer(state: Task, command: Command[Task], context: Context) -> None:
-    """Humans approve only what they created or are assigned to review."""
-    may_decide = is_human(context) and (
-        context.actor == state.created_by or actor_name(context.actor) in state.reviewers
-    )
-    if not (may_decide or is_system(context)):
-        raise NotAllowed("not the creator and not a reviewer")
-
-
-def _require_current_approval(
-    state: Task, command: ApproveTask | RejectTask | RequestTaskChanges | DecomposeTask
-) -> None:
-    if command.approval_id != state.approval_id:
-        reason = f"approval {command.approval_id} is not the one that is pending ({state.approval_id})"
-        raise RuleBroken("stale_approval", reason, "decide on the pending approval")
-
-
-def _require_new_approval(state: Task, command: SubmitProposal | ProposeDecomposition) -> None:
-    """A decision about the last proposal must not count as one about this proposal."""
-    if command.approval_id == state.approval_id:
-        reason = f"approval {command.approval_id} was for the proposal before"
-        raise RuleBroken("used_approval", reason, "ask for a new approval")
-
-
-def _require_title(title: str) -> None:
-    if not title.strip() or len(title) > TITLE_LIMIT:
-        reason = f"a title has 1 to {TITLE_LIMIT} characters, this one has {len(title.strip())}"
-        raise RuleBroken("title", reason)
-
-
-def _require_feedback(feedback: str) -> None:
-    if not feedback.strip():
-        raise RuleBroken("feedback_required", "say what should be different")
-
-
-def _require_parent(task_id: str, command: CreateTask | ReparentTask, context: Context) -> None:
-    """The parent is not deleted, and not a part of the task."""
-    if command.parent_id is None:
-        return
-    if context.parent is not None and context.parent.status is TaskStatus.DELETED:
-        raise RuleBroken("deleted_parent", f"task {command.parent_id} is deleted", "name another parent, or none")
-    lineage = context.lineage or (command.parent_id,)
-    if task_id in lineage:
-        path = (*lineage[: lineage.index(task_id) + 1],)
-        raise CyclicParent(aggregate="task", aggregate_id=task_id, command=type(command).__name__, path=path)
+_only_system = only_system("AURA records refusals")
 
 
 def _create(_: None, command: CreateTask, context: Context) -> Events:
     spec = command.spec
-    _require_title(spec.title)
-    _require_parent(command.task_id, command, context)
+    require_title(spec.title)
+    require_parent(command.task_id, command, context)
     if problem := retry_problem(spec.retry):
         raise RuleBroken("retry", problem)
     require_agent_type(spec.agent_type)
-    by_agent = actor_kind(context.actor) == "agent"
-    if by_agent and not spec.reviewers and spec.approval_mode is not ApprovalMode.AUTO:
-        reason = "no human could approve a task that an agent created without reviewers"
-        raise RuleBroken("reviewers_required", reason, "name its reviewers")
+    require_labels(spec.labels)
+    require_zone("due_at", spec.due_at)
+    require_no_circle(command.task_id, command, context)
+    require_deciders(context.actor, spec)
     return [TaskCreated(task_id=command.task_id, spec=spec)]
 
 
 def _edit(state: Task, command: EditTask, context: Context) -> Events:
     if command.changes.title is not None:
-        _require_title(command.changes.title)
-    changes = command.changes.differing_from(state)
+        require_title(command.changes.title)
+    require_labels(command.changes.labels or ())
+    require_zone("due_at", command.changes.due_at)
+    require_no_circle(state.id, command, context)
+    changes = _news(command.changes, state)
     given = changes.given()
-    if given.keys() & {"approval_mode", "reviewers"}:  # or actors could make themselves reviewers
-        _require_reviewer(state, command, context)
+    if state.status not in _EDITABLE and (fixed := given.keys() - _ALWAYS_EDITABLE):
+        reason = f"{', '.join(sorted(fixed))} cannot change while it is {state.status}"
+        raise RuleBroken("under_review", reason, "answer its question first")
+    if given.keys() & _DECIDED_BY:  # or actors could make themselves reviewers
+        require_reviewer(state, command, context)
+        if state.no_self_approval and actor_name(context.actor) == state.requester:
+            raise NotAllowed("self_approval", "no one changes who approves what they asked for themselves")
+    if given.keys() & _DECIDED_BY:
+        reviewers = state.reviewers if changes.reviewers is None else changes.reviewers
+        mode = changes.approval_mode or state.approval_mode
+        require_deciders(state.created_by, replace(state, reviewers=reviewers, approval_mode=mode))
     return [TaskEdited(changes=changes)] if given else []
 
 
+_DECIDED_BY = frozenset({"approval_mode", "reviewers"})
+"""What says who decides about the work."""
+
+_EDITABLE = frozenset({TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.REJECTED, TaskStatus.FAILED})
+
+_ALWAYS_EDITABLE = frozenset({"title", "priority", "labels", "due_at", "no_due_date", "on_part_failure"})
+"""What a decision that a human is about to make does not depend on."""
+
+
+def _news(changes: TaskChanges, state: Task) -> TaskChanges:
+    """Return the changes that differ from `state`."""
+    if changes.no_due_date and changes.due_at is not None:
+        raise RuleBroken("due_at", "there is either a due date or none", "leave out one of the two")
+    removed = True if changes.no_due_date and state.due_at is not None else None
+    comparable = replace(changes, no_due_date=None).differing_from(state)
+    return replace(comparable, no_due_date=removed)
+
+
+def _add_part(state: Task, command: AddPart, context: Context) -> Events:
+    return [] if command.part_id in state.subtask_ids else [PartAdded(part_id=command.part_id)]
+
+
+def _remove_part(state: Task, command: RemovePart, context: Context) -> Events:
+    return [PartRemoved(part_id=command.part_id)] if command.part_id in state.subtask_ids else []
+
+
+def _record_dependency_end(state: Task, command: RecordDependencyEnd, context: Context) -> Events:
+    if command.dependency_id not in state.after:
+        raise RuleBroken("dependency", f"it does not wait for task {command.dependency_id}")
+    policy = state.on_dependency_failure
+    return [DependencyEnded(dependency_id=command.dependency_id, outcome=command.outcome, policy=policy)]
+
+
 def _reparent(state: Task, command: ReparentTask, context: Context) -> Events:
-    _require_parent(state.id, command, context)
-    return [TaskReparented(parent_id=command.parent_id)] if command.parent_id != state.parent_id else []
+    if command.parent_id == state.parent_id:
+        return []
+    require_parent(state.id, command, context)
+    return [TaskReparented(parent_id=command.parent_id)]
 
 
 def _queue(state: Task, command: QueueTask, context: Context) -> Events:
-    return [] if state.queued else [TaskQueued()]
+    _require_pool_request(command.request)
+    if state.queued and state.status is TaskStatus.PENDING and command.request in (None, state.request):
+        return []
+    return [TaskQueued(request=command.request)]
+
+
+def _require_pool_request(request: PoolRequest | None) -> None:
+    if request is None:
+        return
+    require_agent_type(request.agent_type)
+    require_limits(request.plan)
+    if not all(capability.strip() for capability in request.capabilities):
+        raise RuleBroken("capabilities", "a capability is blank")
 
 
 def _unqueue(state: Task, command: UnqueueTask, context: Context) -> Events:
@@ -199,37 +212,46 @@ def _unqueue(state: Task, command: UnqueueTask, context: Context) -> Events:
 
 def _assign(state: Task, command: AssignTask, context: Context) -> Events:
     require_agent_type(command.agent_type)
+    if command.selection is not None:
+        require_zone("registered_at", *(candidate.registered_at for candidate in command.selection.candidates))
     if state.status is TaskStatus.IN_PROGRESS and state.assigned_agent == command.agent_id:
         return []
-    return [TaskAssigned(agent_id=command.agent_id, agent_type=command.agent_type)]
+    return [
+        TaskAssigned(
+            agent_id=command.agent_id,
+            agent_type=command.agent_type,
+            reason=command.reason,
+            selection=command.selection,
+            execution_id=command.execution_id,
+        )
+    ]
 
 
 def _submit(state: Task, command: SubmitProposal, context: Context) -> Events:
     if not command.proposal.strip():
         raise RuleBroken("proposal", "the proposal is empty")
-    if command.confidence is not None and not 0 <= command.confidence <= 1:
-        raise RuleBroken("confidence", f"{command.confidence} is not between 0 and 1")
-    _require_new_approval(state, command)
+    require_share("confidence", command.confidence)
+    require_new_approval(state, command)
     return [
         ProposalSubmitted(approval_id=command.approval_id, proposal=command.proposal, confidence=command.confidence)
     ]
 
 
 def _approve(state: Task, command: ApproveTask, context: Context) -> Events:
-    _require_current_approval(state, command)
+    require_current_approval(state, command)
     return [TaskApproved(approval_id=command.approval_id, notes=command.notes)]
 
 
 def _reject(state: Task, command: RejectTask, context: Context) -> Events:
-    _require_current_approval(state, command)
-    _require_feedback(command.feedback)
+    require_current_approval(state, command)
+    require_feedback(command.feedback)
     rejected = TaskRejected(approval_id=command.approval_id, feedback=command.feedback)
     return [rejected, RevisionStarted()] if command.revise else [rejected]
 
 
 def _request_changes(state: Task, command: RequestTaskChanges, context: Context) -> Events:
-    _require_current_approval(state, command)
-    _require_feedback(command.feedback)
+    require_current_approval(state, command)
+    require_feedback(command.feedback)
     return [TaskChangesRequested(approval_id=command.approval_id, feedback=command.feedback)]
 
 
@@ -255,14 +277,14 @@ def _propose_decomposition(state: Task, command: ProposeDecomposition, context: 
     if not ids or len(set(ids)) < len(ids) or state.id in ids:
         raise RuleBroken("subtasks", "name at least one subtask, each with an id of its own")
     for subtask in command.subtasks:
-        _require_title(subtask.title)
+        require_title(subtask.title)
         require_agent_type(subtask.agent_type)
-    _require_new_approval(state, command)
+    require_new_approval(state, command)
     return [DecompositionProposed(approval_id=command.approval_id, subtasks=command.subtasks)]
 
 
 def _decompose(state: Task, command: DecomposeTask, context: Context) -> Events:
-    _require_current_approval(state, command)
+    require_current_approval(state, command)
     if not state.proposed_subtasks:
         raise RuleBroken("subtasks", "no decomposition was proposed")
     ids = tuple(subtask.task_id for subtask in state.proposed_subtasks)
@@ -277,11 +299,15 @@ def _retry(state: Task, command: RetryTask, context: Context) -> Events:
 
 
 def _reopen(state: Task, command: ReopenTask, context: Context) -> Events:
-    _require_feedback(command.feedback)
+    require_feedback(command.feedback)
     return [TaskReopened(feedback=command.feedback)]
 
 
 def _complete(state: Task, command: CompleteTask, context: Context) -> Events:
+    if state.status in (TaskStatus.PENDING, TaskStatus.FAILED):
+        by_part = state.failure is None or state.failure.reason is FailureReason.PART_FAILED
+        if not (is_system(context) and state.rolls_up and by_part):
+            raise RuleBroken("no_work", f"it is {state.status}, and not because of its parts", "assign it to an agent")
     needs_approval = state.approval_mode is not ApprovalMode.AUTO
     if needs_approval and state.status is TaskStatus.IN_PROGRESS and not is_system(context):
         reason = f"its approval mode is {state.approval_mode} and nothing was approved"
@@ -293,27 +319,31 @@ TASK_DECIDER = Decider(
     TASK,
     {
         CreateTask: (anyone, _create),
-        EditTask: (_require_concerned, _edit),
-        ReparentTask: (_require_own_agent, _reparent),
-        QueueTask: (_require_concerned, _queue),
-        UnqueueTask: (_require_concerned, _unqueue),
-        AssignTask: (_no_agent, _assign),
-        UnassignTask: (_require_own_agent, becomes(TaskUnassigned)),
-        SubmitProposal: (_require_worker, _submit),
-        ApproveTask: (_require_reviewer, _approve),
-        RejectTask: (_require_reviewer, _reject),
-        RequestTaskChanges: (_require_reviewer, _request_changes),
-        StartExecution: (_require_worker, _start_execution),
-        RecordAttemptFailure: (_require_worker, _record_attempt_failure),
-        BlockTask: (_require_own_agent, becomes(TaskBlocked)),
-        UnblockTask: (_no_agent, becomes(TaskUnblocked)),
-        ProposeDecomposition: (_require_worker, _propose_decomposition),
-        DecomposeTask: (_require_reviewer, _decompose),
-        RetryTask: (_no_agent, _retry),
-        ReopenTask: (_no_agent, _reopen),
-        CompleteTask: (_require_own_agent, _complete),
-        FailTask: (_require_own_agent, becomes(TaskFailed)),
-        CancelTask: (_require_concerned, becomes(TaskCancelled)),
-        DeleteTask: (_no_agent, becomes(TaskDeleted)),
+        EditTask: (require_concerned, _edit),
+        ReparentTask: (require_concerned, _reparent),
+        AddPart: (_only_aura, _add_part),
+        RemovePart: (_only_aura, _remove_part),
+        RecordDependencyEnd: (_only_aura, _record_dependency_end),
+        QueueTask: (require_concerned, _queue),
+        UnqueueTask: (require_concerned, _unqueue),
+        AssignTask: (require_concerned_human, _assign),
+        UnassignTask: (require_concerned, becomes(TaskUnassigned)),
+        SubmitProposal: (require_worker, _submit),
+        ApproveTask: (require_reviewer, _approve),
+        RejectTask: (require_reviewer, _reject),
+        RequestTaskChanges: (require_reviewer, _request_changes),
+        StartExecution: (require_worker, _start_execution),
+        RecordAttemptFailure: (require_worker, _record_attempt_failure),
+        BlockTask: (require_concerned, becomes(TaskBlocked)),
+        UnblockTask: (require_concerned_human, becomes(TaskUnblocked)),
+        ProposeDecomposition: (require_worker, _propose_decomposition),
+        DecomposeTask: (require_reviewer, _decompose),
+        RetryTask: (require_concerned_human, _retry),
+        ReopenTask: (require_concerned_human, _reopen),
+        CompleteTask: (require_own_agent, _complete),
+        FailTask: (require_own_agent, becomes(TaskFailed)),
+        CancelTask: (require_concerned, becomes(TaskCancelled)),
+        RecordTaskRefusal: (_only_system, becomes(TaskCommandRefused)),
+        DeleteTask: (require_concerned_human, becomes(TaskDeleted)),
     },
 )

@@ -32,7 +32,7 @@ from aura_engine.decisions._decider import (
     no_agent,
 )
 
-TEXT_LIMIT = 64 * 1024
+TEMPLATE_LIMIT = 64 * 1024
 """Bytes of a template's text in UTF-8: 64 KiB."""
 
 VARIABLE_LIMIT = 100
@@ -72,8 +72,8 @@ def _require_text(text: str) -> None:
     size = len(text.encode("utf-8", "surrogatepass"))
     if not text.strip():
         raise RuleBroken("text", "the text is empty", "to use none, retire the template")
-    if size > TEXT_LIMIT:
-        reason = f"the text takes {size} bytes; the limit is {TEXT_LIMIT}"
+    if size > TEMPLATE_LIMIT:
+        reason = f"the text takes {size} bytes; the limit is {TEMPLATE_LIMIT}"
         raise RuleBroken("text_too_large", reason, "shorten it")
 
 

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from aura_engine.agent_files import read_agent_files as read_agent_files
+    from aura_engine.decomposition_plan import read_plan as read_plan
+    from aura_engine.facade.assignment import TaskAssignment as TaskAssignment
+    from aura_engine.facade.assignment import require_decomposable as require_decomposable
     from aura_engine.facade.board_moves import BoardMoves as BoardMoves
     from aura_engine.facade.board_moves import refusal as refusal
     from aura_engine.facade.executors import examine_options as examine_options
+    from aura_engine.facade.follow_ups import continue_task as continue_task
     from aura_engine.facade.placement import Placement as Placement
+    from aura_engine.facade.revert_tasks import Reverts as Reverts
     from aura_engine.facade.subscription import subscribe as subscribe
+    from aura_engine.facade.task_trees import cancel_tree as cancel_tree
+    from aura_engine.facade.task_trees import delete_tree as delete_tree
+    from aura_engine.facade.task_trees import parts_of as parts_of
     from aura_engine.facade.watch import Watch as Watch
     from aura_engine.inputs import Assignment as Assignment
     from aura_engine.inputs import NewAgent as NewAgent

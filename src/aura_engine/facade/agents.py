@@ -1,19 +1,50 @@
 """Agents: the pool that tasks are assigned from."""
 
-from typing import Unpack
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
 
+import anyio
+import anyio.to_thread
 import attrs
 import msgspec
 
-from aura_contracts.agent import AGENT, Agent, AgentChanges, DisableAgent, EditAgent, EnableAgent, RegisterAgent
+from aura_contracts.agent import (
+    AGENT,
+    Agent,
+    AgentChanges,
+    AgentSpec,
+    DisableAgent,
+    EditAgent,
+    EnableAgent,
+    RegisterAgent,
+)
 from aura_contracts.ids import AgentId
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import AgentQuery
 from aura_contracts.ports.rows import Page
-from aura_engine import facade
+from aura_engine import facade, runtime
+from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
 from aura_engine.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from aura_engine.agent_files import AgentFile
+
+_EXAMINED = ("executor", "model", "options", "permissions", "variant")
+"""What an executor examines."""
+
+
+class ImportedAgent(msgspec.Struct, Plain, frozen=True, kw_only=True):
+    """An agent that a file defines."""
+
+    agent: Agent
+    path: str
+    added: bool
+    """Whether it is new in the pool."""
+    notes: tuple[str, ...] = ()
+    """What of the file has no effect, and why."""
 
 
 @gated
@@ -34,33 +65,87 @@ class Agents:
     async def add(
         self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]
     ) -> Agent:
-        """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
+        """Add an agent to the pool: a profile with which tasks are run.
+
+        Raises `UnknownExecutor`, and `InvalidInput` for options that its executor refuses, and for rules that its agent
+        would not ask about.
+        """
         given = facade.NewAgent.model_validate({"name": name, "executor": executor, **options})
         agent_id = AgentId(self._core.bus.ids())
         async with self._core.bus.unit(self._core.actor(by)) as unit:
-            await facade.examine_options(self._core, given.executor, given.options, variant=given.variant or None)
+            await self._examine(given.spec)
             return await unit.handle(agent_id, RegisterAgent(agent_id=agent_id, spec=given.spec))
 
-    async def edit(self, agent: str, changes: AgentChanges, *, by: str | None = None) -> Agent:
+    async def edit(self, agent: str, changes: Kept[AgentChanges], *, by: str | None = None) -> Agent:
         """Edit an agent; fields that `changes` does not set stay as they are. If it is busy, its next run uses them.
 
-        Its executor examines the options if they, the variant or the executor change. Raises `UnknownExecutor`, and
-        `InvalidInput` for options its executor refuses.
+        Its executor examines what concerns it, if that changes. Raises `UnknownExecutor`, and `InvalidInput` for
+        options that its executor refuses, and for rules that its agent would not ask about.
         """
         agent_id = await self._core.find("agent", agent)
 
         async def decide(unit: UnitOfWork) -> Agent:
-            found = await unit.require(AGENT, agent_id)
-            edited = msgspec.structs.replace(found, **changes.given())
-            if any(getattr(edited, name) != getattr(found, name) for name in ("executor", "options", "variant")):
-                await facade.examine_options(
-                    self._core, edited.executor, edited.options, variant=edited.variant or None
-                )
-            return await unit.handle(agent_id, EditAgent(changes=changes))
+            return await self._edited(unit, await unit.require(AGENT, agent_id), changes)
 
         return await self._core.bus.transact(self._core.actor(by), decide)
 
-    async def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
+    async def import_files(
+        self, paths: Sequence[str], *, executor: str | None = None, by: str | None = None
+    ) -> Sequence[ImportedAgent]:
+        """Add agents to the pool that files define, as Claude Code does in ``.claude/agents/*.md``.
+
+        Each of `paths` is a file, or a folder, with the ``*.md`` files in it and below. The text after the front matter
+        is the agent's prompt. An agent with the name of one in the pool replaces its description, model, rules and
+        prompt. `executor` runs the agents, by default ``claude``, or what an agent has already.
+
+        Either all are imported or none: raises `AgentFilesRefused` with everything that is wrong in any file.
+        """
+        actor = self._core.require_member("agents", ", ".join(paths), "import", by)  # before files are read
+        files = await anyio.to_thread.run_sync(facade.read_agent_files, paths)
+
+        async def decide(unit: UnitOfWork) -> Sequence[ImportedAgent]:
+            return [await self._imported(unit, file, executor) for file in files]
+
+        return await self._core.bus.transact(actor, decide)
+
+    async def _imported(self, unit: UnitOfWork, file: "AgentFile", executor: str | None) -> ImportedAgent:
+        known = await self._core.reads.list(AgentQuery(name=file.name, ad_hoc=False, descending=False, limit=1))
+        before = await unit.require(AGENT, known.rows[0].id) if known.rows else None
+        runs = executor or ("claude" if before is None else before.executor)
+        asks = (await self._core.runtime.gateway.capability(runs)).permissions
+        spec = file.spec(runs, asks=asks)
+        if before is None:
+            await self._examine(spec)
+            agent_id = AgentId(self._core.bus.ids())
+            agent = await unit.handle(agent_id, RegisterAgent(agent_id=agent_id, spec=spec))
+        else:
+            changes = AgentChanges(
+                executor=spec.executor,
+                description=spec.description,
+                model=spec.model,
+                prompt=spec.prompt,
+                permissions=spec.permissions,
+            )
+            agent = await self._edited(unit, before, changes)
+        notes = [f"{key} is left out: AURA does not know it" for key in file.ignored]
+        if file.tools is not None and not asks:
+            notes.append(f"tools are left out: executor {runs} asks for no permission")
+        return ImportedAgent(agent=agent, path=file.path, added=before is None, notes=tuple(notes))
+
+    async def _edited(self, unit: UnitOfWork, found: Agent, changes: AgentChanges) -> Agent:
+        edited = msgspec.structs.replace(found, **changes.given())
+        if any(getattr(edited, name) != getattr(found, name) for name in _EXAMINED):
+            await self._examine(edited)
+        return await unit.handle(found.id, EditAgent(changes=changes))
+
+    async def _examine(self, spec: AgentSpec) -> None:
+        """Have the executor examine what concerns it."""
+        options, variant = runtime.options_of(spec), spec.variant or None
+        await facade.examine_options(self._core, spec.executor, options, variant=variant, rules=spec.permissions)
+
+    async def disable(
+        self, agent: str, reason: Kept[str] = "", *, drop_task: bool = False, by: str | None = None
+    ) -> Agent:
         """Take an agent out of the pool, so it gets no more tasks. `drop_task` allows this while it works on one."""
         command = DisableAgent(reason=reason, drop_task=drop_task)
         return await self._core.handle(AGENT, agent, command, by)

@@ -1,28 +1,42 @@
 """Approvals: questions to humans, and their decisions."""
 
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Unpack
 
 import attrs
+import msgspec
+from msgspec.structs import replace
 
-from aura_contracts.actors import ENGINE
+from aura_contracts.actors import ENGINE, actor_name
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
+    AnswerSource,
     Approval,
+    ApprovalDecision,
     ApprovalKind,
     ApprovalStatus,
     Approve,
+    Comment,
+    CommentOnLine,
     DelegateApproval,
     Reject,
     Remember,
     RequestChanges,
 )
+from aura_contracts.errors import AmbiguousId, CommandRefused, InvalidInput
+from aura_contracts.execution import ExecutionStatus
+from aura_contracts.ids import ApprovalId
+from aura_contracts.patches import LineAnchor, line_now, lines_of
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import ApprovalQuery
 from aura_contracts.ports.rows import Page
-from aura_contracts.secrets import require_no_secret
+from aura_contracts.quoting import listed
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import runtime
+from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.noun import Noun
@@ -39,7 +53,83 @@ _DIFF_LIMIT = 64 * 1024 * 1024
 _CUT_HERE = "\\ The diff is cut here: it is too long to show the rest.\n"
 """The last line of a diff that was cut; a backslash begins remarks in unified diffs."""
 
-_ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
+_APPLIED_TO_TASK = (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
+
+
+Line = Annotated[int, msgspec.Meta(ge=1)]
+"""The number of a line, from 1."""
+
+
+class AnswerRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    """The error that refused an answer, as `AuraError` has it."""
+
+    code: str
+    message: str
+    remedy: str = ""
+    facts: dict[str, Any] = {}
+
+
+class AnswerOutcome(msgspec.Struct, Plain, frozen=True, kw_only=True):
+    """What became of one of several answers: the approval as it is now, or why the answer was refused."""
+
+    approval: str
+    """The approval as it was named."""
+    answered: Approval | None = None
+    refused: AnswerRefusal | None = None
+
+
+class PlacedComment(msgspec.Struct, Plain, frozen=True, kw_only=True):
+    """A comment, and where its line is in the diff that is shown now."""
+
+    approval_id: ApprovalId
+    """The question that it was written on."""
+    comment: Comment
+    line: int
+    """Where the line is now; where it was if the comment is outdated."""
+    outdated: bool
+    """Whether the diff no longer shows the line."""
+
+
+def _placed(asked: Approval, comment: Comment, shown: Approval, lines: Sequence[LineAnchor]) -> PlacedComment:
+    now = line_now(comment.anchor, lines) if lines or asked.id != shown.id else comment.anchor.line
+    line = comment.anchor.line if now is None else now
+    return PlacedComment(approval_id=asked.id, comment=comment, line=line, outdated=now is None)
+
+
+def _recorded(line: LineAnchor) -> LineAnchor:
+    """Return a line as the log keeps it: without secrets."""
+    from aura_contracts.secrets import redact  # noqa: PLC0415 - its patterns take milliseconds
+
+    return replace(line, content=redact({"content": line.content})["content"])
+
+
+def _line_named(lines: Sequence[LineAnchor], repository: str, path: str, line: int | None) -> LineAnchor:
+    """Return the line of a diff with this place. Raises `InvalidInput` if it does not show it, or several."""
+    of_file = [one for one in lines if one.path == path and repository in ("", one.repository)]
+    if not of_file:
+        paths = ", ".join(sorted({one.path for one in lines})) or "none"
+        raise InvalidInput(field="path", reason=f"the diff shows no file {path!r}", remedy=f"its files are {paths}")
+    found = [one for one in of_file if one.line == line]
+    if not found:
+        numbers = listed([one.line for one in of_file], 20)
+        raise InvalidInput(
+            field="line", reason=f"the diff does not show line {line} of it", remedy=f"it shows {numbers}"
+        )
+    if len({one.repository for one in found}) > 1:
+        names = ", ".join(one.repository for one in found)
+        raise InvalidInput(field="repository", reason="several have this file", remedy=f"name one of {names}")
+    return found[0]
+
+
+def _comment_named(approval: Approval, text: str) -> str:
+    """Return the id of the comment that `text` is, or is part of. Raises `InvalidInput`, `AmbiguousId`."""
+    found = [one.id for one in approval.comments if text and (one.id.startswith(text) or one.id.endswith(text))]
+    if len(found) > 1:
+        raise AmbiguousId(kind="comment", text=text, candidates=tuple(found))
+    if not found:
+        reason = f"there is no comment {text!r} on approval {approval.id}"
+        raise InvalidInput(field="reply_to", reason=reason, remedy="`approvals.comments()` lists them")
+    return found[0]
 
 
 @gated
@@ -77,38 +167,168 @@ class Approvals:
         diff = await self._workspaces.diff(workspace.id, patch_limit=_DIFF_LIMIT)
         return f"{diff.patch}{_CUT_HERE}" if diff.truncated else diff.patch
 
+    async def comment(
+        self,
+        approval: str,
+        text: Kept[str],
+        *,
+        path: str = "",
+        line: Line | None = None,
+        repository: str = "",
+        removed: bool = False,
+        reply_to: str | None = None,
+        by: str | None = None,
+    ) -> Approval:
+        """Comment on a line of the diff in question, or answer a comment: `reply_to` is its id, or the start of it.
+
+        `path` and `line` name a line that the diff shows, of the file after the change, or before it if it was
+        `removed`; `repository` is needed if the diff is about several. When the work is sent back, the agent gets the
+        comments together with the feedback. Raises `InvalidInput` for a line that the diff does not show.
+        """
+        approval_id = await self._core.find("approval", approval)
+        actor = self._core.require_member("approval", approval_id, "comment", by)  # before the diff is looked at
+        anchor, answered = None, None
+        if reply_to is not None:
+            answered = _comment_named(await self.get(approval_id), reply_to)
+        else:
+            shown = [one for one in lines_of(await self.diff(approval_id)) if one.removed is removed]
+            anchor = _recorded(_line_named(shown, repository, path, line))
+        command = CommentOnLine(comment_id=self._core.bus.ids(), text=text, anchor=anchor, reply_to=answered)
+        return await self._core.bus.handle(actor, approval_id, command)
+
+    async def comments(self, approval: str) -> Sequence[PlacedComment]:
+        """Return the comments on a question and on earlier ones about the same work, oldest first, and where they are.
+
+        A comment whose line the diff no longer shows is outdated, and kept.
+        """
+        question = await self.get(approval)
+        asked = [question]
+        if question.task_id is not None:
+            query = ApprovalQuery(task=question.task_id, kind=question.kind, descending=False, limit=1000)
+            asked = [one async for one in self._core.reads.rows(query) if one.requested_at <= question.requested_at]
+        if not any(one.comments for one in asked):
+            return []
+        paths = {comment.anchor.path for one in asked for comment in one.comments}
+        lines = [_recorded(one) for one in lines_of(await self.diff(question.id)) if one.path in paths]
+        return [_placed(one, comment, question, lines) for one in asked for comment in one.comments]
+
     async def approve(
         self,
         approval: str,
-        feedback: str | None = None,
+        feedback: Kept[str | None] = None,
         *,
         remember: Remember | str = Remember.ONCE,
-        pattern: str | None = None,
+        pattern: Kept[str | None] = None,
+        commits: Mapping[str, str] | None = None,
+        source: Kept[AnswerSource | None] = None,
         by: str | None = None,
     ) -> Approval:
-        """Approve. With a quorum, the last approval decides.
+        """Approve. With a quorum, the last approval decides; with levels, the approval of one has the next one asked.
 
         `remember` extends the answer to later tool calls: ``once`` (none), ``session``, ``task``, or ``pattern`` for
         all calls that the rule `pattern` matches.
+
+        `commits` are those that were looked at, by repository (`Approval.commits`): if the question shows others, the
+        answer is refused with `QuestionChanged`. `source` is where the answer comes from (default: `Host.source`); the
+        vote keeps both. An answer that comes too late raises `AlreadyAnswered`, `QuestionWithdrawn` or
+        `QuestionExpired`, one to a question that others were asked `ActorNotAllowed`; all answers do.
         """
-        command = Approve(feedback=feedback, remember=Remember(remember), pattern=pattern)
+        seen = self._seen(commits, source)
+        command = Approve(feedback=feedback, remember=Remember(remember), pattern=pattern, **seen)
         return await self._decide(approval, command, by)
 
-    async def reject(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
-        """Reject with a reason; the agent revises its work accordingly."""
-        return await self._decide(approval, Reject(feedback=feedback), by)
+    async def reject(
+        self,
+        approval: str,
+        feedback: Kept[str],
+        *,
+        commits: Mapping[str, str] | None = None,
+        source: Kept[AnswerSource | None] = None,
+        by: str | None = None,
+    ) -> Approval:
+        """Reject with a reason; the agent revises its work accordingly. See `approve` for the rest."""
+        return await self._decide(approval, Reject(feedback=feedback, **self._seen(commits, source)), by)
 
-    async def request_changes(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
-        """Ask for changes; the agent revises its work with the feedback."""
-        return await self._decide(approval, RequestChanges(feedback=feedback), by)
+    async def request_changes(
+        self,
+        approval: str,
+        feedback: Kept[str],
+        *,
+        commits: Mapping[str, str] | None = None,
+        source: Kept[AnswerSource | None] = None,
+        by: str | None = None,
+    ) -> Approval:
+        """Ask for changes; the agent revises its work with the feedback. See `approve` for the rest."""
+        return await self._decide(approval, RequestChanges(feedback=feedback, **self._seen(commits, source)), by)
 
-    async def delegate(self, approval: str, to: str, reason: str = "", *, by: str | None = None) -> Approval:
-        """Delegate the decision to another human, by name."""
-        return await self._decide(approval, DelegateApproval(delegate=to, reason=reason), by)
+    async def answer_all(
+        self,
+        decision: ApprovalDecision | str,
+        feedback: Kept[str | None] = None,
+        *,
+        approvals: Sequence[str] = (),
+        kind: str | None = None,
+        task: str | None = None,
+        source: Kept[AnswerSource | None] = None,
+        by: str | None = None,
+    ) -> Sequence[AnswerOutcome]:
+        """Give one answer to several questions: those named, or else all that wait for the actor, by kind and task.
+
+        Each answer is decided and recorded alone, in the order in which they were asked; one that is refused stops none
+        of the others. Return an outcome for each. Raises `InvalidInput` for a no without feedback.
+        """
+        self._core.bus.require_writable()
+        decided = ApprovalDecision(decision)
+        if decided is not ApprovalDecision.APPROVED and not (feedback or "").strip():
+            raise InvalidInput(field="feedback", reason="a no needs a reason", remedy="say what should be different")
+        names = list(dict.fromkeys(approvals)) or await self._awaiting(by, kind, task)
+        return [await self._outcome(name, decided, feedback, source, by) for name in names]
+
+    async def _awaiting(self, by: str | None, kind: str | None, task: str | None) -> Sequence[str]:
+        """Return the ids of the open questions that wait for an actor, oldest first."""
+        task_id = None if task is None else await self._core.find("task", task)
+        name = actor_name(self._core.actor(by))
+        query = ApprovalQuery(pending=True, awaiting=name, kind=kind, task=task_id, descending=False, limit=1000)
+        return [row.id async for row in self._core.reads.rows(query)]
+
+    async def _outcome(
+        self, name: str, decision: ApprovalDecision, feedback: str | None, source: AnswerSource | None, by: str | None
+    ) -> AnswerOutcome:
+        seen = self._seen(None, source)
+        command: Command[Approval]
+        match decision:
+            case ApprovalDecision.APPROVED:
+                command = Approve(feedback=feedback, **seen)
+            case ApprovalDecision.REJECTED:
+                command = Reject(feedback=feedback or "", **seen)
+            case ApprovalDecision.NEEDS_CHANGES:
+                command = RequestChanges(feedback=feedback or "", **seen)
+        try:
+            return AnswerOutcome(approval=name, answered=await self._decide(name, command, by))
+        except (CommandRefused, InvalidInput, AmbiguousId) as refused:
+            told = {"code": refused.code, "message": refused.message(), "remedy": refused.remedy}
+            return AnswerOutcome(approval=name, refused=AnswerRefusal(**told, facts=refused.facts()))
+
+    async def delegate(
+        self,
+        approval: str,
+        to: Kept[str],
+        reason: Kept[str] = "",
+        *,
+        until: datetime | None = None,
+        by: str | None = None,
+    ) -> Approval:
+        """Delegate the decision to another human, by name; until a moment, if given, and then it is yours alone again.
+
+        Refused with `RuleViolated` if it would go in a circle, or give a person a second vote.
+        """
+        return await self._decide(approval, DelegateApproval(delegate=to, reason=reason, until=until), by)
+
+    def _seen(self, commits: Mapping[str, str] | None, source: AnswerSource | None) -> dict[str, Any]:
+        """Return the fields of an answer that say what was looked at, and where the answer comes from."""
+        return {"commits": dict(commits or {}), "source": source or self._core.source}
 
     async def _decide(self, approval: str, command: Command[Approval], by: str | None) -> Approval:
-        if isinstance(command, Approve | Reject | RequestChanges) and command.feedback:
-            require_no_secret(command.feedback, "feedback")
         approval_id = await self._core.find("approval", approval)
 
         async def decide(unit: UnitOfWork) -> Approval:
@@ -125,9 +345,11 @@ class Approvals:
     async def _apply(self, unit: UnitOfWork, approval: Approval) -> None:
         """Apply the decision to the task, unless its files must be examined first: the task's driver does that."""
         task_id = approval.task_id
-        about_work = approval.kind in _ABOUT_WORK
+        about_work = approval.kind in _APPLIED_TO_TASK
         if approval.status is ApprovalStatus.PENDING or task_id is None or not about_work:
             return
         view = await view_in(unit, task_id)
+        if view.execution is not None and view.execution.status is ExecutionStatus.CLEANUP:
+            return  # no agent is there to hear of it: the review that follows applies it
         if view.task.status is TaskStatus.AWAITING_APPROVAL and view.task.approval_id == approval.id:
             await runtime.decided(self._core.runtime, unit, view, approval)

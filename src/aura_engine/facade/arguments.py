@@ -4,6 +4,7 @@ An argument of another type than the signature names, an unknown one and one out
 `InvalidInput`, before the method does anything. Beyond the types:
 
 - A text without a default is not blank, and no text holds what a database cannot store.
+- What the log keeps holds no secret.
 - A number is from 0 to 2**63 - 1: the facade's numbers are positions, limits and counts.
 - A member of an enumeration may be given as its value.
 - `RunOptions` and the like are left to the models in `aura_engine.inputs`; filters are checked here.
@@ -14,9 +15,8 @@ The checks of a method are built when it is first called and need no pydantic, s
 import inspect
 import math
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, time
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from enum import Enum
 from importlib import import_module
 from typing import (
@@ -25,6 +25,7 @@ from typing import (
     Literal,
     NoReturn,
     Protocol,
+    TypeVar,
     Union,
     Unpack,
     get_args,
@@ -37,6 +38,8 @@ import msgspec
 from aura_contracts.actors import parse_actor
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.first_use import decode_json
+from aura_contracts.ports.read_models import instant_of
+from aura_contracts.quoting import cut
 
 Check = Callable[[object, str], object]
 """Returns a value, perhaps converted, for a field of this name. Raises `InvalidInput`."""
@@ -49,6 +52,13 @@ Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A number from 0 to 1."""
+
+T = TypeVar("T")
+
+_KEPT = msgspec.Meta(description="holds no secret")
+
+Kept = Annotated[T, _KEPT]
+"""What the log keeps forever: no text in it may be a secret."""
 
 MAX_INTEGER = 2**63 - 1
 """The greatest integer of a database."""
@@ -76,7 +86,7 @@ class Signature:
             if parameter.name == "by" and hint == str | None:
                 self.checks["by"] = _actor
             else:
-                self.checks[parameter.name] = _filled if hint is str and required else check_of(hint)
+                self.checks[parameter.name] = _required(hint) if required else check_of(hint)
 
     def _add_options(self, options: Any) -> None:
         self.open = not options.__name__.endswith("Filters")
@@ -99,8 +109,8 @@ class Signature:
         if check is not None:
             return check(value, name)
         if not self.open:
-            near = get_close_matches(name, self.checks, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"the arguments are {', '.join(self.checks) or 'none'}"
+            near = _nearest(name, self.checks)
+            remedy = f"did you mean {near}?" if near else f"the arguments are {', '.join(self.checks) or 'none'}"
             raise InvalidInput(field=name, reason="there is no such argument", remedy=remedy)
         return value
 
@@ -126,6 +136,13 @@ def ids_of(after: Collection[_Identified | str] | _Identified | str) -> Sequence
 # --- Checks by type ---------------------------------------------------------------------------------------------------
 
 
+def _required(hint: Any) -> Check:
+    """Return the check of an argument without a default."""
+    if hint is str:
+        return _filled
+    return _kept(_filled) if hint == Kept[str] else check_of(hint)
+
+
 def check_of(hint: Any) -> Check:
     """Return the check of a type."""
     if isinstance(hint, str):
@@ -147,7 +164,10 @@ def __check_of_form(hint: Any) -> Check:  # noqa: PLR0911 - a case for each form
     if origin in (Union, types.UnionType):
         return _union(arguments)
     if origin is Annotated:
-        return _filled if arguments[1].min_length else _bounded(check_of(arguments[0]), arguments[1])
+        inner = check_of(arguments[0])
+        if arguments[1] is _KEPT:
+            return _kept(inner)
+        return _filled if arguments[1].min_length else _bounded(inner, arguments[1])
     if origin is Literal:
         return _one_of({value: value for value in arguments})
     if origin is type:
@@ -157,6 +177,17 @@ def __check_of_form(hint: Any) -> Check:  # noqa: PLR0911 - a case for each form
     if issubclass(origin, Collection):
         return _collection(check_of(arguments[0]))
     return _callable
+
+
+def _kept(check: Check) -> Check:
+    from aura_contracts.secrets import require_no_secret_within  # noqa: PLC0415 - its patterns take milliseconds
+
+    def without_secret(value: object, field: str) -> object:
+        found = check(value, field)
+        require_no_secret_within(msgspec.to_builtins(found), field)
+        return found
+
+    return without_secret
 
 
 def _anything(value: object, _field: str) -> object:
@@ -214,12 +245,9 @@ def _flag(value: object, field: str) -> bool:
 
 
 def _time(value: object, field: str) -> datetime:
-    """Return an instant; a date alone is its first one in UTC."""
-    if isinstance(value, datetime):
-        return value
     if not isinstance(value, date):
         _refuse(field, value, "an aware datetime or a date")
-    return datetime.combine(value, time(), UTC)
+    return instant_of(value, field)
 
 
 def _callable(value: object, field: str) -> object:
@@ -260,8 +288,8 @@ def _one_of(members: Mapping[object, object]) -> Check:
 
     def member(value: object, field: str) -> object:
         if not isinstance(value, str) or value not in members:
-            near = get_close_matches(value, [*map(str, members)], n=1) if isinstance(value, str) else []
-            remedy = f"did you mean {near[0]}?" if near else f"use one of {values}"
+            near = _nearest(value, map(str, members)) if isinstance(value, str) else ""
+            remedy = f"did you mean {near}?" if near else f"use one of {values}"
             raise InvalidInput(field=field, reason=f"{_shown(value)} is not one of its values", remedy=remedy)
         return members[value]
 
@@ -340,6 +368,13 @@ def _instance(kind: type) -> Check:
 _GIVE = "give "
 
 
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """Return the most similar word, or "" if none is."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for mistakes
+
+    return next(iter(get_close_matches(word, [*known], n=1)), "")
+
+
 def _refuse(field: str, value: object, wanted: str) -> NoReturn:
     raise InvalidInput(field=field, reason=f"{_shown(value)} is not {wanted}", remedy=f"{_GIVE}{wanted}")
 
@@ -349,4 +384,4 @@ def _shown(value: object) -> str:
     if not isinstance(value, str | bytes | int | float | bool | None):
         return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
     text = ascii(value) if not isinstance(value, int) or abs(value) <= MAX_INTEGER else "a number of more than 64 bits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return cut(text, _SHOWN)

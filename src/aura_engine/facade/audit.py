@@ -42,8 +42,8 @@ class Audit:
 
     async def checkpoint(self, *, by: str | None = None) -> Checkpointed:
         """Verify the log and record its root hash; keep a copy elsewhere to detect changes. Raises `LogDamaged`."""
-        self._core.bus.require_writable()
-        return await self._core.archive.checkpoint(self._core.actor(by))
+        actor = self._core.require_member("ledger", LEDGER_ID, "checkpoint", by)
+        return await self._core.archive.checkpoint(actor)
 
     async def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:
         """Yield the sealed rows after position `since`, up to `upto`, with their events, for an auditor."""

@@ -90,7 +90,7 @@ class BoardMoves:
                 remedy = f"tasks.move({task_id!r}, 'cancelled') cancels it"
                 raise refusal(task_id, "move", "an agent works on it", remedy)
             await unit.handle(task_id, UnassignTask(reason=reason))
-            if view.agent is not None and view.agent.current_task_id == task_id:
+            if view.agent is not None and view.agent.has(task_id):
                 release = ReleaseAgent(task_id=task_id, outcome=TaskOutcome.UNASSIGNED)
                 await unit.acting_as(ENGINE).handle(view.agent.id, release)
 

@@ -8,22 +8,26 @@ from weakref import WeakValueDictionary
 import anyio
 import attrs
 
-from aura_contracts.actors import Actor, human, parse_actor
+from aura_contracts.actors import Actor, actor_kind, human, parse_actor
 from aura_contracts.aggregate import Aggregate, Command, State
-from aura_contracts.approval import Approval
+from aura_contracts.approval import AnswerSource, Approval
 from aura_contracts.errors import AmbiguousId, EngineClosed, InvalidInput
 from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
-from aura_contracts.ports.archive import Archive
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
-from aura_engine.runtime.views import View, load_view
+from aura_contracts.task import TASK
+from aura_contracts.workspace import WORKSPACE, Workspace, WorkspaceStatus
+from aura_engine import decisions
+from aura_engine.runtime.views import View, load_view, workspace_of
 from aura_engine.unit_of_work import CommandBus, existing, not_found
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from aura_contracts.ports.archive import Archive
     from aura_engine.facade.findings import Finding
+    from aura_engine.policy.sources import PolicySources
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
 
@@ -31,6 +35,9 @@ S = TypeVar("S", bound=State)
 
 CLOSING_PATIENCE = 5.0
 """Seconds that a closing engine waits for callbacks that are running."""
+
+CLEARING_PATIENCE = 10.0
+"""Seconds to wait until a worktree is removed."""
 
 
 class BackgroundReader(Protocol):
@@ -63,12 +70,15 @@ class Core:
     bus: CommandBus
     reads: ReadModels
     locks: Locks
-    archive: Archive
+    make_archive: "Callable[[], Archive]"
     make_services: Callable[[], Services]
+    make_policies: "Callable[[], PolicySources]"
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
     identify: Callable[[], Actor]
     """Returns the actor of commands that do not name one."""
+    source: AnswerSource = attrs.field(factory=AnswerSource)
+    """Where decisions come from that do not say so themselves."""
     record_only: bool = False
     """Commands are only recorded; another engine carries them out."""
     read_only: bool = False
@@ -77,6 +87,9 @@ class Core:
     """The engine is closing or closed: its methods raise `EngineClosed`; see `aura_engine.facade.gate`."""
     services: Services | None = attrs.field(default=None, init=False)
     """What drives tasks, once it was needed."""
+    kept_archive: "Archive | None" = attrs.field(default=None, init=False)
+    """The archive, once it was needed."""
+    _policies: "PolicySources | None" = attrs.field(default=None, init=False)
     nouns: dict[str, Any] = attrs.field(init=False, factory=dict)
     """The nouns used so far, by name; see `aura_engine.facade.noun`."""
     group: "TaskGroup | None" = attrs.field(default=None, init=False)
@@ -98,6 +111,19 @@ class Core:
     @property
     def log(self) -> EventLog:
         return self.bus.log
+
+    @property
+    def archive(self) -> "Archive":
+        if self.kept_archive is None:
+            self.kept_archive = self.make_archive()
+        return self.kept_archive
+
+    @property
+    def policies(self) -> "PolicySources":
+        """Where the policies in force come from."""
+        if self._policies is None:
+            self._policies = self.make_policies()
+        return self._policies
 
     @property
     def runtime(self) -> "Runtime":
@@ -141,10 +167,29 @@ class Core:
     # --- Names and ids ------------------------------------------------------------------------------------------------
 
     def actor(self, by: str | None) -> Actor:
-        """Return the actor `by` names: a person (``alice``) or any actor (``agent:<id>``); None is the user."""
-        if by is None:
-            return self.user
-        return parse_actor(by) if ":" in by else human(by)
+        """Return the actor `by` names: a person (``alice``), an agent (``agent:<id>``), an observer; None is the user.
+
+        A user who is an observer acts for no one else. Raises `InvalidInput` for a part of AURA (``system:``).
+        """
+        user = self.user
+        if by is None or actor_kind(user) == "observer":
+            return user
+        actor = parse_actor(by) if ":" in by else human(by)
+        if actor_kind(actor) == "system":
+            reason = f"{actor} is a part of AURA, for which no one else acts"
+            raise InvalidInput(field="by", reason=reason, remedy="name a person, or an agent as agent:ID")
+        return actor
+
+    def require_member(self, aggregate: str, aggregate_id: str, command: str, by: str | None = None) -> Actor:
+        """Return the actor `by` names, before something is done that no decider looks at.
+
+        Raises `StoreReadOnly`, and `ActorNotAllowed` for an observer.
+        """
+        self.bus.require_writable()
+        actor = self.actor(by)
+        about = {"aggregate": aggregate, "aggregate_id": aggregate_id, "command": command}
+        decisions.refuse_observer(actor, about)
+        return actor
 
     async def find(self, kind: str, text: str, field: str = "") -> str:
         """Return the id that `text` is, or is a unique prefix or suffix of; approvals are found by their task's id too.
@@ -194,16 +239,43 @@ class Core:
         return await follower.begin(task_id, create)
 
     async def drive(self, task_id: TaskId) -> bool:
-        """Drive a task, unless this engine only records; return whether it drives the task now."""
-        follower = self._driving()
-        return follower is not None and await follower.drive(task_id)
+        """Drive a task, unless this engine only records; return whether it drives the task now, or waits for an agent.
+
+        Unless it has one, an engine that only records gives it to a free agent outside AURA."""
+        pooled = (await self.stored(TASK, task_id)).pooled
+        if (follower := self._driving()) is None:
+            if pooled and await self.bus.fetch(WORKSPACE, workspace_of(task_id)) is None:
+                await self.follower.pool.assign_once(task_id)
+            return False
+        if pooled:
+            await follower.wait_in_queue(task_id)
+            return True
+        return await follower.drive(task_id)
 
     async def take_on(self, task_id: TaskId) -> bool:
         """Drive a task as `drive` does; if another engine drives it, take it over when that engine stops."""
         follower = self._driving()
+        if follower is not None and (await self.stored(TASK, task_id)).pooled:
+            await follower.wait_in_queue(task_id)
+            return True
         return follower is not None and await follower.take_on(task_id)
+
+    async def clear(self, task_id: TaskId) -> None:
+        """Wait until a completed task's worktree is removed, by this engine or the one that drives it; not for long."""
+        with anyio.move_on_after(CLEARING_PATIENCE):
+            head = await self.log.head()
+            while not await self.drive(task_id) and not is_clear((await self.view(task_id)).workspace):
+                head = await self.log.wait(head)
+            await self.follower.undriven(task_id)
 
     def _driving(self) -> "Follower | None":
         """Return what drives tasks, None if this engine only records. Raises `StoreReadOnly`."""
         self.bus.require_writable()
         return None if self.record_only else self.follower
+
+
+def is_clear(workspace: Workspace | None) -> bool:
+    """Whether the worktrees of a completed task were removed, or stay."""
+    if workspace is None or workspace.in_place or workspace.kept:
+        return True
+    return workspace.status is WorkspaceStatus.REMOVED

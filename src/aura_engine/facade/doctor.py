@@ -77,11 +77,11 @@ class Doctor:
         await self._core.runtime.gateway.connect()
         stuck: set[TaskId] = set()
         async for task in self._core.reads.rows(TaskQuery(unfinished=True, descending=False)):
-            snapshot = await self._core.view(task.id)
-            step = self._waiting_step(snapshot)
+            view = await self._core.view(task.id)
+            step = self._waiting_step(view)
             if step is not None and not await self._core.follower.is_driven(task.id):
                 stuck.add(task.id)
-                yield self._task(snapshot, step)
+                yield self._task(view, step)
         for token in sorted(self._core.runtime.gateway.known):
             process = await self._process(token, stuck, unknown=unknown)
             if process is not None:
@@ -92,11 +92,11 @@ class Doctor:
     async def fix(self, finding: Finding) -> Finding:
         """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why.
 
-        No agent and no script is started: a task that was cut off is put in order, and the remedy then resumes it.
+        No agent and no script is started: a task that was cut off is repaired, and the remedy then resumes it.
         """
         if finding.fix is None:
             return finding
-        self._core.bus.require_writable()
+        self._core.require_member(finding.kind, finding.id, "fix")
         try:
             done = await finding.fix()
         except AuraError as error:
@@ -123,38 +123,38 @@ class Doctor:
 
     # --- Tasks --------------------------------------------------------------------------------------------------------
 
-    def _waiting_step(self, snapshot: View) -> Step | None:
+    def _waiting_step(self, view: View) -> Step | None:
         """Return the step that no engine performs, now or later; None if the task waits for a human, or has ended."""
         asked = {
-            TaskStatus.AWAITING_APPROVAL: snapshot.approval,
-            TaskStatus.BLOCKED: snapshot.conflict,
-        }.get(snapshot.task.status)
+            TaskStatus.AWAITING_APPROVAL: view.approval,
+            TaskStatus.BLOCKED: view.conflict,
+        }.get(view.task.status)
         if asked is not None and asked.status is ApprovalStatus.PENDING:
             return None
         gateway = self._core.runtime.gateway
-        driver = "" if snapshot.lease is None else snapshot.lease.engine_id
-        step = next_step(snapshot, self._core.bus.clock(), gateway.worker_id, driver)
+        driver = "" if view.lease is None else view.lease.engine_id
+        step = next_step(view, self._core.bus.clock(), gateway.worker_id, driver)
         if step.do not in (Do.NOTHING, Do.REST) or step.until is not None:
             return step
-        works = snapshot.execution is not None and not snapshot.execution.final
+        works = view.execution is not None and not view.execution.final
         return step if works and gateway.worker_id is None else None
 
-    def _task(self, snapshot: View, step: Step) -> Finding:
+    def _task(self, view: View, step: Step) -> Finding:
         """Return a finding about a stuck task. It has no fix if nothing is left but to start its agent again."""
-        task, execution = snapshot.task, snapshot.execution
+        task, execution = view.task, view.execution
         stage = "" if execution is None else f", its run is in {execution.status}"
         resumes = step.do in STARTING or step.do is Do.NOTHING
-        first = f"engine.resume({task.id!r}) resumes it" if resumes else f"{_FIX} puts it in order"
+        first = f"engine.resume({task.id!r}) resumes it" if resumes else f"{_FIX} repairs it"
         return Finding(
             id=task.id,
             kind="task",
             status="wrong",
             text=f"{task.title!r} is {task.status}{stage}, and no engine drives it",
             remedy=f"{first}; tasks.cancel({task.id!r}) cancels it",
-            fix=None if resumes else partial(self._put_in_order, task.id),
+            fix=None if resumes else partial(self._repair, task.id),
         )
 
-    async def _put_in_order(self, task_id: TaskId) -> "str | Finding":
+    async def _repair(self, task_id: TaskId) -> "str | Finding":
         """Perform the steps that are left and start nothing. Raises an error that holds them up for too long."""
         follower = self._core.follower
         if not await follower.drive(task_id, starts=False):
@@ -167,15 +167,15 @@ class Doctor:
                 group.cancel_scope.cancel()
 
             group.start_soon(settle)
-            errors.append(await self._lasting_error(task_id))
+            errors.append(await self._blocking_error(task_id))
             group.cancel_scope.cancel()
         if errors:
             raise errors[0]
-        snapshot = await self._core.view(task_id)
-        step = self._waiting_step(snapshot)
-        return f"it is {snapshot.task.status} now" if step is None else self._task(snapshot, step)
+        view = await self._core.view(task_id)
+        step = self._waiting_step(view)
+        return f"it is {view.task.status} now" if step is None else self._task(view, step)
 
-    async def _lasting_error(self, task_id: TaskId) -> AuraError:
+    async def _blocking_error(self, task_id: TaskId) -> AuraError:
         """Wait until one error has held up a task for too long; return it."""
         last, rounds = "", 0
         while True:

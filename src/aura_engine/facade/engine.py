@@ -14,6 +14,7 @@ completely or not at all.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from uuid import NAMESPACE_URL, uuid5
 
@@ -24,9 +25,9 @@ from aura_contracts.errors import AggregateExists, KeyReused, NoSession
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.ports.read_models import TaskQuery
-from aura_contracts.task import TASK, Task, TaskStatus
+from aura_contracts.task import TASK, WAITS_FOR_HUMAN, Task, TaskStatus
 from aura_engine import facade
-from aura_engine.facade.arguments import ids_of
+from aura_engine.facade.arguments import Kept, ids_of
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.noun import Noun
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.executors import Executors
     from aura_engine.facade.history import History
     from aura_engine.facade.logs import Logs
+    from aura_engine.facade.policies import Policies
     from aura_engine.facade.sessions import Sessions
     from aura_engine.facade.store import Store
     from aura_engine.facade.subscription import Subscription
@@ -52,8 +54,6 @@ if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest
 
 E = TypeVar("E", bound=Event)
-
-_WAITING = (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
 
 
 @gated
@@ -71,6 +71,7 @@ class Engine:
     workspaces: "Noun[Workspaces]" = Noun()
     sessions: "Noun[Sessions]" = Noun()
     executors: "Noun[Executors]" = Noun()
+    policies: "Noun[Policies]" = Noun()
     usage: "Noun[Usage]" = Noun()
     events: "Noun[Events]" = Noun()
     history: "Noun[History]" = Noun()
@@ -94,14 +95,16 @@ class Engine:
         prompt: str,
         *,
         executor: str,
-        key: str | None = None,
+        key: Kept[str | None] = None,
         after: Sequence[Run | str] | Run | str = (),
         **options: Unpack[RunOptions],
     ) -> Run:
         """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
 
         The executor examines the request first; then everything the task needs is recorded in one append, and driven in
-        the background. Raises `UnknownExecutor`, and `InvalidInput` for what the executor would refuse.
+        the background. Raises `UnknownExecutor`, `InvalidInput` for what the executor would refuse, and `GitError` for
+        what keeps a repository from being worked on: `NoCommit`, `FilterMissing`, `BranchInTheWay`, `IgnoredSubfolder`
+        and `UnsuitableFolder` say so unless `in_place` is true.
 
         `key` (up to 200 characters) makes the call idempotent: the same key returns the same task, even after a crash,
         and resumes an interrupted run. If another engine drives it, this one takes it over when that engine stops.
@@ -116,7 +119,7 @@ class Engine:
         return await self.start(request, key=key, after=after)
 
     async def start(
-        self, request: "RunRequest", *, key: str | None = None, after: Sequence[Run | str] | Run | str = ()
+        self, request: "RunRequest", *, key: Kept[str | None] = None, after: Sequence[Run | str] | Run | str = ()
     ) -> Run:
         """Start a task from a request; see `run`."""
         core = self._core
@@ -128,7 +131,7 @@ class Engine:
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
             return await self._again(task, digest, key)
-        core.bus.require_writable()  # before an executor is asked
+        core.require_member("task", task_id, "start")  # before an executor is asked
         chosen = await self._with_session(request)
         await self.executors.check(chosen)
         since = await core.log.head()
@@ -149,6 +152,7 @@ class Engine:
         if task.request_digest != digest:
             raise KeyReused(key=key, task_id=task.id)
         if not task.ended:
+            self._core.require_member("task", task.id, "resume")
             await self._core.take_on(task.id)
         return await self.attach(task.id)
 
@@ -184,6 +188,7 @@ class Engine:
         """
         self._core.require_open()
         run = await self.attach(task)
+        self._core.require_member("task", run.id, "resume")
         return evolve(run, driven=await self._core.take_on(run.id))
 
     async def resume_interrupted(
@@ -196,11 +201,13 @@ class Engine:
         """
         digest = request.digest(await self._tasks(after))
         query = TaskQuery(unfinished=True, limit=1000)
-        async for task in self._core.reads.rows(query):
-            if task.request_digest != digest or task.status in _WAITING:
-                continue
-            if await self._core.drive(task.id) and (not task.ended or task.status is TaskStatus.COMPLETED):
-                return await self.attach(task.id)
+        async with aclosing(self._core.reads.rows(query)) as tasks:
+            async for task in tasks:
+                if task.request_digest != digest or task.status in WAITS_FOR_HUMAN:
+                    continue
+                self._core.require_member("task", task.id, "resume")
+                if await self._core.drive(task.id) and (not task.ended or task.status is TaskStatus.COMPLETED):
+                    return await self.attach(task.id)
         return None
 
     # --- Events -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import datetime
 
 import attrs
 
@@ -11,7 +10,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import TaskId
-from aura_contracts.ports.read_models import Moment, moment_of
+from aura_contracts.ports.read_models import Moment, is_since, moment_of
 from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -95,12 +94,8 @@ class Events:
             async for record in records:
                 admitted = all([selector.admits(record) for selector in selectors])  # noqa: C419 - each has to see it
                 selected = stream_id in (None, record.stream_id) and (not topics or record.event.topic in topics)
-                if admitted and selected and _is_since(record, first):
+                if admitted and selected and is_since(record, first):
                     yield record
-
-
-def _is_since(record: EventRecord, first: int | datetime) -> bool:
-    return record.position > first if isinstance(first, int) else record.time >= first
 
 
 def topics_of(types: Sequence[str]) -> frozenset[str]:

@@ -1,20 +1,22 @@
 """Executors: the agent adapters on the worker's machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.permission import require_questions
-from aura_contracts.ports.executors import Capability
+from aura_contracts.permission import PermissionRules, require_questions
+from aura_contracts.ports.executors import Capability, ExecutorInfo
+from aura_engine import policy
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_worker_protocol.messages import CheckOptions, ExecutorInfo, ListExecutors
+from aura_worker_protocol.messages import CheckOptions, DescribeRepository, ListExecutors
 
 if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest
+    from aura_engine.policy import Rulebook
 
 
 @gated
@@ -40,11 +42,13 @@ class Executors:
         """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
         Raises `UnknownExecutor`, `InvalidInput` for anything that the executor cannot do or would refuse, and
-        `ExecutableNotFound` if its program is not installed; but a setup script may install it.
+        `ExecutableNotFound` if its program is not installed; but a setup script may install it. Raises `InvalidFile`
+        for a policy file that has faults.
         """
         can = await self.capability(request.executor)
         _require_able(can, request)
-        options = await examine_options(
+        await self._core.policies.require(request.repositories)
+        await examine_options(
             self._core,
             request.executor,
             request.options,
@@ -56,8 +60,15 @@ class Executors:
             variables=request.variables,
             complete=True,
             installed=request.setup is None,  # which may install it
+            rules=request.plan.permissions,
+            policies=lambda: self._policies(request),
         )
-        require_questions(request.plan.permissions, request.executor, options, asks=can.permissions)
+
+    async def _policies(self, request: "RunRequest") -> "Rulebook":
+        """Return the policies of the repositories that hold the paths of a request."""
+        asked = [DescribeRepository(path=path, in_place=True) for path in request.repositories]
+        found = [await self._core.runtime.gateway.request(one) for one in asked]
+        return await self._core.policies.book_of([one.path for one in found])
 
 
 def _require_able(can: Capability, request: "RunRequest") -> None:
@@ -87,13 +98,17 @@ async def examine_options(
     variables: Mapping[str, str] = MappingProxyType({}),
     complete: bool = False,
     installed: bool = False,
-) -> Mapping[str, Any]:
-    """Have an executor examine options, as it will for a run; return them with those of the profiles.
+    rules: PermissionRules | None = None,
+    policies: "Callable[[], Awaitable[Rulebook]] | None" = None,
+) -> None:
+    """Have an executor examine options together with those of the profiles, as it will for a run.
 
     Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, `InvalidInput` for
-    what the executor would refuse, and with `installed` `ExecutableNotFound`."""
+    what the executor would refuse and for `rules` that its agent would not ask about, and with `installed`
+    `ExecutableNotFound`. `policies` are those in force where it will work, by default those of the user."""
     gateway = core.runtime.gateway
-    await gateway.capability(executor)  # an unknown executor is refused before its variant
+    can = await gateway.capability(executor)  # an unknown executor is refused before its variant
+    silencing = None
     profiles = await core.runtime.profiles.load()
     whole = profiles.options(executor, variant, options)
     check = CheckOptions(
@@ -107,7 +122,7 @@ async def examine_options(
         variables=dict(variables),
     )
     try:
-        await gateway.request(check)
+        silencing = (await gateway.request(check)).silencing
     except InvalidInput as error:
         name = error.field.removeprefix("option ").partition("[")[0].partition(".")[0]
         if name in options or (name not in whole and complete):
@@ -116,4 +131,7 @@ async def examine_options(
             sources = ", ".join(profiles.sources(executor, variant, name))
             field = f"{sources}: {executor}, {error.field}"
             raise InvalidInput(field=field, reason=error.reason, remedy=error.remedy) from error
-    return whole
+    require_questions(rules or PermissionRules(), executor, asks=can.permissions, silencing=silencing)
+    if silencing is not None or not can.permissions:
+        book = await (core.policies.book_of(()) if policies is None else policies())
+        policy.require_asking(book, executor, asks=can.permissions, silencing=silencing)

@@ -28,7 +28,7 @@ class Finding(Plain):
 
     id: str
     kind: str
-    """``python``, ``git``, ``profiles``, ``store``, ``task``, ``process`` or ``worktree``."""
+    """``python``, ``git``, ``settings``, ``profiles``, ``store``, ``task``, ``process`` or ``worktree``."""
     status: Literal["ok", "note", "wrong", "fixed"]
     text: str
     remedy: str = ""

@@ -5,13 +5,14 @@ Of the input models in `aura_engine.inputs` and the queries in `aura_contracts.p
 check them and say what each means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
-from aura_contracts.execution import Script
+from aura_contracts.approval import Level
 from aura_contracts.ports.read_models import Words
-from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
+from aura_contracts.run_plan import Script
+from aura_contracts.task import ApprovalMode, DependencyPolicy, PartPolicy, Priority, RetryPolicy
 
 Strings = list[str] | tuple[str, ...]
 
@@ -23,6 +24,12 @@ class RunOptions(TypedDict, total=False):
     """What a human approves: plan, changes, both, auto."""
     reviewers: Strings
     """Names of people who may decide besides the creator."""
+    quorum: int
+    """How many of the creator and the reviewers must approve the work."""
+    levels: Sequence[Level]
+    """Further groups of people to ask in turn, each once the one before has approved."""
+    no_self_approval: bool
+    """The creator does not decide about the work."""
     retry: RetryPolicy
     """Attempts at each stage, and the pauses between them."""
     priority: Priority | Literal["low", "medium", "high"]
@@ -31,6 +38,16 @@ class RunOptions(TypedDict, total=False):
     """The project that the task belongs to."""
     context: Mapping[str, Any]
     """Further data about the task, as JSON values."""
+    labels: Strings
+    """Words to find it by, such as bug or backend."""
+    due_at: datetime | None
+    """When it should be done."""
+    on_dependency_failure: DependencyPolicy | Literal["fail", "wait", "start"]
+    """If a task that it waits for fails or is cancelled: fail, wait or start."""
+    on_part_failure: PartPolicy | Literal["wait", "fail", "ignore"]
+    """If it completes with its parts and one of them fails: wait, fail or ignore."""
+    fixes: str | None
+    """The task that it repairs."""
     options: Mapping[str, Any]
     """Settings of the executor; never secrets, the log keeps them."""
     variant: str | None
@@ -78,6 +95,12 @@ class NewTaskOptions(TypedDict, total=False):
     """What a human approves: plan, changes, both, auto."""
     reviewers: Strings
     """Names of people who may decide besides the creator."""
+    quorum: int
+    """How many of the creator and the reviewers must approve the work."""
+    levels: Sequence[Level]
+    """Further groups of people to ask in turn, each once the one before has approved."""
+    no_self_approval: bool
+    """The creator does not decide about the work."""
     retry: RetryPolicy
     """Attempts at each stage, and the pauses between them."""
     priority: Priority | Literal["low", "medium", "high"]
@@ -86,6 +109,16 @@ class NewTaskOptions(TypedDict, total=False):
     """The project that the task belongs to."""
     context: Mapping[str, Any]
     """Further data about the task, as JSON values."""
+    labels: Strings
+    """Words to find it by, such as bug or backend."""
+    due_at: datetime | None
+    """When it should be done."""
+    on_dependency_failure: DependencyPolicy | Literal["fail", "wait", "start"]
+    """If a task that it waits for fails or is cancelled: fail, wait or start."""
+    on_part_failure: PartPolicy | Literal["wait", "fail", "ignore"]
+    """If it completes with its parts and one of them fails: wait, fail or ignore."""
+    fixes: str | None
+    """The task that it repairs."""
     repositories: Strings
     """Paths of repositories, of a subfolder of one, or of one folder outside any."""
     in_place: bool
@@ -98,6 +131,8 @@ class NewTaskOptions(TypedDict, total=False):
     """The task in full."""
     parent: str | None
     """The parent task."""
+    after: Strings
+    """Tasks that must complete first."""
     agent_type: str | None
     """The type of agent to assign it to."""
 
@@ -138,7 +173,9 @@ class AssignmentOptions(TypedDict, total=False):
     agent: str | None
     """A certain agent of the pool."""
     agent_type: str | None
-    """An idle agent of this type."""
+    """An agent of the pool of this type, as soon as one is free."""
+    capabilities: Strings
+    """An agent of the pool with these capabilities."""
     executor: str | None
     """An idle agent with this executor; added if none exists."""
 
@@ -148,12 +185,30 @@ class NewAgentOptions(TypedDict, total=False):
 
     type: str
     """The role of the agent: developer, tester, or any other word."""
+    description: str
+    """What to use it for, in words."""
     variant: str
     """A named set of the executor's options."""
+    model: str
+    """The model, as the executor names it; empty: the executor's default."""
     options: Mapping[str, Any]
     """Settings of the executor; never secrets."""
+    prompt: str
+    """Its own instructions, at the head of each first prompt."""
     capabilities: Strings
     """The capabilities of the agent, in words."""
+    capacity: int
+    """How many tasks it works on at once."""
+    allow: Strings
+    """Tool calls to allow without asking, in each of its runs."""
+    deny: Strings
+    """Tool calls to refuse without asking, in each of its runs."""
+    timeout: float | None
+    """Seconds that each process may take, if a run says no other."""
+    idle_timeout: float | None
+    """Seconds that each process may be silent, likewise."""
+    output_limit: int | None
+    """Bytes each process may write, likewise."""
 
 
 class TaskFilters(TypedDict, total=False):
@@ -171,7 +226,15 @@ class TaskFilters(TypedDict, total=False):
     project: Words
     parent: Words
     creator: Words
+    label: str | None
     queued: bool | None
+    blocked: bool | None
+    after: Words
+    fixes: Words
+    reverts: Words
+    due_after: datetime | None
+    due_before: datetime | None
+    pooled: bool | None
     unfinished: bool | None
     folder: str | None
     search: str | None
@@ -196,6 +259,7 @@ class AgentFilters(TypedDict, total=False):
     variant: Words
     task: Words
     capability: str | None
+    ad_hoc: bool | None
 
 
 class ApprovalFilters(TypedDict, total=False):

@@ -2,17 +2,17 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
-import msgspec
+from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
-from aura_contracts.agent import AGENT, Agent, AgentSpec, AgentStatus, RegisterAgent, TakeTask
-from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import InvalidInput, VersionConflict
-from aura_contracts.execution import RunPlan
+from aura_contracts.agent import AGENT, Agent, AgentSpec, RegisterAgent, TakeTask
+from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.ports.read_models import AgentQuery
+from aura_contracts.ports.workspaces import RepositoryDescription
 from aura_contracts.task import AgentType, ApprovalMode, AssignTask, CreateTask, Task, TaskSpec
 from aura_contracts.workspace import (
     PLAIN_TARGET,
@@ -22,15 +22,13 @@ from aura_contracts.workspace import (
     workspace_branch,
     workspace_slug,
 )
+from aura_engine import runtime
+from aura_engine.agent_types import AgentTypeChoice
 from aura_engine.facade.core import Core
 from aura_engine.inputs import Place, RunRequest, title_of
-from aura_engine.runtime.attempts import queue
-from aura_engine.runtime.views import View, workspace_of
+from aura_engine.runtime.views import workspace_of
 from aura_engine.unit_of_work import UnitOfWork
-from aura_worker_protocol.messages import DescribeRepository, RepositoryDescribed
-
-_ATTEMPTS = 10
-"""Attempts to begin a task whose agent another engine takes first."""
+from aura_worker_protocol.messages import DescribeRepository
 
 
 @attrs.frozen
@@ -58,56 +56,60 @@ class Placement:
             project=request.project,
             approval_mode=request.approval,
             reviewers=request.reviewers,
+            quorum=request.quorum,
+            levels=request.levels,
+            no_self_approval=request.no_self_approval,
             retry=request.retry,
             context=request.context,
+            labels=request.labels,
+            due_at=request.due_at,
+            on_dependency_failure=request.on_dependency_failure,
+            on_part_failure=request.on_part_failure,
+            fixes=await self.fixed(request.fixes),
             key=key,
             request_digest=digest,
             after=tuple(after),
         )
-        for attempt in range(_ATTEMPTS):
-            try:
-                async with self._core.bus.unit(self._core.user) as unit:
-                    return await self._begin(unit, task_id, spec, request, workspace)
-            except VersionConflict:  # another engine took the idle agent
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _begin(
-        self,
-        unit: UnitOfWork,
-        task_id: TaskId,
-        spec: TaskSpec,
-        request: RunRequest,
-        workspace: RequestWorkspace | None,
-    ) -> Task:
-        task = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
-        agent = await self.idle_agent(unit, executor=request.executor)
-        await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.type))
-        await unit.handle(agent.id, TakeTask(task_id=task_id))
-        if workspace is not None:
-            await unit.handle(workspace.workspace_id, workspace)
-        name = "plan" if request.approval in (ApprovalMode.PLAN, ApprovalMode.BOTH) else "coding"
-        prompt = await self._core.runtime.prompts.make(name, task, request.variables)
-        chosen = {"session_id": request.session_id, "variant": request.variant}
-        return await self.queue(unit, task, agent, prompt, request.plan, **chosen)
+        async def begin(unit: UnitOfWork) -> Task:
+            task = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
+            agent = await self.agent_with(unit, request.executor, ad_hoc=True)
+            why = f"the executor {request.executor} was named"
+            await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.type, reason=why))
+            await unit.handle(agent.id, TakeTask(task_id=task_id))
+            if workspace is not None:
+                await unit.handle(workspace.workspace_id, workspace)
+            name = "plan" if request.approval in (ApprovalMode.PLAN, ApprovalMode.BOTH) else "coding"
+            prompt = await self._core.runtime.prompts.first(name, task, request.variables, agent.executor)
+            chosen: Any = {"session_id": request.session_id, "variant": request.variant}
+            return await runtime.queue_first(self._core.runtime, unit, task, agent, prompt, request.plan, **chosen)
+
+        return await self._core.bus.transact(self._core.user, begin)
+
+    async def agent_type(self, given: str | None, labels: Sequence[str], project: str | None) -> AgentTypeChoice:
+        """Return the type of agent that a task is for, and why. Raises `InvalidInput` for invalid rules."""
+        return (await self._core.runtime.agent_types.load()).choose(given, labels, project)
+
+    async def fixed(self, task: str | None) -> TaskId | None:
+        """Return the id of the task whose result another one repairs. Raises the errors of `Core.find`."""
+        return None if task is None else TaskId(await self._core.find("task", task, "fixes"))
 
     async def workspace(self, task_id: TaskId, title: str, place: Place) -> RequestWorkspace | None:
         """Return the request for a workspace, None without repositories.
 
-        A folder in no repository gets a private one. Raises `InvalidInput` for a folder that none can hold, unless it
-        is worked on in place, and for paths that do not go together.
+        A folder in no repository gets a private one. Raises `InvalidInput` for paths that do not go together, and
+        `GitError` for what cannot be worked on: unless that is done in place, `NoCommit`, `BranchInTheWay`,
+        `FilterMissing`, `IgnoredSubfolder` and `UnsuitableFolder` too.
         """
         if not place.repositories:
             return None
         gateway = self._core.runtime.gateway
-        found = [await gateway.request(DescribeRepository(path=path)) for path in place.repositories]
+        asked = [DescribeRepository(path=path, in_place=place.in_place) for path in place.repositories]
+        found = [await gateway.request(one) for one in asked]
         plain = [one for one in found if not one.repository]
         if plain and len(found) > 1:
             reason = f"{plain[0].path} is not in a repository"
             raise InvalidInput(field="repositories", reason=reason, remedy="name repositories only, or one folder")
-        if not place.in_place and (blocked := next((one for one in found if one.repository and one.obstacle), None)):
-            raise InvalidInput(field="repositories", reason=blocked.obstacle, remedy=blocked.remedy)
         if plain and not place.in_place:
             repositories: tuple[Repository, ...] = (_plain(plain[0], place),)
         else:
@@ -126,70 +128,40 @@ class Placement:
             root=found[0].path if place.in_place else "",
             subfolder=found[0].subfolder if len(found) == 1 else "",
         )
+        if place.in_place:
+            layout = replace(layout, policies=await self._core.policies.texts(layout))
         return RequestWorkspace(workspace_id=workspace_id, layout=layout)
 
-    async def idle_agent(
-        self, unit: UnitOfWork, *, agent_type: str | None = None, executor: str | None = None
+    async def agent_with(
+        self, unit: UnitOfWork, executor: str, *, ad_hoc: bool | None = None, without: AgentId | None = None
     ) -> Agent:
-        """Return an idle agent as `unit` sees it; register another one if `executor` has none."""
-        query = AgentQuery(executor=executor, type=agent_type, sort="created_at", descending=False, limit=1000)
+        """Return an agent with this executor and room as `unit` sees it; register another one if all are busy.
+
+        `ad_hoc` is whether it was made for a run that named an executor; None: any. `without` is one to pass over.
+        """
+        query = AgentQuery(executor=executor, sort="created_at", descending=False, limit=1000)
         agents = (await self._core.reads.list(query)).rows
         for agent in agents:
-            if agent.status is AgentStatus.IDLE:
+            if agent.room and agent.id != without and ad_hoc in (None, agent.ad_hoc):
                 seen = await unit.require(AGENT, agent.id)
-                if seen.status is AgentStatus.IDLE:
+                if seen.room:
                     return seen
-        if executor is None:
-            wanted = f"no agent of type {agent_type} is idle" if agent_type else "no agent is idle"
-            remedy = "wait for one, add another, or name an executor"
-            raise InvalidInput(field="agent", reason=wanted, remedy=remedy)
         agent_id = AgentId(self._core.bus.ids())
         number = len(agents) + 1
         name = executor if number == 1 else f"{executor}-{number}"
-        spec = AgentSpec(name=name, type=AgentType(agent_type or "developer"), executor=executor)
+        spec = AgentSpec(name=name, type=AgentType("developer"), executor=executor, ad_hoc=True)
         return await unit.acting_as(ENGINE).handle(agent_id, RegisterAgent(agent_id=agent_id, spec=spec))
 
-    async def queue(
-        self,
-        unit: UnitOfWork,
-        task: Task,
-        agent: Agent,
-        prompt: str,
-        plan: RunPlan,
-        *,
-        session_id: str | None = None,
-        variant: str | None = None,
-    ) -> Task:
-        """Queue an execution of the task by its agent; return the updated task."""
-        variant = variant or agent.variant or None
-        given = {**agent.options, **plan.options}
-        options = (await self._core.runtime.profiles.load()).options(agent.executor, variant, given)
-        plan = msgspec.structs.replace(plan, options=options)
-        return await queue(self._core.runtime, unit, task, agent, prompt, plan, session_id=session_id, variant=variant)
 
-    async def first_prompt(self, view: View, plan: RunPlan) -> str:
-        """Return the agent's first prompt: to implement an approved plan, to make one, or to code."""
-        prompts = self._core.runtime.prompts
-        approval = view.approval
-        if approval is not None and approval.kind is ApprovalKind.PLAN and approval.granted:
-            proposed = approval.proposed_solution
-            return await prompts.make("implement", view.task, plan.variables, plan=proposed)
-        return await prompts.make("plan" if view.planning else "coding", view.task, plan.variables)
-
-
-def _plain(found: RepositoryDescribed, place: Place) -> Repository:
+def _plain(found: RepositoryDescription, place: Place) -> Repository:
     """Return the private repository of a folder that is in none."""
-    if found.obstacle:
-        reason = f"{found.path} is in no repository, and AURA cannot keep versions of it: {found.obstacle}"
-        remedy = "make a repository of it with `git init`, or use --in-place: changes are then made at once"
-        raise InvalidInput(field="repositories", reason=reason, remedy=remedy)
     if place.target_branch:
         reason = f"{found.path} is in no repository, so it has no branches"
         raise InvalidInput(field="target_branch", reason=reason, remedy="leave it out")
     return Repository(name=found.name, path=found.path, target_branch=PLAIN_TARGET, plain=True)
 
 
-def _named(found: Sequence[RepositoryDescribed], target_branch: str, *, in_place: bool) -> tuple[Repository, ...]:
+def _named(found: Sequence[RepositoryDescription], target_branch: str, *, in_place: bool) -> tuple[Repository, ...]:
     """Return the repositories of a workspace, each with a unique name and the branch to merge into."""
     names: list[str] = []
     repositories: list[Repository] = []
@@ -198,7 +170,7 @@ def _named(found: Sequence[RepositoryDescribed], target_branch: str, *, in_place
         if target is None and not in_place:
             reason = f"{one.path} is not on a branch to merge into"
             command = f"git -C {shlex.quote(one.path)} switch BRANCH"
-            remedy = f"name one with --target-branch BRANCH, or check one out: {command}"
+            remedy = f"name one with target_branch=BRANCH, or check one out: {command}"
             raise InvalidInput(field="target_branch", reason=reason, remedy=remedy)
         name = one.name if one.name not in names else f"{one.name}-{names.count(one.name) + 1}"
         names.append(one.name)

@@ -1,8 +1,11 @@
 """Delivery: takes each decision about a tool call to the agent that waits for it. Silence until the deadline means no.
 
+What an agent asks with AURA's own tools, it is answered by them; its worker is only told whether it waits.
+
 Invariants:
 
 - Only the engine that drives a task delivers its answers; an answer that arrives twice is the same answer.
+- An answer is sent until the worker has it, or says that no process waits for it.
 - A question has at most one deadline running here. It ends when the question is decided, by anyone.
 """
 
@@ -12,22 +15,30 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus, ExpireApproval
-from aura_contracts.errors import AuraError
+from aura_contracts.errors import AuraError, ProcessError, Recovery, RemoteError
 from aura_contracts.events import EventRecord
-from aura_contracts.execution import EXECUTION, Execution, PermissionAnswered, PermissionAsked, RecordAction
+from aura_contracts.execution import (
+    EXECUTION,
+    Execution,
+    InquiryAwaited,
+    PermissionAnswered,
+    PermissionAsked,
+    RecordAction,
+)
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
 from aura_engine.permissions.questions import PermissionQuestion, questions_of, questions_of_task
 from aura_engine.unit_of_work import CommandBus
-from aura_worker_protocol.messages import AnswerPermission
-from aura_worker_protocol.request import Request, Result
+from aura_worker_protocol.messages import AnswerPermission, NoteWaiting
+from aura_worker_protocol.request import Request
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound=msgspec.Struct)
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +48,7 @@ _CLOCK_CHECK = 60.0
 """Seconds after which a waiting deadline reads the clock again: it may have been set, or the machine may have slept."""
 
 _RETRY_AFTER = 1.0
-"""Seconds before an expiry that could not be recorded is tried again."""
+"""Seconds before an answer that could not be sent, or an expiry that could not be recorded, is tried again."""
 
 
 class AgentLine(Protocol):
@@ -55,7 +66,7 @@ class AgentLine(Protocol):
 async def answer(line: AgentLine, approval: Approval) -> None:
     """Send the decision to the agent that waits for `approval`, if it still runs.
 
-    An agent that receives several answers keeps the first."""
+    An agent that receives several answers keeps the first. Raises `WorkerUnavailable`."""
     if approval.kind is not ApprovalKind.TOOL_CALL or approval.task_id is None:
         return
     task = await line.bus.get(TASK, approval.task_id)
@@ -68,11 +79,18 @@ async def answer(line: AgentLine, approval: Approval) -> None:
 
 
 async def answer_decided(line: AgentLine, execution: Execution, token: str) -> None:
-    """Send a process that was taken over the decisions made while it was unreachable."""
-    for question in await questions_of(line.bus, execution.id):
-        approval = await line.bus.get(APPROVAL, question.asked.approval_id)
-        if question.asked.token == token and approval is not None and approval.final:
-            await _tell(line, question, approval)
+    """Send a process that was taken over the decisions made while it was unreachable, and whether it waits for one.
+
+    Raises `WorkerUnavailable` if it is unreachable again. What the worker fails on is left: the process still runs.
+    """
+    try:
+        await _note_waiting(line, execution.id)
+        for question in await questions_of(line.bus, execution.id):
+            approval = await line.bus.get(APPROVAL, question.asked.approval_id)
+            if question.asked.token == token and approval is not None and approval.final:
+                await _tell(line, question, approval)
+    except RemoteError as error:
+        _LOG.warning("execution %s: its agent is not told what was decided: %s", execution.id, error)
 
 
 async def _at_work(line: AgentLine, execution_id: ExecutionId) -> Execution | None:
@@ -84,13 +102,30 @@ async def _at_work(line: AgentLine, execution_id: ExecutionId) -> Execution | No
     return None if over else execution
 
 
+async def _note_waiting(line: AgentLine, execution_id: ExecutionId) -> None:
+    """Tell the worker how long the agent waits with AURA's own tools; again if that changes meanwhile."""
+    noted: list[datetime] | None = None
+    while (execution := await _at_work(line, execution_id)) is not None:
+        asked = [(await line.bus.get(APPROVAL, one), until) for one, until in execution.awaited.items()]
+        waits = [until for approval, until in asked if approval is not None and not approval.final]
+        if waits == noted:
+            return
+        left = (max(waits) - line.bus.clock()).total_seconds() if waits else 0.0
+        try:
+            await line.request(NoteWaiting(token=str(execution.process_token), seconds=max(left, 0.0)))
+        except ProcessError as error:
+            _LOG.debug("execution %s: no agent waits: %s", execution_id, error)
+            return
+        noted = waits
+
+
 async def _tell(line: AgentLine, question: PermissionQuestion, approval: Approval) -> None:
     silence = _SILENCE if approval.status is ApprovalStatus.EXPIRED and not approval.granted else ""
     told = Answer(granted=approval.granted, feedback=approval.feedback or silence)
     request = AnswerPermission(token=question.asked.token, request_id=question.asked.request_id, answer=told)
     try:
         await line.request(request)
-    except AuraError as error:
+    except ProcessError as error:
         _LOG.debug("approval %s: no agent waits for the answer: %s", approval.id, error)
         return
     key = (question.asked.token, question.asked.request_id)
@@ -109,6 +144,7 @@ async def _record_answer(line: AgentLine, question: PermissionQuestion, approval
         token=question.asked.token,
         request_id=question.asked.request_id,
         granted=approval.granted,
+        remember=approval.remember,
     )
     action = RecordAction(epoch=execution.epoch, action=event)
     try:
@@ -128,7 +164,7 @@ class Deliveries:
     def on_record(self, record: EventRecord, group: TaskGroup) -> None:
         """Act on an event of the log: a new question starts its deadline, a decision is delivered."""
         event = record.event
-        if isinstance(event, PermissionAsked):
+        if isinstance(event, PermissionAsked | InquiryAwaited):
             group.start_soon(self._attend, event.approval_id)
         elif isinstance(event, APPROVAL.endings):
             approval_id = ApprovalId(record.stream_id)
@@ -140,29 +176,37 @@ class Deliveries:
         """Attend to the questions that a task's agent asked before this engine drove it."""
         try:
             asked = await questions_of_task(self._line.bus, task_id)
-            for approval_id in dict.fromkeys(one.asked.approval_id for one in asked if not one.asked.automatic):
+            for approval_id in dict.fromkeys(one.asked.approval_id for one in asked if one.waits):
                 if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
                     group.start_soon(self._attend, approval_id)
         except AuraError as error:
             _LOG.warning("the questions of task %s are not attended to: %s", task_id, error)
 
     async def _attend(self, approval_id: ApprovalId) -> None:
-        try:
-            await self._answer_or_expire(approval_id)
-        except AuraError as error:  # attended to again when the task is next taken on
-            _LOG.warning("approval %s is not attended to: %s", approval_id, error)
-        except Exception:  # noqa: BLE001 - a bug: it must not end the engine, which drives other tasks
-            _LOG.exception("approval %s is not attended to", approval_id)
+        while True:
+            try:
+                await self._answer_or_expire(approval_id)
+            except AuraError as error:
+                if error.recovery is not Recovery.LATER:  # attended to again when the task is next taken on
+                    _LOG.warning("approval %s is not attended to: %s", approval_id, error)
+                    return
+                _LOG.debug("approval %s is attended to again soon: %s", approval_id, error)
+                await anyio.sleep(_RETRY_AFTER)
+            except Exception:  # noqa: BLE001 - a bug: it must not end the engine, which drives other tasks
+                _LOG.exception("approval %s is not attended to", approval_id)
+                return
+            else:
+                return
 
     async def _answer_or_expire(self, approval_id: ApprovalId) -> None:
         approval = await self._approval(approval_id)
-        if (
-            approval.kind is not ApprovalKind.TOOL_CALL
-            or approval.task_id is None
-            or not self._drives(approval.task_id)
-        ):
+        if approval.task_id is None or not self._drives(approval.task_id):
             return
-        if approval.status is not ApprovalStatus.PENDING:
+        if approval.kind is not ApprovalKind.TOOL_CALL:
+            task = await self._line.bus.get(TASK, approval.task_id)
+            if task is not None and task.execution_id is not None:
+                await _note_waiting(self._line, task.execution_id)
+        elif approval.status is not ApprovalStatus.PENDING:
             await answer(self._line, approval)
         elif approval.deadline is not None and approval_id not in self._deadlines:
             with anyio.CancelScope() as scope:

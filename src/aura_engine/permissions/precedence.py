@@ -1,25 +1,27 @@
 """Order: who decides a tool call. Pure. The first that applies decides:
 
 1. A **deny rule** of the run that covers the call refuses it, whatever anyone allowed before.
-2. An **answer to the same question**, if an agent that died asked it before and did not make the call yet.
-3. If a deny rule **may** cover the call (a line of shell that is not understood, say): 5, or else a human.
-4. **Allow rules** of the run that cover all of the call.
-5. A human's **remembered answer** to the same call, for the task or the agent's session. A later refusal of the same
-   call takes it back, and the patterns of 6 for this call.
-6. **Patterns** that humans gave for this task with an answer; they add to the allow rules.
-7. **A human** is asked. Silence means no.
+2. A **policy** that rejects the call refuses it; one that says ``never`` leaves it to 3, or else a human.
+3. An **answer to the same question**, if an agent that died asked it before and did not make the call yet.
+4. If a deny rule **may** cover the call (a line of shell that is not understood, say): 6, or else a human.
+5. **Allow rules** of the run that cover all of the call.
+6. A human's **remembered answer** to the same call, for the task or the agent's session. A later refusal of the same
+   call takes it back, and the patterns of 7 for this call.
+7. **Patterns** that humans gave for this task with an answer; they add to the allow rules.
+8. A **policy** that approves the call, unless a human has refused the same one in this task.
+9. **A human** is asked. Silence means no.
 
-Two options are not in this order, because no question reaches it. With ``--yolo`` and its kin the agent does not ask:
-everything is allowed, so AURA refuses to start a run that has rules as well (`require_questions`). ``--approval auto``
-is about the result, and answers no question about a call.
+Two options are not in this order, because no question reaches it. With ``--yolo`` and its kin the agent asks for
+nothing, so AURA refuses a run and an assignment that have rules as well (`require_questions`), or for which a policy
+rejects calls or says ``never``. ``--approval auto`` is about the result, and answers no question about a call.
 """
 
 from collections.abc import Sequence
 
 import attrs
 
-from aura_contracts.approval import Approval, Remember, ToolCall
-from aura_contracts.permission import PermissionRules, Places, Ruling, judge
+from aura_contracts.approval import Approval, PolicyDecision, PolicyVerdict, Remember, ToolCall
+from aura_contracts.permission import Judgement, PermissionRules, Places, Ruling, judge
 from aura_contracts.permission.verdict import allowing
 
 
@@ -46,14 +48,37 @@ def decide_call(
     places: Places | None,
     answers: Sequence[GivenAnswer] = (),
     session_id: str | None = None,
+    policies: PolicyDecision | None = None,
 ) -> CallDecision:
-    """Return who decides `call`, by 1 and 3 to 7 of the order; 2 needs the log.
+    """Return who decides `call`, by the order without 3, which needs the log.
 
-    `answers` are those to earlier calls of the task, newest first; `session_id` is the session that asks.
+    `answers` are those to earlier calls of the task, newest first; `session_id` is the session that asks; `policies` is
+    what the policies in force say, None without any.
     """
     judged = judge(rules, call, places)
     if judged.verdict is Ruling.REFUSED:
         return CallDecision(Ruling.REFUSED, f"the rule {judged.rules[0]!r} of this run does not permit it")
+    if policies is not None and policies.verdict is PolicyVerdict.REJECT:
+        return CallDecision(Ruling.REFUSED, policies.reason)
+    if policies is not None and policies.holds_back:
+        return CallDecision(Ruling.ASKED)
+    decided = _in_advance(judged, rules, call, places, answers, session_id)
+    approves = policies is not None and policies.verdict is PolicyVerdict.APPROVE
+    refused = any(one.fingerprint == call.fingerprint and not one.approval.granted for one in answers)
+    if decided.verdict is Ruling.ASKED and approves and not refused and not judged.rules:
+        return CallDecision(Ruling.ALLOWED, "a policy allows it")
+    return decided
+
+
+def _in_advance(
+    judged: Judgement,
+    rules: PermissionRules,
+    call: ToolCall,
+    places: Places | None,
+    answers: Sequence[GivenAnswer],
+    session_id: str | None,
+) -> CallDecision:
+    """Return what was decided in advance, by rules of the run and by humans: 4 to 7 of the order."""
     if judged.verdict is Ruling.ALLOWED:
         return CallDecision(Ruling.ALLOWED, _by_rules(judged.rules))
     valid = _not_taken_back(answers, call)

@@ -9,28 +9,33 @@ A call was made when the agent reported its result, or ended well itself. How fa
 interruption is unknown; since the call is allowed, the answer holds when the agent repeats it.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from uuid import UUID, uuid5
 
 import attrs
 from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
+from aura_contracts.agent import AGENT
 from aura_contracts.approval import (
     APPROVAL,
     POLICY,
+    QUESTION_WAIT,
     Approval,
     ApprovalKind,
     ApprovalStatus,
     Approve,
+    PolicyDecision,
     Question,
     Reject,
+    Remember,
     RequestApproval,
     ToolCall,
     WithdrawApproval,
 )
 from aura_contracts.entries import PermissionRequested
+from aura_contracts.events import Event
 from aura_contracts.execution import (
     EXECUTION,
     Action,
@@ -46,26 +51,40 @@ from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.permission import Ruling, fingerprint_of
 from aura_contracts.secrets import redact
 from aura_contracts.task import TASK, ExecutionStarted, Task
+from aura_contracts.workspace import WORKSPACE
 from aura_engine.permissions.precedence import CallDecision, GivenAnswer, decide_call
+from aura_engine.policy.consultation import apply, consult
+from aura_engine.policy.evidence import evidence_of
+from aura_engine.policy.sources import PolicySources
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
-Reviewers = Callable[[Task], tuple[str, ...]]
-"""Returns who may answer an agent's question about a task."""
 
-PERMISSION_WAIT = timedelta(hours=24)
-"""How long an agent waits for an answer; silence means no."""
+@attrs.frozen
+class Reviewers:
+    """Who may answer an agent's question about a task: people, and the policies in force."""
+
+    people: Callable[[Task], tuple[str, ...]]
+    policies: PolicySources = attrs.field(factory=PolicySources)
 
 
 @attrs.frozen(kw_only=True)
 class PermissionQuestion:
     """A question as a process of an execution asked it. The same question may be asked by several, one after another.
 
-    `answered` means that the process received the answer, `made` that the call is over."""
+    `answered` means that the process received the answer, `remembered` that this answer covers later calls, and `made`
+    that the call is over.
+    """
 
     execution_id: ExecutionId
     asked: PermissionAsked
     answered: bool = False
+    remembered: bool = False
     made: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may still be open: no policy answered it, and its process received no answer."""
+        return not (self.answered or self.asked.automatic)
 
     def is_of(self, token: str, request_id: str) -> bool:
         """Whether this process asked it, under this name."""
@@ -88,27 +107,40 @@ async def questions_of(source: CommandBus | UnitOfWork, execution_id: ExecutionI
     execution = await source.get(EXECUTION, execution_id)
     if execution is None or not execution.permissions_asked:
         return []
+    return fold(execution_id, await source.events(execution_id))
+
+
+def fold(execution_id: ExecutionId, events: Iterable[Event]) -> list[PermissionQuestion]:
+    """Return the questions as the events leave them, in one pass: a run may ask a thousand."""
     questions: list[PermissionQuestion] = []
-    for event in await source.events(execution_id):
-        if isinstance(event, CodingFinished | CodingChangedNothing):  # the agent ended well: nothing is left to be made
-            questions = [attrs.evolve(question, made=True) for question in questions]
-        elif isinstance(event, PermissionAsked):
-            questions.append(PermissionQuestion(execution_id=execution_id, asked=event))
-        elif isinstance(event, Action):
-            questions = [_later(question, event) for question in questions]
+    of_request: dict[tuple[str, str], list[int]] = {}
+    of_call: dict[str, list[int]] = {}
+    unnamed: list[int] = []
+    """Questions of agents that do not name their calls: what they do after the answer shows that the call is over."""
+
+    def change(indexes: Iterable[int], **values: Any) -> None:
+        for index in indexes:
+            questions[index] = attrs.evolve(questions[index], **values)
+
+    for event in events:
+        match event:
+            case CodingFinished() | CodingChangedNothing():  # the agent ended well: nothing is left to be made
+                change(range(len(questions)), made=True)
+            case PermissionAsked():
+                index = len(questions)
+                questions.append(PermissionQuestion(execution_id=execution_id, asked=event))
+                of_request.setdefault((event.token, event.request_id), []).append(index)
+                (of_call.setdefault(event.call_id, []) if event.call_id else unnamed).append(index)
+            case PermissionAnswered():
+                told = of_request.get((event.token, event.request_id), ())
+                change(told, answered=True, remembered=event.remember is not Remember.ONCE)
+            case Action():
+                made = [index for index in unnamed if questions[index].answered]
+                unnamed = [index for index in unnamed if not questions[index].answered]
+                change(made, made=True)
+                if isinstance(event, CallMade):
+                    change(of_call.pop(event.entry.call_id, ()), made=True)
     return questions
-
-
-def _later(question: PermissionQuestion, event: Action) -> PermissionQuestion:
-    """Return the question after the agent did something else, or was answered."""
-    call_id = question.asked.call_id
-    if isinstance(event, PermissionAnswered):
-        told = question.is_of(event.token, event.request_id)
-        return attrs.evolve(question, answered=True) if told else question
-    if not call_id:  # an agent that does not name its calls does the next thing after this one
-        return attrs.evolve(question, made=question.answered)
-    made = isinstance(event, CallMade) and event.entry.call_id == call_id
-    return attrs.evolve(question, made=True) if made else question
 
 
 async def ask(
@@ -122,19 +154,24 @@ async def ask(
     """Add to `unit` the question of the process `token`: a new approval, or one that its agent asked for before.
 
     With `refused`, a reason, the policy rejects the question and no human is asked. A rule of this run that denies the
-    call also rejects it, whatever was decided in an earlier run.
+    call, and a policy that rejects it, also do so, whatever was decided before.
     """
     entry = _named(entry)
     asked = await questions_of_task(unit, execution.task_id)
-    decision = CallDecision(Ruling.REFUSED, refused) if refused else await _decision(unit, execution, entry, asked)
+    number = sum(question.is_of(token, entry.request_id) for question in asked)
+    name = f"{token}:{entry.request_id}:{number}" if number else f"{token}:{entry.request_id}"
+    approval_id = ApprovalId(str(uuid5(UUID(execution.id), name)))
+    question, said = await _question(unit, execution, approval_id, entry, reviewers)
+    given = [] if refused else await _given(unit, entry, asked)
+    decision = CallDecision(Ruling.REFUSED, refused) if refused else _decision(execution, entry, given, said)
     open_again = decision.verdict is not Ruling.REFUSED
     approval = await _asked_before(unit, asked, token, entry) if open_again else None
     automatic = approval is None and decision.verdict is not Ruling.ASKED
     if approval is None:
-        number = sum(question.is_of(token, entry.request_id) for question in asked)
-        name = f"{token}:{entry.request_id}:{number}" if number else f"{token}:{entry.request_id}"
-        approval_id = ApprovalId(str(uuid5(UUID(execution.id), name)))
-        await _request(unit, execution, approval_id, entry, reviewers)
+        request = RequestApproval(approval_id=approval_id, question=question)
+        await unit.acting_as(ENGINE).handle(approval_id, request)
+        if said is not None:
+            await apply(unit, approval_id, said)
         await _answer(unit, approval_id, decision)
     else:
         approval_id = approval.id
@@ -173,7 +210,7 @@ async def withdraw_all(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
 
 
 async def _withdraw(unit: UnitOfWork, questions: Sequence[PermissionQuestion], reason: str) -> None:
-    for approval_id in dict.fromkeys(one.asked.approval_id for one in questions if not one.asked.automatic):
+    for approval_id in dict.fromkeys(one.asked.approval_id for one in questions if one.waits):
         approval = await unit.require(APPROVAL, approval_id)
         if approval.status is ApprovalStatus.PENDING:
             await unit.acting_as(ENGINE).handle(approval_id, WithdrawApproval(reason=reason))
@@ -197,36 +234,54 @@ async def _asked_before(
     return None
 
 
-async def _request(
+async def _question(
     unit: UnitOfWork, execution: Execution, approval_id: ApprovalId, entry: PermissionRequested, reviewers: Reviewers
-) -> None:
+) -> tuple[Question, PolicyDecision | None]:
+    """Return the question on the terms of the policies in force, and what they say about it.
+
+    They see the call as the agent makes it: a rule could match a part that redaction removes."""
     task = await unit.require(TASK, execution.task_id)
+    workspace = None if execution.workspace_id is None else await unit.get(WORKSPACE, execution.workspace_id)
+    agent = None if execution.agent_id is None else await unit.get(AGENT, execution.agent_id)
     shown = redact({"arguments": entry.arguments, "diff": entry.diff})
-    command = RequestApproval(
-        approval_id=approval_id,
-        question=Question(
-            kind=ApprovalKind.TOOL_CALL,
-            reviewers=reviewers(task),
-            task_id=execution.task_id,
-            execution_id=execution.id,
-            tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
-            deadline=unit.bus.clock() + PERMISSION_WAIT,
-        ),
+    question = Question(
+        kind=ApprovalKind.TOOL_CALL,
+        reviewers=reviewers.people(task),
+        task_id=execution.task_id,
+        execution_id=execution.id,
+        tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
+        deadline=unit.bus.clock() + QUESTION_WAIT,
+        evidence=evidence_of(task, agent=agent, execution=execution, workspace=workspace, places=entry.places),
     )
-    await unit.acting_as(ENGINE).handle(approval_id, command)
+    book = await reviewers.policies.book(workspace)
+    return consult(book, approval_id, question, unit.bus.clock(), _call_of(entry))
 
 
-async def _decision(
-    unit: UnitOfWork, execution: Execution, entry: PermissionRequested, asked: Sequence[PermissionQuestion]
+def _call_of(entry: PermissionRequested) -> ToolCall:
+    return ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
+
+
+async def _given(
+    unit: UnitOfWork, entry: PermissionRequested, asked: Sequence[PermissionQuestion]
+) -> Sequence[GivenAnswer]:
+    """Return the answers of humans to earlier calls that may matter for this one, newest first."""
+    answers: list[GivenAnswer] = []
+    for question in reversed(asked):
+        about = question.asked
+        if about.automatic or not (question.waits or question.remembered or about.fingerprint == entry.fingerprint):
+            continue
+        approval = await unit.require(APPROVAL, about.approval_id)
+        if approval.decision is not None:
+            answers.append(GivenAnswer(approval, about.fingerprint, about.session_id))
+    return answers
+
+
+def _decision(
+    execution: Execution, entry: PermissionRequested, given: Sequence[GivenAnswer], said: PolicyDecision | None
 ) -> CallDecision:
     """Return who decides the call. Nothing is redacted: a rule could match a part that redaction removes."""
-    call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
-    answers: list[GivenAnswer] = []
-    for question in (one.asked for one in reversed(asked) if not one.asked.automatic):
-        approval = await unit.require(APPROVAL, question.approval_id)
-        if approval.decision is not None:
-            answers.append(GivenAnswer(approval, question.fingerprint, question.session_id))
-    return decide_call(execution.plan.permissions, call, entry.places, answers, execution.session_id)
+    rules = execution.plan.permissions
+    return decide_call(rules, _call_of(entry), entry.places, given, execution.session_id, said)
 
 
 async def _answer(unit: UnitOfWork, approval_id: ApprovalId, decision: CallDecision) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Collection
 
 from aura_contracts.actors import ENGINE, WORKER
-from aura_contracts.agent import ReleaseAgent, TaskOutcome
+from aura_contracts.agent import AGENT, ReleaseAgent, TaskOutcome
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
-from aura_contracts.errors import AuraError, NotARepository, WorkerUnavailable, WorkspaceObstacle
-from aura_contracts.execution import CancelExecution, Execution, LoseWorker
+from aura_contracts.errors import AuraError, NotARepository, Recovery, WorkerUnavailable, WorkspaceObstacle
+from aura_contracts.execution import CancelExecution, LoseWorker
 from aura_contracts.failures import FailureReason
+from aura_contracts.ids import AgentId
 from aura_contracts.lease import (
     CloseLease,
     DeclareLost,
@@ -18,10 +19,11 @@ from aura_contracts.lease import (
     RevokeLease,
     WorkerLease,
 )
-from aura_contracts.task import FailTask, RecordAttemptFailure, TaskStatus
+from aura_contracts.task import FailTask, RecordAttemptFailure, StartExecution, Task, TaskStatus
 from aura_contracts.workspace import (
     AbandonMerge,
     KeepWorkspace,
+    RecordMerge,
     ReleaseWorkspace,
     RemoveWorkspace,
     SnapshotReason,
@@ -35,22 +37,19 @@ from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.copies import take_copy
+from aura_engine.runtime.merges import end_of_merge
+from aura_engine.runtime.processes import end_processes
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of
+from aura_engine.runtime.worktrees import inspect_worktrees
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
-from aura_worker_protocol.messages import ForgetProcess, InterruptProcess
 
 _OUTCOMES = {
     TaskStatus.COMPLETED: TaskOutcome.COMPLETED,
     TaskStatus.FAILED: TaskOutcome.FAILED,
     TaskStatus.CANCELLED: TaskOutcome.CANCELLED,
 }
-
-
-def _ended(view: View) -> Execution:
-    assert view.execution is not None, "what ends is an execution"
-    return view.execution
 
 
 # --- The worker -------------------------------------------------------------------------------------------------------
@@ -78,7 +77,7 @@ async def record_return(runtime: Runtime, view: View) -> None:
 
 async def lose_worker(runtime: Runtime, view: View) -> None:
     """Declare the worker lost, and with it the execution it was running."""
-    execution, lease = _ended(view), view.lease
+    execution, lease = view.require_execution(), view.lease
     async with runtime.bus.unit(ENGINE) as unit:
         if lease is not None and lease.status is LeaseStatus.OFFLINE:
             await unit.handle(lease.id, DeclareLost(epoch=lease.epoch))
@@ -90,29 +89,33 @@ async def lose_worker(runtime: Runtime, view: View) -> None:
 
 async def cancel_execution(runtime: Runtime, view: View) -> None:
     """Cancel an execution whose task has ended."""
-    await runtime.bus.handle(ENGINE, _ended(view).id, CancelExecution(reason=f"the task is {view.task.status}"))
+    await runtime.bus.handle(
+        ENGINE, view.require_execution().id, CancelExecution(reason=f"the task is {view.task.status}")
+    )
 
 
 async def release(runtime: Runtime, view: View) -> None:
     """End running processes, release lease, workspace and agent, and withdraw open questions."""
-    execution = _ended(view)
-    await _end_processes(runtime, execution)
+    execution = view.require_execution()
+    await end_processes(runtime, view)
     if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
         await runtime.gateway.outputs.close(execution.id)
     runtime.gateway.forget(execution.id)
-    over = view.task.ended
+    over, workspace = view.task.ended, view.workspace
+    merge_end: RecordMerge | AbandonMerge | None = None
+    if workspace is not None and over and workspace.status in UNMERGED:
+        merge_end = await end_of_merge(runtime, workspace, f"the task is {view.task.status}")
     async with runtime.bus.unit(ENGINE) as unit:
         if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
             await _give_back(runtime, unit, view.lease, f"the execution is {execution.status}")
             await unit.handle(view.lease.id, CloseLease())
-        workspace = view.workspace
         if workspace is not None and workspace.holder == execution.id:
             await unit.handle(workspace.id, ReleaseWorkspace(execution_id=execution.id))
-        if workspace is not None and over and workspace.status in UNMERGED:
-            await unit.handle(workspace.id, AbandonMerge(reason=f"the task is {view.task.status}"))
+        if workspace is not None and merge_end is not None:
+            await unit.handle(workspace.id, merge_end)
         if over:
             await withdraw_questions(unit, view, f"the task is {view.task.status}")
-            if view.agent is not None and view.agent.current_task_id == view.task.id:
+            if view.agent is not None and view.agent.has(view.task.id):
                 outcome = _OUTCOMES.get(view.task.status, TaskOutcome.CANCELLED)
                 await unit.handle(view.agent.id, ReleaseAgent(task_id=view.task.id, outcome=outcome))
 
@@ -134,21 +137,9 @@ async def _give_back(runtime: Runtime, unit: UnitOfWork, lease: WorkerLease, rea
         await unit.handle(lease.id, RevokeLease(reason=reason))
 
 
-async def _end_processes(runtime: Runtime, execution: Execution) -> None:
-    """End the processes of an ended execution, gently first, and delete their files."""
-    gateway = runtime.gateway
-    tokens = {process.identity.token for process in execution.processes}
-    tokens |= {token for token in gateway.known if token.startswith(execution.id)}
-    for token in sorted(tokens):
-        reason = f"the execution is {execution.status}"
-        await gateway.request(InterruptProcess(token=token, reason=reason))
-        await gateway.request(ForgetProcess(token=token))
-        gateway.known.discard(token)
-
-
 async def record_failure(runtime: Runtime, view: View) -> None:
     """Record on the task that its execution failed; if only the worker was lost, schedule another execution."""
-    execution, task = _ended(view), view.task
+    execution, task = view.require_execution(), view.task
     failure = execution.failure
     assert failure is not None, "a failed execution has a failure"
     working = task.status in (TaskStatus.IN_PROGRESS, TaskStatus.APPROVED)
@@ -164,7 +155,24 @@ async def record_failure(runtime: Runtime, view: View) -> None:
 async def run_again(runtime: Runtime, view: View) -> None:
     """Queue an execution in place of a lost one, with the same workspace and the same agent session."""
     async with runtime.bus.unit(ENGINE) as unit:
-        await requeue(runtime, unit, view.task, _ended(view))
+        await requeue(runtime, unit, view.task, view.require_execution())
+
+
+async def start_next(runtime: Runtime, view: View) -> None:
+    """Start the run of the agent that the task was reassigned to; the agent before, whose run has ended, is free."""
+    task, former = view.task, view.require_execution().agent_id
+    assert task.next_execution_id is not None, "the step is one of a task that was reassigned"
+    async with runtime.bus.unit(ENGINE) as unit:
+        await unit.handle(task.id, StartExecution(execution_id=task.next_execution_id))
+        if former is not None:
+            await release_former(unit, task, former)
+
+
+async def release_former(unit: UnitOfWork, task: Task, former: AgentId) -> None:
+    """Release the agent that had a reassigned task, unless it has another one by now."""
+    agent = await unit.require(AGENT, former)
+    if former != task.assigned_agent and agent.has(task.id):
+        await unit.handle(former, ReleaseAgent(task_id=task.id, outcome=TaskOutcome.UNASSIGNED))
 
 
 # --- The workspace ----------------------------------------------------------------------------------------------------
@@ -175,14 +183,13 @@ async def clear_workspace(runtime: Runtime, view: View) -> None:
 
     Ignored files that no safety copy takes do not keep the worktree of a run with a setup script, which makes them.
     """
-    workspace, execution = view.workspace, view.execution
-    assert workspace is not None, "only an existing workspace is cleared"
-    merged = view.task.status is TaskStatus.COMPLETED
+    workspace, execution = view.require_workspace(), view.execution
+    needless = view.task.status is TaskStatus.COMPLETED or not workspace.worktrees
     made = frozenset({UnrecordedKind.IGNORED} if execution is not None and execution.plan.setup is not None else ())
     try:
-        await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=merged, discard=made)
+        await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=needless, discard=made)
     except AuraError as error:
-        if error.transient:
+        if error.recovery is Recovery.LATER:
             raise
         # It holds what no copy can, it is locked, or the repository is gone. This is recorded; a human decides.
         await runtime.bus.handle(ENGINE, workspace.id, _given_up(workspace, error))
@@ -207,8 +214,8 @@ async def remove(
     Raises `WorkspaceObstacle`, and removes nothing, if a safety copy cannot hold all of it but what `discard` names.
     """
     if workspace.worktrees and not workspace.in_place:
-        found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
-        if found.condition.dirty or found.condition.unrecorded:
+        found = await inspect_worktrees(runtime, workspace)
+        if found.dirty or found.unrecorded:
             await _save_all(runtime, workspace, discard)
     removal = messages.RemoveWorktrees(workspace=spec_of(workspace), delete_branch=delete_branch)
     await runtime.gateway.request(removal)

@@ -2,22 +2,26 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 from weakref import WeakValueDictionary
 
 import anyio
 import attrs
 
 from aura_contracts.actors import actor_kind, actor_name
-from aura_contracts.ids import ExecutionId, WorkspaceId
+from aura_contracts.approval import Level
+from aura_contracts.ids import ExecutionId, TaskId, WorkspaceId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ports.read_models import ReadModels, TemplateQuery
 from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
 from aura_contracts.template import resolve
+from aura_engine.agent_results import ASKED, SCHEMA
+from aura_engine.agent_types import AgentTypeFile
+from aura_engine.policy.sources import PolicySources
 from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.views import workspace_of
-from aura_engine.templates import Template, builtin, render
+from aura_engine.templates import BUILTIN_SCOPE, Template, builtin, render
 from aura_engine.unit_of_work import CommandBus
 
 
@@ -29,6 +33,8 @@ class Slots:
     by_executor: Mapping[str, int] = attrs.field(factory=dict)
     _held: dict[ExecutionId, str] = attrs.field(factory=dict)
     _freed: anyio.Event = attrs.field(factory=anyio.Event)
+    on_freed: Callable[[], None] = lambda: None
+    """Called when a slot is free again."""
 
     async def take(self, execution_id: ExecutionId, executor: str) -> None:
         """Wait for a free slot, and take it; returns at once if the execution has one."""
@@ -40,16 +46,29 @@ class Slots:
         """Whether the execution has a slot."""
         return execution_id in self._held
 
+    def claim(self, execution_id: ExecutionId, executor: str) -> None:
+        """Take a slot for an execution that is about to begin, for which there was room."""
+        self._held[execution_id] = executor
+
     def give_back(self, execution_id: ExecutionId) -> None:
         """Release the slot of an execution; harmless if it has none."""
         if self._held.pop(execution_id, None) is not None:
             self._freed.set()
             self._freed = anyio.Event()
+            self.on_freed()
+
+    def has_room(self) -> bool:
+        """Whether there is a slot for one more execution of an executor that is not `full`."""
+        return self.total is None or len(self._held) < self.total
+
+    @property
+    def full(self) -> frozenset[str]:
+        """The executors that have as many executions as may work at once."""
+        busy = Counter(self._held.values())
+        return frozenset(name for name, limit in self.by_executor.items() if busy[name] >= limit)
 
     def _has_room(self, executor: str) -> bool:
-        limit = self.by_executor.get(executor)
-        busy = Counter(self._held.values())[executor]
-        return (self.total is None or len(self._held) < self.total) and (limit is None or busy < limit)
+        return self.has_room() and executor not in self.full
 
 
 @attrs.frozen
@@ -58,17 +77,21 @@ class Prompts:
 
     _reads: ReadModels
 
+    async def first(self, name: str, task: Task, variables: Mapping[str, str], executor: str, **known: Any) -> str:
+        """Return the first prompt of a run, as `make` does; AURA's own asks the agent for a result at the end.
+
+        Not for a command (``/review``), whose arguments the text would become, nor for executors that AURA does not
+        know.
+        """
+        template = await self._find(name, task)
+        prompt = _rendered(template, task, variables, known)
+        if template.scope != BUILTIN_SCOPE or executor not in ASKED or prompt.startswith("/"):
+            return prompt
+        return prompt.rstrip("\n") + render(builtin("result"), {"schema": SCHEMA})
+
     async def make(self, name: str, task: Task, variables: Mapping[str, str], **known: Any) -> str:
         """Return the prompt `name` for `task`; `variables` are those of the run, `known` those that AURA adds."""
-        template = await self._find(name, task)
-        about = {
-            "id": task.id,
-            "title": task.title,
-            "description": task.description,
-            "priority": str(task.priority),
-            "context": task.context,
-        }
-        return render(template, {**variables, **known, "task": about})
+        return _rendered(await self._find(name, task), task, variables, known)
 
     async def _find(self, name: str, task: Task) -> Template:
         """Return the template of the narrowest scope that has one, else the built-in one."""
@@ -78,6 +101,17 @@ class Prompts:
         if chosen is None:
             return builtin(name)
         return Template(name=name, scope=str(chosen.scope), text=chosen.text, revision=chosen.revision)
+
+
+def _rendered(template: Template, task: Task, variables: Mapping[str, str], known: Mapping[str, Any]) -> str:
+    about = {
+        "id": task.id,
+        "title": task.title,
+        "description": task.description,
+        "priority": str(task.priority),
+        "context": task.context,
+    }
+    return render(template, {**variables, **known, "task": about})
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +125,8 @@ class Runtime:
     prompts: Prompts
     slots: Slots
     profiles: ProfileFiles
+    agent_types: AgentTypeFile
+    policies: PolicySources = attrs.field(factory=PolicySources)
     random: Callable[[], float]
     """From 0 up to 1; for the jitter of delays."""
     grace: float = RETURN_GRACE
@@ -113,10 +149,34 @@ def reviewers_of(task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*creator, *task.reviewers)))
 
 
+class ReviewTerms(TypedDict):
+    """The fields of a question about the work of a task that say who decides about it."""
+
+    reviewers: tuple[str, ...]
+    quorum: int
+    levels: tuple[Level, ...]
+    barred: tuple[str, ...]
+
+
+def review_of(task: Task) -> ReviewTerms:
+    """Return who decides about the work of a task: its people, except those of later levels, and then those."""
+    barred = (task.requester,) if task.no_self_approval and task.requester is not None else ()
+    others = {*barred, *(name for level in task.levels for name in level.reviewers)}
+    reviewers = tuple(name for name in reviewers_of(task) if name not in others)
+    return ReviewTerms(reviewers=reviewers, quorum=task.quorum, levels=task.levels, barred=barred)
+
+
 def subtask_spec(
-    task: Task, title: str, description: str, *, priority: Priority, agent_type: AgentType | None = None
+    task: Task,
+    title: str,
+    description: str,
+    *,
+    priority: Priority,
+    agent_type: AgentType | None = None,
+    agent_type_reason: str = "",
+    after: tuple[TaskId, ...] = (),
 ) -> TaskSpec:
-    """Return the spec of a subtask, reviewed, approved and retried like `task`."""
+    """Return the spec of a subtask, reviewed, approved and retried like `task`, and for the same human."""
     return TaskSpec(
         title=title,
         description=description,
@@ -124,8 +184,14 @@ def subtask_spec(
         parent_id=task.id,
         project=task.project,
         agent_type=agent_type,
+        agent_type_reason=agent_type_reason,
+        after=after,
         approval_mode=task.approval_mode,
-        reviewers=reviewers_of(task),
+        reviewers=review_of(task)["reviewers"],
+        quorum=task.quorum,
+        levels=task.levels,
+        no_self_approval=task.no_self_approval,
+        on_behalf_of=task.requester,
         retry=task.retry,
     )
 

@@ -5,14 +5,13 @@ from aura_contracts.ids import WorkspaceId
 from aura_contracts.workspace import WORKSPACE, RecordSnapshot, SnapshotReason, Workspace
 from aura_engine.runtime.context import Runtime, snapshot_ref
 from aura_engine.runtime.views import spec_of
+from aura_engine.runtime.worktrees import inspect_worktrees
 from aura_worker_protocol import messages
 
 
 async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -> None:
     """Save uncommitted work on a hidden ref before it could be destroyed; does nothing if all is committed."""
-    spec = spec_of(workspace)
-    found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
-    if not found.condition.dirty or workspace.in_place:
+    if workspace.in_place or not (await inspect_worktrees(runtime, workspace)).dirty:
         return
     await take_copy(runtime, workspace.id, reason, WORKER)
 

@@ -20,14 +20,22 @@ from typing import Protocol
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError, RefChanged, RuleViolated, SessionBusy, VersionConflict
+from aura_contracts.errors import (
+    AuraError,
+    DomainRule,
+    Recovery,
+    RefChanged,
+    RuleViolated,
+    SessionBusy,
+    VersionConflict,
+)
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
-from aura_engine.runtime import cleanup, leases, review, stages
+from aura_engine.runtime import cleanup, decomposition, dependencies, leases, merges, obstacles, review, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_turns import SessionTurns
-from aura_engine.runtime.steps import STARTING, Do, Step, is_anothers, next_step
+from aura_engine.runtime.steps import STARTING, Do, Step, is_driven_elsewhere, next_step
 from aura_engine.runtime.views import View, driver_view
 from aura_worker_protocol.messages import InterruptProcess
 
@@ -37,7 +45,8 @@ Perform = Callable[[Runtime, View], Awaitable[None]]
 
 PERFORM: Mapping[Do, Perform] = MappingProxyType(
     {
-        Do.FAIL_DEPENDENT: review.fail_dependent,
+        Do.END_DEPENDENCY: dependencies.end_dependency,
+        Do.START_NEXT: cleanup.start_next,
         Do.LEASE: leases.lease,
         Do.LEASE_AGAIN: leases.lease_again,
         Do.TAKE_OVER: leases.take_over,
@@ -46,13 +55,15 @@ PERFORM: Mapping[Do, Perform] = MappingProxyType(
         Do.RUN_AGENT: stages.run_agent,
         Do.RUN_CLEANUP: stages.run_cleanup,
         Do.RETRY_STAGE: stages.retry_stage,
+        Do.DELIVER_MESSAGES: review.deliver_messages,
         Do.PROPOSE_PLAN: review.propose_plan,
         Do.PROPOSE_CHANGES: review.propose_changes,
+        Do.PROPOSE_PARTS: decomposition.propose_parts,
         Do.APPLY_DECISION: review.apply_decision,
         Do.EXPIRE_APPROVAL: review.expire_approval,
-        Do.MERGE: review.merge,
-        Do.RESOLVE_CONFLICT: review.resolve_conflict,
-        Do.COMPLETE: review.complete,
+        Do.MERGE: merges.merge,
+        Do.RESOLVE_CONFLICT: merges.resolve_conflict,
+        Do.COMPLETE: merges.complete,
         Do.RECORD_OFFLINE: cleanup.record_offline,
         Do.RECORD_RETURN: cleanup.record_return,
         Do.LOSE_WORKER: cleanup.lose_worker,
@@ -79,10 +90,11 @@ _WORKING = _NEEDS_ROOM | {Do.RETRY_STAGE}
 _GIVEN_UP = frozenset(
     {
         *(Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN),
-        *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.MERGE, Do.RESOLVE_CONFLICT),
+        *(Do.APPLY_DECISION, Do.DELIVER_MESSAGES),
+        *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.PROPOSE_PARTS, Do.MERGE, Do.RESOLVE_CONFLICT),
     }
 )
-"""Steps that the engine abandons when they keep failing, see `review.give_up`; it retries the others forever."""
+"""Steps that the engine abandons when they keep failing, see `obstacles.give_up`; it retries the others forever."""
 
 
 class Listeners(Protocol):
@@ -107,7 +119,7 @@ class Driver:
     _listeners: Listeners
     _turns: SessionTurns
     starts: bool = attrs.field(default=True, kw_only=True)
-    """Whether it starts agents and scripts, and waits; without, it only puts the task in order."""
+    """Whether it starts agents and scripts, and waits; without, it only repairs the task."""
     last_error: AuraError | None = None
     """The error of the last step, which is retried; None if it succeeded."""
     streams: frozenset[StreamId] = frozenset()
@@ -157,7 +169,7 @@ class Driver:
         try:
             view = await self._look()
         except AuraError as error:
-            if not error.transient:
+            if error.recovery is not Recovery.LATER:
                 raise
             await self._pause(error, "look")
             return True
@@ -184,9 +196,9 @@ class Driver:
         for stream_id in self.streams - view.streams:
             self._listeners.leave(self, stream_id)
         self.streams &= view.streams
-        anothers = is_anothers(view, self._runtime.gateway.engine_id)
-        self.stepped_back = self.stepped_back or (anothers and self._settled)
-        self._settled = self._settled or not anothers
+        elsewhere = is_driven_elsewhere(view, self._runtime.gateway.engine_id)
+        self.stepped_back = self.stepped_back or (elsewhere and self._settled)
+        self._settled = self._settled or not elsewhere
         return None if self.stepped_back else view
 
     async def _may_perform(self, step: Step, view: View) -> bool:
@@ -203,8 +215,7 @@ class Driver:
 
     async def _has_room(self, view: View) -> bool:
         """Wait for a free slot, or until the driver is woken; return whether it has a slot."""
-        execution, slots = view.execution, self._runtime.slots
-        assert execution is not None, "what is worked on is an execution"
+        execution, slots = view.require_execution(), self._runtime.slots
         execution_id = execution.id
         if not slots.has(execution_id):
             async with anyio.create_task_group() as group:
@@ -220,8 +231,7 @@ class Driver:
 
     async def _has_turn(self, view: View) -> bool:
         """Whether the agent may start in its session; if not, wait a while, without a slot."""
-        execution = view.execution
-        assert execution is not None, "an agent works on an execution"
+        execution = view.require_execution()
         try:
             await self._turns.require(execution)
         except SessionBusy as busy:
@@ -249,11 +259,13 @@ class Driver:
         try:
             await (perform or PERFORM[step.do])(self._runtime, view)
         except AuraError as error:
-            if self._failures + 1 >= len(_PAUSES) and step.do in _GIVEN_UP and _is_lasting(error):
+            is_tried = error.recovery is Recovery.HUMAN or self._failures + 1 >= len(_PAUSES)
+            if is_tried and step.do in _GIVEN_UP and _is_permanent(error):
                 await self._give_up(view, error)
             await self._pause(error, step.do.name)
         else:
             self.last_error, self._failures = None, 0
+            self._settled = self._settled or step.do is Do.TAKE_OVER
 
     async def _pause(self, error: AuraError, what: str) -> None:
         """Note that something could not be done, and wait for a change, or a while: longer each time."""
@@ -270,7 +282,7 @@ class Driver:
 
     async def _give_up(self, view: View, error: AuraError) -> None:
         try:
-            await review.give_up(self._runtime, view, error)
+            await obstacles.give_up(self._runtime, view, error)
         except AuraError as refused:  # the state has changed: look again
             _LOG.debug("task %s: not abandoned: %s", self.task_id, refused)
 
@@ -289,13 +301,15 @@ class Driver:
                 _LOG.debug("task %s: nothing to interrupt: %s", self.task_id, error)
 
 
-_CONFLICT_RULES = frozenset({"taken_over", "stale_epoch", "held"})
+_CONFLICT_RULES = frozenset({DomainRule.TAKEN_OVER, DomainRule.STALE_EPOCH, DomainRule.HELD})
 """Rules that refuse because another engine has recorded something first: to look again is enough."""
 
 
-def _is_lasting(error: AuraError) -> bool:
+def _is_permanent(error: AuraError) -> bool:
     """Whether repeating the step will not help."""
-    return not error.transient and not (isinstance(error, RuleViolated) and error.rule in _CONFLICT_RULES)
+    if isinstance(error, RuleViolated) and error.rule in _CONFLICT_RULES:
+        return False
+    return error.recovery is not Recovery.LATER
 
 
 def _seconds(now: datetime, until: datetime) -> float:

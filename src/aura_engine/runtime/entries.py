@@ -15,15 +15,8 @@ from aura_contracts.entries import (
     ToolCalled,
     UsageReported,
 )
-from aura_contracts.errors import InvalidInput, RuleViolated
-from aura_contracts.execution import (
-    ENTRY_EVENTS,
-    EXECUTION,
-    Execution,
-    RecordAction,
-    RecordSession,
-    RecordUsage,
-)
+from aura_contracts.errors import DomainRule, InvalidInput, RuleViolated
+from aura_contracts.execution import ENTRY_EVENTS, EXECUTION, Execution, RecordAction, RecordSession, RecordUsage
 from aura_contracts.first_use import convert
 from aura_contracts.ids import ExecutionId
 from aura_contracts.secrets import redact
@@ -32,7 +25,7 @@ from aura_engine.unit_of_work import UnitOfWork
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_CONTENT_RULES = frozenset({"usage", "session", "tool_call"})
+_CONTENT_RULES = frozenset({DomainRule.USAGE, DomainRule.SESSION, DomainRule.TOOL_CALL})
 """Rules about the content of an entry, not about its time."""
 
 ENTRY_LIMIT = 1_048_576

@@ -39,6 +39,8 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
+from aura_engine.runtime.pool import Pool
+from aura_engine.runtime.queue_locks import QueueLocks
 from aura_engine.runtime.session_turns import SessionTurns
 from aura_engine.runtime.standby import Standby, lock_of, lock_of_engine
 
@@ -78,18 +80,23 @@ class Follower:
         self._turns: WeakValueDictionary[TaskId, anyio.Lock] = WeakValueDictionary()
         self._session_turns = SessionTurns(runtime, self.is_driven)
         self._activity = anyio.Event()
+        self.pool = Pool(runtime, self, require_open, drive_all)
+        self._queue_locks = QueueLocks(locks, lambda: self.pool.waiting, drive_all)
         runtime.gateway.on_change = self._wake_all
+        runtime.slots.on_freed = self.pool.wake
 
     # --- Life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """With `drive_all`, take on every task that earlier engines left unfinished."""
+        """With `drive_all`, take on every task that earlier engines left unfinished, and work on the queue."""
         if self._drive_all:
             await self._tail()
+            self.pool.start()
+            self._queue_locks.hold(self._require_open())
             unfinished = self._runtime.reads.rows(TaskQuery(unfinished=True, descending=False))
             async with aclosing(unfinished) as tasks:
                 async for task in tasks:
-                    await self.take_on(task.id)
+                    await self.take_on_started(task.id)
 
     async def _tail(self) -> None:
         """Start to follow the log from its current head, unless already started."""
@@ -118,8 +125,9 @@ class Follower:
         for driver in tuple(self._listeners.get(record.stream_id, ())):
             driver.wake(record)
         if self._drive_all and isinstance(record.event, ExecutionStarted):
-            self._require_open().start_soon(self._take_on_started, TaskId(record.stream_id))
+            self._require_open().start_soon(self.take_on_started, TaskId(record.stream_id))
         self._deliveries.on_record(record, self._require_open())
+        self.pool.on_record(record)
 
     # --- Drivers ------------------------------------------------------------------------------------------------------
 
@@ -156,8 +164,15 @@ class Follower:
             self._stand_by(task_id)
         return driven
 
+    async def wait_in_queue(self, task_id: TaskId) -> None:
+        """Work on the queue of the pool until the task has an agent; then drive it. Returns after the first look."""
+        group = self._require_open()
+        await self._tail()
+        await self.pool.wait_for(task_id)
+        self._queue_locks.hold(group)
+
     async def drive(self, task_id: TaskId, *, starts: bool = True) -> bool:
-        """Drive a task, now and after each change, until it has ended; without `starts`, only put it in order.
+        """Drive a task, now and after each change, until it has ended; without `starts`, only repair it.
 
         Returns False if another engine drives it. Driving it twice is harmless. Raises `EngineClosed`, and the error of
         a worker that could not be started.
@@ -193,6 +208,9 @@ class Follower:
             await self._locks.acquire(self._own_lock)
             await self._runtime.gateway.connect()
             group = self._require_open()
+            if not await self._locks.acquire(lock_of(task_id)):  # it may have ended before a driver could lose it
+                await self._let_go(task_id)
+                return False
         except BaseException:
             await self._let_go(task_id)
             raise
@@ -208,10 +226,15 @@ class Follower:
         return True
 
     async def _let_go(self, task_id: TaskId) -> None:
-        """Release the lock of a task that could not be taken on; a driver that has started keeps it."""
+        """Release the lock of a task that could not be taken on, and the engine's own if nothing else looks after it.
+
+        A driver that has started keeps both.
+        """
         if task_id not in self._drivers:
             with anyio.CancelScope(shield=True):
                 await self._locks.release(lock_of(task_id))
+                if not (self._drivers or self._watches_locks):
+                    await self._locks.release(self._own_lock)
 
     def drives(self, task_id: TaskId) -> bool:
         """Whether this engine drives the task."""
@@ -221,6 +244,10 @@ class Follower:
         """Whether an engine drives the task: this one, or another one on the same log."""
         return task_id in self._drivers or await self._locks.held_elsewhere(lock_of(task_id))
 
+    async def is_worked_on(self, task_id: TaskId) -> bool:
+        """Whether an engine gives a task of the queue to an agent as soon as one is free: this one, or another one."""
+        return await self._queue_locks.is_worked_on(task_id)
+
     async def undriven(self, task_id: TaskId) -> None:
         """Wait until this engine does not drive the task. Cancel to stop waiting."""
         while self.drives(task_id):
@@ -229,8 +256,8 @@ class Follower:
                 await activity.wait()
 
     def stands_by(self, task_id: TaskId) -> bool:
-        """Whether this engine takes the task over when the engine that drives it stops."""
-        return task_id in self._standby
+        """Whether this engine takes the task over when the engine that drives it stops, or when it has an agent."""
+        return task_id in self._standby or task_id in self.pool.waiting
 
     # --- Locks --------------------------------------------------------------------------------------------------------
 
@@ -275,18 +302,22 @@ class Follower:
             driver.step_back()
 
     def _keep_defect(self, task_id: TaskId, error: Exception) -> None:
-        """Note a bug that stops only this task, and raise it to its waiters."""
-        _LOG.error("task %s is no longer driven", task_id, exc_info=error)
+        """Note what stops only this task, and raise it to its waiters: a bug, or an error that will not pass."""
+        defect = unwrap_group(error)
+        if isinstance(defect, AuraError):
+            _LOG.warning("task %s is no longer driven: %s", task_id, defect)
+        else:
+            _LOG.error("task %s is no longer driven", task_id, exc_info=error)
         self._standby.discard(task_id)
-        self._defects[task_id] = unwrap_group(error)
+        self._defects[task_id] = defect
         self.notify()
 
     def _stand_by(self, task_id: TaskId, error: AuraError | None = None) -> None:
         self._standby.add(task_id, error)
         self._watch()
 
-    async def _take_on_started(self, task_id: TaskId) -> None:
-        """Take on a task that another program has started; a failure does not affect other tasks."""
+    async def take_on_started(self, task_id: TaskId) -> None:
+        """Take on a task that another engine left or has started; a failure does not affect other tasks."""
         try:
             await self.take_on(task_id)
         except AuraError as error:

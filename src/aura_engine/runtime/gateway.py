@@ -18,6 +18,7 @@ import msgspec
 from aura_contracts.actors import WORKER
 from aura_contracts.errors import (
     CommandRefused,
+    DomainRule,
     RuleViolated,
     StoreError,
     VersionConflict,
@@ -26,7 +27,7 @@ from aura_contracts.errors import (
 from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import ExecutionId, WorkerId, WorkerIdentity
 from aura_contracts.lease import LateReport, RecordStaleReport
-from aura_contracts.ports.executors import Capability
+from aura_contracts.ports.executors import Capability, ExecutorInfo
 from aura_engine.permissions.questions import Reviewers
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.output_recorder import OutputRecorder
@@ -38,7 +39,6 @@ from aura_worker_protocol.messages import (
     CheckOptions,
     DescribeRepository,
     DiffWork,
-    ExecutorInfo,
     FindOrphans,
     Heartbeat,
     Hello,
@@ -53,7 +53,7 @@ from aura_worker_protocol.messages import (
 from aura_worker_protocol.peer import Peer
 from aura_worker_protocol.request import Request, Result
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound=msgspec.Struct)
 
 _READING = (CheckOptions, DescribeRepository, DiffWork, FindOrphans, InspectWorkspace, ListExecutors)
 """The requests that change nothing, which a read-only engine may send."""
@@ -66,7 +66,7 @@ class Gateway:
     bus: CommandBus
     engine_id: str
     reviewers: Reviewers
-    """Returns the people who may answer an agent's question about a task."""
+    """Who may answer an agent's question about a task."""
     worker_id: WorkerId | None = None
     identity: WorkerIdentity | None = None
     known: set[str] = attrs.field(factory=set)
@@ -207,7 +207,7 @@ class Gateway:
                 raise _taken_over(type(report).__name__, execution_id, epoch, report.epoch)
             await self._record_stale(execution_id, report)
         reason = f"the lease is in epoch {epoch}, the report came from epoch {report.epoch}"
-        raise RuleViolated(**about, rule="stale_epoch", reason=reason, remedy="end what still runs of it")
+        raise RuleViolated(**about, rule=DomainRule.STALE_EPOCH, reason=reason, remedy="end what still runs of it")
 
     async def _record_stale(self, execution_id: ExecutionId, report: AppendOutput | ReadOutput) -> None:
         digest = sha256(msgspec.json.encode(report)).hexdigest()
@@ -228,7 +228,7 @@ def _taken_over(command: str, execution_id: ExecutionId, epoch: int, stale: int)
         aggregate="execution",
         aggregate_id=execution_id,
         command=command,
-        rule="taken_over",
+        rule=DomainRule.TAKEN_OVER,
         reason=f"another engine drives it, under epoch {epoch}; this one had epoch {stale}",
         remedy="leave it to that engine",
     )

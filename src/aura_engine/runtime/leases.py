@@ -9,14 +9,9 @@ from aura_engine.runtime.views import View, lease_of
 from aura_engine.unit_of_work import UnitOfWork
 
 
-def _granted(view: View) -> Execution:
-    assert view.execution is not None, "what is granted is an execution"
-    return view.execution
-
-
 async def lease(runtime: Runtime, view: View) -> None:
     """Grant the execution to the connected worker, under a new epoch."""
-    execution = _granted(view)
+    execution = view.require_execution()
     async with runtime.bus.unit(ENGINE) as unit:
         epoch = await _grant(runtime, unit, execution)
         await unit.handle(execution.id, StartPreparation(epoch=epoch))
@@ -24,7 +19,7 @@ async def lease(runtime: Runtime, view: View) -> None:
 
 async def lease_again(runtime: Runtime, view: View) -> None:
     """Grant an execution in review to the connected worker: it has lost nothing."""
-    execution = _granted(view)
+    execution = view.require_execution()
     async with runtime.bus.unit(ENGINE) as unit:
         await _grant(runtime, unit, execution)
 
@@ -34,7 +29,7 @@ async def take_over(runtime: Runtime, view: View) -> None:
 
     The new epoch fences the other engine, if it is still there: it can record nothing more about the execution.
     """
-    execution = _granted(view)
+    execution = view.require_execution()
     assert view.lease is not None, "it is taken over from a holder"
     async with runtime.bus.unit(ENGINE) as unit:
         await _grant(runtime, unit, execution, revoking=view.lease.epoch)

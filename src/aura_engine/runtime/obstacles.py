@@ -6,10 +6,10 @@ decision is used up by a step that failed, and no agent runs again whose work is
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import ApprovalKind, Question, RequestApproval
-from aura_contracts.errors import AuraError, GitError
+from aura_contracts.errors import AuraError, GitError, WorkspaceError
 from aura_contracts.execution import Execution, ExecutionStatus
 from aura_contracts.ids import ApprovalId
-from aura_contracts.quoting import quoted
+from aura_contracts.quoting import one_line, quoted
 from aura_contracts.task import BlockTask, TaskStatus, UnblockTask
 from aura_contracts.workspace import (
     AbandonMerge,
@@ -20,7 +20,10 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
+from aura_engine.policy.consultation import pose
+from aura_engine.policy.evidence import evidence_of
 from aura_engine.runtime.context import Runtime, reviewers_of
+from aura_engine.runtime.failures import fail, failure_from_error
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -54,10 +57,10 @@ async def ask_about(
     text: str,
     remedy: str,
 ) -> None:
-    """Block the task until a human has removed what is in the way. Nothing was merged."""
-    task, execution = view.task, view.execution
-    assert execution is not None, "the review is a stage of an execution"
+    """Block the task until a human has removed what is in the way, or given the merge up."""
+    task, execution = view.task, view.require_execution()
     approval_id = ApprovalId(runtime.bus.ids())
+    book = await runtime.policies.book(workspace)
     async with runtime.bus.unit(ENGINE) as unit:
         question = RequestApproval(
             approval_id=approval_id,
@@ -67,10 +70,11 @@ async def ask_about(
                 task_id=task.id,
                 execution_id=execution.id,
                 proposed_solution=f"{text}\n\n{remedy}",
+                evidence=evidence_of(task, agent=view.agent, execution=execution, workspace=workspace),
             ),
         )
-        await unit.handle(approval_id, question)
-        await _stop_merge(unit, workspace, execution)
+        await pose(unit, book, question)
+        await _hold_merge(unit, workspace, execution)
         await unit.handle(workspace.id, RecordConflict(files=files, approval_id=approval_id))
         resource = ", ".join(f"{quoted(part.repository)}: {quoted(path)}" for part in files for path in part.paths[:10])
         if task.status is TaskStatus.BLOCKED:  # the question before was decided, and comes back
@@ -78,7 +82,7 @@ async def ask_about(
         await unit.handle(task.id, BlockTask(reason=text.partition("\n")[0], resource=resource))
 
 
-async def _stop_merge(unit: UnitOfWork, workspace: Workspace, execution: Execution) -> None:
+async def _hold_merge(unit: UnitOfWork, workspace: Workspace, execution: Execution) -> None:
     """Bring a workspace in any status of the review to the merge that a human is asked about."""
     if workspace.status is WorkspaceStatus.MERGING:
         return
@@ -87,3 +91,19 @@ async def _stop_merge(unit: UnitOfWork, workspace: Workspace, execution: Executi
     if workspace.status is WorkspaceStatus.CONFLICTED:
         await unit.handle(workspace.id, AbandonMerge(reason="it is still in the way"))
     await unit.handle(workspace.id, StartMerge(style=execution.plan.merge_style, dirty=False))
+
+
+async def give_up(runtime: Runtime, view: View, error: AuraError) -> None:
+    """Ask a human about finished work that something keeps from being reviewed or merged; nothing runs again for it.
+
+    Fails a task whose work is not done.
+    """
+    workspace = view.workspace
+    obstacle = isinstance(error, GitError | WorkspaceError)  # what is gone may have been moved, or not be mounted
+    if obstacle and workspace is not None and is_done(view, workspace):
+        await ask_about(
+            runtime, view, workspace, files_of(workspace, error), f"The work waits: {one_line(str(error))}", TRY_AGAIN
+        )
+        return
+    async with runtime.bus.unit(ENGINE) as unit:
+        await fail(unit, view, failure_from_error(error))

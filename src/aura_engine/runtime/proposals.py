@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 
+from aura_contracts.entries import AnyEntry, Message
 from aura_contracts.execution import MessageSaid, ProcessStarted
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.ports import EventLog
+from aura_contracts.ports.workspaces import FileSummary, WorkDiff
 from aura_contracts.quoting import quoted
 from aura_contracts.workspace import Unrecorded
 from aura_engine.runtime.output_recorder import pieces
+from aura_engine.runtime.session_replay import beginning_of
 from aura_engine.unit_of_work import CommandBus
-from aura_worker_protocol.messages import FileSummary, WorkDiff
 
 NO_WORDS = "(the agent said nothing)"
 
@@ -35,6 +37,15 @@ async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
     if not text.strip() and facts:
         text = await _written(bus.log, execution_id, facts[started].time)
     return text.replace("\0", "").strip()[-WORDS_LIMIT:] or NO_WORDS
+
+
+async def last_message(bus: CommandBus, execution_id: ExecutionId, unrecorded: Sequence[AnyEntry] = ()) -> str:
+    """Return the agent's last message of this stage, which may not be recorded yet; empty without one."""
+    last = next((entry.text for entry in reversed(unrecorded) if isinstance(entry, Message)), None)
+    if last is not None:
+        return last
+    _, since = await beginning_of(bus, execution_id)  # what it says may be recorded before its start is
+    return next((event.entry.text for event in reversed(since) if isinstance(event, MessageSaid)), "")
 
 
 async def _written(log: EventLog, execution_id: ExecutionId, since: datetime) -> str:
@@ -73,7 +84,7 @@ def _beside(unrecorded: Sequence[Unrecorded]) -> list[str]:
     if not unrecorded:
         return []
     several = len({one.repository for one in unrecorded}) > 1
-    lines = [f"-  {one.repository}: {one}" if several else f"-  {one}" for one in unrecorded[:_SHOWN]]
+    lines = [f"-  {quoted(one.repository)}: {one}" if several else f"-  {one}" for one in unrecorded[:_SHOWN]]
     more = [f"-  and {len(unrecorded) - _SHOWN} more"] if len(unrecorded) > _SHOWN else []
     return ["", "Not part of the work, and not merged:", *lines, *more]
 

@@ -19,9 +19,9 @@ from aura_contracts.execution import (
     StageRetried,
 )
 from aura_contracts.ids import ExecutionId, TaskId
-from aura_contracts.ports.read_models import ExecutionQuery
 from aura_contracts.task import ExecutionStarted
 from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.session_runs import others_in_session
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import CommandBus
 
@@ -73,10 +73,9 @@ async def _history(runtime: Runtime, task_id: TaskId, current: Execution) -> lis
     """Return the conversation of the task's executions, preceded by that of other executions in the session."""
     bus = runtime.bus
     own = [event.execution_id for event in await bus.events(task_id) if isinstance(event, ExecutionStarted)]
-    query = ExecutionQuery(session=_sessions_of(await bus.events(current.id)), descending=False)
-    others = [execution.id async for execution in runtime.reads.rows(query)]
+    others = await others_in_session(runtime.reads, current, _sessions_of(await bus.events(current.id)))
     said = list[str]()
-    for execution_id in [*(one for one in others if one not in own), *own]:
+    for execution_id in [*(one.id for one in reversed(others) if one.id not in own), *own]:
         events = await bus.events(execution_id)
         said += _lines(events, newest=execution_id == current.id)
     return said

@@ -10,7 +10,7 @@ Invariants:
   and a run that asks has begun its stage, so no two runs believe that it is their turn.
 - A run has its turn until its agent has ended. A run that no engine drives has an agent for at most the grace of its
   worker; after that the turn passes on. The run enters the queue again when it is retried.
-- A session is identified by executor and id. Only a run that was given a session when it was queued shares one: the
+- A session is identified as in `session_runs`. Only a run that was given a session when it was queued shares one: the
   sessions that agents begin are their own.
 """
 
@@ -23,9 +23,9 @@ from aura_contracts.errors import SessionBusy
 from aura_contracts.execution import CODING, Execution, ExecutionQueued
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus
-from aura_contracts.ports.read_models import ExecutionQuery
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_replay import BEGINNINGS
+from aura_engine.runtime.session_runs import others_in_session
 from aura_engine.runtime.views import lease_of
 
 _NEWEST = 50
@@ -55,7 +55,7 @@ class SessionTurns:
         """Raise `SessionBusy` if it is the turn of another run in the session that the agent is about to resume."""
         if execution.session_id is None or execution.fork or _has_started(execution):
             return
-        others = await self._others(execution)
+        others = await self._others(execution, execution.session_id)
         if not others:
             return
         mine = await self._entry(execution)
@@ -64,14 +64,11 @@ class SessionTurns:
             if entry.position < mine.position and (mine.shares or entry.shares) and await self._is_at_work(other):
                 raise SessionBusy(session=execution.session_id, executor=execution.executor, task_id=other.task_id)
 
-    async def _others(self, execution: Execution) -> list[Execution]:
-        query = ExecutionQuery(session=execution.session_id, executor=execution.executor, limit=_NEWEST)
-        found = (await self._runtime.reads.list(query)).rows
+    async def _others(self, execution: Execution, session: str) -> list[Execution]:
         return [
             other
-            for other in found
-            if other.id != execution.id
-            and not (other.plan.fork and other.session_id != execution.session_id)
+            for other in await others_in_session(self._runtime.reads, execution, {session}, limit=_NEWEST)
+            if not (other.plan.fork and other.session_id != session)
             and (other.processes if other.final else other.status in CODING and other.retry_at is None)
         ]
 

@@ -2,7 +2,8 @@
 
 from aura_contracts.entries import Usage
 from aura_contracts.execution import Execution
-from aura_contracts.ports.read_models import ExecutionQuery, ReadModels
+from aura_contracts.ports.read_models import ReadModels
+from aura_engine.runtime.session_runs import others_in_session
 
 
 async def session_usage(reads: ReadModels, begun: Execution) -> Usage | None:
@@ -14,8 +15,8 @@ async def session_usage(reads: ReadModels, begun: Execution) -> Usage | None:
         return begun.session_usage
     totals = [
         other.session_usage
-        async for other in reads.rows(ExecutionQuery(session=begun.session_id, executor=begun.executor))
-        if other.id != begun.id and other.session_id == begun.session_id and other.session_usage is not None
+        for other in await others_in_session(reads, begun, {begun.session_id})
+        if other.session_id == begun.session_id and other.session_usage is not None
     ]
     return max(
         totals, key=lambda total: total.input_tokens + total.cache_read_tokens + total.output_tokens, default=None

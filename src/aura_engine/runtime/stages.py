@@ -1,18 +1,16 @@
 """Stages: the work of an execution up to its review. Each function performs one repeatable step."""
 
-import anyio
 import msgspec
-from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE, WORKER
 from aura_contracts.approval import APPROVAL, ApprovalStatus
-from aura_contracts.errors import AuraError, ExecutableNotFound, GitError, InvalidInput, NotARepository
+from aura_contracts.errors import AuraError, InvalidInput, Recovery
 from aura_contracts.execution import (
     CODING,
     EXECUTION,
+    AgentResult,
     Execution,
     ExecutionStatus,
-    Exit,
     FailExecution,
     FinishCleanup,
     FinishCoding,
@@ -20,18 +18,16 @@ from aura_contracts.execution import (
     FinishSetup,
     LoseWorker,
     Outcome,
-    RecordProcessExit,
     RecordProcessStart,
-    RecordStageFailure,
     Report,
     RetryStage,
-    Script,
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId
 from aura_contracts.lease import RecordProcess, RevokeLease
-from aura_contracts.ports.processes import ProcessExit
-from aura_contracts.quoting import bounded, one_line
+from aura_contracts.ports.workspaces import CollectedWork
+from aura_contracts.quoting import bounded
+from aura_contracts.run_plan import Script
 from aura_contracts.workspace import (
     AcquireWorkspace,
     RecordCommit,
@@ -42,35 +38,26 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
+from aura_engine.agent_results import read_result
+from aura_engine.decomposition_plan import read_plan
 from aura_engine.permissions.delivery import answer_decided
 from aura_engine.permissions.questions import withdraw_all
+from aura_engine.runtime.attempts import stage_failure
+from aura_engine.runtime.collection import collect, differs, is_news
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.copies import save
 from aura_engine.runtime.entries import record_entries
-from aura_engine.runtime.session_replay import beginning_of, prompt_of
-from aura_engine.runtime.session_usage import session_usage
+from aura_engine.runtime.failures import failure_from_error
+from aura_engine.runtime.processes import agent_work, exit_report, start_request
+from aura_engine.runtime.proposals import last_message
+from aura_engine.runtime.reverts import run_revert
 from aura_engine.runtime.views import View, lease_of, spec_of
+from aura_engine.runtime.worktrees import inspect_worktrees
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
-from aura_worker_protocol.messages import (
-    AgentWork,
-    AwaitProcess,
-    ForgetProcess,
-    InterruptProcess,
-    ProcessFinished,
-    StartProcess,
-)
-
-_COLLECT_PAUSES = (0.1, 0.5, 2.0)
-"""Seconds between attempts to commit the work of an agent that has ended."""
+from aura_worker_protocol.messages import AgentWork, AwaitProcess, ForgetProcess, InterruptProcess, ProcessFinished
 
 INTERRUPTED = Failure(FailureReason.CANCELLED, "it was interrupted")
-
-
-def _running(view: View) -> tuple[Execution, Workspace]:
-    assert view.execution is not None, "a stage is one of an execution"
-    assert view.workspace is not None, "an execution is queued together with its workspace"
-    return view.execution, view.workspace
 
 
 # --- Before the work --------------------------------------------------------------------------------------------------
@@ -78,7 +65,7 @@ def _running(view: View) -> tuple[Execution, Workspace]:
 
 async def prepare(runtime: Runtime, view: View) -> None:
     """Have the worktrees created, and acquire them for this execution."""
-    execution, workspace = _running(view)
+    execution, workspace = view.working()
     replacing = await _over(runtime, workspace, execution)
     if workspace.status in {WorkspaceStatus.FAILED, WorkspaceStatus.REMOVED}:
         again = RecreateWorkspace(reason="it is needed again", dirty=False)
@@ -88,7 +75,7 @@ async def prepare(runtime: Runtime, view: View) -> None:
         if workspace.status is not WorkspaceStatus.REQUESTED:
             await save(runtime, workspace, SnapshotReason.RETRY)
     except AuraError as error:
-        if error.transient:
+        if error.recovery is Recovery.LATER:
             raise
         await _preparation_failed(runtime, execution, workspace, error)
         return
@@ -105,11 +92,11 @@ async def prepare(runtime: Runtime, view: View) -> None:
         taken = AcquireWorkspace(execution_id=execution.id, replacing=replacing)
         await unit.handle(workspace.id, taken)
         if (await unit.require(EXECUTION, execution.id)).interrupted:
-            await unit.handle(execution.id, _stage_failure(runtime, execution, INTERRUPTED))
+            await unit.handle(execution.id, stage_failure(runtime, execution, INTERRUPTED))
             return
         finished = FinishPreparation(epoch=execution.epoch, workspace_id=workspace.id)
         await unit.handle(execution.id, finished)
-        if execution.plan.setup is None:
+        if execution.plan.setup is None or execution.work_done:
             await unit.handle(execution.id, FinishSetup(epoch=execution.epoch))
 
 
@@ -123,8 +110,7 @@ async def _over(runtime: Runtime, workspace: Workspace, execution: Execution) ->
 
 
 async def _preparation_failed(runtime: Runtime, execution: Execution, workspace: Workspace, error: AuraError) -> None:
-    failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), lasting=error.lasting)
-    facts = error.facts()
+    failure, facts = failure_from_error(error), error.facts()
     async with runtime.bus.unit(WORKER) as unit:
         if workspace.status is WorkspaceStatus.REQUESTED:
             said = RecordPreparationFailure(
@@ -133,7 +119,7 @@ async def _preparation_failed(runtime: Runtime, execution: Execution, workspace:
                 left_behind=tuple(facts.get("left_behind", ())),
             )
             await unit.handle(workspace.id, said)
-        await unit.handle(execution.id, _stage_failure(runtime, execution, failure))
+        await unit.handle(execution.id, stage_failure(runtime, execution, failure))
 
 
 # --- Running processes ------------------------------------------------------------------------------------------------
@@ -141,7 +127,7 @@ async def _preparation_failed(runtime: Runtime, execution: Execution, workspace:
 
 async def run_setup(runtime: Runtime, view: View) -> None:
     """Run the setup script."""
-    execution, _ = _running(view)
+    execution = view.require_execution()
     finished = await run_process(runtime, view, script=execution.plan.setup)
     if finished is not None:
         await _record_end(runtime, view, finished, FinishSetup(epoch=execution.epoch))
@@ -149,45 +135,80 @@ async def run_setup(runtime: Runtime, view: View) -> None:
 
 async def run_agent(runtime: Runtime, view: View) -> None:
     """Run the agent, commit what it changed, and count it."""
-    execution, workspace = _running(view)
-    begun, since = await beginning_of(runtime.bus, execution.id)
-    work = AgentWork(
-        executor=execution.executor,
-        prompt=await prompt_of(runtime, view, begun, since),
-        options=view.agent.options if view.agent is not None else {},
-        session_id=begun.session_id,
-        fork=begun.fork,
-        session_usage=await session_usage(runtime.reads, begun),
-        task_id=execution.task_id if execution.plan.tools else None,
-        review=str(view.task.approval_mode),
-    )
-    finished = await run_process(runtime, view, agent=work)
+    execution, workspace = view.working()
+    if execution.plan.reverts:
+        await run_revert(runtime, view)
+        return
+    if execution.work_done and execution.outcome is None:
+        await _collect_earlier(runtime, view)
+        return
+    finished = await run_process(runtime, view, agent=await agent_work(runtime, view))
     if finished is None:
         return
+    message = await last_message(runtime.bus, execution.id, finished.entries)
+    result = None if execution.plan.decomposes else read_result(message)
+    finished = _with_error(finished, result)
+    if execution.plan.decomposes:
+        finished = _with_plan(finished, message)
     if finished.failure is not None:
         await _record_end(runtime, view, finished, None)
         return
-    collected = await _collect(runtime, view, finished, f"{one_line(workspace.title)}\n\nBy {execution.executor}.")
-    if collected is None:
+    collected = await collect(runtime, view, f"By {execution.executor}.")
+    if not isinstance(collected, CollectedWork):
+        await _record_end(runtime, view, finished, collected)
         return
-    changed = _differs(workspace, execution, collected)
+    changed = execution.has_work or differs(workspace, execution, collected)
     outcome = collected.outcome if changed else Outcome(changed_files=0)
     if finished.blocked and not changed and not view.planning:
         denied = Failure(FailureReason.PERMISSION_DENIED, finished.blocked)
         await _record_end(runtime, view, msgspec.structs.replace(finished, failure=denied), None)
         return
-    await _record_end(runtime, view, finished, FinishCoding(epoch=execution.epoch, outcome=outcome), collected)
+    done = FinishCoding(epoch=execution.epoch, outcome=outcome, result=result)
+    await _record_end(runtime, view, finished, done, collected)
+
+
+def _with_error(finished: ProcessFinished, result: AgentResult | None) -> ProcessFinished:
+    """Return the end of an agent, which is a failure if the agent says so."""
+    if finished.failure is not None or result is None or result.error is None:
+        return finished
+    failed = Failure(FailureReason.AGENT_ERROR, bounded(f"the agent reports: {result.error}"))
+    return msgspec.structs.replace(finished, failure=failed)
+
+
+def _with_plan(finished: ProcessFinished, message: str) -> ProcessFinished:
+    """Return the end of an agent, which is a failure unless its last message holds a valid plan."""
+    if finished.failure is not None:
+        return finished
+    try:
+        read_plan(message, lambda: "")
+    except InvalidInput as error:
+        failed = Failure(FailureReason.AGENT_ERROR, bounded(f"its plan is not valid: {error}"))
+        return msgspec.structs.replace(finished, failure=failed)
+    return finished
+
+
+async def _collect_earlier(runtime: Runtime, view: View) -> None:
+    """Commit and count what an agent changed in an execution that failed after it; the agent does not run."""
+    execution, workspace = view.working()
+    collected = await collect(runtime, view, f"By {execution.executor}.")
+    async with runtime.bus.unit(WORKER) as unit:
+        if not isinstance(collected, CollectedWork):
+            await unit.handle(execution.id, collected)
+            return
+        if is_news(workspace, collected):
+            await unit.handle(workspace.id, RecordCommit(heads=collected.heads, clean=collected.clean))
+        await unit.handle(execution.id, FinishCoding(epoch=execution.epoch, outcome=collected.outcome))
 
 
 async def interrupt_unstarted(runtime: Runtime, view: View) -> None:
     """Record that an agent was interrupted before it was started."""
-    execution, _ = _running(view)
-    await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, INTERRUPTED))
+    execution = view.require_execution()
+    await runtime.bus.handle(WORKER, execution.id, stage_failure(runtime, execution, INTERRUPTED))
 
 
 async def run_cleanup(runtime: Runtime, view: View) -> None:
     """Run the cleanup script, if there is one, and commit what it changed."""
-    execution, workspace = _running(view)
+    execution = view.require_execution()
     done = FinishCleanup(epoch=execution.epoch)
     if execution.plan.cleanup is None:
         await runtime.bus.handle(WORKER, execution.id, done)
@@ -198,9 +219,11 @@ async def run_cleanup(runtime: Runtime, view: View) -> None:
     if finished.failure is not None:
         await _record_end(runtime, view, finished, None)
         return
-    collected = await _collect(runtime, view, finished, f"{one_line(workspace.title)}\n\nCleanup.")
-    if collected is not None:
+    collected = await collect(runtime, view, "Cleanup.")
+    if isinstance(collected, CollectedWork):
         await _record_end(runtime, view, finished, done, collected)
+    else:
+        await _record_end(runtime, view, finished, collected)
 
 
 async def run_process(
@@ -209,31 +232,18 @@ async def run_process(
     """Start the process of this stage, or find it running or ended; return how it ended, its output recorded.
 
     Returns None if it could not be started, after recording that as the failure of the stage."""
-    execution, workspace = _running(view)
+    execution, workspace = view.working()
     gateway, token = runtime.gateway, str(execution.process_token)
     await gateway.require_grant(execution)  # one that is over could be a process that has ended and is forgotten
     gateway.known.add(token)  # if cancelled before its start is recorded, it is still found and ended
     try:
         await _bring_back(runtime, execution, workspace)
-        started = await gateway.request(
-            StartProcess(
-                execution_id=execution.id,
-                epoch=execution.epoch,
-                token=token,
-                stage=str(execution.status),
-                directory=workspace.directory,
-                next_record=await gateway.outputs.next(execution.id),
-                plan=execution.plan,
-                script=script,
-                agent=agent,
-                grace=runtime.grace,
-            )
-        )
+        request = await start_request(runtime, view, execution, script=script, agent=agent)
+        started = await gateway.request(request)
     except AuraError as error:
-        if error.transient:
+        if error.recovery is Recovery.LATER:
             raise
-        failure = Failure(_reason_of(error), str(error), lasting=error.lasting)
-        await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
+        await runtime.bus.handle(WORKER, execution.id, stage_failure(runtime, execution, failure_from_error(error)))
         return None
     async with runtime.bus.unit(WORKER) as unit:
         record = RecordProcessStart(epoch=execution.epoch, process=started.process)
@@ -253,21 +263,8 @@ async def _bring_back(runtime: Runtime, execution: Execution, workspace: Workspa
     has_waited = execution.status is ExecutionStatus.CODING_FOLLOW_UP or execution.attempt > 1
     if workspace.in_place or not has_waited or execution.processes:
         return
-    spec = spec_of(workspace)
-    found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
-    if found.condition.missing:
-        await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec))
-
-
-def _reason_of(error: AuraError) -> FailureReason:
-    """Return why a process that did not even start failed."""
-    if isinstance(error, ExecutableNotFound):
-        return FailureReason.EXECUTABLE_NOT_FOUND
-    if error.code in {"working_directory_missing", "workspace", "workspace_obstacle", "not_a_repository"}:
-        return FailureReason.WORKSPACE_ERROR
-    if isinstance(error, InvalidInput) or error.code in {"unknown_executor", "template"}:
-        return FailureReason.REFUSED
-    return FailureReason.STAGE_ERROR
+    if (await inspect_worktrees(runtime, workspace)).missing:
+        await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))
 
 
 async def _record_end(
@@ -275,16 +272,16 @@ async def _record_end(
     view: View,
     finished: ProcessFinished,
     done: Report | FailExecution | None,
-    collected: messages.WorkCollected | None = None,
+    collected: CollectedWork | None = None,
 ) -> None:
     """Record the end of a process with its consequences in one append; then forget its files."""
-    execution, workspace = _running(view)
+    execution, workspace = view.working()
     async with runtime.bus.unit(WORKER) as unit:
         current = await unit.require(EXECUTION, execution.id)
         if any(process.identity.token == finished.exit.token for process in current.processes):
             about = (execution.id, execution.epoch, finished.exit.token, finished.entries)
             await record_entries(unit, *about, runtime.gateway.reviewers)
-            await unit.handle(execution.id, _exit_report(execution, finished.exit))
+            await unit.handle(execution.id, exit_report(execution, finished.exit))
         failure = finished.failure
         if current.final:  # cancelled meanwhile: only the account is settled
             failure = done = None
@@ -295,7 +292,7 @@ async def _record_end(
         elif failure is not None:
             denied = failure.reason is FailureReason.PERMISSION_DENIED
             unanswered = denied and await _is_unanswered(unit, execution)
-            report = _stage_failure(runtime, execution, failure)
+            report = stage_failure(runtime, execution, failure)
             await unit.handle(execution.id, msgspec.structs.replace(report, unanswered=unanswered))
         elif done is not None:
             if collected is not None and is_news(workspace, collected):
@@ -313,82 +310,18 @@ async def _is_unanswered(unit: UnitOfWork, execution: Execution) -> bool:
     return approval is not None and (approval.status is ApprovalStatus.PENDING or approval.granted)
 
 
-def is_news(workspace: Workspace, collected: messages.WorkCollected) -> bool:
-    """Whether a branch has another head than the one recorded last."""
-    had = {tree.repository: tree.head for tree in workspace.worktrees}
-    return any(had.get(head.repository) != head.commit for head in collected.heads)
-
-
 async def _lose(unit: UnitOfWork, execution: Execution, failure: Failure) -> None:
     lease_id = lease_of(execution.id)
     await unit.handle(lease_id, RevokeLease(reason=failure.message))
     await unit.handle(execution.id, LoseWorker(epoch=execution.epoch))
 
 
-def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:
-    return RecordProcessExit(
-        epoch=execution.epoch,
-        exit=Exit(
-            token=exit.token,
-            exit_code=exit.exit_code,
-            signal=exit.signal,
-            cpu_seconds=exit.cpu_seconds,
-            peak_memory=exit.peak_memory,
-        ),
-    )
-
-
-def _stage_failure(runtime: Runtime, execution: Execution, failure: Failure) -> RecordStageFailure:
-    delay = runtime.delay(execution.retry, execution.attempt)
-    told = replace(failure, message=bounded(failure.message))
-    return RecordStageFailure(epoch=execution.epoch, failure=told, delay=delay)
-
-
-# --- Results ---------------------------------------------------------------------------------------------
-
-
-async def _collect(
-    runtime: Runtime, view: View, finished: ProcessFinished, message: str
-) -> messages.WorkCollected | None:
-    """Commit everything on the branch and count it. Returns None if that failed, recorded as the stage's failure.
-
-    What git refuses is tried again after short pauses; if it still does, the execution fails. It does not retry the
-    stage: the work is done, and running the agent again would not remove what is in the way.
-    """
-    execution, workspace = _running(view)
-    request = messages.CollectWork(workspace=spec_of(workspace), message=message)
-    for pause in (*_COLLECT_PAUSES, None):
-        try:
-            return await runtime.gateway.request(request)
-        except GitError as error:
-            if pause is not None and not error.lasting and not isinstance(error, NotARepository):
-                await anyio.sleep(pause)
-                continue
-            failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), str(execution.status), lasting=error.lasting)
-            gone = isinstance(error, NotARepository)
-            end = _stage_failure(runtime, execution, failure) if gone else FailExecution(failure=failure)
-            await _record_end(runtime, view, finished, end)
-            return None
-        except AuraError as error:
-            if error.transient:
-                raise
-            failure = Failure(FailureReason.WORKSPACE_ERROR, str(error), lasting=error.lasting)
-            await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
-            return None
-    raise AssertionError("unreachable: the last attempt returns")
-
-
-def _differs(workspace: Workspace, execution: Execution, collected: messages.WorkCollected) -> bool:
-    """Whether the agent has changed anything since its latest start."""
-    if workspace.in_place:
-        return collected.outcome != execution.outcome
-    before = () if execution.outcome is None else execution.outcome.unrecorded
-    return is_news(workspace, collected) or collected.outcome.unrecorded != before
+# --- Retrying ---------------------------------------------------------------------------------------------------------
 
 
 async def retry_stage(runtime: Runtime, view: View) -> None:
     """Retry the failed stage, after saving uncommitted work of the last attempt."""
-    execution, workspace = _running(view)
+    execution, workspace = view.working()
     if execution.interrupted:
         await runtime.bus.handle(ENGINE, execution.id, FailExecution(failure=INTERRUPTED))
         return
@@ -396,6 +329,6 @@ async def retry_stage(runtime: Runtime, view: View) -> None:
         try:
             await save(runtime, workspace, SnapshotReason.RETRY)
         except AuraError as error:  # the worktree is gone: the stage will report it
-            if error.transient:
+            if error.recovery is Recovery.LATER:
                 raise
     await runtime.bus.handle(ENGINE, execution.id, RetryStage())

@@ -32,10 +32,12 @@ class Do(Enum):
     NOTHING = auto()
     """Wait for something to happen, at most until `Step.until`."""
     REST = auto()
-    """The task has ended and is cleaned up."""
+    """The task has ended and is cleaned up, or waits without an execution until it is given to an agent."""
 
-    FAIL_DEPENDENT = auto()
-    """Fail a task whose dependency has failed or was cancelled."""
+    END_DEPENDENCY = auto()
+    """Record that a task that had to complete first has ended without, and what follows from it."""
+    START_NEXT = auto()
+    """Start the run of the agent that the task was reassigned to."""
     LEASE = auto()
     PREPARE = auto()
     RUN_SETUP = auto()
@@ -43,8 +45,12 @@ class Do(Enum):
     RUN_CLEANUP = auto()
     RETRY_STAGE = auto()
 
+    DELIVER_MESSAGES = auto()
+    """Send the agent what humans wrote to it while it worked."""
     PROPOSE_PLAN = auto()
     PROPOSE_CHANGES = auto()
+    PROPOSE_PARTS = auto()
+    """Ask a human to approve the parts into which the agent would split the task."""
     APPLY_DECISION = auto()
     EXPIRE_APPROVAL = auto()
     MERGE = auto()
@@ -70,7 +76,8 @@ class Do(Enum):
 
 
 STARTING = frozenset(
-    {Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN},
+    {Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN}
+    | {Do.DELIVER_MESSAGES},
 )
 """The steps that start an agent or a script, or lead to one."""
 
@@ -100,12 +107,12 @@ def next_step(view: View, now: datetime, worker: WorkerId | None, engine_id: str
     if worker is None:
         return WAIT
     lease = view.lease
-    if lease is not None and lease.worker_id == worker and is_anothers(view, engine_id):
+    if lease is not None and lease.worker_id == worker and is_driven_elsewhere(view, engine_id):
         return Step(Do.TAKE_OVER)
     return _in_a_stage(view, execution, worker, now)
 
 
-def is_anothers(view: View, engine_id: str) -> bool:
+def is_driven_elsewhere(view: View, engine_id: str) -> bool:
     """Whether the execution is held for another engine than this one."""
     lease = view.lease
     return lease is not None and lease.worker_id is not None and lease.engine_id != engine_id
@@ -125,8 +132,12 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
 
 
 def _is_paused(view: View, execution: Execution) -> bool:
-    """Whether the stage has not started its process, and a proposal of the agent waits for its decision."""
-    if view.task.status is not TaskStatus.AWAITING_APPROVAL or execution.status is ExecutionStatus.REVIEW:
+    """Whether the stage has not started its process, and a proposal of the agent waits for its decision.
+
+    An agent that has ended without waiting for it is cleaned up after: the decision is then one of the review.
+    """
+    over = execution.status in (ExecutionStatus.CLEANUP, ExecutionStatus.REVIEW)
+    if view.task.status is not TaskStatus.AWAITING_APPROVAL or over:
         return False
     token = str(execution.process_token)
     return all(process.identity.token != token for process in execution.processes)
@@ -155,8 +166,8 @@ def _lost_worker(view: View, execution: Execution, worker: WorkerId, now: dateti
 
 
 def _queued(view: View, now: datetime) -> Step:
-    if any(task.ended for task in view.unmet):
-        return Step(Do.FAIL_DEPENDENT)
+    if view.lost_dependency is not None:
+        return Step(Do.END_DEPENDENCY)
     return WAIT if view.unmet else Step(Do.LEASE)
 
 
@@ -194,19 +205,23 @@ def _after_the_work(view: View) -> Do:
     """Return the step after the agent's work, when no question is open."""
     task, execution, approval = view.task, view.execution, view.approval
     assert execution is not None, "the review is a stage of an execution"
+    if execution.messages:
+        return Do.DELIVER_MESSAGES
+    if execution.plan.decomposes:
+        return Do.PROPOSE_PARTS
     if view.planning:
         return Do.PROPOSE_PLAN
     if execution.outcome is None:
         return Do.COMPLETE
-    if task.approval_mode in (ApprovalMode.CHANGES, ApprovalMode.BOTH) and not _is_approved(
-        view.workspace, execution, approval
-    ):
+    wanted = execution.result is not None and execution.result.requires_approval is True  # it asks for more, never less
+    asks = wanted or task.approval_mode in (ApprovalMode.CHANGES, ApprovalMode.BOTH)
+    if asks and not is_approved(view.workspace, execution, approval):
         return Do.PROPOSE_CHANGES
     merges = view.workspace is not None and not view.workspace.in_place
     return Do.MERGE if merges else Do.COMPLETE
 
 
-def _is_approved(workspace: Workspace | None, execution: Execution, approval: Approval | None) -> bool:
+def is_approved(workspace: Workspace | None, execution: Execution, approval: Approval | None) -> bool:
     """Whether exactly this work was approved: not earlier work, and with nothing added since."""
     if approval is None or approval.kind is not ApprovalKind.CHANGES or not approval.granted:
         return False
@@ -252,10 +267,12 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
     task = view.task
     if _holds_something(view, execution):
         return Step(Do.RELEASE)
-    if task.ended:
-        return Step(Do.CLEAR_WORKSPACE) if _is_to_be_cleared(view) else Step(Do.REST)
-    if execution.status is not ExecutionStatus.FAILED:
-        return WAIT  # the task continues without this execution: another one will be started
+    if task.ended or task.status is TaskStatus.PENDING:  # queued again, or given back: it does not wait for this one
+        return Step(Do.CLEAR_WORKSPACE if task.ended and _is_to_be_cleared(view) else Do.REST)
+    if execution.status is not ExecutionStatus.FAILED:  # the task continues without this execution
+        return Step(Do.START_NEXT) if task.next_execution_id is not None else WAIT
+    if task.status is TaskStatus.AWAITING_APPROVAL:
+        return _asked(view, now)  # the agent ended while its proposal waited: the decision starts another execution
     if task.retry_at is None:
         return Step(Do.RECORD_FAILURE)
     return Step(Do.RUN_AGAIN) if now >= task.retry_at else Step(Do.NOTHING, task.retry_at)
@@ -268,7 +285,7 @@ def _holds_something(view: View, execution: Execution) -> bool:
         (lease is not None and lease.status is not LeaseStatus.CLOSED)
         or (workspace is not None and workspace.holder == execution.id)
         or (workspace is not None and over and workspace.status in UNMERGED)
-        or (agent is not None and over and agent.current_task_id == view.task.id)
+        or (agent is not None and over and agent.has(view.task.id))
         or (over and view.approval is not None and view.approval.status is ApprovalStatus.PENDING)
         or (over and view.conflict is not None and view.conflict.status is ApprovalStatus.PENDING)
     )

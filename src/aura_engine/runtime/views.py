@@ -1,6 +1,6 @@
 """Views: a task with the current state of everything that belongs to it, and the events that concern it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Self
 from uuid import UUID, uuid5
 
@@ -15,8 +15,15 @@ from aura_contracts.execution import EXECUTION, Execution, ExecutionQueued
 from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
 from aura_contracts.lease import WORKER_LEASE, WorkerLease
 from aura_contracts.plain_data import Plain
-from aura_contracts.task import TASK, ApprovalMode, Task, TaskStatus
-from aura_contracts.workspace import WORKSPACE, Workspace
+from aura_contracts.task import TASK, ApprovalMode, DependencyPolicy, Task, TaskStatus
+from aura_contracts.workspace import (
+    WORKSPACE,
+    RequestWorkspace,
+    Workspace,
+    WorkspaceLayout,
+    workspace_branch,
+    workspace_slug,
+)
 from aura_engine.unit_of_work import CommandBus, UnitOfWork, existing
 
 
@@ -60,12 +67,42 @@ class View(Plain):
     @property
     def unmet(self) -> tuple[Task, ...]:
         """The tasks that must complete first and have not."""
-        return tuple(task for task in self.dependencies if task.status is not TaskStatus.COMPLETED)
+        waived = self.task.on_dependency_failure is DependencyPolicy.START
+        over = self.task.dependencies_ended if waived else ()
+        return tuple(one for one in self.dependencies if one.status is not TaskStatus.COMPLETED and one.id not in over)
+
+    @property
+    def lost_dependency(self) -> Task | None:
+        """A task that must complete first and has ended without, which has consequences that are not recorded yet."""
+        fails = self.task.on_dependency_failure is DependencyPolicy.FAIL
+        recorded = () if fails else self.task.dependencies_ended
+        return next((one for one in self.unmet if one.ended and one.id not in recorded), None)
 
     @property
     def worked_on(self) -> bool:
         """Whether an execution works on the task, or another one is about to."""
+        if self.task.next_execution_id is not None:
+            return True
         return self.execution is not None and (not self.execution.final or self.task.retry_at is not None)
+
+    def is_in_hand(self, *, waiting: bool) -> bool:
+        """Whether the task's agent has it, and waits in it for a human, or works: it may have other tasks, too."""
+        in_hand = None if self.agent is None else self.agent.task_in_hand(self.task.id)
+        return in_hand is not None and (in_hand.approval_id is not None) is waiting
+
+    def require_execution(self) -> Execution:
+        """Return the execution of a step that only a task with one has."""
+        assert self.execution is not None, "the step is one of an execution"
+        return self.execution
+
+    def require_workspace(self) -> Workspace:
+        """Return the workspace of a step that only a task with one has."""
+        assert self.workspace is not None, "an execution is queued together with its workspace"
+        return self.workspace
+
+    def working(self) -> tuple[Execution, Workspace]:
+        """Return what a stage works on, and where."""
+        return self.require_execution(), self.require_workspace()
 
     @property
     def streams(self) -> frozenset[StreamId]:
@@ -149,6 +186,23 @@ def spec_of(workspace: Workspace) -> "ports.WorkspaceSpec":
         subfolder=workspace.subfolder,
         copies=tuple(copy.ref for copy in workspace.snapshots),
     )
+
+
+def another_workspace(
+    task_id: TaskId, title: str, like: Workspace, repositories: Collection[str] | None = None
+) -> RequestWorkspace:
+    """Return the request for worktrees of a task of its own, in the same repositories as `like`, or in those named."""
+    workspace_id, slug = workspace_of(task_id), workspace_slug(title)
+    layout = WorkspaceLayout(
+        task_id=task_id,
+        title=title,
+        slug=slug,
+        branch=workspace_branch(workspace_id, slug),
+        repositories=tuple(one for one in like.repositories if repositories is None or one.name in repositories),
+        copy_globs=like.copy_globs,
+        subfolder=like.subfolder,
+    )
+    return RequestWorkspace(workspace_id=workspace_id, layout=layout)
 
 
 _VALUES = ("question", "spec", "layout")

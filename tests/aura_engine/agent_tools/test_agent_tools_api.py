@@ -1,6 +1,7 @@
 """What an agent may do about its own task, as far as the log is concerned."""
 
 import anyio
+import attrs
 import pytest
 
 from agents_at_work import ALICE, ENGINE, agent_at_work, put_to_work
@@ -18,16 +19,30 @@ from aura_contracts.approval import (
     WithdrawApproval,
 )
 from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated
-from aura_contracts.ids import ApprovalId
-from aura_contracts.task import ApprovalMode, CancelTask, DeleteTask, Priority, ReparentTask
+from aura_contracts.execution import EXECUTION
+from aura_contracts.ids import ApprovalId, TaskId
+from aura_contracts.task import (
+    ApprovalMode,
+    CancelTask,
+    CreateTask,
+    DeleteTask,
+    EditTask,
+    Priority,
+    ReparentTask,
+    TaskChanges,
+)
 from aura_engine.agent_tools import api
 from aura_engine.agent_tools.access import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.permissions.inquiries import choice_of, inquiries_of, withdraw_inquiries
+from aura_engine.policy.evidence import evidence_of
+from aura_engine.policy.sources import PolicySources
+from aura_engine.runtime.context import review_of, subtask_spec
+from conditions import until
 
 pytestmark = pytest.mark.anyio
 
-SOON = 20.0
+SOON = 60.0
 """Seconds within which everything happens here."""
 
 
@@ -94,6 +109,23 @@ async def test_a_subtask_is_reviewed_as_its_parent_is():
         assert (task.parent_id, task.created_by) == (work.task_id, agent(work.agent_id))
         assert (task.reviewers, task.approval_mode, task.project) == (("alice", "bob"), ApprovalMode.BOTH, "web")
         assert await work.actions() == [("subtask_created", {"subtask_id": task.id, "title": "Clean up"})]
+
+
+async def test_who_asked_for_a_task_does_not_decide_about_its_parts_either():
+    async with agent_at_work(reviewers=("bob",), no_self_approval=True) as work:
+        part, _ = await work.own.create_subtask("Clean up")
+        spec = subtask_spec(part, "Sweep", "", priority=Priority.LOW)
+        below = await work.bus.handle(
+            ENGINE, (part_id := TaskId(work.bus.ids())), CreateTask(task_id=part_id, spec=spec)
+        )
+        for task in (part, below):
+            assert (task.requester, evidence_of(task).creator) == ("alice", "alice")
+            assert (review_of(task)["reviewers"], review_of(task)["barred"]) == (("bob",), ("alice",))
+            with pytest.raises(ActorNotAllowed):
+                await work.bus.handle(ALICE, task.id, EditTask(changes=TaskChanges(reviewers=("alice",))))
+            with pytest.raises(RuleViolated):
+                await work.bus.handle(human("bob"), task.id, EditTask(changes=TaskChanges(reviewers=("alice",))))
+            await work.bus.handle(ALICE, task.id, CancelTask())
 
 
 async def test_the_same_words_are_the_same_subtask():
@@ -185,13 +217,34 @@ async def test_who_waits_is_told_at_once():
         assert (told[0].status, told[0].feedback) == (ApprovalStatus.NEEDS_CHANGES, "On a copy")
 
 
+async def _waits(work):
+    return (await work.bus.require(EXECUTION, work.execution_id)).awaited
+
+
 async def test_who_stops_waiting_changes_nothing():
     async with agent_at_work() as work:
         asked = await work.own.ask("May I?")
-        with anyio.move_on_after(0.01):
-            await work.own.wait(asked.id, SOON)
+        for _ in range(2):
+            async with anyio.create_task_group() as group:
+                group.start_soon(work.own.wait, asked.id, SOON)
+                await until(lambda: _waits(work))
+                group.cancel_scope.cancel()
         assert await work.own.ask("May I?") == asked
-        assert len(await work.actions()) == 1
+        assert [name for name, _ in await work.actions()] == ["inquiry_made", "inquiry_awaited"]
+
+
+async def test_a_wait_is_recorded_when_it_lasts_longer_than_the_last_one(monkeypatch):
+    monkeypatch.setattr(api, "_NOTED_WAIT", 0.02)
+    monkeypatch.setattr(api, "BETWEEN_WAITS", 0.01)
+    async with agent_at_work() as work:
+        asked = await work.own.ask("May I?")
+        await work.own.wait(asked.id, 0.1)
+        waits = [said["until"] for name, said in await work.actions() if name == "inquiry_awaited"]
+        assert len(waits) > 1, "a wait whose process is killed soon ends"
+        assert waits == sorted(waits)
+        assert await work.own.wait(asked.id) == asked
+        execution = await work.bus.require(EXECUTION, work.execution_id)
+        assert list(execution.awaited) == [asked.id]
 
 
 async def test_the_same_words_are_the_same_question_until_the_answer_was_told():
@@ -343,3 +396,22 @@ async def test_questions_of_others_and_other_approvals_are_out_of_reach():
         for approval_id in (asked.id, plan, work.task_id, work.bus.ids()):
             with pytest.raises(AggregateNotFound):
                 await work.own.wait(approval_id, SOON)
+
+
+# --- Policies ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_plan_is_held_back_where_it_is_unknown_whether_a_rule_rejects_it(tmp_path):
+    file = tmp_path / "policies.yaml"
+    file.write_text("rules:\n  - {reject: model, when: {model: opus}, because: Use another model.}\n")
+    async with agent_at_work(approval_mode=ApprovalMode.AUTO) as work:
+        own = OwnTask(work.bus, work.reads, work.scope, PolicySources(file))
+        assert (await own.submit("I rename it")).status is ApprovalStatus.PENDING
+
+
+async def test_a_human_decides_about_a_plan_where_callables_judge_that_only_the_engine_can_ask():
+    async with agent_at_work(approval_mode=ApprovalMode.AUTO) as work:
+        own = OwnTask(work.bus, work.reads, attrs.evolve(work.scope, has_callables=True))
+        asked = await own.submit("I rename it")
+        assert (asked.status, asked.needs_human) == (ApprovalStatus.PENDING, True)
+        assert "embedding program" in asked.policy.reason

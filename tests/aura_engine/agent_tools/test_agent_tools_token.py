@@ -2,7 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,15 +20,16 @@ from aura_engine.agent_tools.access import (
     token_for,
     tools_for,
 )
+from aura_engine.bootstrap.worker import tools_factory
 
 SECRET = bytes(range(32))
 SCOPE = TaskScope(task_id="0192f0c1-2d3e-7abc-8def-000000000001", execution_id="0192f0c1-2d3e-7abc-8def-000000000002")
 TOKEN = token_for(SECRET, SCOPE)
 
 
-@given(st.binary(min_size=32, max_size=32), st.uuids(), st.uuids())
-def test_a_token_says_what_it_was_made_for(secret, task_id, execution_id):
-    scope = TaskScope(task_id=str(task_id), execution_id=str(execution_id))
+@given(st.binary(min_size=32, max_size=32), st.uuids(), st.uuids(), st.booleans())
+def test_a_token_says_what_it_was_made_for(secret, task_id, execution_id, has_callables):
+    scope = TaskScope(task_id=str(task_id), execution_id=str(execution_id), has_callables=has_callables)
     token = token_for(secret, scope)
     assert scope_of(secret, token) == scope
     assert token_for(secret, scope) == token
@@ -37,7 +40,7 @@ def test_a_token_says_what_it_was_made_for(secret, task_id, execution_id):
 def test_a_token_can_be_written_anywhere():
     assert TOKEN.startswith("aura1.")
     assert set(TOKEN) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-    assert len(TOKEN) == 93
+    assert len(TOKEN) == 94
 
 
 @given(st.data())
@@ -140,3 +143,11 @@ def test_a_store_in_memory_is_out_of_reach():
 
 def test_the_folder_is_found_from_anywhere():
     assert given_with(store="sqlite:///a.db", home=Path("data")).environment["AURA_HOME"] == "/here/data"
+
+
+@pytest.mark.parametrize("policies", [[], [print]])
+def test_the_token_of_an_engine_says_whether_it_has_callables(tmp_path, policies):
+    given = SimpleNamespace(url="sqlite:///a.db", encryption_key=None, compression=None, policies=policies)
+    tools = tools_factory(given, tmp_path, tmp_path)(SCOPE.task_id, SCOPE.execution_id)
+    scope = scope_of(key_of(tmp_path), tools.environment["AURA_TASK_TOKEN"])
+    assert scope == attrs.evolve(SCOPE, has_callables=bool(policies))

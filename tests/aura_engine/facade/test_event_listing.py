@@ -61,6 +61,6 @@ async def test_one_stream_is_read_alone(opened, read_positions):
         assert last == listed[1]
         assert await engine.events.list(stream=task.id, task=task.id) == listed
         following = engine.events.read(stream=task.id, follow=True)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with aclosing(following) as records:
                 assert [await anext(records) for _ in listed] == listed

@@ -1,18 +1,20 @@
 """Every command is refused by an engine that only reads, with the same error; nothing is written or started."""
 
 import inspect
+import os
 
 import pytest
 
 from aura_contracts.agent import AgentChanges
-from aura_contracts.errors import StoreReadOnly
+from aura_contracts.errors import ActorNotAllowed, StoreReadOnly
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskChanges
-from aura_engine import open_engine
+from aura_engine import Host, open_engine
 from aura_engine.facade.doctor import Finding
 from aura_engine.facade.engine import Engine
 from aura_engine.facade.noun import Noun
 from engines import scripted, settled, write
+from repositories import git
 
 pytestmark = pytest.mark.anyio
 
@@ -20,13 +22,14 @@ NOUNS = [name for name, member in vars(Engine).items() if isinstance(member, Nou
 
 READING = {
     *("get", "list", "view", "diff", "inspect", "orphans", "latest", "head", "read", "capability", "check", "examine"),
-    *("verify", "export", "costs"),
+    *("verify", "export", "costs", "queue", "comments", "parts", "test", "validate"),
 }
 """Methods that change nothing; what else a noun has is a command."""
 
 MAKING = {
     "tasks.create": lambda e, _: e.tasks.create("Another"),
     "agents.add": lambda e, _: e.agents.add("Bob", "custom"),
+    "agents.import_files": lambda e, _: e.agents.import_files(["reviewer.md"]),
     "audit.checkpoint": lambda e, _: e.audit.checkpoint(),
     "store.rebuild": lambda e, _: e.store.rebuild(),
     "run": lambda e, _: e.run("Say more", **scripted([write("d.txt", "one\n")])),
@@ -51,10 +54,15 @@ COMMANDS = MAKING | {
     "tasks.cancel": lambda e, x: e.tasks.cancel(x.task),
     "tasks.submit": lambda e, x: e.tasks.submit(x.new, "a plan"),
     "tasks.decompose": lambda e, x: e.tasks.decompose(x.new, ["one", "two"]),
+    "tasks.request_decomposition": lambda e, x: e.tasks.request_decomposition(x.new, executor="custom"),
+    "tasks.revert": lambda e, x: e.tasks.revert(x.task),
     "tasks.move": lambda e, x: e.tasks.move(x.new, "backlog"),
     "approvals.approve": lambda e, x: e.approvals.approve(x.approval),
     "approvals.reject": lambda e, x: e.approvals.reject(x.approval, "no"),
     "approvals.request_changes": lambda e, x: e.approvals.request_changes(x.approval, "more"),
+    "approvals.comment": lambda e, x: e.approvals.comment(x.approval, "why?", path="a.txt", line=1),
+    "approvals.answer_all": lambda e, x: e.approvals.answer_all("approved", approvals=[x.approval]),
+    "tasks.tell": lambda e, x: e.tasks.tell(x.task, "hello"),
     "approvals.delegate": lambda e, x: e.approvals.delegate(x.approval, "bob"),
     "agents.edit": lambda e, x: e.agents.edit(x.agent, AgentChanges(name="Bo")),
     "agents.disable": lambda e, x: e.agents.disable(x.agent),
@@ -66,6 +74,17 @@ COMMANDS = MAKING | {
     "workspaces.warm": lambda e, x: e.workspaces.warm(x.repository, 1),
     "doctor.fix": lambda e, _: e.doctor.fix(Finding(id="x", kind="task", status="wrong", text="stuck", fix=fix_it)),
 }
+
+
+CONCERNED = [
+    *(
+        f"tasks.{name}"
+        for name in ("edit", "execute", "follow_up", "interrupt", "cancel", "submit", "decompose", "tell")
+    ),
+    "approvals.approve",
+    *("workspaces.restore", "workspaces.clean", "workspaces.remove_orphan"),
+]
+"""Commands for those whom the task concerns."""
 
 
 class Stored:
@@ -97,17 +116,36 @@ def methods_of(noun):
     return public - READING
 
 
-@pytest.mark.parametrize("way", [{"read_only": True}, {"auditing": True}], ids=["read_only", "auditing"])
-async def test_a_store_in_a_file(opened, repository, tmp_path, way):
+async def test_a_store_in_a_file(opened, repository, tmp_path):
     stored = Stored()
     async with opened() as engine:
         await stored.record(engine, repository)
         head = await engine.events.head()
     before = (tmp_path / "aura.db").read_bytes()
-    async with opened(**way) as engine:
-        await refused(engine, COMMANDS, stored)
-        assert await engine.events.head() == head
-    assert (tmp_path / "aura.db").read_bytes() == before
+    for way in ({"read_only": True}, {"auditing": True}):
+        async with opened(**way) as engine:
+            await refused(engine, COMMANDS, stored)
+            assert await engine.events.head() == head
+        assert (tmp_path / "aura.db").read_bytes() == before
+    await changed_by_no_stranger(opened, repository, stored)
+
+
+async def changed_by_no_stranger(opened, repository, stored):
+    """Try the commands as an observer, and as someone whom the tasks do not concern."""
+    copies = git(repository, "for-each-ref")
+    host = Host(environment={"AURA_USER": "carol", "AURA_ROLE": "observer", "PATH": os.environ["PATH"]})
+    async with opened(host=host, user=None) as engine:
+        (outcome,) = await engine.approvals.answer_all("approved", approvals=[stored.approval])
+        assert outcome.refused.code == "not_allowed"
+        moved = {"tasks.move": lambda e, x: e.tasks.move(x.new, "ready")}
+        alone = {name: call for name, call in COMMANDS.items() if name != "approvals.answer_all"}
+        await refused(engine, alone | moved, stored, ActorNotAllowed)
+    async with opened(user="mallory") as engine:
+        await refused(engine, {name: COMMANDS[name] for name in CONCERNED}, stored, ActorNotAllowed)
+        run = await engine.attach(stored.task)
+        with pytest.raises(ActorNotAllowed):
+            await run.kill()
+    assert git(repository, "for-each-ref") == copies
 
 
 @pytest.mark.parametrize("way", [{"read_only": True}, {"auditing": True}], ids=["read_only", "auditing"])
@@ -117,8 +155,11 @@ async def test_a_store_in_memory(tmp_path, way):
         assert await engine.events.head() == 0
 
 
-async def refused(engine, commands, stored=None):
+WHY = {StoreReadOnly: "opened read-only; open it without read_only", ActorNotAllowed: "may not"}
+
+
+async def refused(engine, commands, stored=None, error=StoreReadOnly):
     for name, command in commands.items():
-        with pytest.raises(StoreReadOnly, match="opened read-only; open it without read_only"):
+        with pytest.raises(error, match=WHY[error]):
             await command(engine, stored)
             pytest.fail(f"{name} was carried out")

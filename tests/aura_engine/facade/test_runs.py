@@ -1,12 +1,19 @@
 """Run handles: events, questions, results, keys, dependencies, subscriptions."""
 
+from functools import partial
+
 import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.errors import InvalidInput, KeyReused, NoSession, RunCancelled, RunFailed, RunNotDriven
-from aura_contracts.task import TaskCompleted
+from aura_contracts.task import TaskChanges, TaskCompleted
+from aura_engine.facade.watch import Watch
+from aura_engine.runtime import leases
+from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.gateway import Gateway
+from aura_engine.runtime.standby import lock_of
+from aura_engine.runtime.steps import Do
 from aura_worker_protocol.messages import CheckOptions, ListExecutors
 from conditions import until
 from engines import ONCE, scripted, write
@@ -72,6 +79,66 @@ async def test_the_result_of_a_recorded_run_waits_for_an_engine_that_drives_it(o
         assert ends == ["completed", "completed"]
 
 
+async def test_the_end_of_a_run_is_seen_in_a_log_that_never_rests(opened, repository, monkeypatch):
+    """Other tasks are recorded faster than a handle reads them."""
+    async with opened() as engine:
+        look = Watch._is_over
+
+        async def slow_look(watch, **options):
+            over = await look(watch, **options)
+            await engine.tasks.create("Something else")
+            return over
+
+        monkeypatch.setattr(Watch, "_is_over", slow_look)
+        options = {"repositories": [str(repository)], "approval": "auto", **scripted([write("b.txt", "two\n")])}
+        run = await engine.run("Quick", **options)
+        with anyio.fail_after(60):
+            assert (await run.result()).status.value == "completed"
+
+
+async def test_a_lock_that_ends_while_its_task_is_taken_on_is_taken_again(opened, repository, monkeypatch):
+    async with opened() as engine, opened() as other:
+        follower, connect = engine._core.follower, Gateway.connect
+
+        async def lose_the_lock(gateway):
+            await connect(gateway)
+            if gateway is engine._core.runtime.gateway and not follower._drivers:
+                for held in engine._core.locks._folder.glob("*.lock"):
+                    held.unlink()
+                await follower._retake_lost()
+
+        run = await other.run("Later", repositories=[str(repository)], **scripted([ask("make")]))
+        await run.idle()
+        await other._core.locks.release(lock_of(run.id))
+        monkeypatch.setattr(Gateway, "connect", lose_the_lock)
+        assert await follower.drive(run.id)
+        assert await other._core.locks.held_elsewhere(lock_of(run.id))
+
+
+async def test_an_engine_whose_task_is_taken_over_does_not_take_it_back(opened, repository, monkeypatch):
+    """Not even when it has only just taken it over itself, and has not looked since."""
+    async with opened() as engine, opened() as other:
+        perform, follower = Driver._perform, engine._core.follower
+
+        async def lose_the_race(driver, step, view, *more):
+            await perform(driver, step, view, *more)
+            if step.do is Do.TAKE_OVER and driver._runtime is engine._core.runtime:
+                view = await engine._core.view(driver.task_id)
+                for each in (engine, other):
+                    each._core.bus.states.evict(view.streams)
+                await leases.take_over(other._core.runtime, view)
+
+        run = await other.run("Later", repositories=[str(repository)], **scripted([ask("make")]))
+        await run.idle()
+        await other._core.locks.release(lock_of(run.id))
+        monkeypatch.setattr(Driver, "_perform", lose_the_race)
+        assert await follower.drive(run.id)
+        with anyio.fail_after(60):
+            await follower.undriven(run.id)
+        leased = [record async for record in other.events.read(types=["execution.leased"])]
+        assert len(leased) == 3
+
+
 async def test_a_task_that_was_not_started_is_not_cancelled(opened):
     async with opened() as engine:
         task = await engine.tasks.create("Not yet")
@@ -95,7 +162,7 @@ async def test_a_decision_starts_no_task_of_an_agent_outside_the_engine(opened):
         assert (await run.idle()).status.value == "awaiting_approval"
         await engine.approvals.approve(approval.id)
         for waiting in (run.result, run.idle):
-            with anyio.fail_after(10), pytest.raises(RunNotDriven) as raised:
+            with anyio.fail_after(60), pytest.raises(RunNotDriven) as raised:
                 await waiting()
             assert (raised.value.task_id, raised.value.status) == (task.id, "approved")
 
@@ -145,6 +212,25 @@ async def test_two_engines_that_use_one_key_at_once_start_one_task(opened, repos
                 group.start_soon(start, engine)
         assert len(set(ids)) == 1
         assert len((await one.tasks.list()).rows) == 1
+
+
+async def test_rules_are_refused_before_anything_is_made_for_an_agent_that_asks_nothing(opened, repository):
+    """By whichever way its option comes: with the run, with the assignment, or with the agent of the pool."""
+    place, rules = {"repositories": [str(repository)]}, {"deny": ["Bash(rm *)"]}
+    silent = {"executor": "local", "options": {"yolo": True, "endpoint": "http://127.0.0.1:9/v1"}}
+    async with opened() as engine:
+        agent = await engine.agents.add("free", silent["executor"], options=silent["options"])
+        task = await engine.tasks.create("Later", **place)
+        before = await engine._core.log.head()
+        for refused in (
+            partial(engine.run, "Now", **place, **silent, **rules),
+            partial(engine.tasks.assign, task.id, **silent, **rules),
+            partial(engine.tasks.assign, task.id, agent=agent.id, **rules),
+            partial(engine.tasks.assign, task.id, agent_type="developer", **rules),
+        ):
+            with pytest.raises(InvalidInput, match="with its option yolo the agent asks for nothing"):
+                await refused()
+        assert await engine._core.log.head() == before
 
 
 async def test_a_run_waits_for_those_that_it_names(opened, repository):
@@ -341,3 +427,22 @@ async def test_a_run_asks_once_what_its_executor_can_do(opened, repository, monk
         for _ in range(2):
             await engine.run("Make it", repositories=[str(repository)], **scripted([write("b.txt", "two\n")]))
     assert (sent.count(ListExecutors), sent.count(CheckOptions)) == (1, 2)
+
+
+@pytest.mark.parametrize("agent", ["scripted-agent", None])
+async def test_an_assignment_that_others_overtake_examines_its_options_once(opened, repository, monkeypatch, agent):
+    examined, request = [], Gateway.request
+
+    async def overtake(gateway, message):
+        if isinstance(message, CheckOptions):
+            examined.append(message)
+            await engine.tasks.edit(task.id, TaskChanges(title=f"Renamed {len(examined)}"))
+        return await request(gateway, message)
+
+    async with opened() as engine:
+        task = await engine.tasks.create("Make it")
+        who = {"agent": (await engine.agents.add(agent, executor="scripted")).id} if agent else {"executor": "scripted"}
+        monkeypatch.setattr(Gateway, "request", overtake)
+        options = scripted([write("b.txt", "two\n")])["options"]
+        given = await engine.tasks.assign(task.id, repositories=[str(repository)], options=options, **who)
+    assert (given.title, len(examined)) == ("Renamed 1", 1)

@@ -8,11 +8,13 @@ import attrs
 from agents_at_work import ALICE, AtWork, agent_at_work, begin
 from aura_contracts.approval import APPROVAL, Approval, Approve, Reject
 from aura_contracts.entries import PermissionRequested, ToolFinished
-from aura_contracts.execution import EXECUTION, Execution, RunPlan
+from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.permission import PermissionRules, fingerprint_of
 from aura_contracts.ports.read_models import ReadModels
+from aura_contracts.run_plan import RunPlan
 from aura_engine.host import now
+from aura_engine.permissions.questions import Reviewers
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.gateway import Gateway
 from aura_store import open_read_models
@@ -89,6 +91,6 @@ def rules(*allow, deny=()):
 async def talking_agent(**given):
     """Put an agent to work that talks; `given` are more of what its execution is queued with."""
     async with agent_at_work() as work, open_read_models(work.bus.log) as reads:
-        gateway = Gateway(bus=work.bus, engine_id="e", reviewers=reviewers_of)
+        gateway = Gateway(bus=work.bus, engine_id="e", reviewers=Reviewers(reviewers_of))
         talking = Talking(work, gateway, reads)
         yield await talking.again(**given) if given else talking

@@ -12,11 +12,12 @@ from aura_contracts.execution import (
     RecordStageFailure,
     RequestFollowUp,
     RetryStage,
-    RunPlan,
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId
+from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import RetryPolicy
+from aura_engine.agent_types import AgentTypeFile
 from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Prompts, Runtime, Slots
@@ -37,6 +38,7 @@ def runtime_of(agent):
         prompts=Prompts(agent.reads),
         slots=Slots(None, {}),
         profiles=ProfileFiles(),
+        agent_types=AgentTypeFile(),
         random=lambda: 0.5,
     )
 

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from aura_contracts.actors import human
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, OnExpiry
-from aura_contracts.execution import Execution, ExecutionStatus, Outcome
+from aura_contracts.execution import Execution, ExecutionStatus, HumanMessage, Outcome
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import WorkerIdentity
 from aura_contracts.lease import LeaseStatus, WorkerLease
+from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import ApprovalMode, Priority, Task, TaskStatus
 from aura_contracts.workspace import Repository, Workspace, WorkspaceStatus, Worktree
 from aura_engine.runtime.driver import PERFORM
@@ -102,6 +103,7 @@ unchanged = execution(E.REVIEW)
 failed = execution(E.FAILED, failure=Failure(FailureReason.WORKER_LOST))
 approved_work = approval(A.APPROVED, commits={"app": TREE.head})
 approved_plan = approval(A.APPROVED, ApprovalKind.PLAN)
+WORDS = HumanMessage(author="alice", text="make it blue")
 held = {"lease": lease(), "workspace": workspace()}
 free = {"lease": lease(LeaseStatus.CLOSED, None), "workspace": workspace(WorkspaceStatus.READY)}
 
@@ -109,7 +111,7 @@ CASES = [
     (Do.LEASE, {"task": task(), "execution": execution(E.QUEUED)}),
     (Do.LEASE, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(T.COMPLETED),)}),
     (Do.NOTHING, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(T.COMPLETED), task())}),
-    (Do.FAIL_DEPENDENT, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(), task(T.FAILED))}),
+    (Do.END_DEPENDENCY, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(), task(T.FAILED))}),
     (Do.PREPARE, {"task": task(), "execution": execution(E.PREPARE_WORKSPACE), **held}),
     (Do.RUN_SETUP, {"task": task(), "execution": execution(E.SETUP), **held}),
     (Do.RUN_AGENT, {"task": task(), "execution": execution(E.CODING_INITIAL), **held}),
@@ -117,10 +119,12 @@ CASES = [
     (Do.RUN_CLEANUP, {"task": task(), "execution": execution(E.CLEANUP), **held}),
     (Do.RETRY_STAGE, {"task": task(), "execution": execution(E.SETUP, retry_at=EPOCH), **held}),
     (Do.NOTHING, {"task": task(), "execution": execution(E.SETUP, retry_at=EPOCH + timedelta(hours=2)), **held}),
+    (Do.DELIVER_MESSAGES, {"task": task(), "execution": replace(review, messages=(WORDS,)), **held}),
     (Do.PROPOSE_CHANGES, {"task": task(), "execution": review, **held}),
     (Do.PROPOSE_CHANGES, {"task": task(), "execution": review, "approval": approval(A.REJECTED), **held}),
     (Do.PROPOSE_PLAN, {"task": task(mode=ApprovalMode.PLAN), "execution": unchanged, **held}),
     (Do.PROPOSE_PLAN, {"task": task(mode=ApprovalMode.BOTH), "execution": unchanged, **held}),
+    (Do.PROPOSE_PARTS, {"task": task(), "execution": execution(E.REVIEW, plan=RunPlan(decomposes=True)), **held}),
     (Do.COMPLETE, {"task": task(), "execution": unchanged, **held}),
     (Do.COMPLETE, {"task": task(mode=ApprovalMode.AUTO), "execution": unchanged, **held}),
     (Do.MERGE, {"task": task(mode=ApprovalMode.AUTO), "execution": review, **held}),
@@ -159,9 +163,13 @@ CASES = [
     (Do.RECORD_FAILURE, {"task": task(), "execution": failed, **free}),
     (Do.RUN_AGAIN, {"task": task(retry_at=EPOCH), "execution": failed, **free}),
     (Do.NOTHING, {"task": task(retry_at=EPOCH + timedelta(hours=2)), "execution": failed, **free}),
+    (Do.START_NEXT, {"task": task(next_execution_id=IDS[1]), "execution": execution(E.CANCELLED), **free}),
     (Do.CLEAR_WORKSPACE, {"task": task(T.COMPLETED), "execution": execution(E.DONE), **free}),
     (Do.REST, {"task": task(T.FAILED), "execution": failed, **free}),
     (Do.REST, {"task": task(T.CANCELLED)}),
+    (Do.REST, {"task": task(T.PENDING, queued=True), "execution": failed, **free}),
+    (Do.REST, {"task": task(T.PENDING), "execution": execution(E.CANCELLED), **free}),
+    (Do.RELEASE, {"task": task(T.PENDING, queued=True), "execution": failed, **held}),
     (Do.NOTHING, {"task": task(T.PENDING)}),
     (Do.RECORD_OFFLINE, {"task": task(), "execution": execution(E.SETUP), "lease": lease(worker=OTHER)}),
     (

@@ -1,0 +1,184 @@
+"""The filters of prompt templates, and what bounds them: work, output and the size of values."""
+
+import json
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from datetime import date, time
+from types import NoneType
+from typing import Any
+
+from jinja2 import Undefined, pass_context, pass_environment
+from jinja2.exceptions import TemplateRuntimeError
+from jinja2.filters import FILTERS, make_attrgetter
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+STEP_LIMIT = 100_000
+"""Loop iterations, calls, includes, and printed parts of values."""
+
+INDENT_LIMIT = 200
+
+_FILTERS = """
+    abs capitalize count d default dictsort first float groupby int items last length list lower map max min reject
+    rejectattr reverse round select selectattr sort sum title trim truncate unique upper wordcount
+"""
+
+_OF_TEXT = ("capitalize", "lower", "title", "trim", "upper", "wordcount")
+"""Filters that make a text of whatever they are given."""
+
+_PRINTED = (int, float, range, NoneType, Undefined, date, time)
+"""What is printed as it is, besides text, lists and tables; an `Undefined` raises when it is."""
+
+
+class LimitReached(TemplateRuntimeError):
+    """The template exceeds a limit."""
+
+
+class BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """An environment for one rendering: it counts, and has the filters below. `limit` is in characters."""
+
+    limit: int
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._steps = 0
+        self._size = 0
+        self.filters = {name: FILTERS[name] for name in _FILTERS.split()}
+        self.filters |= {"_counted": _count, "indent": _indent, "join": _join, "replace": _replace}
+        self.filters |= {"string": _text, "tojson": _json, "truncate": _truncate}
+        self.filters |= {name: _of_text(FILTERS[name]) for name in _OF_TEXT}
+
+    def step(self, count: int = 1) -> None:
+        """Count work."""
+        self._steps += count
+        if self._steps > STEP_LIMIT:
+            raise LimitReached(f"it takes more than {STEP_LIMIT} steps: loops, calls and includes")
+
+    def put(self, size: int) -> None:
+        """Count characters of output, into the prompt or into a block or macro."""
+        self._size += size
+        if self._size > 4 * self.limit:
+            raise LimitReached(f"it assembles more than {4 * self.limit} characters")
+
+    def require(self, size: int) -> None:
+        """Refuse to create a value that is larger than a prompt may be."""
+        if size > self.limit:
+            raise LimitReached(f"a value takes more than {self.limit} characters")
+
+    def measure(self, value: object) -> None:
+        """Refuse to print a list or table that is larger than a prompt may be; it may contain itself many times.
+
+        Refuse also what is not data: an iterator is printed as its address, which differs each time.
+        """
+        parts, size = [value], 0
+        while parts:
+            part = parts.pop()
+            if isinstance(part, str):
+                size += len(part)
+                self.require(size)
+            elif isinstance(part, list | tuple):
+                self.step(len(part))
+                parts.extend(part)
+            elif isinstance(part, dict):
+                self.step(len(part))
+                parts.extend(part.keys())
+                parts.extend(part.values())
+            elif isinstance(part, KeysView | ValuesView | ItemsView):
+                parts.extend(part)
+            elif callable(part) and not isinstance(part, Undefined):
+                raise TemplateRuntimeError("a function cannot be printed; call it")
+            elif not isinstance(part, _PRINTED):
+                kind = type(part).__name__
+                raise TemplateRuntimeError(f"a value of type {kind} cannot be printed; use the filter list or join")
+
+
+# --- Filters ----------------------------------------------------------------------------------------------------------
+
+
+@pass_context
+def put_out(context: Context, value: Any) -> Any:
+    """Count the output."""
+    sandbox = _bounded(context)
+    text = value if isinstance(value, str) else _text(sandbox, value)
+    sandbox.put(len(text))
+    return text
+
+
+@pass_context
+def _count(context: Context, values: Iterable[Any]) -> Iterator[Any]:
+    """Count the rounds of a loop."""
+    sandbox = _bounded(context)
+    for value in values:
+        sandbox.step()
+        yield value
+
+
+def _bounded(context: Context) -> BoundedEnvironment:
+    environment = context.environment
+    assert isinstance(environment, BoundedEnvironment), "its filters are used nowhere else"
+    return environment
+
+
+@pass_environment
+def _text(sandbox: BoundedEnvironment, value: object) -> str:
+    sandbox.measure(value)
+    return str(value)
+
+
+def _of_text(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that is given only what can be printed."""
+
+    @pass_environment
+    def applied(sandbox: BoundedEnvironment, s: object, *args: Any, **more: Any) -> Any:
+        return apply(_text(sandbox, s), *args, **more)
+
+    return applied
+
+
+@pass_environment
+def _truncate(sandbox: BoundedEnvironment, s: object, *args: Any, **more: Any) -> Any:
+    return FILTERS["truncate"](sandbox, _text(sandbox, s), *args, **more)
+
+
+@pass_environment
+def _join(sandbox: BoundedEnvironment, values: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+    if attribute is not None:
+        values = map(make_attrgetter(sandbox, attribute), values)
+    texts = [_text(sandbox, value) for value in values]
+    between = _text(sandbox, d)
+    sandbox.require(sum(map(len, texts)) + len(between) * len(texts))
+    return between.join(texts)
+
+
+@pass_environment
+def _replace(sandbox: BoundedEnvironment, s: Any, old: Any, new: Any, count: int = -1) -> str:
+    text, old, new = _text(sandbox, s), _text(sandbox, old), _text(sandbox, new)
+    sandbox.require(len(text) + text.count(old) * len(new))
+    return text.replace(old, new, count)
+
+
+@pass_environment
+def _indent(sandbox: BoundedEnvironment, s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: FBT001, FBT002 - as Jinja has it
+    """Indent the lines of a text by `width`; the first line and blank ones only on request."""
+    if (width if isinstance(width, int) else len(width)) > INDENT_LIMIT:
+        raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
+    before = " " * width if isinstance(width, int) else width
+    lines = _text(sandbox, s).split("\n")
+    sandbox.require(sum(map(len, lines)) + len(before) * len(lines))
+    return "\n".join(
+        before + line if (first or index) and (blank or line) else line for index, line in enumerate(lines)
+    )
+
+
+@pass_environment
+def _json(sandbox: BoundedEnvironment, value: Any, indent: int | None = None) -> str:
+    """Write readable JSON; Jinja's own filter escapes HTML characters."""
+    if indent is not None and indent > INDENT_LIMIT:
+        raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
+    sandbox.measure(value)
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=_not_json)
+
+
+def _not_json(value: object) -> str:
+    if isinstance(value, Undefined):
+        return str(value)  # which raises
+    raise TemplateRuntimeError(f"{type(value).__name__} cannot be written as JSON")

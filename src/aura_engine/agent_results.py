@@ -1,0 +1,90 @@
+"""Agent results: what an agent says about its own run, as JSON at the end of its last message. Pure.
+
+The first prompt of a run asks for it, see `SCHEMA`. Reading is tolerant: the object may stand in prose or in a code
+block, keys may be missing, and further ones are ignored. What is absent or malformed is unknown, and decides nothing.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aura_contracts.execution import AgentResult
+
+KEYS = ("proposal", "confidence", "requires_approval", "error")
+
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "proposal": {"type": "string", "description": "what you propose, or what you have done, for the reviewer"},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "requires_approval": {"type": "boolean", "description": "whether a human should look at it in any case"},
+        "error": {"type": ["string", "null"], "description": "why the task could not be done, otherwise null"},
+    },
+    "required": list(KEYS),
+}
+"""The JSON Schema of a result."""
+
+ASKED = frozenset(
+    {
+        *("acp", "amp", "claude", "codex", "copilot", "cursor-agent", "droid"),
+        *("gemini", "lms", "local", "ollama", "opencode", "qwen-code"),
+    }
+)
+"""Executors whose agents are asked for a result. Others get their prompt to the character: it may be a command's."""
+
+_END = 64 * 1024
+"""Characters at the end of a message in which a result is looked for."""
+
+_CANDIDATES = 200
+"""The most opening braces that are tried, from the end."""
+
+
+def read_result(message: str) -> AgentResult | None:
+    """Return the last result in a message; None without one.
+
+    >>> read_result('Done. {"confidence": 0.8, "error": null}')
+    AgentResult(proposal=None, confidence=0.8, requires_approval=None, error=None)
+    """
+    for found in _objects(message[-_END:]):
+        if len(found.keys() & set(KEYS)) > 1:
+            return AgentResult(
+                proposal=_text(found.get("proposal")),
+                confidence=_share(found.get("confidence")),
+                requires_approval=_flag(found.get("requires_approval")),
+                error=_text(found.get("error")),
+            )
+    return None
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects in a text, the one that begins last first."""
+    decoder, end = json.JSONDecoder(), len(text)
+    for _ in range(_CANDIDATES):
+        end = text.rfind("{", 0, end)
+        if end < 0:
+            return
+        try:
+            found, _ = decoder.raw_decode(text, end)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            yield found
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    cleaned = value.replace("\0", "").encode("utf-8", "replace").decode()
+    return cleaned.strip() or None
+
+
+def _share(value: object) -> float | None:
+    """Return a number from 0 to 1; anything else is not known to be one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value) if 0 <= value <= 1 else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,59 @@
+"""Consultation: asks a question as the policies in force say. What they say and their answer are recorded with it."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from aura_contracts.approval import (
+    POLICY,
+    ApplyPolicies,
+    Approval,
+    Approve,
+    PolicyDecision,
+    PolicyVerdict,
+    Question,
+    Reject,
+    RequestApproval,
+    ToolCall,
+)
+from aura_contracts.ids import ApprovalId
+from aura_engine.policy.conditions import PolicySubject
+from aura_engine.policy.rulebook import Rulebook
+from aura_engine.policy.sources import OWN
+from aura_engine.unit_of_work import UnitOfWork
+
+
+def consult(
+    book: Rulebook, approval_id: ApprovalId, question: Question, at: datetime, call: ToolCall | None = None
+) -> tuple[Question, PolicyDecision | None]:
+    """Return what the policies say about a question, and the question on their terms; None if none is in force.
+
+    `call` is its tool call before secrets were removed.
+    """
+    subject = PolicySubject.of(question, at, call)
+    if subject.evidence.change is not None and subject.evidence.change.policies:
+        book = Rulebook((*book.policies, OWN))
+    return book.ask(question, subject, approval_id) if book else (question, None)
+
+
+async def pose(unit: UnitOfWork, book: Rulebook, request: RequestApproval, *, answered: str | None = None) -> Approval:
+    """Add to `unit` a question, which its actor asks, and the answer of the policies, if they answer it.
+
+    `answered` is an approval given in advance, with its words: it holds where policies would have a human asked.
+    """
+    question, decision = consult(book, request.approval_id, request.question, unit.bus.clock())
+    approval = await unit.handle(request.approval_id, replace(request, question=question))
+    if decision is not None:
+        approval = await apply(unit, approval.id, decision)
+    policy = unit.acting_as(POLICY)
+    if decision is not None and decision.verdict is PolicyVerdict.REJECT:
+        return await policy.handle(approval.id, Reject(feedback=decision.reason))
+    approves = decision is not None and decision.verdict is PolicyVerdict.APPROVE
+    if approves or (answered is not None and not (decision is not None and decision.holds_back)):
+        return await policy.handle(approval.id, Approve(feedback=answered or None))
+    return approval
+
+
+async def apply(unit: UnitOfWork, approval_id: ApprovalId, decision: PolicyDecision) -> Approval:
+    """Add to `unit` what the policies say about a question that it asks."""
+    return await unit.acting_as(POLICY).handle(approval_id, ApplyPolicies(decision=decision))

@@ -1,0 +1,249 @@
+"""Policy file: its text as a policy, or all of its faults at once, each with line and column. Pure.
+
+rules:
+  - approve: documentation
+    when:
+      kind: changes
+      paths: {all: [docs/*, "*.md"]}
+      added: {at_most: 200}
+  - never: migrations
+    when: {paths: {any: migrations/*}}
+    then: {reviewers: [ann, bob], quorum: 2}
+"""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import attrs
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from aura_contracts.approval import ApprovalKind, OnExpiry, PolicyRef, PolicyVerdict
+from aura_contracts.errors import Fault, InvalidFile, InvalidInput
+from aura_contracts.secrets import require_no_secret_within
+from aura_engine.policy import vocabulary
+from aura_engine.policy.conditions import KINDS_WITH, conditions_of
+from aura_engine.policy.reachability import warnings_about
+from aura_engine.policy.rulebook import UNANSWERABLE, Policy, PolicyRule, Terms
+from aura_engine.yaml_document import Path, YamlDocument, read_yaml
+
+M = TypeVar("M", bound=BaseModel)
+
+_TYPES = {
+    "string_type": "this is not a text; put it in quotes if it is one",
+    "int_type": "this is not a whole number",
+    "float_type": "this is not a number",
+    "bool_type": "this is neither true nor false",
+    "list_type": "this is not a list",
+    "model_type": "this is not a table of keys and values",
+    "model_attributes_type": "this is not a table of keys and values",
+    "too_short": "the list is empty",
+    "string_too_short": "the text is empty",
+    "string_pattern_mismatch": "the text is blank, has several lines, or a space at an end",
+}
+"""What to say for what pydantic found."""
+
+
+@attrs.frozen
+class ReadPolicy:
+    """A policy file as read: the policy unless there are errors among the faults; warnings are faults, too."""
+
+    faults: tuple[Fault, ...]
+    policy: Policy | None = None
+
+    def require(self, file: str) -> Policy:
+        """Return the policy. Raises `InvalidFile`, with all errors."""
+        if self.policy is None:
+            errors = tuple(fault for fault in self.faults if fault.severity == "error")
+            remedy = f"see `aura policy validate {file}`"
+            raise InvalidFile(field=file, faults=errors, remedy=remedy)
+        return self.policy
+
+
+def read_policy(content: bytes, file: str, name: str = "policy") -> ReadPolicy:
+    """Return the policy that a file states; `name` is its name unless it names itself."""
+    document = read_yaml(content, file)
+    if document.faults:
+        return ReadPolicy(tuple(document.faults))
+    if document.data is None:
+        return ReadPolicy((document.fault((), "empty", "the file is empty; write rules"),))
+    entry, faults = _checked(document, vocabulary.PolicyEntry, document.data, ())
+    rules: list[_PlacedRule] = []
+    for place, data in enumerate(entry.rules if entry is not None else ()):
+        path: Path = ("rules", place)
+        rule, wrong = _checked(document, vocabulary.RuleEntry, data, path)
+        faults += [*wrong, *_secrets(document, path, data)]
+        if rule is not None:
+            rules.append(_PlacedRule(path, rule))
+    faults += _faults_in(document, rules)
+    if entry is None or faults:
+        return ReadPolicy(_sorted(faults))
+    ref = PolicyRef(entry.name or name, file, sha256(content).hexdigest())
+    made = tuple(_rule(document, one) for one in rules)
+    return ReadPolicy(_sorted(warnings_about(document, made)), Policy(ref, made))
+
+
+@attrs.frozen
+class _PlacedRule:
+    """A rule that is valid by itself, and its place."""
+
+    path: Path
+    rule: vocabulary.RuleEntry
+
+    @property
+    def verdicts(self) -> list[PolicyVerdict]:
+        return [verdict for verdict in PolicyVerdict if getattr(self.rule, verdict) is not None]
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.rule, self.verdicts[0]))
+
+
+def _checked(document: YamlDocument, model: type[M], data: object, path: Path) -> tuple[M | None, list[Fault]]:
+    """Return the data at a path as a model, or its faults."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as errors:
+        return None, [_fault_of(document, error, path) for error in errors.errors(include_url=False)]
+
+
+def _sorted(faults: Sequence[Fault]) -> tuple[Fault, ...]:
+    return tuple(sorted(faults, key=lambda fault: (fault.line, fault.column)))
+
+
+# --- What pydantic found ----------------------------------------------------------------------------------------------
+
+
+def _fault_of(document: YamlDocument, error: ErrorDetails, before: Path) -> Fault:
+    path: Path = (*before, *(part for part in error["loc"] if part != "[key]"))
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return document.fault(path, "unknown_key", _unknown_key(path), at_key=True)
+    if kind == "missing":
+        missing = str(path[-1])
+        return document.fault(path[:-1], "missing_key", f"the key {missing!r} is missing", at_key=False)
+    if key := context.get("key"):
+        return document.fault((*path, str(key)), kind, error["msg"], at_key=True)
+    if kind in ("empty", "contradiction"):
+        return document.fault(path, kind, error["msg"], at_key=True)
+    if kind in ("enum", "literal_error"):
+        return document.fault(path, "unknown_word", _unknown_word(error))
+    code = "wrong_type" if kind in _TYPES or kind.endswith("_type") else kind
+    return document.fault(path, code, _TYPES.get(kind, error["msg"]))
+
+
+def _unknown_key(path: Path) -> str:
+    names = [part for part in path[:-1] if isinstance(part, str)]
+    if not names:
+        model: Any = vocabulary.PolicyEntry
+    else:
+        model = vocabulary.MODELS.get(names[-1], vocabulary.RuleEntry)
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    return f"there is no key {str(path[-1])!r} here; {_choice(str(path[-1]), known)}"
+
+
+def _unknown_word(error: ErrorDetails) -> str:
+    expected = str(error.get("ctx", {}).get("expected", "")).replace(" or ", ", ").replace("'", "")
+    return f"{str(error['input'])!r} is not one of its values; {_choice(str(error['input']), expected.split(', '))}"
+
+
+def _choice(given: str, known: Sequence[str]) -> str:
+    near = get_close_matches(given, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+
+
+# --- What only the whole shows ----------------------------------------------------------------------------------------
+
+
+def _secrets(document: YamlDocument, path: Path, rule: object) -> Iterator[Fault]:
+    """The log keeps the words and values of rules forever."""
+    try:
+        require_no_secret_within(rule, "rule")
+    except InvalidInput as error:
+        yield document.fault(path, "secret", f"there is a secret in this rule: {error.reason}")
+
+
+def _faults_in(document: YamlDocument, entries: Sequence[_PlacedRule]) -> Iterator[Fault]:
+    lines: dict[str, int] = {}
+    for entry in entries:
+        if len(entry.verdicts) != 1:
+            yield document.fault(entry.path, "verdict", _verdicts(entry.verdicts))
+            continue
+        verdict = entry.verdicts[0]
+        if entry.name in lines:
+            message = f"the rule in line {lines[entry.name]} has the name {entry.name!r}, too"
+            yield document.fault((*entry.path, str(verdict)), "duplicate_name", message)
+        lines.setdefault(entry.name, document.place(entry.path).line)
+        yield from _contradictions(document, entry.path, entry.rule, verdict)
+
+
+def _verdicts(given: Sequence[PolicyVerdict]) -> str:
+    if not given:
+        return f"a rule begins with its verdict and its name, as in `ask: migrations`: {', '.join(PolicyVerdict)}"
+    return f"a rule has one verdict, and this one has {' and '.join(given)}"
+
+
+def _contradictions(
+    document: YamlDocument, path: Path, rule: vocabulary.RuleEntry, verdict: PolicyVerdict
+) -> Iterator[Fault]:
+    def fault(key: tuple[str, ...], message: str) -> Fault:
+        return document.fault((*path, *key), "contradiction", message, at_key=True)
+
+    kinds = _kinds(rule.when)
+    if not kinds:
+        keys = ", ".join(key for key in KINDS_WITH if getattr(rule.when, key) is not None)
+        yield fault(("when",), f"no question matches: none of its kinds has all that the rule looks at ({keys})")
+    elif verdict in (PolicyVerdict.APPROVE, PolicyVerdict.REJECT) and kinds <= UNANSWERABLE:
+        yield fault((str(verdict),), f"yes and no do not answer these questions: {', '.join(sorted(kinds))}; use ask")
+    if verdict is PolicyVerdict.REJECT and rule.because is None:
+        yield fault((str(verdict),), "say with `because` what the agent should do instead")
+    then = rule.then
+    if then is None:
+        return
+    asking = sorted(then.model_fields_set - {"audit"})
+    if verdict in (PolicyVerdict.APPROVE, PolicyVerdict.REJECT) and asking:
+        yield fault(("then", asking[0]), f"a rule that says {verdict} asks no one")
+    if verdict is not PolicyVerdict.APPROVE and then.audit is not None:
+        yield fault(("then", "audit"), "only approvals are sampled")
+    if verdict is PolicyVerdict.NEVER and then.on_expiry is OnExpiry.CONTINUE:
+        yield fault(("then", "on_expiry"), "silence is not a human's approval")
+
+
+def _kinds(when: vocabulary.When) -> frozenset[ApprovalKind]:
+    """Return the kinds of question that the conditions are about."""
+    kinds = frozenset(when.kind or ApprovalKind)
+    for key, having in KINDS_WITH.items():
+        if getattr(when, key) is not None:
+            kinds &= having
+    return kinds
+
+
+# --- The policy -------------------------------------------------------------------------------------------------------
+
+
+def _rule(document: YamlDocument, entry: _PlacedRule) -> PolicyRule:
+    rule, verdict = entry.rule, entry.verdicts[0]
+    then = rule.then
+    return PolicyRule(
+        name=entry.name,
+        verdict=verdict,
+        conditions=conditions_of(rule.when.model_dump(exclude_none=True), verdict),
+        line=document.place(entry.path).line,
+        because=rule.because or "",
+        terms=_terms(then) if then is not None and verdict in (PolicyVerdict.ASK, PolicyVerdict.NEVER) else None,
+        audit=(then.audit or 0.0) if then is not None else 0.0,
+    )
+
+
+def _terms(then: vocabulary.Then) -> Terms:
+    return Terms(
+        reviewers=tuple(then.reviewers or ()),
+        quorum=then.quorum,
+        deadline=then.deadline,
+        on_expiry=then.on_expiry,
+        remind_after=then.remind_after,
+        escalate_after=then.escalate_after,
+        escalate_to=tuple(then.escalate_to or ()),
+    )

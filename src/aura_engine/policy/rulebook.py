@@ -1,0 +1,313 @@
+"""Rulebook: the policies in force, and their verdict on a question. Pure.
+
+    never > reject > ask > approve; nothing matched: ask
+
+- A rule that asks or approves, and matches depending on something unknown, has a human asked. So does one that rejects:
+  a human sees what the rule could not. One that says ``never`` matches.
+- A policy rejects the proposals of one task `REJECTIONS` times; then a human is asked, because the agent cannot satisfy
+  the rule, and would try forever.
+- Where a rule that rejects has a human asked, no answer given in advance takes their place.
+- A policy that failed, a file that cannot be read or a callable that raised, says ``never``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import attrs
+from msgspec.structs import replace
+
+from aura_contracts.approval import (
+    ApprovalKind,
+    OnExpiry,
+    PolicyDecision,
+    PolicyRef,
+    PolicyVerdict,
+    Question,
+    RuleMatch,
+)
+from aura_contracts.ids import ApprovalId
+from aura_contracts.permission import Fit, fits
+from aura_contracts.quoting import one_line
+from aura_engine.policy.conditions import Condition, PolicySubject, value_of
+
+REJECTIONS = 3
+"""How often proposals of a task are sent back before policies leave it to a human."""
+
+UNANSWERABLE = frozenset({ApprovalKind.QUESTION, ApprovalKind.MERGE_CONFLICT})
+"""Questions that yes and no do not answer: policies say only who is asked, and until when."""
+
+EXPIRING = frozenset({ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.TOOL_CALL})
+"""Questions that an execution waits for, so that it carries their end out. No one would answer others any more."""
+
+PolicyAnswer = PolicyVerdict | str | tuple[PolicyVerdict | str, str] | None
+"""A verdict, with words or without; None: no opinion."""
+
+PolicyCallable = Callable[[PolicySubject], PolicyAnswer]
+"""A policy in Python. It is called for every question that its engine asks, and should be quick."""
+
+
+@attrs.frozen(kw_only=True)
+class Terms:
+    """On what terms a human is asked. Times are in seconds; None: as without a policy."""
+
+    reviewers: tuple[str, ...] = ()
+    quorum: int | None = None
+    deadline: float | None = None
+    on_expiry: OnExpiry | None = None
+    remind_after: float | None = None
+    escalate_after: float | None = None
+    escalate_to: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, several: Sequence["Terms"]) -> "Terms":
+        """Return what satisfies all of `several`: all people, the largest quorum, the earliest times, silence as no."""
+        silence = {terms.on_expiry for terms in several} - {None}
+        return cls(
+            reviewers=_united(terms.reviewers for terms in several),
+            quorum=max((terms.quorum for terms in several if terms.quorum is not None), default=None),
+            deadline=_earliest(terms.deadline for terms in several),
+            on_expiry=OnExpiry.DENY if OnExpiry.DENY in silence else next(iter(silence), None),
+            remind_after=_earliest(terms.remind_after for terms in several),
+            escalate_after=_earliest(terms.escalate_after for terms in several),
+            escalate_to=_united(terms.escalate_to for terms in several),
+        )
+
+
+def _earliest(times: Iterable[float | None]) -> float | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+def _united(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({name for several in names for name in several}))
+
+
+@attrs.frozen(kw_only=True)
+class PolicyRule:
+    """A rule of a policy, ready to be applied."""
+
+    name: str
+    verdict: PolicyVerdict
+    conditions: tuple[Condition, ...]
+    line: int = 0
+    because: str = ""
+    terms: Terms | None = None
+    audit: float = 0.0
+    """Share of its approvals that a human decides all the same."""
+
+    @property
+    def kinds(self) -> frozenset[ApprovalKind]:
+        """The kinds of question that it may match."""
+        kinds = frozenset(ApprovalKind)
+        for condition in self.conditions:
+            kinds &= condition.kinds
+        return kinds - UNANSWERABLE if self.verdict in (PolicyVerdict.APPROVE, PolicyVerdict.REJECT) else kinds
+
+    def fit(self, subject: PolicySubject) -> Fit:
+        """Return whether it matches a question of one of its kinds."""
+        found = Fit.YES
+        for condition in self.conditions:
+            if (fit := condition.test(subject)) is Fit.NO:
+                return Fit.NO
+            found = min(found, fit)
+        return found
+
+    def guards_calls(self, executor: str) -> bool:
+        """Whether it speaks of tool calls, and may match those of an executor."""
+        given = {condition.key: condition.given for condition in self.conditions}
+        speaks = "tools" in given or "commands" in given or ApprovalKind.TOOL_CALL in given.get("kind", ())
+        return speaks and any(fits(executor, one) for one in given.get("executor", (executor,)))
+
+
+@attrs.frozen
+class Policy:
+    """A policy: rules of a file, or a callable."""
+
+    ref: PolicyRef
+    rules: tuple[PolicyRule, ...] = ()
+    call: PolicyCallable | None = None
+    broken: str = ""
+    """Why it cannot be applied."""
+
+
+@attrs.frozen
+class _Match:
+    """A match with the words and the terms of its rule."""
+
+    recorded: RuleMatch
+    because: str = ""
+    terms: Terms | None = None
+    audit: float = 0.0
+
+
+def _by_kind(policies: Sequence[Policy]) -> Mapping[ApprovalKind, Sequence[tuple[str, PolicyRule]]]:
+    every = [(policy.ref.name, rule, rule.kinds) for policy in policies for rule in policy.rules]
+    return {kind: [(name, rule) for name, rule, kinds in every if kind in kinds] for kind in ApprovalKind}
+
+
+@attrs.frozen
+class Rulebook:
+    """The policies in force for a question."""
+
+    policies: tuple[Policy, ...] = ()
+    _rules: Mapping[ApprovalKind, Sequence[tuple[str, PolicyRule]]] = attrs.field(
+        default=attrs.Factory(lambda book: _by_kind(book.policies), takes_self=True), init=False, eq=False, repr=False
+    )
+    """By kind of question, the rules that may match it, with their policies."""
+
+    def __bool__(self) -> bool:
+        return bool(self.policies)
+
+    def guarding_calls(self, executor: str) -> tuple[str, str] | None:
+        """Return the name and the policy of a rule that rejects tool calls of an executor, or demands a human for them.
+
+        Only a rule that speaks of tool calls counts."""
+        for policy in self.policies:
+            for rule in policy.rules:
+                if rule.verdict in (PolicyVerdict.NEVER, PolicyVerdict.REJECT) and rule.guards_calls(executor):
+                    return rule.name, policy.ref.source or policy.ref.name
+        return None
+
+    def decide(self, subject: PolicySubject, approval_id: ApprovalId) -> PolicyDecision:
+        """Return the verdict on a question, with everything it is based on; no order of rules or files changes it."""
+        return self._decided(self._matches(subject), subject, approval_id)
+
+    def verdict(self, subject: PolicySubject, approval_id: ApprovalId) -> tuple[PolicyVerdict, Sequence[RuleMatch]]:
+        """Return the verdict and the rules that match, as `decide` would, without the values."""
+        matches = self._matches(subject)
+        verdict, deciding, _ = _verdict(matches, subject)
+        if verdict is PolicyVerdict.APPROVE and is_sampled(approval_id, _share(deciding)):
+            verdict = PolicyVerdict.ASK
+        return verdict, [match.recorded for match in matches]
+
+    def ask(
+        self, question: Question, subject: PolicySubject, approval_id: ApprovalId
+    ) -> tuple[Question, PolicyDecision]:
+        """Return the verdict, and the question on the terms of the rules that have a human asked."""
+        matches = self._matches(subject)
+        decision = self._decided(matches, subject, approval_id)
+        asking = [match.terms for match in matches if match.terms is not None]
+        return _on_terms(question, Terms.of(asking), decision, subject), decision
+
+    def _matches(self, subject: PolicySubject) -> list[_Match]:
+        found: list[_Match] = []
+        for policy in self.policies:
+            if policy.broken:
+                found.append(_Match(RuleMatch(policy.ref.name, "", PolicyVerdict.NEVER, sure=False), policy.broken))
+            elif policy.call is not None:
+                found += _called(policy.ref.name, policy.call, subject)
+        for name, rule in self._rules[subject.kind]:
+            if (fit := rule.fit(subject)) is not Fit.NO:
+                match = RuleMatch(name, rule.name, rule.verdict, rule.line, fit is Fit.YES)
+                found.append(_Match(match, rule.because, rule.terms, rule.audit))
+        return sorted(found, key=_rank) if len(found) > 1 else found
+
+    def _decided(self, matches: Sequence[_Match], subject: PolicySubject, approval_id: ApprovalId) -> PolicyDecision:
+        verdict, deciding, reason = _verdict(matches, subject)
+        audited = verdict is PolicyVerdict.APPROVE and is_sampled(approval_id, _share(deciding))
+        keys = {condition.key for policy in self.policies for rule in policy.rules for condition in rule.conditions}
+        return PolicyDecision(
+            verdict=PolicyVerdict.ASK if audited else verdict,
+            reason="a human looks at a sample of what is approved by policy" if audited else reason,
+            policies=tuple(sorted((policy.ref for policy in self.policies), key=lambda ref: (ref.name, ref.source))),
+            matched=tuple(match.recorded for match in matches),
+            values={key: value_of(key, subject) for key in sorted(keys)},
+            audited=audited,
+        )
+
+
+def _share(matches: Sequence[_Match]) -> float:
+    return max((match.audit for match in matches), default=0.0)
+
+
+def _rank(match: _Match) -> tuple[int, str, str, int]:
+    recorded = match.recorded
+    return recorded.verdict.rank, recorded.policy, recorded.rule, recorded.line
+
+
+def _verdict(matches: Sequence[_Match], subject: PolicySubject) -> tuple[PolicyVerdict, Sequence[_Match], str]:
+    """Return the verdict, the matches it is based on, and its reason in words."""
+    if not matches:
+        return PolicyVerdict.ASK, (), ""
+    never = [match for match in matches if match.recorded.verdict is PolicyVerdict.NEVER]
+    if never:
+        return PolicyVerdict.NEVER, never, _words(never)
+    sure = [match for match in matches if match.recorded.sure]
+    reject = [match for match in sure if match.recorded.verdict is PolicyVerdict.REJECT]
+    if reject:
+        if subject.evidence.rejections >= REJECTIONS:
+            words = f"{_words(reject)} (sent back {subject.evidence.rejections} times already)"
+            return PolicyVerdict.ASK, reject, words
+        return PolicyVerdict.REJECT, reject, _words(reject)
+    ask = [match for match in matches if match.recorded.verdict is PolicyVerdict.ASK or not match.recorded.sure]
+    if ask or not sure:
+        return PolicyVerdict.ASK, ask, _words(ask)
+    return PolicyVerdict.APPROVE, sure, _words(sure)
+
+
+def _words(matches: Sequence[_Match]) -> str:
+    """Return the words of rules, or else their names."""
+    said = [match.because or _named(match.recorded) for match in matches]
+    return "; ".join(dict.fromkeys(said))
+
+
+def _named(match: RuleMatch) -> str:
+    unknown = "" if match.sure else " (depending on what is unknown)"
+    return f"rule {match.rule!r} of {match.policy}{unknown}"
+
+
+def is_sampled(approval_id: ApprovalId, share: float) -> bool:
+    """Return whether an approval is in the sample of this share: the same one always is, wherever it is asked."""
+    number = int.from_bytes(sha256(approval_id.encode()).digest()[:8])
+    return number < share * 2**64
+
+
+def _called(name: str, call: PolicyCallable, subject: PolicySubject) -> list[_Match]:
+    """Return the match of a callable, none if it has no opinion."""
+    try:
+        answer = call(subject)
+        verdict, words = answer if isinstance(answer, tuple) else (answer, "")
+        if verdict is None:
+            return []
+        match = RuleMatch(name, name, PolicyVerdict(verdict))
+    except Exception as error:  # noqa: BLE001 - code of an embedder: whatever it raises, a human decides
+        words = one_line(f"policy {name} failed: {type(error).__name__}: {error}")[:500]
+        return [_Match(RuleMatch(name, name, PolicyVerdict.NEVER, sure=False), words)]
+    if subject.kind in UNANSWERABLE and match.verdict in (PolicyVerdict.APPROVE, PolicyVerdict.REJECT):
+        return []
+    return [_Match(match, str(words))]
+
+
+def _on_terms(question: Question, terms: Terms, decision: PolicyDecision, subject: PolicySubject) -> Question:
+    if decision.verdict not in (PolicyVerdict.ASK, PolicyVerdict.NEVER):
+        return question
+    expires = question.kind in EXPIRING and question.execution_id is not None
+    deadline = subject.at + timedelta(seconds=terms.deadline) if expires and terms.deadline is not None else None
+    changes: dict[str, Any] = {
+        **_people(question, terms),
+        "deadline": deadline,
+        "on_expiry": OnExpiry.DENY if decision.holds_back else terms.on_expiry,
+        "remind_after": terms.remind_after,
+        "escalate_after": terms.escalate_after,
+    }
+    return replace(question, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _people(question: Question, terms: Terms) -> Mapping[str, Any]:
+    """Return who is asked first, and how many of them must approve: at least as many as the question itself demands.
+
+    Who may not decide, or is asked at a later level, is left out. Those of the question are asked as well if the others
+    are too few, and no more approvals are demanded than they can give: a question that can be answered still can be.
+    """
+    elsewhere = {*question.barred, *(name for level in question.levels for name in level.reviewers)}
+    escalate_to = tuple(dict.fromkeys((*question.escalate_to, *terms.escalate_to)))
+    reviewers = tuple(name for name in terms.reviewers if name not in elsewhere)
+    quorum = max(question.quorum, terms.quorum or 1)
+
+    def able() -> int:
+        return len({*reviewers, *escalate_to} - elsewhere)
+
+    if not reviewers or able() < quorum:
+        reviewers = tuple(dict.fromkeys((*reviewers, *question.reviewers)))
+    return {"reviewers": reviewers, "quorum": max(question.quorum, min(quorum, able())), "escalate_to": escalate_to}

@@ -1,0 +1,27 @@
+"""Silence: no agent that asks for nothing may run where a policy demands that it asks. Pure."""
+
+from aura_contracts.errors import InvalidInput
+from aura_engine.policy.rulebook import Rulebook
+
+
+def guard_of(book: Rulebook, executor: str) -> str | None:
+    """Return in words what rejects tool calls of an executor, or demands a human for them; None if nothing does."""
+    for policy in book.policies:
+        if policy.broken:  # its rules are unknown
+            return f"the rules of {policy.ref.source or policy.ref.name}, which cannot be read,"
+    found = book.guarding_calls(executor)
+    return None if found is None else f"the rule {found[0]!r} of {found[1]}"
+
+
+def require_asking(book: Rulebook, executor: str, *, asks: bool, silencing: str | None) -> None:
+    """Refuse an agent that asks for nothing where a policy speaks of its calls. Raises `InvalidInput`.
+
+    `asks` and `silencing` are those of `aura_contracts.permission.require_questions`.
+    """
+    guard = None if asks and silencing is None else guard_of(book, executor)
+    if guard is None:
+        return
+    does = f"with its option {silencing} the agent" if silencing else f"executor {executor}"
+    reason = f"{does} asks for no permission, so {guard} could not be kept"
+    remedy = f"leave option {silencing} out" if silencing else "use an executor that asks"
+    raise InvalidInput(field=silencing or "executor", reason=reason, remedy=f"{remedy}, or change the policy")

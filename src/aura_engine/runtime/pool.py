@@ -1,0 +1,399 @@
+"""Pool: gives the tasks of the queue to agents, as soon as one that suits is free.
+
+The log is the queue: a task that waits is `pooled`, and an agent has what it has taken. This engine keeps a `Schedule`
+of both, brings it up to date with what the log tells, and records one assignment after another.
+
+Invariants:
+
+- An assignment is recorded in one unit of work with the versions of task and agent that it was decided on. If another
+  engine was faster, nothing is recorded, both are read again, and the next decision follows: no one sees an error.
+- No wake-up is lost: a record marks what it changes before it wakes the pool, and a round begins to listen for the next
+  before it reads all that is marked. The follower's tail, which delivers the records, begins before the first read.
+- An engine works on the tasks that it waits for; with `drive_all`, on all. It leaves an agent to a task of another
+  engine if that task is first, but not for longer than `COURTESY`: that engine may be gone.
+- Rounds take turns, so an agent is given one slot for one task.
+- A task that this engine waits for and that another engine has given to an agent is taken on like any other: driven, or
+  taken over when that engine stops.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+import anyio
+import attrs
+from anyio.abc import TaskGroup
+from msgspec.structs import replace
+
+from aura_contracts.actors import ENGINE
+from aura_contracts.agent import AGENT, Agent, AgentStatus, TakeTask
+from aura_contracts.errors import AuraError, CommandRefused, Recovery, UnknownExecutor, VersionConflict
+from aura_contracts.events import Event, EventRecord
+from aura_contracts.failures import Failure
+from aura_contracts.ids import AgentId, ExecutionId, StreamId, TaskId
+from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
+from aura_contracts.task import (
+    TASK,
+    AssignTask,
+    DependencyEnded,
+    FailTask,
+    Task,
+    TaskAssigned,
+    TaskEdited,
+    TaskQueued,
+    TaskReparented,
+    TaskUnassigned,
+    TaskUnqueued,
+)
+from aura_contracts.workspace import WORKSPACE
+from aura_engine.runtime.agent_profiles import queue_first
+from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.dependencies import Dependents, end_dependency
+from aura_engine.runtime.failures import failure_from_error
+from aura_engine.runtime.first_prompts import first_prompt
+from aura_engine.runtime.views import load_view, view_in, workspace_of
+from aura_engine.scheduling import Allocation, PoolAgent, Schedule, WaitingTask
+from aura_engine.unit_of_work import UnitOfWork
+
+_LOG = logging.getLogger(__name__)
+
+COURTESY = 1.0
+"""Seconds that an agent is left to a task of another engine that goes first."""
+
+_PAUSE = 1.0
+"""Seconds before a round is repeated that failed, for example because the store is away."""
+
+_REFUSALS = 3
+"""Times in a row that an assignment is refused before the task fails with the reason."""
+
+_CHANGES: tuple[type[Event], ...] = (
+    TaskQueued,
+    TaskUnqueued,
+    TaskUnassigned,
+    TaskAssigned,
+    TaskEdited,
+    TaskReparented,
+    DependencyEnded,
+    *TASK.endings,
+)
+"""The events of a task that change the queue, or what waits for the task. One that is created waits for nothing yet."""
+
+
+class Drivers(Protocol):
+    """What drives the tasks that were given to agents; the follower."""
+
+    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[object]]) -> bool:
+        """Run `create` under the task's lock, then drive the task."""
+        ...
+
+    async def take_on_started(self, task_id: TaskId) -> None:
+        """Drive the task, or take it over when the engine stops that drives it."""
+        ...
+
+    def notify(self) -> None:
+        """Wake those who wait for a task: one has changed hands."""
+        ...
+
+
+class _Overtaken(Exception):
+    """Task or agent are no longer what the decision was based on."""
+
+
+@attrs.define(eq=False)
+class Pool:
+    """The queue, as this engine works on it. Belongs to one event loop."""
+
+    _runtime: Runtime
+    _drivers: Drivers
+    _require_open: Callable[[], TaskGroup]
+    """Returns the group for background work, or raises `EngineClosed`."""
+    _all: bool
+    """Whether this engine works on every task of the queue."""
+    _mine: set[TaskId] = attrs.field(factory=set)
+    """The tasks that this engine waits for."""
+    _schedule: Schedule | None = None
+    """None while no round has looked yet."""
+    _stale_tasks: set[TaskId] = attrs.field(factory=set)
+    _stale_agents: set[AgentId] = attrs.field(factory=set)
+    _dependents: Dependents = attrs.field(factory=Dependents)
+    """The tasks of the queue that cannot begin yet."""
+    _left: dict[TaskId, tuple[float, Allocation]] = attrs.field(factory=dict)
+    """Assignments that are left to other engines, and until when."""
+    _unable: set[str] = attrs.field(factory=set)
+    """Executors that this engine does not have: their agents get tasks from other engines."""
+    _refusals: dict[TaskId, int] = attrs.field(factory=dict)
+    _changed: anyio.Event = attrs.field(factory=anyio.Event)
+    _turn: anyio.Lock = attrs.field(factory=anyio.Lock)
+    _works: bool = False
+
+    # --- What happens -------------------------------------------------------------------------------------------------
+
+    def on_record(self, record: EventRecord) -> None:
+        """Note what an event of the log changes."""
+        event = record.event
+        if isinstance(event, AGENT.events):
+            self._stale_agents.add(AgentId(record.stream_id))
+        elif isinstance(event, _CHANGES):
+            task_id = TaskId(record.stream_id)
+            self._stale_tasks |= {task_id, *self._dependents.pop(task_id)}
+        else:
+            return
+        if self._works:
+            self.wake()
+        else:
+            self._forget()
+
+    def wake(self) -> None:
+        """Have the pool look again: something was recorded, or a slot is free."""
+        self._changed.set()
+
+    @property
+    def waiting(self) -> frozenset[TaskId]:
+        """The tasks for which this engine waits for an agent."""
+        return frozenset(self._mine)
+
+    async def wait_for(self, task_id: TaskId) -> None:
+        """Work on the queue until the task has an agent. Returns after the first round: it may have one by then."""
+        self._mine.add(task_id)
+        self._stale_tasks.add(task_id)
+        self.start()
+        await self._round_or_pause()
+        self.wake()  # an agent may have been left to another engine in this round, and only `_work` waits for the end
+
+    async def assign_once(self, task_id: TaskId) -> None:
+        """Give the task to an agent if one is free for it now, without working on the queue any further."""
+        self._forget()
+        self._mine.add(task_id)
+        try:
+            async with self._turn:
+                await self._round()
+        finally:
+            self._mine.discard(task_id)
+            self._forget()
+
+    def start(self) -> None:
+        """Work on the queue for as long as this engine waits for a task in it, or with `drive_all` until it closes."""
+        if not self._works and (self._all or self._mine):
+            self._require_open().start_soon(self._work)
+            self._works = True
+
+    async def _work(self) -> None:
+        while self._all or self._mine:
+            self._changed = anyio.Event()
+            seconds = await self._round_or_pause()
+            with anyio.move_on_after(seconds):
+                await self._changed.wait()
+        self._works = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what is not kept up to date any more; the next round reads it again."""
+        self._schedule = None
+        for kept in (self._stale_tasks, self._stale_agents, self._dependents, self._left):
+            kept.clear()
+
+    # --- Rounds -------------------------------------------------------------------------------------------------------
+
+    async def _round_or_pause(self) -> float | None:
+        """Make all possible assignments; return the seconds until the next look, None: when something happens."""
+        try:
+            async with self._turn:
+                return await self._round()
+        except AuraError as error:
+            _LOG.warning("the queue cannot be worked on yet: %s", error)
+        except Exception:  # noqa: BLE001 - a bug: the engine and its drivers continue
+            _LOG.exception("the queue cannot be worked on")
+        return _PAUSE
+
+    async def _round(self) -> float | None:
+        now = self._now()
+        self._end_courtesy(now)
+        schedule = await self._current()
+        while self._runtime.slots.has_room():
+            chosen = schedule.take(now, without=self._runtime.slots.full | self._unable)
+            if chosen is None:
+                break
+            task_id = chosen.task.id
+            if self._all or task_id in self._mine:
+                await self._give(chosen)
+                schedule = await self._current()
+            else:
+                self._left[task_id] = (now + COURTESY, chosen)
+        deadlines = [until for until, _ in self._left.values()]
+        return max(min(deadlines) - now, 0.0) + 0.01 if deadlines else None
+
+    def _end_courtesy(self, now: float) -> None:
+        """Pass over the tasks of other engines that have not taken the agents left to them, until they change."""
+        for task_id, (until, _) in tuple(self._left.items()):
+            if until <= now:
+                self._take_back(task_id)
+
+    def _take_back(self, task_id: TaskId) -> None:
+        """Leave the task no agent any more; what the agent has by now is read again."""
+        left = self._left.pop(task_id, None)
+        if left is not None:
+            self._stale_agents.add(left[1].agent_id)
+
+    async def _give(self, chosen: Allocation) -> None:
+        """Record an assignment and begin the work; if that cannot be, have both read again, or fail the task."""
+        task_id, given = chosen.task.id, False
+        try:
+            await self._record(chosen)
+            given = True
+        except (_Overtaken, VersionConflict):
+            pass
+        except UnknownExecutor as error:
+            self._unable.add(error.name)
+        except CommandRefused as error:
+            self._refusals[task_id] = self._refusals.get(task_id, 0) + 1
+            if self._refusals[task_id] >= _REFUSALS:
+                await self._fail(task_id, failure_from_error(error))
+        except AuraError as error:
+            if error.recovery is Recovery.LATER:
+                raise
+            await self._fail(task_id, failure_from_error(error))
+        else:
+            self._mine.discard(task_id)
+            self._refusals.pop(task_id, None)
+            self._drivers.notify()
+        finally:
+            if not given:  # if it was, what was marked meanwhile stays marked
+                self._stale_tasks.add(task_id)
+                self._stale_agents.add(chosen.agent_id)
+
+    async def _record(self, chosen: Allocation) -> None:
+        task_id = chosen.task.id
+        slots, begun = self._runtime.slots, list[ExecutionId]()
+
+        async def create() -> None:
+            async with self._runtime.bus.unit(ENGINE) as unit:
+                task = await self._assign(unit, chosen)
+            if task.execution_id is not None:
+                begun.append(task.execution_id)
+                slots.claim(task.execution_id, chosen.executor)  # before others that begin meanwhile
+
+        if await self._runtime.bus.fetch(WORKSPACE, workspace_of(task_id)) is None:
+            await create()
+            return
+        await self._runtime.gateway.capability(chosen.executor)
+        driven = False
+        try:
+            driven = await self._drivers.begin(task_id, create)
+        finally:
+            for execution_id in () if driven else begun:
+                slots.give_back(execution_id)
+
+    async def _assign(self, unit: UnitOfWork, chosen: Allocation) -> Task:
+        """Add to `unit` the assignment, and the execution unless the agent is one outside AURA."""
+        task_id = chosen.task.id
+        view = await view_in(unit, task_id)
+        agent = await unit.get(AGENT, chosen.agent_id)
+        request = view.task.request
+        if not view.task.pooled or request is None or agent is None or not agent.room:
+            raise _Overtaken
+        wanted, why = request.agent_type, request.agent_type_reason  # an agent of any type does not bind the next one
+        assign = AssignTask(agent_id=agent.id, agent_type=wanted, reason=why, selection=chosen.selection)
+        task = await unit.handle(task_id, assign)
+        await unit.handle(agent.id, TakeTask(task_id=task_id))
+        if view.workspace is None:
+            return task
+        prompt = await first_prompt(self._runtime, view, request.plan, agent.executor)
+        return await queue_first(self._runtime, unit, task, agent, prompt, request.plan, variant=request.variant)
+
+    async def _fail(self, task_id: TaskId, failure: Failure) -> None:
+        """Fail a task that no agent can be given."""
+        self._refusals.pop(task_id, None)
+        try:
+            await self._runtime.bus.handle(ENGINE, task_id, FailTask(failure=failure))
+        except CommandRefused as error:
+            _LOG.debug("task %s is not failed: %s", task_id, error)
+
+    # --- Keeping up with the log --------------------------------------------------------------------------------------
+
+    async def _current(self) -> Schedule:
+        """Return the schedule with all that is known to have changed read again."""
+        if self._schedule is None:
+            self._stale_tasks.clear()
+            self._stale_agents.clear()
+            schedule = Schedule()
+            async for agent in self._runtime.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT)):
+                if agent.status is not AgentStatus.DISABLED:
+                    schedule.set_agent(PoolAgent.of(agent))
+            async for task in self._runtime.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT)):
+                await self._enter(schedule, task)
+            self._schedule = schedule
+            self._let_go(await self._tasks(self._mine))
+        while self._stale_tasks or self._stale_agents:
+            await self._catch_up(self._schedule)
+        return self._schedule
+
+    async def _catch_up(self, schedule: Schedule) -> None:
+        tasks, self._stale_tasks = self._stale_tasks, set()
+        for task_id in tasks:
+            self._take_back(task_id)
+        agents, self._stale_agents = self._stale_agents, set()
+        try:
+            for part in _parts(agents):
+                for agent in (await self._runtime.reads.list(AgentQuery(id=part, limit=LIMIT))).rows:
+                    if agent.ad_hoc or agent.status is AgentStatus.DISABLED:
+                        schedule.remove_agent(agent.id)
+                    else:
+                        schedule.set_agent(self._figures(agent))
+            found = await self._tasks(tasks)
+            for task in found:
+                await self._enter(schedule, task)
+            self._let_go(found)
+        except BaseException:
+            self._stale_tasks |= tasks
+            self._stale_agents |= agents
+            raise
+
+    def _figures(self, agent: Agent) -> PoolAgent:
+        """Return the figures of an agent; what is left to it counts as taken."""
+        left = sum(chosen.agent_id == agent.id for _, chosen in self._left.values())
+        figures = PoolAgent.of(agent)
+        return replace(figures, tasks=figures.tasks + left)
+
+    async def _tasks(self, ids: Iterable[TaskId]) -> list[Task]:
+        found: list[Task] = []
+        for part in _parts(ids):
+            found += (await self._runtime.reads.list(TaskQuery(id=part, limit=LIMIT))).rows
+        return found
+
+    def _let_go(self, tasks: Iterable[Task]) -> None:
+        """Wait no longer for tasks that have left the queue; take on those that another engine has begun."""
+        for task in tasks:
+            if task.id in self._mine and not task.pooled:
+                self._mine.discard(task.id)
+                if task.execution_id is not None and not task.ended:
+                    self._require_open().start_soon(self._drivers.take_on_started, task.id)
+                self._drivers.notify()
+
+    async def _enter(self, schedule: Schedule, task: Task) -> None:
+        """Put a task into the schedule if it could begin now, and remove it otherwise."""
+        now = self._now()
+        schedule.remove(task.id, now)
+        if not task.pooled:
+            return
+        if not (task.after and await self._unmet(task)):
+            schedule.put(WaitingTask.of(task), now)
+
+    async def _unmet(self, task: Task) -> Sequence[Task]:
+        """Return what the task waits for; what the end of one of these means for it is recorded.
+
+        Each is listened to before it is read, so that none ends unnoticed in between."""
+        self._dependents.add(task.id, task.after)
+        view = await load_view(self._runtime.bus, task.id)
+        self._dependents.discard(task.id, set(task.after).difference(one.id for one in view.unmet))
+        if view.lost_dependency is not None and (self._all or task.id in self._mine):
+            await end_dependency(self._runtime, view)
+        return view.unmet
+
+    def _now(self) -> float:
+        return self._runtime.bus.clock().timestamp()
+
+
+def _parts(ids: Iterable[StreamId]) -> Iterable[Sequence[StreamId]]:
+    """Yield ids in parts that fit on a page."""
+    ordered = sorted(ids)
+    return (ordered[start : start + LIMIT] for start in range(0, len(ordered), LIMIT))

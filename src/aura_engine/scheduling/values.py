@@ -1,0 +1,106 @@
+"""Values: the figures of tasks and agents that the schedule looks at."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Self
+
+import msgspec
+
+from aura_contracts.agent import Agent
+from aura_contracts.ids import AgentId, TaskId
+from aura_contracts.task import PoolRequest, Priority, Task
+
+AGEING = 600.0
+"""Seconds in the queue after which a task counts as one priority higher, up to the highest."""
+
+TOP_LEVEL = 2
+
+_LEVELS: Mapping[Priority, int] = MappingProxyType({Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: TOP_LEVEL})
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What a task asks of its agent."""
+
+    agent_type: str | None = None
+    """None: an agent of any type."""
+    capabilities: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, request: PoolRequest) -> Self:
+        """Return the needs that a request states."""
+        return cls(request.agent_type, frozenset(request.capabilities))
+
+
+class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task in the queue that could begin now."""
+
+    id: TaskId
+    needs: Needs = Needs()
+    priority: Priority = Priority.MEDIUM
+    since: float
+    """When it was queued, in seconds since the epoch."""
+    group: str = ""
+    """The tasks of one group take turns with those of others: the parts of one task, or the tasks of one creator."""
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the figures of a task that is `pooled`."""
+        assert task.request is not None, "it is in the queue with a request"
+        return cls(
+            id=task.id,
+            needs=Needs.of(task.request),
+            priority=task.priority,
+            since=(task.queued_at or task.created_at).timestamp(),
+            group=task.parent_id or task.created_by,
+        )
+
+    def level(self, now: float) -> int:
+        """Return its priority as a number, its age included."""
+        return min(_LEVELS[self.priority] + max(int((now - self.since) // AGEING), 0), TOP_LEVEL)
+
+    def next_level_at(self, now: float) -> float | None:
+        """Return when its level rises next, None if it is the highest."""
+        if self.level(now) == TOP_LEVEL:
+            return None
+        return self.since + AGEING * (max(int((now - self.since) // AGEING), 0) + 1)
+
+
+class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent of the pool that is enabled."""
+
+    id: AgentId
+    type: str = "developer"
+    capabilities: frozenset[str] = frozenset()
+    executor: str = ""
+    capacity: int = 1
+    tasks: int = 0
+    """The tasks that it has."""
+    registered_at: datetime
+
+    @classmethod
+    def of(cls, agent: Agent) -> Self:
+        """Return the figures of an agent."""
+        return cls(
+            id=agent.id,
+            type=agent.type,
+            capabilities=frozenset(agent.capabilities),
+            executor=agent.executor,
+            capacity=agent.capacity,
+            tasks=len(agent.tasks),
+            registered_at=agent.created_at,
+        )
+
+    @property
+    def room(self) -> int:
+        """How many more tasks it takes."""
+        return max(self.capacity - self.tasks, 0)
+
+    @property
+    def rank(self) -> tuple[float, datetime, AgentId]:
+        """What agents that suit a task are compared by; the lowest gets it: load, then age."""
+        return (self.tasks / self.capacity, self.registered_at, self.id)
+
+    def suits(self, needs: Needs) -> bool:
+        """Whether it is of the type and has the capabilities."""
+        return needs.agent_type in (None, self.type) and needs.capabilities <= self.capabilities
