@@ -1,8 +1,9 @@
 """Invocation: a command as it was called, with its arguments, its terminal and its engine."""
 
+import os
 import shlex
 from argparse import Namespace
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,18 +12,22 @@ import attrs
 
 from aura_cli._settings import Settings
 from aura_cli.rendering.terminal import Terminal
-from aura_contracts.errors import InvalidInput, StoreMisconfigured
+from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.private_files import make_private_folder
 from aura_contracts.store_url import StoreUrl
 
 if TYPE_CHECKING:
+    from aura_contracts.approval import AnswerSource
     from aura_contracts.ports.rows import Page
     from aura_engine import Engine
 
 R = TypeVar("R")
 
-OUTAGE_TIMEOUT = 10.0
-"""Seconds to wait for an unreachable database while a human waits at the terminal."""
+READ_TIMEOUT = 10.0
+"""Seconds to wait for an unreachable database while a human waits for what a command reads."""
+
+RECORD_TIMEOUT = 30.0
+"""The same where a command records: a database may take a while to restart."""
 
 PAGE = 1000
 """Rows per page of a list."""
@@ -94,23 +99,34 @@ async def engine_of(
         read_only=read_only,
         record_only=record_only,
         auditing=auditing,
-        host=Host(environment=settings.environment),
-        outage_timeout=OUTAGE_TIMEOUT,
+        host=Host(environment=settings.environment, source=_source()),
+        outage_timeout=READ_TIMEOUT if read_only else RECORD_TIMEOUT,
         **settings.codec,
     ) as engine:
         yield engine
 
 
-async def all_rows(list_: Callable[..., "Awaitable[Page[R]]"], **filters: Any) -> AsyncGenerator[R, None]:
-    """Yield all rows of `list_`, a `list` method of the engine, oldest first."""
+def _source() -> "AnswerSource":
+    """Return where the decisions of this command come from."""
+    from aura_contracts.approval import AnswerSource, Channel
+
+    try:
+        terminal = os.ttyname(0)
+    except OSError:
+        terminal = ""
+    return AnswerSource(channel=Channel.CLI, host=os.uname().nodename, session=terminal)
+
+
+async def all_rows(list_: Callable[..., "Awaitable[Page[R]]"], **filters: Any) -> list[R]:
+    """Return all rows of `list_`, a `list` method of the engine, oldest first."""
+    rows: list[R] = []
     cursor = None
     while True:
         page = await list_(**filters, descending=False, limit=PAGE, cursor=cursor)
-        for row in page.rows:
-            yield row
+        rows += page.rows
         cursor = page.next_cursor
         if cursor is None:
-            return
+            return rows
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -118,31 +134,33 @@ def sqlite_path(url: str) -> Path | None:
     return StoreUrl.parse(url).path
 
 
-def read_text(path: str, field: str) -> str:
-    """Return a text file, without a byte order mark. Raises `InvalidInput`, naming `field`, if it cannot be read."""
-    try:
-        return Path(path).read_text("utf-8-sig")
-    except OSError as error:
-        remedy = "check the path and its permissions"
-        raise InvalidInput(field=field, reason=f"{path}: {error.strerror or error}", remedy=remedy) from error
-    except ValueError as error:  # also a NUL in the path
-        reason = f"{path!r} is not a text file in UTF-8: {error}"
-        raise InvalidInput(field=field, reason=reason, remedy="save it as UTF-8") from error
-
-
 def require_made(url: str) -> None:
     """Raise `StoreMisconfigured` for a store that does not exist: it must not be created empty, nor pass a check."""
     path = sqlite_path(url)
-    if path is not None and not path.exists():
+    if path is not None and not _exists(path):
         remedy = "check --store, AURA_STORE and AURA_HOME; `aura demo --store URL` creates one to explore"
         raise StoreMisconfigured(store=url, reason="the store does not exist", remedy=remedy)
 
 
+def _exists(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have is the name of none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def make_room(url: str) -> None:
-    """Create the folder for an SQLite store."""
+    """Create the folder for an SQLite store. Raises `StoreMisconfigured` where there can be none."""
     path = sqlite_path(url)
-    if path is not None:
+    if path is None:
+        return
+    try:
         make_private_folder(path.parent)
+    except OSError as error:
+        reason = f"its folder cannot be made: {error.strerror or error}"
+        remedy = "check --store, AURA_STORE and AURA_HOME"
+        raise StoreMisconfigured(store=url, reason=reason, remedy=remedy) from error
 
 
 def project_of(path: str) -> Path | None:

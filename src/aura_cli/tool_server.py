@@ -36,7 +36,7 @@ INSTRUCTIONS = """\
 These tools connect you to AURA, which assigned you the task that you are working on. get_task describes it and what \
 was said about it so far. Report your progress with report_progress. Put work that does not belong to this task into \
 create_subtask instead of doing it. Where a human has to decide, use request_approval and wait for the answer before \
-you continue."""
+you continue. If your solution has to be approved before you carry it out, use submit_for_approval."""
 
 _TEXT = {"type": "string"}
 
@@ -89,8 +89,17 @@ class Inquiry(Arguments, frozen=True, kw_only=True):
     wait_seconds: Seconds = 0.0
 
 
+class ProposalMade(Arguments, frozen=True, kw_only=True):
+    proposal: Annotated[
+        str,
+        Meta(min_length=1, max_length=50_000, description="What you are going to do, in full: a human decides on it."),
+    ]
+    confidence: Annotated[float, Meta(ge=0, le=1, description="How sure you are that it is right.")] | UnsetType = UNSET
+    wait_seconds: Seconds = WAIT_LIMIT
+
+
 class Wait(Arguments, frozen=True, kw_only=True):
-    approval_id: Annotated[str, Meta(description="The id that request_approval returned.")]
+    approval_id: Annotated[str, Meta(description="The id that the request returned.")]
     timeout_seconds: Seconds = 30.0
 
 
@@ -191,8 +200,9 @@ async def get_task(own: OwnTask, _: NoArguments) -> TaskStory:
 
 async def report_progress(own: OwnTask, said: ProgressReport) -> Recorded:
     """Report your progress to the humans who follow this task, after each step rather than each command."""
-    step, percent = (None if value is UNSET else value for value in (said.step, said.percent))
-    await own.report(said.message, step=step, percent=percent)  # type: ignore[arg-type]  # each has its type
+    step = None if said.step is UNSET else said.step
+    percent = None if said.percent is UNSET else said.percent
+    await own.report(said.message, step=step, percent=percent)
     return Recorded(recorded=True)
 
 
@@ -219,8 +229,22 @@ async def request_approval(own: OwnTask, asked: Inquiry) -> ApprovalAnswer:
     return _answer(await own.wait(approval.id, min(asked.wait_seconds, WAIT_LIMIT)))
 
 
+async def submit_for_approval(own: OwnTask, made: ProposalMade) -> ApprovalAnswer:
+    """Submit your proposed solution to the humans who review this task, and wait for their decision.
+
+    Change nothing while it is pending: call wait_for_approval again, or end your turn, and you will be resumed with
+    the decision. If it is approved, carry it out; if not, revise it with the feedback and submit it again.
+    """
+    confidence = None if made.confidence is UNSET else made.confidence
+    approval = await own.submit(made.proposal, confidence=confidence)
+    return _answer(await own.wait(approval.id, min(made.wait_seconds, WAIT_LIMIT)))
+
+
 async def wait_for_approval(own: OwnTask, wait: Wait) -> ApprovalAnswer:
-    """Wait for the answer to request_approval. While it is pending, call this again, or do other work first."""
+    """Wait for the answer to request_approval or submit_for_approval. While it is pending, call this again.
+
+    After request_approval you may do other work first.
+    """
     approval_id = ApprovalId(parse_id(wait.approval_id))
     return _answer(await own.wait(approval_id, min(wait.timeout_seconds, WAIT_LIMIT)))
 
@@ -261,6 +285,7 @@ TOOLS: Mapping[str, _ServedTool] = {
         _ServedTool(create_subtask, NewSubtask, Created),
         _ServedTool(list_subtasks, NoArguments, Subtasks, reads=True),
         _ServedTool(request_approval, Inquiry, ApprovalAnswer),
+        _ServedTool(submit_for_approval, ProposalMade, ApprovalAnswer),
         _ServedTool(wait_for_approval, Wait, ApprovalAnswer),
     )
 }

@@ -13,8 +13,7 @@ from agents_at_work import bus_on
 from aura_engine.host import new_ids, now
 from aura_store import open_log
 from aura_store.audit import checkpoint
-from command_line import call_aura
-from repositories import make_repository
+from command_line import call_aura, move_to
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +59,4 @@ def change_log(store: str) -> Callable[[str], None]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository, in which ``aura`` is called with a store and a home of its own."""
-    for name, value in {"AURA_HOME": "home", "AURA_STORE": "aura.db"}.items():
-        monkeypatch.setenv(name, f"{'sqlite:///' if name == 'AURA_STORE' else ''}{tmp_path / value}")
-    monkeypatch.setenv("AURA_USER", "alice")
-    repository = make_repository(tmp_path / "app")
-    monkeypatch.chdir(repository)
-    return repository
+    return move_to(tmp_path, monkeypatch)

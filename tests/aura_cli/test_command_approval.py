@@ -86,7 +86,7 @@ def test_a_decision_may_be_recorded_only(asked, place):
 def test_what_was_decided_is_decided(asked, place):
     assert call_aura("approval", "approve", asked["id"]).code == 0
     again = call_aura("approval", "reject", asked["id"], "--feedback", "no", "--json")
-    assert (again.code, again.error["code"]) == (1, "wrong_state")
+    assert (again.code, again.error["code"]) == (1, "already_answered")
 
 
 def test_somebody_else_may_not_decide_unless_asked_to(asked, place, monkeypatch):
@@ -120,7 +120,7 @@ def test_a_run_that_waits_goes_on_when_a_human_has_decided_elsewhere(place):
         (approval,) = call_aura("approval", "list", "--json").objects
         answer = call_aura("approval", "approve", approval["id"])
         assert "another process continues its task" in answer.out
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
         assert process.returncode == 0
     assert "[aura] merged into main: " in out
     assert content(place, "main", "new.txt") == "Say more"
@@ -185,3 +185,89 @@ def test_questions_of_this_repository_come_first(asked, place, tmp_path, monkeyp
         assert order()[0] == str(first)
     monkeypatch.chdir(tmp_path / "link")
     assert order() == [str(other), str(place)]
+
+    (shown,) = call_aura("approval", "show", "--json").objects
+    assert shown["repositories"] == [str(other)], "the only one here"
+    monkeypatch.chdir("/")
+    assert "2 approvals are pending" in call_aura("approval", "show").err
+    assert "2 approvals are pending" in call_aura("approval", "approve").err
+
+
+# --- Who decides, and several at once ---------------------------------------------------------------------------------
+
+
+def propose(*words: str) -> dict:
+    """Create a task whose split waits for an answer; no agent runs."""
+    (task,) = call_aura("task", "create", "Tidy up", "--json", *words).objects
+    assigned = call_aura("task", "assign", task["id"], "--executor", "custom", "--base-command", "true", "--outside")
+    assert assigned.code == 0, assigned.err
+    assert call_aura("task", "decompose", task["id"], "--subtask", "Sweep").code == 0
+    return next(one for one in call_aura("approval", "list", "--json").objects if one["task_id"] == task["id"])
+
+
+def test_levels_and_delegates_are_shown_and_asked_in_turn(place, monkeypatch):
+    asked = propose("--reviewer", "bob", "--level", "lead,boss:2", "--no-self-approval")
+    assert call_aura("approval", "approve", asked["id"], "--json").error["facts"]["rule"] == "self_approval"
+    monkeypatch.setenv("AURA_USER", "bob")
+    until = ("--until", "2100-01-01", "--reason", "holiday")
+    assert call_aura("approval", "delegate", asked["id"], "--to", "carol", *until).code == 0
+    monkeypatch.setenv("AURA_USER", "carol")
+    assert "is pending" in call_aura("approval", "approve", asked["id"]).out
+    page = call_aura("approval", "show", asked["id"]).out
+    assert "level     2 of 2: 1 of bob; then 2 of lead, boss\n" in page
+    assert "waits for lead, boss\n" in page
+    assert "delegated by bob to carol until 2100-01-01 00:00:00 UTC: holiday\n" in page
+    assert re.search(r"\nanswer    approved by carol \(delegation of bob\), \S+ \S+ UTC, from cli \S+", page)
+    late = call_aura("approval", "delegate", asked["id"], "--to", "eve", "--until", "7")
+    assert "it is not a time" in late.err
+
+
+def test_an_answer_may_name_the_commit_that_was_looked_at(asked, place):
+    ((repository, commit),) = asked["commits"].items()
+    other = call_aura("approval", "approve", asked["id"], "--commit", f"{repository}=abc", "--json")
+    assert (other.code, other.error["code"]) == (1, "question_changed")
+    assert call_aura("approval", "approve", asked["id"], "--commit", f"{repository}={commit}").code == 0
+    assert f"having seen {commit}" in call_aura("approval", "show", asked["id"]).out
+
+
+def test_several_answers_are_listed_and_one_refusal_stops_no_other(asked, place):
+    other = propose("--reviewer", "bob", "--no-self-approval")
+    both = call_aura("approval", "approve", other["id"], asked["id"], "--json")
+    assert both.code == 1
+    refused, answered = both.objects
+    assert (refused["status"], refused["error"]["code"]) == ("refused", "not_allowed")
+    assert answered["status"] == "approved"
+    assert only_done(call_aura("task", "list", "--json").objects, asked["task_id"])
+
+
+def only_done(tasks, task_id) -> bool:
+    return [task["id"] for task in tasks if task["status"] == "completed"] == [task_id]
+
+
+def test_all_that_wait_are_answered_by_kind_and_task(place):
+    first, second = propose(), propose()
+    nothing = call_aura("approval", "approve", "--all", "--kind", "changes")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "0 answers recorded, 0 refused\n")
+    one = call_aura("approval", "reject", "--all", "--task", first["task_id"], "--feedback", "no", "--no-wait")
+    assert one.out == f"approval {first['id']} is rejected\n"
+    rest = call_aura("approval", "approve", "--all", "--no-wait", "--json").objects
+    assert [answer["id"] for answer in rest] == [second["id"]]
+
+
+@pytest.mark.parametrize("words", [("--kind", "plan"), ("a", "--all"), ("a", "b", "--commit", "app=1")])
+def test_what_does_not_go_together_is_refused(place, words):
+    assert call_aura("approval", "approve", *words).code != 0
+
+
+def test_comments_are_shown_with_their_line(asked, place):
+    said = call_aura("approval", "comment", asked["id"], "new.txt:1", "say it louder\nplease")
+    assert said.out.endswith(" on new.txt:1\n")
+    (comment,) = call_aura("approval", "show", "--json").objects[0]["comments"]
+    assert (comment["line"], comment["outdated"], comment["anchor"]["content"]) == (1, False, "Say more")
+    assert call_aura("approval", "comment", asked["id"], comment["id"], "or not").code == 0
+    page = call_aura("approval", "show").out
+    assert f"\ncomment   {comment['id']}\n  new.txt:1\n  > Say more\n  alice, " in page
+    assert "\n    say it louder\n    please\n" in page
+    assert page.endswith("    or not\n")
+    for wrong in ("new.txt:9", "new.txt:x", "nothing"):
+        assert call_aura("approval", "comment", asked["id"], wrong, "hm").code == 1

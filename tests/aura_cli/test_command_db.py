@@ -23,7 +23,7 @@ def built(store) -> str:
 def test_read_models_that_were_never_built(store):
     assert call_aura("db", "info", "--json", "--store", store).objects[0]["read_models"] == 0
     assert call_aura("db", "check", "--store", store).code == 0
-    assert call_aura("db", "info", "--json", "--store", store).objects[0]["read_models"] == 53
+    assert call_aura("db", "info", "--json", "--store", store).objects[0]["read_models"] == 54
 
 
 def test_rebuilt_read_models_say_what_the_log_says(built):
@@ -31,14 +31,14 @@ def test_rebuilt_read_models_say_what_the_log_says(built):
     assert (answer.code, answer.out) == (0, "")
     assert "agree with the log" in answer.err
     (found,) = call_aura("db", "check", "--json", "--store", built).objects
-    assert (found["id"], found["status"], found["events"]) == (built, "ok", 53)
-    assert found["position"] == 53
+    assert (found["id"], found["status"], found["events"]) == (built, "ok", 54)
+    assert found["position"] == 54
 
 
 def test_read_models_that_are_behind_catch_up(built):
     assert call_aura("audit", "checkpoint", "--store", built).code == 0
     (found,) = call_aura("db", "check", "--json", "--store", built).objects
-    assert found["position"] == found["events"] == 54
+    assert found["position"] == found["events"] == 55
 
 
 def test_a_row_that_differs_is_shown_and_rebuilt(built, tasks):
@@ -71,10 +71,10 @@ def test_a_forged_snapshot_is_shown_and_mended(built, tasks):
 def test_info_says_what_is_in_the_store(built):
     (info,) = call_aura("db", "info", "--json", "--store", built).objects
     assert info["id"] == built
-    assert info["events"] == 53
+    assert info["events"] == 54
     assert info["aggregates"] == {"approval": 5, "task": 3, "agent": 2, "ledger": 1}
     assert info["bytes"]["file"] > 10_000
-    assert info["read_models"] == 53
+    assert info["read_models"] == 54
     assert (info["compression"], info["encryption"]) == ("none", "none")
     assert "read models  at the end of the log" in call_aura("db", "info", "--store", built).out
 
@@ -82,4 +82,4 @@ def test_info_says_what_is_in_the_store(built):
 def test_info_says_how_far_the_read_models_are(built):
     assert call_aura("audit", "checkpoint", "--store", built).code == 0
     out = call_aura("db", "info", "--store", built).out
-    assert "at position 53" in out
+    assert "at position 54" in out

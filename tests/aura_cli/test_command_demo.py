@@ -33,10 +33,17 @@ def test_without_git_the_demo_says_what_to_install(tmp_path):
     assert "install git 2.34 or newer" in answer.err
 
 
-def test_the_log_is_kept_where_a_store_is_given(tmp_path):
-    store = f"sqlite:///{tmp_path}/aura.db"
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """A store on which the demo was played, and what it said."""
+    store = f"sqlite:///{tmp_path_factory.mktemp('played')}/aura.db"
     answer = call_aura("demo", "--store", store, "--json")
     assert (answer.code, answer.err) == (0, "")
+    return store, answer
+
+
+def test_the_log_is_kept_where_a_store_is_given(played):
+    store, answer = played
     assert all(line["id"] for line in answer.objects)
     told = [line for line in answer.objects if line["kind"] == "event"]
     events = call_aura("events", "--json", "--store", store).objects
@@ -46,9 +53,8 @@ def test_the_log_is_kept_where_a_store_is_given(tmp_path):
     assert call_aura("demo", "--store", store).code == 0, "and it can be played again on the same store"
 
 
-def test_the_demo_kills_aura_and_resumes_with_the_same_agent(tmp_path):
-    answer = call_aura("demo", "--store", f"sqlite:///{tmp_path}/aura.db", "--json")
-    assert answer.code == 0, answer.err
+def test_the_demo_kills_aura_and_resumes_with_the_same_agent(played):
+    _, answer = played
     kinds = [one["kind"] for one in answer.objects]
     place = kinds.index("killed")
     with pytest.raises(ProcessLookupError):

@@ -59,6 +59,18 @@ def test_an_invalid_profile_file_is_found(place, made):
     assert (code, wrong) == (1, [("profiles", str(profiles))])
 
 
+def test_git_settings_that_an_agent_left_are_named(place):
+    words = ("run", "--no-tui", "--executor", "custom", "--prompt", "Look", "--base-command", "sh", "--param", "-c")
+    settings = "git config core.hooksPath /elsewhere; git config user.name Alice"
+    assert call_aura(*words, "--param", settings, "--repo", place).code == 0
+    code, found = diagnosed()
+    (row,) = [row for row in found if row["kind"] == "settings"]
+    assert (code, row["status"], row["id"]) == (0, "note", str(place))
+    assert row["text"].endswith(": core.hookspath")
+    git(place, "config", "--local", "--unset-all", "core.hooksPath")
+    assert "settings" not in {row["kind"] for row in diagnosed()[1]}
+
+
 # --- Tasks and processes ----------------------------------------------------------------------------------------------
 
 
@@ -107,7 +119,7 @@ def test_a_decision_that_nobody_carried_out_is(place):
     assert call_aura("approval", "approve", "--no-wait").code == 0
     code, found = diagnosed()
     assert (code, [(row["kind"], row["status"]) for row in found[1:]]) == (1, [("task", "wrong")])
-    assert "aura doctor --fix puts it in order" in found[1]["remedy"]
+    assert "aura doctor --fix repairs it" in found[1]["remedy"]
     code, found = diagnosed("--fix")
     assert (code, [(row["kind"], row["status"]) for row in found[1:]]) == (0, [("task", "fixed")])
     assert "completed now" in found[1]["text"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from command_line import call_aura
+from command_line import call_aura, running_aura
 
 
 def events(store: str, *words: object) -> list[dict]:
@@ -32,7 +32,7 @@ def test_people_get_a_line_for_each_event(store):
 
 
 def test_since_lists_what_came_after(store):
-    assert [each["position"] for each in events(store, "--since", 50)] == [51, 52, 53]
+    assert [each["position"] for each in events(store, "--since", 50)] == [51, 52, 53, 54]
     assert call_aura("events", "--since", 10**6, "--store", store).err == "0 events\n"
 
 
@@ -123,3 +123,11 @@ def test_an_id_of_another_kind_is_not_a_task(store):
     answer = call_aura("events", "--store", store, "--task", agent)
     assert answer.code == 1
     assert f"there is no task {agent}" in answer.err
+
+
+def test_following_ends_with_its_reader(store):
+    with running_aura("events", "--follow", "--store", store) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("#1 ")
+        process.stdout.close()
+        assert process.wait(60) == 0

@@ -100,4 +100,4 @@ def test_what_was_created_in_between_changed_from_nothing(store, tasks):
 def test_a_position_behind_the_end_is_refused(store, option):
     answer = call_aura("replay", option, 1000, "--json", "--store", store)
     assert (answer.code, answer.out) == (1, "")
-    assert "position 1000 is past the end of the log at 53" in answer.error["message"]
+    assert "position 1000 is past the end of the log at 54" in answer.error["message"]

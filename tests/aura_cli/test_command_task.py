@@ -31,7 +31,8 @@ FAILS = scripted({"print": "oh"}, {"fail": {"exit_code": 3}})
 
 
 def test_a_task_is_created_listed_and_shown(place):
-    task_id = create("Say more", "--description", "please", "--priority", "high", "--reviewer", "bob")
+    given = ("--context", "issue=7", "--context", "labels=[1]", "--context", "by=Eve")
+    task_id = create("Say more", "--description", "please", "--priority", "high", "--reviewer", "bob", *given)
     other = create("Another")
     assert call_aura("task", "cancel", other).code == 0
     listed = call_aura("task", "list", "--json").objects
@@ -39,11 +40,22 @@ def test_a_task_is_created_listed_and_shown(place):
     (pending,) = call_aura("task", "list", "--status", "pending", "--json").objects
     assert (pending["canonical_state"], pending["priority"], pending["reviewers"]) == ("backlog", "high", ["bob"])
     (shown,) = call_aura("task", "show", task_id[:24], "--json").objects
+    assert shown["context"] == {"issue": 7, "labels": [1], "by": "Eve"}
     assert (shown["description"], shown["created_by"], shown["workspace"]) == ("please", "human:alice", None)
     text = call_aura("task", "show", task_id)
     assert f"task {task_id} pending (backlog)" in text.out
     assert f"aura replay --task {task_id}" in text.err
     assert "Say more" in call_aura("task", "list").out
+
+
+def test_a_list_says_where_each_task_works(place):
+    create("Say more", "--repo", ".")
+    create("Think")
+    header, works, thinks = call_aura("task", "list").out.splitlines()
+    column = header.index("repository")
+    assert works[column:].split(maxsplit=1) == [place.name, "Say more"]
+    assert thinks[column:].split() == ["Think"]
+    assert [row["repositories"] for row in call_aura("task", "list", "--json").objects] == [[str(place)], []]
 
 
 def test_a_task_is_edited_and_deleted(place):
@@ -188,6 +200,22 @@ def test_a_rejected_decomposition_leaves_the_task_to_its_agent(place):
     (shown,) = call_aura("task", "show", task_id, "--json").objects
     assert (shown["status"], shown["feedback"]) == ("in_progress", "finer")
     assert len(call_aura("task", "list", "--json").objects) == 1
+
+
+def test_what_a_policy_has_answered_is_said(place):
+    task_id = create("Whole")
+    assert call_aura("task", "assign", task_id, "--executor", "custom", "--outside").code == 0
+    policies = place.parent / "home" / "policies.yaml"
+    policies.parent.mkdir(exist_ok=True)
+    policies.write_text("rules: [{reject: plans, when: always, because: not today}]")
+    for words in (("submit", task_id, "--proposal", "I do it"), ("decompose", task_id, "--subtask", "One")):
+        answer = call_aura("task", *words)
+        assert answer.code == 0, answer.err
+        assert "rejected by system:policy: not today" in answer.err
+        assert "is pending" not in answer.out + answer.err
+    policies.write_text("rules: [{approve: plans, when: always}]")
+    assert "approved by system:policy" in call_aura("task", "decompose", task_id, "--subtask", "One").err
+    assert [row["title"] for row in call_aura("task", "list", "--json").objects] == ["Whole", "One"]
 
 
 # --- Move -------------------------------------------------------------------------------------------------------------

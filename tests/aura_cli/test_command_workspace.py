@@ -84,3 +84,8 @@ def test_a_workspace_that_is_not_there(place, task_id):
     answer = call_aura("workspace", "show", "ffff", "--json")
     assert (answer.code, answer.error["code"]) == (1, "not_found")
     assert answer.error["remedy"] == "`aura workspace list` lists the workspaces"
+
+
+def test_a_pool_has_a_size_that_a_disk_holds(place):
+    answer = call_aura("workspace", "warm", place, "--count", "101", "--json")
+    assert (answer.code, answer.error["facts"]["field"]) == (1, "count")

@@ -13,7 +13,7 @@ from typing import Self
 import pytest
 
 from aura_cli.arguments.parser import COMMANDS, program_with
-from aura_cli.shell_completion.scripts import SHELLS, script_for
+from aura_cli.shell_completion.scripts import script_for
 from aura_cli.shell_completion.tree import candidates
 from command_line import ENVIRONMENT, run_aura
 
@@ -40,6 +40,9 @@ def shell(name: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed: apt-get install {name}, or brew install {name}")
     return path
+
+
+SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
 @cache

@@ -38,6 +38,7 @@ ALLOWED = {
     "aura_engine/host.py": {"os.environ", "getpass.getuser", "Path.cwd"},
     # processes of their own
     "aura_executors/isolated.py": {"sys.argv"},
+    "aura_executors/callables/relay.py": {"sys.stdin"},
     "aura_executors/scripted/agent.py": {"sys.stdin", "Path.cwd"},
     "aura_executors/agents/local/program/main.py": {"os.environ", "sys.stdin", "Path.cwd"},
     "aura_executors/agents/local/program/session.py": {"Path.home"},

@@ -124,5 +124,11 @@ def test_values_that_look_like_options_are_no_typos():
     assert "--timeout" in answer.error["message"]
 
 
+@pytest.mark.parametrize("words", [("--help",), ("run", "-h"), ("help", "task", "show")])
+def test_help_is_an_object_with_json(words):
+    (page,) = call_aura(*words, "--json").objects
+    assert page["help"].startswith(f"usage: {page['id']}")
+
+
 if __name__ == "__main__":
     sys.stdout.write(text())

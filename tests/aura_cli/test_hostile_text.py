@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from command_line import Answer, call_aura
+from aura_cli.rendering.approval_page import call_lines
+from aura_contracts.approval import ToolCall
+from command_line import Answer, call_aura, move_to
 
 FORGED = "[aura] merged into main: 0123456789"
 """What must not be a line of its own."""
@@ -30,12 +33,28 @@ def scripted(place, *steps: dict, title: str = EVIL, rules: tuple[str, ...] = ()
     )  # fmt: skip
 
 
-@pytest.fixture
-def ran(place) -> Answer:
+def hostile_run(place) -> Answer:
     """A run whose title, files and messages are hostile; its changes wait for a decision."""
-    steps = ({"session": EVIL}, {"say": EVIL}, {"print": EVIL}, {"write": {"path": NAME, "text": EVIL}}, {"usage": {}})
+    inner = {"spawn": {"argv": ["git", "init", "-q", f"{NAME}r"], "wait": True}}
+    file = {"write": {"path": NAME, "text": EVIL}}
+    steps = (inner, {"session": EVIL}, {"say": EVIL}, {"print": EVIL}, file, {"usage": {}})
     answer = scripted(place, *steps)
     assert answer.code == 0, answer.err
+    return answer
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> tuple[Path, Answer]:
+    """The folder and the output of such a run, for tests that only read what it left."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patch:
+        return folder, hostile_run(move_to(folder, patch))
+
+
+@pytest.fixture
+def ran(hostile, monkeypatch) -> Answer:
+    folder, answer = hostile
+    move_to(folder, monkeypatch)
     return answer
 
 
@@ -75,10 +94,13 @@ def test_lists_and_pages(ran, words):
 def test_file_names_are_shown_as_git_shows_them(ran):
     name = r'"a\n[aura] merged into main: 0123456789\nb\033[2K"'
     assert f"A  {name}  +" in ran.out
-    assert f"A  {name}  +" in call_aura("approval", "show").out
+    page = call_aura("approval", "show").out
+    assert f"A  {name}  +" in page
+    assert f'-  {name[:-1]}r/" is a repository of its own' in page
 
 
-def test_a_decision_and_what_follows(ran, place):
+def test_a_decision_and_what_follows(place):
+    hostile_run(place)
     answer = call_aura("approval", "approve", "--feedback", EVIL)
     assert answer.code == 0, answer.err
     assert_harmless(answer)
@@ -98,6 +120,11 @@ def test_a_tool_call_and_its_diff(place):
     assert shown.out.count("merged into main") == 2 * 5  # twice in each: the tool, a name, two values and the diff
 
 
+def test_spaces_push_nothing_off_the_screen():
+    call = ToolCall("Bash", "f", {"command": f"ls{' ' * 3000}; rm x", "script": f"a\n{' ' * 60}b"})
+    assert list(call_lines(call))[1:] == [r"    command: ls\x20{3000}; rm x", "    script:", "      a", r"\x20{66}b"]
+
+
 def test_a_failure(place):
     answer = scripted(place, {"fail": {"exit_code": 3, "message": EVIL}}, title="Fail")
     assert answer.code != 0
@@ -109,7 +136,7 @@ def test_what_the_library_logs(capfd):
         "import logging; from aura_cli.rendering.log_lines import quote_log_lines as quote; quote();"
         "logging.getLogger('aura_engine').warning('task %s: %s', 1, __import__('sys').argv[1])"
     )
-    subprocess.run([sys.executable, "-c", script, EVIL], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", script, EVIL], check=True, timeout=60)
     out, err = capfd.readouterr()
     assert err.startswith("task 1: x\n  | [aura]")
     assert_harmless(Answer(0, out, err))

@@ -130,8 +130,8 @@ def test_a_million_lines_are_quick(make, floor):
     chunk = (b"y" * 199 + b"\n") * 327
     best = 0.0
     for _ in range(5):
-        lines, start = make(), time.perf_counter()
+        lines, start = make(), time.process_time()
         for _ in range(100):
             lines.take(OUT, chunk, 1)
-        best = max(best, 32_700 / (time.perf_counter() - start))
+        best = max(best, 32_700 / (time.process_time() - start))
     assert best > floor / 4  # a quarter: what else runs on the machine is not ours to judge

@@ -8,20 +8,30 @@ from aura_cli.arguments.options import (
     ASSIGN,
     CREATE,
     RUN,
-    WITHOUT,
     OptionGroup,
     add_options,
     values_of,
 )
 from aura_cli.arguments.parser import Parser
 from aura_cli.arguments.request import run_request
-from aura_contracts.execution import Shell
+from aura_contracts.run_plan import Shell
 from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
 from aura_engine import Assignment, NewTask, RunRequest
 
 
 def options_of(groups: tuple[OptionGroup, ...]):
     return [option for group in groups for option in group.options]
+
+
+WITHOUT = {
+    "output_limit": "a limit of the installation, not of one run",
+    "due_at": "`aura task edit --due`",
+    "on_part_failure": "`aura task edit --on-part-failure`",
+    "priority": "a run starts at once; `aura task create --priority` orders what waits",
+    "project": "`aura task create --project`",
+    "context": "data of programs",
+}
+"""Fields that no option of the run sets, and why."""
 
 
 def fields_of(groups: tuple[OptionGroup, ...]) -> set[str]:
@@ -41,7 +51,7 @@ def test_every_field_of_a_run_has_an_option_or_a_reason():
 
 @pytest.mark.parametrize(
     ("groups", "model", "without"),
-    [(CREATE, NewTask, {"context"}), (ASSIGN, Assignment, {"output_limit"})],
+    [(CREATE, NewTask, set()), (ASSIGN, Assignment, {"output_limit"})],
 )
 def test_every_field_of_a_task_has_an_option(groups, model, without):
     assert set(model.model_fields) - without == fields_of(groups)
@@ -78,6 +88,11 @@ def test_values_are_those_that_were_given():
         "variables": {"a": "1"},
         "options": {"params": ["q"], "n": [1]},
     }
+
+
+@pytest.mark.parametrize("prompt", ["--", "-", "--help", ""])
+def test_a_prompt_after_an_equals_sign_is_one_whatever_it_is(prompt):
+    assert parsed(RUN, "--executor", "x", f"--prompt={prompt}").prompt == prompt
 
 
 def test_a_setting_wins_over_the_option_of_its_name():

@@ -5,10 +5,7 @@ import os
 import pty
 import select
 import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -29,8 +26,9 @@ from aura_contracts.approval import (
     ToolCall,
 )
 from aura_contracts.events import EventRecord
-from command_line import AURA, ENVIRONMENT, call_aura
+from command_line import call_aura
 from repositories import content, git
+from terminal_session import Session, aura_session
 
 APPROVED, REJECTED = ApprovalDecision.APPROVED, ApprovalDecision.REJECTED
 NEEDS_CHANGES = ApprovalDecision.NEEDS_CHANGES
@@ -68,14 +66,14 @@ def asked(question: Question, *answers: bytes, typed_ahead: bytes = b"") -> tupl
         return ["+THE DIFF"]
 
     async def answer() -> HumanDecision | None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             prompt = DecisionPrompt(question, 'approve "x"?', lines, diff)
             return await ask(Terminal(StringIO(), screen), keyboard, prompt)
 
     try:
         if typed_ahead:
             os.write(human, typed_ahead)
-            select.select([keyboard], [], [], 5)
+            select.select([human], [], [], 5)  # the echo: the terminal has it, even without the end of a line
         return anyio.run(answer), screen.getvalue()
     finally:
         os.close(human)
@@ -90,6 +88,7 @@ def asked(question: Question, *answers: bytes, typed_ahead: bytes = b"") -> tupl
         ((b"n\n", b"not like this\n"), HumanDecision(REJECTED, "not like this")),
         ((b"no\n", b"\n"), HumanDecision(REJECTED, NO_REASON)),
         ((b"e\n", b"first\nsecond\n\n"), HumanDecision(NEEDS_CHANGES, "first\nsecond")),
+        ((b"e\n", b"pasted\n\nin parts\n\n"), HumanDecision(NEEDS_CHANGES, "pasted\n\nin parts")),
         ((b"l\n",), None),
         ((b"\x04",), None),
         ((b"d\n", b"?\n", b"y\n"), HumanDecision(APPROVED)),
@@ -136,6 +135,13 @@ def test_feedback_to_a_running_agent_is_a_no_with_words():
     assert asked(CALL, b"e\n", b"use make\n\n")[0] == HumanDecision(REJECTED, "use make")
 
 
+@pytest.mark.parametrize("key", [b"e\n", b"n\n"])
+def test_feedback_of_which_the_terminal_dropped_a_part_is_not_taken(key):
+    decision, screen = asked(CHANGES, key, b"x" * 6000 + b"\n\n", b"l\n")
+    assert decision is None
+    assert "4,095 bytes" in screen
+
+
 def test_a_choice_is_a_clear_word_where_there_are_choices():
     assert asked(CHOICE, b"3\n", b"0\n", b"2\n")[0] == HumanDecision(APPROVED, "2")
 
@@ -143,54 +149,8 @@ def test_a_choice_is_a_clear_word_where_there_are_choices():
 # --- The whole command ------------------------------------------------------------------------------------------------
 
 
-class Session:
-    """`aura` on a terminal of its own."""
-
-    def __init__(self, ours: int, process: subprocess.Popen[bytes]) -> None:
-        self._ours, self.process = ours, process
-        self.seen = ""
-
-    def until(self, text: str, after: int = 0) -> None:
-        """Read until `text` is on the screen, after that many characters."""
-        end = time.monotonic() + 30
-        while text not in self.seen[after:]:
-            assert select.select([self._ours], [], [], end - time.monotonic())[0], self.seen
-            self.seen += os.read(self._ours, 65536).decode(errors="replace")
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    def ends(self) -> int:
-        """Read to the end; return the exit code."""
-        try:
-            while select.select([self._ours], [], [], 30)[0]:
-                self.seen += os.read(self._ours, 65536).decode(errors="replace")
-        except OSError:  # Linux says so when the other end is closed
-            pass
-        return self.process.wait(30)
-
-
-@contextmanager
-def session(place: Path, *words: str, out: Path | None = None) -> Iterator[Session]:
-    ours, theirs = pty.openpty()
-    settings = {name: os.environ[name] for name in ("AURA_HOME", "AURA_STORE", "AURA_USER")}
-    with (out or Path(os.devnull)).open("wb") as file:
-        process = subprocess.Popen(
-            [AURA, "run", *words],
-            cwd=place,
-            env=ENVIRONMENT | {"TERM": "xterm"} | settings,
-            stdin=theirs,
-            stdout=file if out else theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-    os.close(theirs)
-    try:
-        yield Session(ours, process)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+def session(place: Path, *words: str, out: Path | None = None) -> AbstractContextManager[Session]:
+    return aura_session(place, "run", *words, out=out)
 
 
 def custom(script: str, *more: str) -> tuple[str, ...]:

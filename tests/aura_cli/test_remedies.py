@@ -20,6 +20,8 @@ LIBRARY = [path for path in Path(aura_engine.__file__).parents[1].glob("aura_*")
         ("tasks.assign('01', agent='ID', repositories=[])", "aura task assign 01 --agent ID --outside"),
         ("doctor.fix(finding) ends it", "aura doctor --fix ends it"),
         ("`store.check()`; the log is sound", "`aura db check`; the log is sound"),
+        ("or use in_place=True: at once", "or use --in-place: at once"),
+        ("name one with target_branch=BRANCH", "name one with --target-branch BRANCH"),
         ("use datetime.now(UTC)", "use datetime.now(UTC)"),
         ("", ""),
     ],

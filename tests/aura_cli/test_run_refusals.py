@@ -1,5 +1,6 @@
 """``aura run``: what makes no sense is refused before anything is done; what is told comes in an order that does."""
 
+import os
 import shutil
 
 import pytest
@@ -20,7 +21,7 @@ def tasks():
 
 
 def test_output_is_told_after_the_start_of_what_wrote_it(place):
-    for _ in range(3):
+    for _ in range(3 if os.environ.get("AURA_DEEP") else 1):
         answer = aura_run("echo hello", "--setup", "echo tidy")
         told = [line for line in answer.out.splitlines() if "started" in line or line.startswith("[stdout]")]
         assert [line.split(" (")[0] for line in told] == [
@@ -105,6 +106,12 @@ def test_an_option_that_the_executor_does_not_know(place, words, option):
     assert answer.code == 1
     assert f"option {option}: executor custom has no such option" in answer.err
     assert "started" not in answer.out
+
+
+def test_an_option_that_is_missing_is_asked_for_by_its_flag(place):
+    answer = call_aura("run", "--no-tui", "--executor", "custom", "--prompt", "Say more")
+    assert answer.code == 1
+    assert "executor custom requires it\n  hint: add --base-command CMD\n" in answer.err
 
 
 def test_a_branch_that_there_is_not(place):

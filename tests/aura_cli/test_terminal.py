@@ -1,6 +1,7 @@
 """Tables on a terminal: they fit, ids stay usable, and nothing is cut that there is room for."""
 
 from io import StringIO
+from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,13 @@ def width_of(rows, titles):
     return sum(max(map(len, column)) for column in columns) + 2 * (len(titles) - 1)
 
 
-@given(st.lists(st.tuples(IDS, st.sampled_from(["pending", "awaiting_approval"]), st.text(max_size=100)), min_size=1))
+@given(
+    st.lists(
+        st.tuples(IDS, st.sampled_from(["pending", "awaiting_approval"]), st.text(max_size=100)),
+        min_size=1,
+        max_size=20,
+    )
+)
 def test_a_table_fits_in_80_columns(rows):
     titles = ("id", "status", "title")
     shown = fitted(rows, titles, 80)
@@ -25,6 +32,13 @@ def test_a_table_fits_in_80_columns(rows):
         for text, whole in zip(row, original, strict=True):
             assert whole.startswith(text.removesuffix("…"))
     assert len({row[0] for row in shown}) == len({row[0] for row in rows})
+
+
+def test_a_table_with_many_columns_fits_as_well():
+    titles = ("id", "status", "kind", "repository", "title", "asked (UTC)", "waits for", "about")
+    row = (str(UUID(int=7)), "pending", "changes", "shop", "x" * 60, "2026-11-29 19:32", "alice", "1 file changed")
+    shown = fitted([titles, row], titles, 80)
+    assert width_of(shown[1:], shown[0]) <= 80
 
 
 def test_what_fits_is_shown_as_it_is():

@@ -30,7 +30,7 @@ from command_line import ENVIRONMENT, call_aura, run_aura
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds within which everything happens here."""
 
 
@@ -131,7 +131,8 @@ async def test_the_tools_describe_themselves(place):
     async with place.tools_here() as call:
         tools = {tool.name: tool for tool in (await call.client.list_tools()).tools}
     assert list(tools) == [
-        "get_task", "report_progress", "create_subtask", "list_subtasks", "request_approval", "wait_for_approval",
+        "get_task", "report_progress", "create_subtask", "list_subtasks", "request_approval",
+        "submit_for_approval", "wait_for_approval",
     ]  # fmt: skip
     for tool in tools.values():
         assert tool.description

@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from aura_cli.arguments.values import number, pair, seconds, setting, truth
+from aura_cli.arguments.values import instant, level, number, pair, seconds, setting, share, truth
 
 
 class Option(NamedTuple):
@@ -101,7 +101,33 @@ APPROVAL = Option(
     "MODE",
     choices=("plan", "changes", "both", "auto"),
 )
+TERMS = (
+    Option("quorum", "--quorum", "how many have to approve the work", "N", number),
+    Option("levels", "--level", "whom to ask next, once it is approved", "NAME,...[:N]", level, repeatable=True),
+    Option("no_self_approval", "--no-self-approval", "you do not decide about it yourself"),
+)
+"""Who decides about the work besides the reviewers."""
+
+REVIEWER = Option("reviewers", "--reviewer", "additional reviewer", "NAME", repeatable=True)
 ATTEMPTS = Option("retry.max_attempts", "--attempts", "attempts at each stage", "N", number, default=3)
+
+LABEL = Option("labels", "--label", "word to find it by", "WORD", repeatable=True)
+DUE = Option("due_at", "--due", "when it should be done: 2026-01-04, or 2026-01-04T10:00:00Z", "TIME", instant)
+ON_DEPENDENCY_FAILURE = Option(
+    "on_dependency_failure",
+    "--on-dependency-failure",
+    "what happens if a task that it waits for fails or is cancelled, by default fail",
+    "WHAT",
+    choices=("fail", "wait", "start"),
+)
+ON_PART_FAILURE = Option(
+    "on_part_failure",
+    "--on-part-failure",
+    "what happens if it completes with its parts and one of them fails, by default wait",
+    "WHAT",
+    choices=("wait", "fail", "ignore"),
+)
+FIXES = Option("fixes", "--fixes", "task that it repairs", "ID")
 
 VARIANT = Option("variant", "--variant", "named set of its options; see profiles.toml", "NAME")
 TOOLS = Option("tools", "--mcp", "give it AURA's tools; see `aura mcp`")
@@ -137,21 +163,18 @@ RUN = (
             Option("title", "--title", "title of the task (default: start of the prompt)", "TEXT"),
             *_PLAN,
             APPROVAL,
+            REVIEWER,
+            *TERMS,
             Option("", "--auto-approve", "true means --approval auto", "true|false", truth),
             ATTEMPTS,
+            Option("", "--after", "task that must complete first", "ID", repeatable=True),
+            ON_DEPENDENCY_FAILURE,
+            LABEL,
+            FIXES,
         ),
     ),
 )
 """Of `aura_engine.RunRequest`."""
-
-WITHOUT = {
-    "output_limit": "a limit of the installation, not of one run",
-    "reviewers": "you review what you start; `aura task create --reviewer` names others",
-    "priority": "a run starts at once; `aura task create --priority` orders what waits",
-    "project": "`aura task create --project`",
-    "context": "data of programs",
-}
-"""Fields that no option of the run sets, and why."""
 
 AGENT_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
 """Kinds of agents that the specification names; any other word is also allowed."""
@@ -160,8 +183,6 @@ AGENT_TYPE = Option("type", "--type", f"kind of agent: {', '.join(AGENT_TYPES)},
 
 DESCRIPTION = Option("description", "--description", "all details; - reads them from stdin", "TEXT")
 PRIORITY = Option("priority", "--priority", "priority, by default medium", "LEVEL", choices=("low", "medium", "high"))
-REVIEWER = Option("reviewers", "--reviewer", "additional reviewer", "NAME", repeatable=True)
-
 CREATE = (
     OptionGroup(
         "",
@@ -170,10 +191,18 @@ CREATE = (
             DESCRIPTION,
             PRIORITY,
             Option("parent", "--parent", "task that it is a part of", "ID"),
+            Option("after", "--after", "task that must complete first", "ID", repeatable=True),
+            ON_DEPENDENCY_FAILURE,
+            ON_PART_FAILURE,
+            LABEL,
+            DUE,
+            FIXES,
             Option("project", "--project", "project that it belongs to", "NAME"),
             Option("agent_type", "--type", "kind of agent to assign", "TYPE"),
+            Option("context", "--context", "data for its prompt: JSON or text", "KEY=VALUE", setting, repeatable=True),
             APPROVAL,
             REVIEWER,
+            *TERMS,
             ATTEMPTS,
         ),
     ),
@@ -190,10 +219,83 @@ EDIT = (
             PRIORITY._replace(help="priority"),
             APPROVAL._replace(field="approval_mode", help="what a human approves"),
             REVIEWER._replace(help="reviewer, instead of those it has"),
+            LABEL._replace(help="label, instead of those it has"),
+            DUE,
+            Option("no_due_date", "--no-due", "remove the due date"),
+            Option("after", "--after", "task that must complete first, instead of those", "ID", repeatable=True),
+            ON_DEPENDENCY_FAILURE._replace(help="what happens if a task that it waits for fails or is cancelled"),
+            ON_PART_FAILURE._replace(help="what happens if one of its parts fails"),
         ),
     ),
 )
 """Of `aura_contracts.task.TaskChanges`."""
+
+DECOMPOSE = (
+    OptionGroup(
+        "",
+        (
+            TASK_ID,
+            Option("titles", "--subtask", "title of a subtask", "TITLE", repeatable=True),
+            Option("plan", "--plan", "the subtasks as JSON, with what each waits for; - reads it from stdin", "JSON"),
+        ),
+    ),
+    OptionGroup(
+        "which agent proposes them",
+        (
+            Option("agent", "--agent", "this agent; see `aura agent list`", "ID"),
+            Option("agent_type", "--type", "an idle agent of this type", "TYPE"),
+            Option("executor", "--executor", "an idle agent of this executor, added if necessary", "NAME"),
+            OPTION,
+        ),
+    ),
+)
+"""Of `Tasks.decompose` and `Tasks.request_decomposition`."""
+
+SUBMIT = (
+    OptionGroup(
+        "",
+        (
+            TASK_ID,
+            Option("proposal", "--proposal", "what its agent proposes; - reads it from stdin", "TEXT", required=True),
+            Option("confidence", "--confidence", "how sure the agent is, from 0 to 1", "SHARE", share),
+            Option("no_approval", "--no-approval", "approve it at once, if the approval mode is auto"),
+        ),
+    ),
+)
+"""Of `Tasks.submit`."""
+
+AGENT_EXECUTOR = Option("executor", "--executor", "executor that runs it; see `aura executors`", "NAME")
+CAPABILITY = Option("capabilities", "--capability", "something it can do", "WORD", repeatable=True)
+
+_PROFILE = (
+    Option("description", "--description", "what to use it for", "TEXT"),
+    VARIANT,
+    Option("model", "--model", "model to use", "NAME"),
+    Option("prompt", "--prompt", "its own instructions; - reads them from stdin", "TEXT"),
+    Option("capacity", "--capacity", "how many tasks it works on at once", "N", number),
+)
+_LIMITS = (
+    Option("timeout", "--timeout", "time limit of each process", "SECONDS", seconds),
+    Option("idle_timeout", "--idle-timeout", "time limit without any output", "SECONDS", seconds),
+    Option("output_limit", "--output-limit", "bytes that each process may write", "N", number),
+)
+
+ADD_AGENT = (
+    OptionGroup(
+        "",
+        (
+            Option("name", "name", "name of the agent", "NAME"),
+            AGENT_EXECUTOR._replace(required=True),
+            AGENT_TYPE._replace(default="developer"),
+            *_PROFILE,
+            CAPABILITY,
+            OPTION,
+        ),
+    ),
+    PERMISSIONS,
+    OptionGroup("limits, where a run sets none", _LIMITS),
+)
+"""Of `aura_engine.inputs.NewAgent`."""
 
 EDIT_AGENT = (
     OptionGroup(
@@ -201,11 +303,16 @@ EDIT_AGENT = (
         (
             Option("name", "--name", "name of the agent", "NAME"),
             AGENT_TYPE,
-            Option("executor", "--executor", "executor that runs it; see `aura executors`", "NAME"),
-            VARIANT,
+            AGENT_EXECUTOR,
+            *_PROFILE,
+            CAPABILITY._replace(help="what it can do, instead of what it has"),
             OPTION._replace(help="option of its executor, instead of those it has"),
-            Option("capabilities", "--capability", "what it can do, instead of what it has", "WORD", repeatable=True),
         ),
+    ),
+    OptionGroup(
+        "instead of those it has",
+        tuple(option._replace(field=f"permissions.{option.field}") for option in PERMISSIONS.options)
+        + tuple(option._replace(field=f"limits.{option.field}") for option in _LIMITS),
     ),
 )
 """Of `aura_contracts.agent.AgentChanges`."""
@@ -216,8 +323,9 @@ ASSIGN = (
         "to whom",
         (
             Option("agent", "--agent", "this agent; see `aura agent list`", "ID"),
-            Option("agent_type", "--type", "an idle agent of this type", "TYPE"),
-            Option("executor", "--executor", "an idle agent of this executor, added if necessary", "NAME"),
+            Option("agent_type", "--type", "one of the pool of this type, as soon as one is free", "TYPE"),
+            CAPABILITY._replace(help="one of the pool that can do this"),
+            Option("executor", "--executor", "one with this executor, added if necessary", "NAME"),
             Option("", "--outside", "assign only; AURA does not run the agent"),
         ),
     ),

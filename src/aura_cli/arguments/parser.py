@@ -12,7 +12,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # importing `typing` would take as long as everything else in this module
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 GROUPS = {
     "start here": {
@@ -21,9 +21,11 @@ GROUPS = {
     },
     "tasks and reviews": {
         "task": "create, assign, follow up, retry, cancel and move tasks",
+        "review": "walk through the questions that wait for you",
         "approval": "review what is waiting for a human",
         "workspace": "inspect, save, restore and clean up worktrees",
         "session": "find agent sessions that can be resumed",
+        "policy": "check and back-test the rules that answer for humans",
     },
     "agents": {
         "executors": "list the supported agents and whether they are installed",
@@ -57,6 +59,7 @@ environment:
   AURA_GRACE           seconds that agents keep running after AURA was killed
                        (default: 30)
   AURA_USER            your name on what you do (default: your login)
+  AURA_ROLE            observer: read everything, change nothing
   AURA_DEBUG           show the traceback of an unexpected error
   NO_COLOR             output without colour
 
@@ -71,6 +74,11 @@ _EVERYWHERE = """
 on every command: --store URL, --compression KIND, --json, --quiet, --no-color;
 see `aura --help`
 """
+
+_WIDTH = 78
+"""Columns of help at most."""
+
+_HELP_COLUMN = 26
 
 _VERBATIM = {"run": ("--param",), "task": ("--param",)}
 """Options whose value may begin with a hyphen, by command: ``--param -lc``, which `argparse` refuses."""
@@ -97,9 +105,14 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Help in at most 80 columns, with the choices, the default and the repeatability of every option."""
 
     def __init__(self, prog: str) -> None:
-        from shutil import get_terminal_size
+        super().__init__(prog, max_help_position=_HELP_COLUMN, width=_WIDTH)
 
-        super().__init__(prog, max_help_position=26, width=min(get_terminal_size().columns, 80) - 2)
+    def format_help(self) -> str:
+        from shutil import get_terminal_size  # imports a lot, and `argparse` makes a formatter for each argument
+
+        self._width = min(get_terminal_size().columns - 2, _WIDTH)
+        self._max_help_position = min(_HELP_COLUMN, max(self._width - 20, 2 * self._indent_increment))
+        return super().format_help()
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
@@ -124,9 +137,9 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """Accepts only full option names, so that a new option never changes the meaning of a script."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: "Any") -> None:
         options.setdefault("formatter_class", _Formatter)
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # passed on as they are
+        super().__init__(allow_abbrev=False, **options)
         self._positionals.title = "arguments"
 
     @property
@@ -152,7 +165,8 @@ class Parser(argparse.ArgumentParser):
         either = [group._group_actions[0] for group in self._mutually_exclusive_groups if group.required]  # noqa: SLF001
         needed = [action for action in self.options if action.required or action in either]
         required = [f"{action.option_strings[0]} {action.metavar}" for action in needed]
-        places = [f"[{each.metavar}]" if each.nargs == "?" else str(each.metavar) for each in self.positionals]
+        marks = {"?": "[{}]", "*": "[{}...]"}
+        places = [marks.get(str(each.nargs), "{}").format(each.metavar) for each in self.positionals]
         command = ["COMMAND"] if self.subcommands else []
         return " ".join([self.prog, *required, "[OPTIONS]", *places, *command])
 
@@ -162,6 +176,11 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         self.usage = self.usage_line()
         return f"{super().format_help()}{'' if self.prog == 'aura' else _EVERYWHERE}"
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
+        if action.option_strings and arg_strings == ["--"]:  # ``--prompt=--``; before Python 3.13 it is thrown away
+            arg_strings = ["--", "--"]
+        return super()._get_values(action, arg_strings)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is None or value in action.choices:
@@ -200,8 +219,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     Raises `WrongUsage`, and `SystemExit` after printing the help or the version.
     """
     words = _without_help(words)
+    helps = "--json" in words and not {"-h", "--help"}.isdisjoint(words)
     try:
-        return _parsed(words)
+        return _parsed_with_help(words) if helps else _parsed(words)
     except WrongUsage as wrong:
         raise _with_suggestion(wrong, [word for word in words if word not in ("-h", "--help")]) from None
 
@@ -212,6 +232,22 @@ def _without_help(words: Sequence[str]) -> list[str]:
     if first is None or words[first] != "help":
         return list(words)
     return [*words[:first], *words[first + 1 :], "--help"]
+
+
+def _parsed_with_help(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments, or print help as an object."""
+    import json
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    with redirect_stdout(StringIO()) as printed:
+        try:
+            return _parsed(words)
+        except SystemExit:
+            pass
+    program = command_of(program_with(words), words).prog
+    print(json.dumps({"id": program, "help": printed.getvalue()}))  # noqa: T201
+    raise SystemExit(0)
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
@@ -241,9 +277,11 @@ def program_with(configured: Container[str]) -> Parser:
         prog=program.prog, metavar="COMMAND", dest="command", help=argparse.SUPPRESS, parser_class=Parser
     )
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=_sentence(summary))
         if name in configured:
+            command = commands.add_parser(name, help=summary, description=_sentence(summary))
             import_module(f"aura_cli.commands.{name}").configure(command)
+        else:  # a name to choose, of which nothing else is needed
+            commands.choices[name] = program
     return program
 
 

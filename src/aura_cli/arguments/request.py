@@ -7,8 +7,8 @@ from typing import Any
 
 from aura_cli.arguments.options import RUN, OptionGroup, values_of
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Script, Shell
 from aura_contracts.executor_names import executor_name
+from aura_contracts.run_plan import Script, Shell
 from aura_engine import RunRequest
 
 

@@ -4,18 +4,16 @@ from argparse import ArgumentTypeError
 from datetime import UTC, date, datetime, time
 
 
-def count(text: str) -> int:
+def count(text: str, least: int = 0) -> int:
     """Convert a number of at least 0, such as a position of the log."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) >= least):
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(text)
 
 
 def number(text: str) -> int:
     """Convert a number of at least 1."""
-    if count(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
+    return count(text, 1)
 
 
 def seconds(text: str) -> float:
@@ -26,6 +24,17 @@ def seconds(text: str) -> float:
         value = 0.0
     if not 0 < value < float("inf"):
         raise ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return value
+
+
+def share(text: str) -> float:
+    """Convert a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return value
 
 
@@ -41,12 +50,28 @@ def setting(text: str) -> tuple[str, object]:
     """Convert ``NAME=VALUE`` to a name and a value, which is decoded if it is JSON."""
     import msgspec
 
+    from aura_contracts.plain_data import is_too_deep
+
     name, value = pair(text)
     try:
         decoded: object = msgspec.json.decode(value)
     except msgspec.DecodeError:
         return name, value
-    return name, decoded
+    except RecursionError:
+        decoded = None
+    else:
+        if not is_too_deep(decoded):
+            return name, decoded
+    raise ArgumentTypeError(f"the value of {name} is nested too deeply")
+
+
+def level(text: str) -> dict[str, object]:
+    """Convert ``ALICE,BOB`` or ``ALICE,BOB:2`` to a level: who is asked, and how many of them must approve."""
+    names, _, quorum = text.partition(":")
+    reviewers = [name.strip() for name in names.split(",")]
+    if not all(reviewers):
+        raise ArgumentTypeError(f"{text!r} is not of the form NAME,NAME:NUMBER")
+    return {"reviewers": reviewers, "quorum": number(quorum) if quorum else 1}
 
 
 def truth(text: str) -> bool:
@@ -56,16 +81,21 @@ def truth(text: str) -> bool:
     return text == "true"
 
 
-Moment = int | datetime
+def instant(text: str) -> datetime:
+    """Convert a time (``2026-01-04T10:00:00Z``), or a date, which means its first instant in UTC."""
+    found = moment(text)
+    if isinstance(found, int):
+        raise ArgumentTypeError(f"{text!r} is not a date like 2026-01-04, or a time like 2026-01-04T10:00:00Z")
+    return found if isinstance(found, datetime) else datetime.combine(found, time(), UTC)
 
 
-def moment(text: str) -> Moment:
-    """Convert a position (``57``), a time (``2026-01-04T10:00:00Z``) or a date: its first instant in UTC."""
+def moment(text: str) -> int | datetime | date:
+    """Convert a position (``57``), a time (``2026-01-04T10:00:00Z``) or a date (``2026-01-04``)."""
     if text.isascii() and text.isdecimal() and len(text) < 19:
         return int(text)
     try:
         if len(text) == len("2026-01-04"):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
+            return date.fromisoformat(text)
         instant = datetime.fromisoformat(text)
     except ValueError:
         expected = "a position, a date like 2026-01-04, or a time like 2026-01-04T10:00:00Z"

@@ -1,26 +1,34 @@
-"""``aura agent``: the pool of agents: add, list, show, edit, disable, enable."""
+"""``aura agent``: the pool of agents: add, import, list, show, edit, disable, enable."""
 
+import os.path
 from argparse import ArgumentParser
+from typing import Any
 
 from aura_cli._call import Invocation, all_rows, engine_of
-from aura_cli.arguments.options import AGENT_TYPE, EDIT_AGENT, OPTION, add_option, add_options, values_of
+from aura_cli.arguments.options import ADD_AGENT, EDIT_AGENT, add_options, values_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, state_heading, state_lines
 from aura_contracts.agent import Agent, AgentChanges
 from aura_contracts.first_use import convert
 from aura_contracts.quoting import one_line
 
+_IMPORT_EPILOG = """\
+A file is a definition of Claude Code, as in .claude/agents: front matter with
+name, description, tools and model, then the agent's own instructions. Tools
+become permission rules if the executor asks for permission: others than those
+named are refused, and a human is asked about all but reading. An agent with the
+name of one in the pool replaces it. If a file is wrong, none is imported.
+"""
+
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    adding = add_subcommand(commands, "add", "add an agent to the pool", _add)
-    adding.add_argument("name", metavar="NAME", help="name of the agent")
-    adding.add_argument("--executor", metavar="NAME", required=True, help="executor that runs it; see `aura executors`")
-    add_option(adding.add_argument, AGENT_TYPE._replace(default="developer"))
-    adding.add_argument("--variant", metavar="NAME", default="", help="named set of the executor's options")
-    adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="something it can do")
-    add_option(adding.add_argument, OPTION)
+    add_options(add_subcommand(commands, "add", "add an agent to the pool", _add), ADD_AGENT)
+    importing = add_subcommand(commands, "import", "add the agents that files define, or edit them", _import)
+    importing.add_argument("paths", metavar="PATH", nargs="+", help="a file, or a folder of .md files")
+    importing.add_argument("--executor", metavar="NAME", help="executor that runs them (default: claude)")
+    importing.epilog = _IMPORT_EPILOG
     listing = add_subcommand(commands, "list", "list the agents, oldest first", _list)
     listing.add_argument("--type", metavar="TYPE", help="only agents of this type")
     showing = add_subcommand(commands, "show", "show an agent", _show)
@@ -31,16 +39,24 @@ def configure(parser: ArgumentParser) -> None:
         command.add_argument("id", metavar="ID", help="the agent: its id, or the first or last digits of it")
     add_options(editing, EDIT_AGENT)
     disabling.add_argument("--reason", metavar="TEXT", default="", help="why it is disabled")
-    disabling.add_argument("--drop-task", action="store_true", help="even if it is working; its task continues")
+    disabling.add_argument("--drop-task", action="store_true", help="even if it is working; its tasks continue")
 
 
 async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
-        agents = [agent async for agent in all_rows(engine.agents.list, type=call.arguments.type)]
+        agents = await all_rows(engine.agents.list, type=call.arguments.type)
     call.terminal.table(
         agents,
-        ("id", "status", "type", "executor", "name", "task"),
-        lambda agent: (agent.id, agent.status, agent.type, agent.executor, agent.name, agent.current_task_id or ""),
+        ("id", "status", "type", "executor", "tasks", "name", "task"),
+        lambda agent: (
+            agent.id,
+            agent.status,
+            agent.type,
+            agent.executor,
+            f"{len(agent.tasks)}/{agent.capacity}",
+            agent.name,
+            agent.current_task_id or "",
+        ),
     )
     call.terminal.say(counted(len(agents), "agent"))
 
@@ -53,23 +69,39 @@ async def _show(call: Invocation) -> None:
 
 
 async def _add(call: Invocation) -> None:
-    given = call.arguments
+    given = values_of(call.arguments, ADD_AGENT)
+    _read_prompt(given, call)
     async with engine_of(call, record_only=True, make=True) as engine:
-        agent = await engine.agents.add(
-            given.name,
-            given.executor,
-            type=given.type,
-            variant=given.variant,
-            options=dict(given.option),
-            capabilities=given.capability,
+        _say(await engine.agents.add(given.pop("name"), given.pop("executor"), **given), call)
+
+
+async def _import(call: Invocation) -> None:
+    given = call.arguments
+    paths = [os.path.abspath(path) for path in given.paths]  # noqa: ASYNC240, PTH100 - looks at no file
+    async with engine_of(call, record_only=True, make=True) as engine:
+        imported = await engine.agents.import_files(paths, executor=given.executor)
+    for each in imported:
+        agent, done = each.agent, "added" if each.added else "edited"
+        call.terminal.item(
+            {**agent.as_dict(), "path": each.path, "added": each.added, "notes": each.notes},
+            one_line(f"agent {agent.id} {done}: {agent.name} ({agent.type}), from {each.path}"),
         )
-    _say(agent, call)
+        for note in each.notes:
+            call.terminal.say(one_line(f"{each.path}: {note}"))
+    call.terminal.say(counted(len(imported), "agent"))
 
 
 async def _edit(call: Invocation) -> None:
-    changes = convert(values_of(call.arguments, EDIT_AGENT), AgentChanges)
+    given = values_of(call.arguments, EDIT_AGENT)
+    _read_prompt(given, call)
+    changes = convert(given, AgentChanges)
     async with engine_of(call, record_only=True) as engine:
         _say(await engine.agents.edit(call.arguments.id, changes), call)
+
+
+def _read_prompt(given: dict[str, Any], call: Invocation) -> None:
+    if given.get("prompt") == "-":
+        given["prompt"] = call.terminal.read_all()
 
 
 async def _disable(call: Invocation) -> None:

@@ -1,18 +1,28 @@
 """``aura approval``: a human's inbox and decisions."""
 
-import os.path
 from argparse import ArgumentParser
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from aura_cli._call import Invocation, all_rows, engine_of
+from aura_cli._followed_tasks import continue_all, is_started
+from aura_cli._subjects import here, subjects_of_approvals
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
-from aura_cli.rendering.approval_page import Subject, diff_lines, list_row, list_titles, page_lines
+from aura_cli.arguments.values import moment, pair
+from aura_cli.rendering.approval_page import (
+    comment_data,
+    diff_lines,
+    list_row,
+    list_titles,
+    outcome_data,
+    outcome_text,
+    page_lines,
+    place_of,
+)
 from aura_cli.rendering.formatting import counted
 from aura_contracts.approval import Approval
 from aura_contracts.errors import InvalidInput
-from aura_contracts.task import Task, TaskStatus
-from aura_contracts.workspace import Workspace
+from aura_contracts.ports.read_models import moment_of
 
 if TYPE_CHECKING:
     from aura_engine import Engine
@@ -25,8 +35,7 @@ as `aura run` shows it, unless another process drives the task already. With
 ID may be omitted if exactly one approval is pending.
 """
 
-_AT_ONCE = 500
-"""Tasks to look up at once."""
+_KINDS = ("plan", "changes", "tool_call", "decomposition", "merge_conflict", "question", "workflow_step")
 
 _ID_HELP = "the approval or its task: its id, or the first or last digits of it"
 
@@ -39,13 +48,14 @@ def configure(parser: ArgumentParser) -> None:
     showing = add_subcommand(commands, "show", "show a question, whole, and what it is about", _show)
     showing.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
     showing.add_argument("--diff", action="store_true", help="include the diff")
+    showing.epilog = "ID may be omitted if one approval is pending in this repository, or anywhere."
     for name, summary, function in (
         ("approve", "approve, and continue the task", _approve),
         ("reject", "reject, and send your feedback to the agent", _reject),
     ):
         deciding = add_subcommand(commands, name, summary, function)
         deciding.epilog = _EPILOG
-        deciding.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
+        deciding.add_argument("id", metavar="ID", nargs="*", help=_ID_HELP)
         deciding.add_argument(
             "--feedback",
             metavar="TEXT",
@@ -53,14 +63,40 @@ def configure(parser: ArgumentParser) -> None:
             help="your comment" if name == "approve" else "what is wrong with it",
         )
         deciding.add_argument("--no-wait", action="store_true", help="record the decision only")
+        deciding.add_argument(
+            "--commit",
+            metavar="REPOSITORY=COMMIT",
+            type=pair,
+            action="append",
+            default=[],
+            help="what you have looked at; refused if it shows another commit",
+        )
+        _add_selection(deciding)
         if name == "approve":
             _add_remember(deciding)
         else:
             deciding.add_argument("--changes", action="store_true", help="request changes instead of rejecting")
+    commenting = add_subcommand(commands, "comment", "comment on a line of the diff", _comment)
+    commenting.epilog = "The agent gets the comments together with your feedback: `aura approval reject`."
+    commenting.add_argument("id", metavar="ID", help=_ID_HELP)
+    commenting.add_argument("place", metavar="FILE:LINE", help="a line that the diff shows; or a comment to answer")
+    commenting.add_argument("text", metavar="TEXT", help="the comment")
+    commenting.add_argument("--removed", action="store_true", help="a line of the file before the change")
+    commenting.add_argument("--repository", metavar="NAME", default="", help="whose file, if several are shown")
     delegating = add_subcommand(commands, "delegate", "delegate the decision to someone else", _delegate)
     delegating.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
     delegating.add_argument("--to", metavar="NAME", required=True, help="who decides instead")
+    delegating.add_argument(
+        "--until", metavar="TIME", type=moment, help="when it ends, as 2026-01-04T10:00:00Z or 2026-01-04"
+    )
     delegating.add_argument("--reason", metavar="TEXT", default="", help="why it is delegated")
+
+
+def _add_selection(parser: ArgumentParser) -> None:
+    several = parser.add_argument_group("several at once", "each is answered and recorded on its own")
+    several.add_argument("--all", action="store_true", help="answer all that wait for you")
+    several.add_argument("--kind", metavar="KIND", choices=_KINDS, help="of these, only questions of this kind")
+    several.add_argument("--task", metavar="ID", help="of these, only those about this task")
 
 
 def _add_remember(parser: ArgumentParser) -> None:
@@ -80,10 +116,10 @@ def _add_remember(parser: ArgumentParser) -> None:
 async def _list(call: Invocation) -> None:
     pending = None if call.arguments.all else True
     async with engine_of(call, read_only=True) as engine:
-        found = [one async for one in all_rows(engine.approvals.list, pending=pending)]
-        subjects = await _subjects(engine, found)
-    here = os.path.realpath(".")  # noqa: ASYNC240 - looks at one folder
-    approvals = sorted(found, key=lambda one: not subjects[one.id].holds(here))  # the order among them stays
+        found = await all_rows(engine.approvals.list, pending=pending)
+        subjects = await subjects_of_approvals(engine, found)
+    place = here()
+    approvals = sorted(found, key=lambda one: not subjects[one.id].holds(place))  # the order among them stays
     titles = list_titles(approvals)
     call.terminal.table(
         approvals,
@@ -94,25 +130,14 @@ async def _list(call: Invocation) -> None:
     call.terminal.say(counted(len(approvals), "approval"))
 
 
-async def _subjects(engine: "Engine", approvals: Sequence[Approval]) -> dict[str, Subject]:
-    """Return the subject of each approval, by its id."""
-    ids = sorted({one.task_id for one in approvals if one.task_id is not None})
-    tasks: dict[str, Task] = {}
-    workspaces: dict[str, Workspace] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        some = ids[start : start + _AT_ONCE]
-        tasks |= {one.id: one async for one in all_rows(engine.tasks.list, id=some, status=tuple(TaskStatus))}
-        workspaces |= {one.task_id: one async for one in all_rows(engine.workspaces.list, task=some)}
-    return {one.id: Subject.of(tasks.get(one.task_id or ""), workspaces.get(one.task_id or "")) for one in approvals}
-
-
 async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
-        approval = await engine.approvals.get(await _meant(engine, call.arguments.id))
-        subject = (await _subjects(engine, [approval]))[approval.id]
+        approval = await _shown(engine, call.arguments.id)
+        subject = (await subjects_of_approvals(engine, [approval]))[approval.id]
         diff = await engine.approvals.diff(approval.id) if call.arguments.diff else None
-    lines = [*page_lines(approval, subject), *(["", *diff_lines(approval, diff)] if diff else [])]
-    data = {**approval.as_dict(), **subject.data}
+        comments = await engine.approvals.comments(approval.id)
+    lines = [*page_lines(approval, subject, comments), *(["", *diff_lines(approval, diff)] if diff else [])]
+    data = {**approval.as_dict(), **subject.data, "comments": [comment_data(one) for one in comments]}
     call.terminal.item(data if diff is None else {**data, "diff": diff}, "\n".join(lines))
 
 
@@ -121,33 +146,97 @@ async def _show(call: Invocation) -> None:
 
 async def _approve(call: Invocation) -> int:
     given = call.arguments
-    how = {"remember": given.remember, "pattern": given.pattern}
+    how = {"remember": given.remember, "pattern": given.pattern, "commits": dict(given.commit)}
+    if _is_about_several(call):
+        return await _answer_several(call, "approved")
     return await _decide(call, lambda engine, approval: engine.approvals.approve(approval, given.feedback, **how))
 
 
 async def _reject(call: Invocation) -> int:
+    given = call.arguments
+    if _is_about_several(call):
+        return await _answer_several(call, "needs_changes" if given.changes else "rejected")
+
     async def decide(engine: "Engine", approval: str) -> Approval:
-        reject = engine.approvals.request_changes if call.arguments.changes else engine.approvals.reject
-        return await reject(approval, call.arguments.feedback)
+        reject = engine.approvals.request_changes if given.changes else engine.approvals.reject
+        return await reject(approval, given.feedback, commits=dict(given.commit))
 
     return await _decide(call, decide)
+
+
+async def _comment(call: Invocation) -> None:
+    given = call.arguments
+    path, _, line = given.place.rpartition(":")
+    where: dict[str, Any] = {"reply_to": given.place}
+    if path:
+        if not (line.isascii() and line.isdecimal() and len(line) < 10):
+            raise InvalidInput(
+                field="FILE:LINE", reason=f"{line!r} is not a number", remedy="write it like src/app.py:7"
+            )
+        where = {"path": path, "line": int(line), "removed": given.removed, "repository": given.repository}
+    async with engine_of(call) as engine:
+        approval = await engine.approvals.comment(given.id, given.text, **where)
+        comment = approval.comments[-1]
+        call.terminal.item(approval.as_dict(), f"comment {comment.id} on {place_of(comment)}")
 
 
 async def _delegate(call: Invocation) -> int:
     given = call.arguments
     given.no_wait = True
-    return await _decide(call, lambda engine, approval: engine.approvals.delegate(approval, given.to, given.reason))
+    until = None if given.until is None else moment_of(given.until, "--until")
+    if isinstance(until, int):
+        raise InvalidInput(field="--until", reason="it is not a time", remedy="write it like 2026-01-04T10:00:00Z")
+
+    async def decide(engine: "Engine", approval: str) -> Approval:
+        return await engine.approvals.delegate(approval, given.to, given.reason, until=until)
+
+    return await _decide(call, decide)
+
+
+def _is_about_several(call: Invocation) -> bool:
+    """Whether the command answers several questions at once. Raises `InvalidInput` for what does not go together."""
+    given = call.arguments
+    several = given.all or len(given.id) > 1
+    if given.all and given.id:
+        raise InvalidInput(field="ID", reason="--all answers all that wait for you", remedy="leave out either")
+    if (given.kind or given.task) and not given.all:
+        raise InvalidInput(field="--kind, --task", reason="they select among all", remedy="add --all")
+    if several and (given.commit or getattr(given, "remember", "once") != "once" or getattr(given, "pattern", None)):
+        remedy = "answer them one by one"
+        raise InvalidInput(
+            field="ID", reason="--commit, --remember and --pattern are about one question", remedy=remedy
+        )
+    return several
+
+
+async def _answer_several(call: Invocation, decision: str) -> int:
+    """Answer several questions, list what became of each, and wait until their tasks have gone as far as they can."""
+    given = call.arguments
+    async with engine_of(call, record_only=given.no_wait) as engine:
+        outcomes = await engine.approvals.answer_all(
+            decision, given.feedback, approvals=given.id, kind=given.kind, task=given.task
+        )
+        for outcome in outcomes:
+            call.terminal.item(outcome_data(outcome), outcome_text(outcome))
+        refused = sum(outcome.refused is not None for outcome in outcomes)
+        call.terminal.say(f"{counted(len(outcomes) - refused, 'answer')} recorded, {refused} refused")
+        if not given.no_wait:
+            await continue_all(call.terminal, engine, [one.answered for one in outcomes if one.answered is not None])
+    return 1 if refused else 0
 
 
 async def _decide(call: Invocation, decide: "Callable[[Engine, str], Awaitable[Approval]]") -> int:
     """Record a decision, then follow the task if this process drives it."""
-    from aura_cli.streaming.follower import FollowOptions, follow
+    from aura_cli.streaming.follow_options import FollowOptions
+    from aura_cli.streaming.follower import follow
 
     async with engine_of(call, record_only=call.arguments.no_wait) as engine:
         since = await engine.events.head()
-        approval = await decide(engine, await _meant(engine, call.arguments.id))
+        named = call.arguments.id
+        text = named if named is None or isinstance(named, str) else next(iter(named), None)
+        approval = await decide(engine, await _meant(engine, text))
         text = f"approval {approval.id} is {approval.status}"
-        if not call.arguments.no_wait and await _is_started(engine, approval):
+        if not call.arguments.no_wait and await is_started(engine, approval):
             run = await engine.resume(str(approval.task_id))
             if run.driven:
                 return await follow(engine, run, call.terminal, FollowOptions(since=since, hint=call.hint))
@@ -156,9 +245,15 @@ async def _decide(call: Invocation, decide: "Callable[[Engine, str], Awaitable[A
         return 0
 
 
-async def _is_started(engine: "Engine", approval: Approval) -> bool:
-    """Whether the decision is about a task that an engine may work on."""
-    return approval.task_id is not None and (await engine.tasks.get(approval.task_id)).execution_id is not None
+async def _shown(engine: "Engine", text: str | None) -> Approval:
+    """Return the named approval, or the only pending one of this repository, or anywhere."""
+    if text is None:
+        pending = await all_rows(engine.approvals.list, pending=True)
+        subjects = await subjects_of_approvals(engine, pending)
+        mine = [one for one in pending if subjects[one.id].holds(here())]
+        if len(mine) == 1:
+            return mine[0]
+    return await engine.approvals.get(await _meant(engine, text))
 
 
 async def _meant(engine: "Engine", text: str | None) -> str:

@@ -31,7 +31,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="fix problems, starting no agent: put stuck tasks in order, end leftover processes, remove worktrees"
+        help="fix problems, starting no agent: repair stuck tasks, end leftover processes, remove worktrees"
         " after a safety copy",
     )
     parser.add_argument(
@@ -83,6 +83,9 @@ async def _examine(call: Invocation, take: "Callable[[Finding], None]") -> "Find
                     take(finding)
     except AuraError as error:
         return Finding(id=store, kind="store", status="wrong", text=error.message(), remedy=error.remedy)
+    except OSError as error:  # AURA_HOME cannot be read or written
+        home = str(call.settings.home)
+        return Finding(id=home, kind="home", status="wrong", text=str(error), remedy="make it readable and writable")
     return None
 
 
@@ -93,7 +96,8 @@ async def _examine_host(call: Invocation, take: "Callable[[Finding], None]") -> 
         aclosing(engine.doctor.examine()) as findings,
     ):
         async for finding in findings:
-            if finding.kind not in ("python", "git", "profiles"):  # the other checks need AURA_HOME and would create it
+            # The other checks need AURA_HOME, and would create it.
+            if finding.kind not in ("python", "git", "settings", "profiles"):
                 break
             take(finding)
 

@@ -33,9 +33,23 @@ def configure(parser: ArgumentParser) -> None:
 
 async def run(call: Invocation) -> None:
     """List the events selected by the arguments."""
+    if not call.arguments.follow:
+        await _list(call)
+        return
+    import anyio
+
+    require_made(call.settings.store)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_list, call)
+            await call.terminal.reader_gone()
+            group.cancel_scope.cancel()
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+async def _list(call: Invocation) -> None:
     given, listed = call.arguments, 0
-    if given.follow:
-        require_made(call.settings.store)
     async with engine_of(call, read_only=True) as engine:
         reading = engine.events.read(
             task=given.task,

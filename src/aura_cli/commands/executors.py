@@ -8,7 +8,7 @@ import msgspec
 
 from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
-from aura_cli.rendering.formatting import short
+from aura_contracts.plain_data import short
 from aura_contracts.quoting import one_line
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from aura_cli._call import OUTAGE_TIMEOUT, Invocation
+from aura_cli._call import RECORD_TIMEOUT, Invocation
 from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ async def run(call: Invocation) -> None:
         settings.store,
         home=settings.home,
         environment=settings.environment,
-        outage_timeout=OUTAGE_TIMEOUT,
+        outage_timeout=RECORD_TIMEOUT,
         **settings.codec,
     )
     serve = _server()

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from aura_cli._call import Invocation, engine_of, read_text
+from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.options import RUN, add_follow_options, add_options
 from aura_cli.arguments.parser import finish
 
@@ -39,22 +39,25 @@ def _prompt(call: Invocation) -> str:
     given = call.arguments
     if "-" in (given.prompt, given.prompt_file):
         return call.terminal.read_all()
-    text: str = given.prompt if given.prompt_file is None else read_text(given.prompt_file, "--prompt-file")
+    from aura_cli._input_text import read_file
+
+    text: str = given.prompt if given.prompt_file is None else read_file(given.prompt_file, "--prompt-file")
     return text
 
 
 async def run(call: Invocation) -> int:
     """Run the task; return the exit code."""
     from aura_cli.arguments.request import run_request
-    from aura_cli.streaming.follower import FollowOptions, follow
+    from aura_cli.streaming.follow_options import FollowOptions
+    from aura_cli.streaming.follower import follow
 
     given = call.arguments
     request = run_request(given, _prompt(call))
     async with engine_of(call, make=True, folder=given.cwd) as engine:
         since = await engine.events.head()
-        found = None if given.fresh or given.key else await engine.resume_interrupted(request)
+        found = None if given.fresh or given.key else await engine.resume_interrupted(request, after=given.after)
         if found is not None:
             preface = f"resuming task {found.id}, which was interrupted"
             return await follow(engine, found, call.terminal, FollowOptions.of(call, since=since, preface=preface))
-        started = await engine.start(request, key=given.key)
+        started = await engine.start(request, key=given.key, after=given.after)
         return await follow(engine, started, call.terminal, FollowOptions.of(call))

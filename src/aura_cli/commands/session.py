@@ -7,9 +7,10 @@ from msgspec import structs
 
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
-from aura_cli.rendering.formatting import counted, minute_text, short, time_text
+from aura_cli.rendering.formatting import counted, minute_text, time_text
 from aura_contracts.errors import AggregateNotFound
 from aura_contracts.executor_names import executor_name
+from aura_contracts.plain_data import short
 from aura_contracts.ports.rows import SessionRow
 from aura_contracts.quoting import one_line
 
@@ -30,7 +31,7 @@ def configure(parser: ArgumentParser) -> None:
 
 async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
-        sessions = [one async for one in all_rows(engine.sessions.list, executor=call.arguments.executor)]
+        sessions = await all_rows(engine.sessions.list, executor=call.arguments.executor)
     call.terminal.table(
         sessions,
         ("id", "status", "executor", "run at (UTC)", "folder"),

@@ -1,31 +1,37 @@
 """``aura task``: creates, shows, changes, assigns and moves tasks."""
 
 import os.path
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aura_cli._call import Invocation, all_rows, engine_of
+from aura_cli._subjects import subjects_of
 from aura_cli.arguments.options import (
     ASSIGN,
     CREATE,
+    DECOMPOSE,
     EDIT,
     FOLLOW_EPILOG,
+    SUBMIT,
     TASK_ID,
     add_follow_options,
     add_option,
     add_options,
     values_of,
 )
-from aura_cli.arguments.parser import add_subcommand, add_subcommands
-from aura_cli.arguments.values import number
-from aura_cli.rendering.formatting import counted, minute_text, short, state_heading, state_lines, task_text
+from aura_cli.arguments.parser import Subcommands, add_subcommand, add_subcommands
+from aura_cli.arguments.values import instant, number
+from aura_cli.rendering.formatting import counted, minute_text, state_heading, state_lines, task_text
 from aura_contracts.board import canonical_of_task
 from aura_contracts.errors import InvalidInput
 from aura_contracts.first_use import convert
+from aura_contracts.plain_data import short
+from aura_contracts.quoting import one_line
 from aura_contracts.task import Task, TaskChanges
 
 if TYPE_CHECKING:
+    from aura_contracts.approval import Approval
     from aura_engine import Engine
 
 _STATUSES = (
@@ -53,6 +59,11 @@ def configure(parser: ArgumentParser) -> None:
     listing.add_argument(
         "--status", metavar="STATUS", choices=_STATUSES, action="append", help="only tasks with this status"
     )
+    listing.add_argument("--priority", metavar="LEVEL", choices=("low", "medium", "high"), help="only of this priority")
+    listing.add_argument("--label", metavar="WORD", help="only tasks with this label")
+    listing.add_argument("--parent", metavar="ID", help="only the parts of this task")
+    listing.add_argument("--due-before", metavar="TIME", type=instant, help="only tasks that are due before this time")
+    listing.add_argument("--blocked", action="store_true", help="only tasks held up by other tasks or a conflict")
     listing.add_argument("--limit", metavar="N", type=number, help="only the newest N")
     _add_id(add_subcommand(commands, "show", "show a task and everything that belongs to it", _show))
     _add_id(add_subcommand(commands, "executions", "list the runs of a task's agents, oldest first", _executions))
@@ -66,30 +77,55 @@ def configure(parser: ArgumentParser) -> None:
     follow_up.add_argument("--feedback", metavar="TEXT", required=True, help="what to change; - reads it from stdin")
     add_follow_options(follow_up)
     follow_up.epilog = f"If an approval of the work is pending, this requests changes.\n\n{FOLLOW_EPILOG}"
+    telling = add_subcommand(commands, "tell", "write to the agent that works on a task", _tell)
+    telling.epilog = "The agent gets it when its turn ends, and answers in its session."
+    _add_id(telling)
+    telling.add_argument("text", metavar="TEXT", help="the message; - reads it from stdin")
     editing = add_subcommand(commands, "edit", "edit a task's title, description and settings", _edit)
     _add_id(editing)
     add_options(editing, EDIT)
     place = editing.add_mutually_exclusive_group()
     place.add_argument("--parent", metavar="ID", help="task that it is a part of")
     place.add_argument("--no-parent", action="store_true", help="make it a part of no other task")
-    deleting = add_subcommand(commands, "delete", "delete a task; its history stays in the log", _delete)
+    editing.add_argument("--no-after", action="store_true", help="wait for no other task")
+    _configure_moves(commands)
+
+
+def _configure_moves(commands: "Subcommands[ArgumentParser]") -> None:
+    deleting = add_subcommand(
+        commands, "delete", "delete a task with its parts; their history stays in the log", _delete
+    )
     _add_id(deleting)
     deleting.add_argument("--reason", metavar="TEXT", default="", help="why it is deleted")
-    cancelling = add_subcommand(commands, "cancel", "cancel a task; keep its work", _cancel)
+    cancelling = add_subcommand(commands, "cancel", "cancel a task with its parts; keep their work", _cancel)
     _add_id(cancelling)
     cancelling.add_argument("--reason", metavar="TEXT", default="", help="why it is cancelled")
     retrying = add_subcommand(commands, "retry", "let the agent try a failed task again", _retry, epilog=FOLLOW_EPILOG)
     _add_id(retrying)
     add_follow_options(retrying)
+    reverting = add_subcommand(
+        commands, "revert", "undo the merged work of a completed task, in a new task", _revert, epilog=FOLLOW_EPILOG
+    )
+    _add_id(reverting)
+    reverting.add_argument("--reason", metavar="TEXT", default="", help="why it is undone")
+    add_follow_options(reverting)
     resuming = add_subcommand(
         commands, "resume", "resume a task that was cut off, where it stopped", _resume, epilog=FOLLOW_EPILOG
     )
     _add_id(resuming)
     add_follow_options(resuming)
+    submitting = add_subcommand(
+        commands, "submit", "submit a proposal of a task's agent for approval", _submit, epilog=FOLLOW_EPILOG
+    )
+    add_options(submitting, SUBMIT)
+    add_follow_options(submitting)
     splitting = add_subcommand(commands, "decompose", "propose to split a task into subtasks", _decompose)
-    splitting.epilog = "The subtasks are created once the proposal is approved: `aura approval approve`."
-    _add_id(splitting)
-    splitting.add_argument("--subtask", metavar="TITLE", action="append", required=True, help="title of a subtask")
+    splitting.epilog = (
+        "Without --subtask and --plan an agent proposes how to split it.\n"
+        "The subtasks are created once the proposal is approved: `aura approval approve`."
+    )
+    add_options(splitting, DECOMPOSE)
+    add_follow_options(splitting)
     moving = add_subcommand(commands, "move", "move a task on the board", _move)
     moving.epilog = f"A move that needs another command is refused, with the name of that command.\n\n{FOLLOW_EPILOG}"
     _add_id(moving)
@@ -107,23 +143,48 @@ def _add_id(parser: ArgumentParser) -> None:
 
 async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
-        status, limit = call.arguments.status, call.arguments.limit
+        limit, filters = call.arguments.limit, await _filters(engine, call.arguments)
         if limit is None:
-            tasks = [task async for task in all_rows(engine.tasks.list, status=status)]
+            tasks = await all_rows(engine.tasks.list, **filters)
         else:
-            tasks = list(reversed((await engine.tasks.list(status=status, limit=limit)).rows))
+            tasks = list(reversed((await engine.tasks.list(**filters, limit=limit)).rows))
+        subjects = await subjects_of(engine, tasks)
+        waiting = {task.id for task in tasks if task.pooled}
+        places = {place.task_id: place for place in await engine.tasks.queue()} if waiting else {}
     call.terminal.table(
         tasks,
-        ("id", "status", "priority", "created (UTC)", "title"),
-        lambda task: (task.id, task.status, task.priority, minute_text(task.created_at), short(task.title)),
-        lambda task: {**task.as_dict(), "canonical_state": canonical_of_task(task)},
+        ("id", "status", "priority", "created (UTC)", "repository", "title"),
+        lambda task: (
+            task.id,
+            task.status,
+            task.priority,
+            minute_text(task.created_at),
+            subjects[task.id].place,
+            short(task.title),
+        ),
+        lambda task: {
+            **task.as_dict(),
+            "canonical_state": canonical_of_task(task),
+            **subjects[task.id].data,
+            "queue": places.get(task.id),
+        },
     )
+    for place in (place for task_id, place in places.items() if task_id in waiting):
+        where = "queued" if place.place is None else f"number {place.place} in the queue"
+        call.terminal.say(one_line(f"{place.task_id} is {where}: {place.reason}"))
     call.terminal.say(counted(len(tasks), "task"))
+
+
+async def _filters(engine: "Engine", given: Namespace) -> dict[str, Any]:
+    parent = None if given.parent is None else (await engine.tasks.get(given.parent)).id
+    filters = {"status": given.status, "priority": given.priority, "label": given.label, "parent": parent}
+    return {**filters, "due_before": given.due_before, "blocked": True if given.blocked else None}
 
 
 async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         view = await engine.tasks.view(call.arguments.id)
+        linked = await _linked(engine, view.task.id)
     task, state = view.task, canonical_of_task(view.task)
     parts = {
         "agent": view.agent,
@@ -135,15 +196,24 @@ async def _show(call: Invocation) -> None:
     for name, part in parts.items():
         if part is not None:
             lines += [state_heading(name, part, call.terminal), *state_lines(part)]
+    lines += [f"{by} by task {one.id} ({one.status}): {one.title}" for by, ones in linked.items() for one in ones]
+    links = {by: [one.id for one in ones] for by, ones in linked.items()}
     shown = {name: None if part is None else part.as_dict() for name, part in parts.items()}
-    call.terminal.item({**task.as_dict(), "canonical_state": state, **shown}, "\n".join(lines))
+    call.terminal.item({**task.as_dict(), "canonical_state": state, **shown, **links}, "\n".join(lines))
     call.terminal.say(f"history: aura replay --task {task.id}")
+
+
+async def _linked(engine: "Engine", task_id: str) -> Mapping[str, Sequence[Task]]:
+    """Return the tasks that repair or revert this one."""
+    fixing = await all_rows(engine.tasks.list, fixes=task_id)
+    reverting = await all_rows(engine.tasks.list, reverts=task_id)
+    return {"repaired": fixing, "reverted": reverting}
 
 
 async def _executions(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         task = await engine.tasks.get(call.arguments.id)
-        runs = [run async for run in all_rows(engine.executions.list, task=task.id)]
+        runs = await all_rows(engine.executions.list, task=task.id)
     call.terminal.table(
         runs,
         ("id", "status", "executor", "run at (UTC)", "prompt"),
@@ -169,6 +239,10 @@ async def _edit(call: Invocation) -> None:
     given = values_of(call.arguments, EDIT)
     if given.get("description") == "-":
         given["description"] = call.terminal.read_all()
+    if call.arguments.no_after:
+        if "after" in given:
+            raise InvalidInput(field="--no-after", reason="--after names tasks", remedy="give one of the two")
+        given["after"] = ()
     changes = convert(given, TaskChanges)
     async with engine_of(call, record_only=True) as engine:
         task_id, parent = call.arguments.id, call.arguments.parent
@@ -187,7 +261,8 @@ async def _delete(call: Invocation) -> None:
 async def _cancel(call: Invocation) -> None:
     async with engine_of(call) as engine:
         task = await engine.tasks.cancel(call.arguments.id, call.arguments.reason)
-        await _end(engine, task.id)
+        for part in (task, *await engine.tasks.parts(task.id)):
+            await _end(engine, part.id)
         _say(await engine.tasks.get(task.id), call)
 
 
@@ -198,11 +273,52 @@ async def _end(engine: "Engine", task_id: str) -> None:
         await run.idle()
 
 
-async def _decompose(call: Invocation) -> None:
-    async with engine_of(call, record_only=True) as engine:
-        approval = await engine.tasks.decompose(call.arguments.id, call.arguments.subtask)
-        _say(await engine.tasks.get(call.arguments.id), call)
-    call.terminal.say(f"approval {approval.id} is pending: aura approval approve {approval.id}{call.hint}")
+async def _submit(call: Invocation) -> int:
+    given = values_of(call.arguments, SUBMIT)
+    proposal = given.pop("proposal")
+    text = call.terminal.read_all() if proposal == "-" else proposal
+    asks = not given.pop("no_approval", False)
+
+    async def submit(engine: "Engine", task_id: str) -> Task | None:
+        approval = await engine.tasks.submit(task_id, text, **given, requires_approval=asks)
+        return await _proposed(engine, task_id, approval, call)
+
+    return await _work(call, submit)
+
+
+async def _proposed(engine: "Engine", task_id: str, approval: "Approval", call: Invocation) -> Task | None:
+    """Show what became of a proposal, which a policy may have answered; return the task if its agent continues."""
+    task = await engine.tasks.get(task_id)
+    if approval.status == "pending":
+        _say(task, call)
+        call.terminal.say(f"approval {approval.id} is pending: aura approval approve {approval.id}{call.hint}")
+        return None
+    because = "" if approval.feedback is None else f": {one_line(approval.feedback)}"
+    call.terminal.say(f"approval {approval.id} is {approval.status} by {approval.reviewed_by}{because}")
+    if task.execution_id is not None and task.status in ("in_progress", "approved") and not task.subtask_ids:
+        return task
+    _say(task, call)
+    return None
+
+
+async def _decompose(call: Invocation) -> int:
+    given = values_of(call.arguments, DECOMPOSE)
+    titles, plan = given.pop("titles", ()), given.pop("plan", None)
+    if plan == "-":
+        plan = call.terminal.read_all()
+
+    async def decompose(engine: "Engine", task_id: str) -> Task | None:
+        if not titles and plan is None:
+            return await engine.tasks.request_decomposition(task_id, **given)
+        if given:
+            field = f"--{min(given).removeprefix('agent_')}"
+            raise InvalidInput(
+                field=field, reason="no agent is asked", remedy="leave out --subtask and --plan, or this"
+            )
+        approval = await engine.tasks.decompose(task_id, titles, plan=plan)
+        return await _proposed(engine, task_id, approval, call)
+
+    return await _work(call, decompose)
 
 
 def _say(task: Task, call: Invocation) -> None:
@@ -244,8 +360,24 @@ async def _follow_up(call: Invocation) -> int:
     return await _work(call, lambda engine, task_id: engine.tasks.follow_up(task_id, feedback))
 
 
+async def _tell(call: Invocation) -> None:
+    text = call.terminal.read_all() if call.arguments.text == "-" else call.arguments.text
+    async with engine_of(call, record_only=True) as engine:
+        task = await engine.tasks.tell(call.arguments.id, text)
+        call.terminal.item(task.as_dict(), f"the agent of task {task.id} gets it when its turn ends")
+
+
 async def _retry(call: Invocation) -> int:
     return await _work(call, lambda engine, task_id: engine.tasks.retry(task_id))
+
+
+async def _revert(call: Invocation) -> int:
+    async def revert(engine: "Engine", task_id: str) -> Task | None:
+        made = await engine.tasks.revert(task_id, call.arguments.reason)
+        _say(made, call)
+        return None if call.arguments.no_wait else made
+
+    return await _work(call, revert)
 
 
 async def _resume(call: Invocation) -> int:

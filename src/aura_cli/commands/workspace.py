@@ -10,8 +10,9 @@ import msgspec
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.arguments.values import number
-from aura_cli.rendering.formatting import counted, short, state_heading, state_lines, time_text
+from aura_cli.rendering.formatting import counted, state_heading, state_lines, time_text
 from aura_contracts.first_use import convert
+from aura_contracts.plain_data import short
 from aura_contracts.quoting import one_line, quoted
 from aura_contracts.workspace import SafetyCopy, Unrecorded, Workspace, WorkspaceStatus
 
@@ -55,7 +56,7 @@ def _add_id(parser: ArgumentParser) -> None:
 async def _list(call: Invocation) -> None:
     removed = None if call.arguments.all else False
     async with engine_of(call, read_only=True) as engine:
-        workspaces = [one async for one in all_rows(engine.workspaces.list, removed=removed)]
+        workspaces = await all_rows(engine.workspaces.list, removed=removed)
     call.terminal.table(
         workspaces,
         ("id", "status", "copies", "branch", "folder", "title"),

@@ -4,59 +4,31 @@ A human decides on what is shown, so a page cuts nothing; lists do, and mark it.
 whatever an agent chose is quoted or indented below them, so that it cannot pass for a field.
 """
 
-import os.path
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import attrs
-from msgspec import json
+from msgspec import json, to_builtins
 
-from aura_cli.rendering.formatting import minute_text, short
+from aura_cli.rendering.formatting import minute_text
+from aura_cli.rendering.subject import Subject
 from aura_contracts.actors import actor_name
-from aura_contracts.approval import Approval, Question, Remember, ToolCall
+from aura_contracts.approval import Approval, Comment, Delegation, PolicyDecision, Question, Remember, ToolCall, Vote
+from aura_contracts.plain_data import short
 from aura_contracts.quoting import block, cut, one_line, printable, quoted
-from aura_contracts.task import Task
-from aura_contracts.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aura_engine import AnswerOutcome, PlacedComment
 
 ABOUT_LIMIT = 80
 """Maximum characters of a question in a list."""
 
+_PADDING = re.compile(r" {50,}")
+"""Spaces with which an agent may push the rest of a command off the screen; their number is shown instead."""
+
 TITLES = ("id", "status", "kind", "repository", "title", "asked (UTC)", "waits for")
 """The first columns of a list; `list_titles` adds the others."""
-
-
-@attrs.frozen
-class Subject:
-    """The task that an approval is about, and where its agent works."""
-
-    title: str = ""
-    folders: tuple[str, ...] = ()
-    """The repositories, or the folder of a task that works in place."""
-    worktrees: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, task: Task | None, workspace: Workspace | None) -> "Subject":
-        """Return the subject of a task; either may be missing."""
-        title = "" if task is None else task.title
-        if workspace is None:
-            return cls(title)
-        folders = tuple(one.path for one in workspace.repositories) or ((workspace.root,) if workspace.root else ())
-        return cls(title, folders, tuple(tree.path for tree in workspace.worktrees))
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The subject for programs."""
-        return {"title": self.title, "repositories": self.folders}
-
-    def holds(self, folder: str) -> bool:
-        """Whether a folder, given as its real path, is in one of the repositories or worktrees."""
-        return any(_is_within(folder, os.path.realpath(each)) for each in (*self.folders, *self.worktrees) if each)
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 # --- Lists ------------------------------------------------------------------------------------------------------------
@@ -74,7 +46,7 @@ def list_row(approval: Approval, subject: Subject, titles: Iterable[str]) -> tup
         "id": approval.id,
         "status": approval.status,
         "kind": approval.kind,
-        "repository": ", ".join(PurePath(path).name or path for path in subject.folders),
+        "repository": subject.place,
         "title": short(subject.title),
         "asked (UTC)": minute_text(approval.requested_at),
         "waits for": ", ".join(awaited(approval)),
@@ -100,8 +72,8 @@ def _about(approval: Approval) -> str:
 # --- Pages ------------------------------------------------------------------------------------------------------------
 
 
-def page_lines(approval: Approval, subject: Subject) -> Iterator[str]:
-    """Yield the lines of a page: the facts, then the whole question."""
+def page_lines(approval: Approval, subject: Subject, comments: "Sequence[PlacedComment]" = ()) -> Iterator[str]:
+    """Yield the lines of a page: the facts, then the whole question, then the comments on its diff."""
     facts = {
         "approval": approval.id,
         "status": approval.status,
@@ -112,16 +84,53 @@ def page_lines(approval: Approval, subject: Subject) -> Iterator[str]:
         "asked": f"{_moment(approval.requested_at)} by {one_line(approval.requested_by)}",
         "waits for": one_line(", ".join(awaited(approval)) or "no one"),
         "until": "" if approval.deadline is None or approval.closed_at else _moment(approval.deadline),
-        "answers": one_line(", ".join(f"{vote.reviewer} {vote.decision}" for vote in approval.votes)),
+        "level": _level(approval),
+        "barred": one_line(", ".join(approval.barred)),
+        "policy": "" if approval.policy is None else _said(approval.policy),
         "decided": _closed(approval, _moment),
         "remember": _remembered(approval),
         "commits": one_line(", ".join(f"{name} {commit}" for name, commit in approval.commits.items())),
     }
     yield from (f"{name:<9} {value}".rstrip() for name, value in facts.items() if value)
+    yield from (f"{'delegated':<9} {_delegated(*one)}" for one in approval.delegations.items())
+    yield from (f"{'answer':<9} {_vote(vote)}" for vote in approval.votes)
     if approval.feedback:
         yield from _field("feedback", approval.feedback)
     yield ""
     yield from question_lines(approval)
+    yield from comment_lines(comments)
+
+
+def comment_lines(comments: "Sequence[PlacedComment]") -> Iterator[str]:
+    """Yield the threads: the line that each is about, then who said what. Nothing without comments."""
+    threads: dict[str, list[PlacedComment]] = {}
+    for one in comments:
+        threads.setdefault(one.comment.reply_to or one.comment.id, []).append(one)
+    for ident, thread in threads.items():
+        first = thread[0]
+        yield from ("", f"comment   {ident}")
+        yield f"  {place_of(first.comment, first.line)}{' (outdated)' if first.outdated else ''}"
+        yield f"  > {one_line(first.comment.anchor.content)}"
+        for said in (each.comment for each in thread):
+            yield f"  {one_line(said.author)}, {_moment(said.time)}:"
+            yield from block(said.text, "    ")
+
+
+def place_of(comment: Comment, line: int | None = None) -> str:
+    """Return the file and the line of a comment: the line as it was, unless another one is given."""
+    anchor = comment.anchor
+    path = "/".join(filter(None, (anchor.repository, anchor.path)))
+    return f"{quoted(path)}:{anchor.line if line is None else line}{' (removed)' if anchor.removed else ''}"
+
+
+def comment_data(placed: "PlacedComment") -> dict[str, Any]:
+    """Return a comment as data, with where its line is now."""
+    data: dict[str, Any] = to_builtins(placed.comment)
+    return {**data, "approval_id": placed.approval_id, "line": placed.line, "outdated": placed.outdated}
+
+
+def _said(policy: PolicyDecision) -> str:
+    return one_line(f"{policy.verdict}: {policy.reason}" if policy.reason else str(policy.verdict))
 
 
 def _moment(time: datetime) -> str:
@@ -134,6 +143,46 @@ def _closed(approval: Approval, text_of: Callable[[datetime], str]) -> str:
         return ""
     by = "" if approval.reviewed_by is None else f" by {one_line(actor_name(approval.reviewed_by))}"
     return f"{text_of(approval.closed_at)}{by}"
+
+
+def _level(approval: Approval) -> str:
+    """Return who is asked at which level; nothing where one answer decides."""
+    if len(approval.stages) == 1 and approval.quorum == 1:
+        return ""
+    levels = (f"{level.quorum} of {', '.join(level.reviewers)}" for level in approval.stages)
+    text = "; then ".join(levels)
+    return one_line(f"{approval.level} of {len(approval.stages)}: {text}" if approval.levels else text)
+
+
+def _delegated(delegator: str, delegation: Delegation) -> str:
+    until = "" if delegation.until is None else f" until {_moment(delegation.until)}"
+    reason = f": {delegation.reason}" if delegation.reason else ""
+    return one_line(f"by {delegator} to {delegation.delegate}{until}{reason}")
+
+
+def _vote(vote: Vote) -> str:
+    """Return an answer with who gave it, when, from where, by which rule and on which commits."""
+    seat = "" if vote.seat == vote.reviewer else f" of {vote.seat}"
+    source = " ".join(filter(None, (vote.source.channel, vote.source.host, vote.source.session)))
+    seen = f", having seen {', '.join(vote.commits.values())}" if vote.commits else ""
+    return one_line(
+        f"{vote.decision} by {vote.reviewer} ({vote.entitlement}{seat}), {_moment(vote.time)}, from {source}{seen}"
+    )
+
+
+def outcome_data(outcome: "AnswerOutcome") -> dict[str, Any]:
+    """Return what became of one of several answers, as data."""
+    if outcome.answered is not None:
+        return outcome.answered.as_dict()
+    return {"id": outcome.approval, "status": "refused", "error": to_builtins(outcome.refused)}
+
+
+def outcome_text(outcome: "AnswerOutcome") -> str:
+    """Return what became of one of several answers, in one line."""
+    if outcome.answered is not None:
+        return f"approval {outcome.answered.id} is {outcome.answered.status}"
+    assert outcome.refused is not None, "an answer that was not recorded was refused"
+    return one_line(f"approval {outcome.approval} is not answered: {outcome.refused.message}")
 
 
 def _remembered(approval: Approval) -> str:
@@ -165,9 +214,13 @@ def call_lines(call: ToolCall) -> Iterator[str]:
         text = value if isinstance(value, str) else json.encode(value).decode()
         if "\n" in text:
             yield f"    {one_line(name)}:"
-            yield from block(text, "      ")
+            yield from map(_unpadded, block(text, "      "))
         else:
-            yield f"    {one_line(name)}: {one_line(text)}"
+            yield _unpadded(f"    {one_line(name)}: {one_line(text)}")
+
+
+def _unpadded(line: str) -> str:
+    return _PADDING.sub(lambda found: rf"\x20{{{len(found[0])}}}", line)
 
 
 def diff_lines(question: Question, diff: str) -> Iterator[str]:

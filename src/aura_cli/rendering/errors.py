@@ -121,6 +121,12 @@ _OTHERS = {
 _OPTIONS = {"repositories=[]": "--outside"}
 """Arguments whose option has another name."""
 
+_MISSING = re.compile(r"\badd (\w+) to the options")
+"""What a remedy says of an option that an executor requires."""
+
+_KEYWORD = re.compile(r"\b[a-z]+_[a-z]+=(?:True|[A-Z]+)\b")
+"""An argument of the library in a remedy, such as ``in_place=True``."""
+
 _CALL = re.compile(r"\b([a-z]+)\.([a-z_]+)\(([^()]*)\)")
 
 
@@ -130,7 +136,18 @@ def as_commands(remedy: str) -> str:
     >>> as_commands("tasks.assign('0192', executor='NAME')")
     'aura task assign 0192 --executor NAME'
     """
-    return _CALL.sub(_command, remedy)
+    return _MISSING.sub(_given_option, _KEYWORD.sub(_as_option, _CALL.sub(_command, remedy)))
+
+
+def _as_option(argument: re.Match[str]) -> str:
+    return _argument(argument[0])
+
+
+def _given_option(missing: re.Match[str]) -> str:
+    from aura_cli.arguments.options import AGENT
+
+    flags = {option.field: f"{option.flag} {option.metavar}" for option in AGENT.options}
+    return f"add {flags.get(f'options.{missing[1]}', f'--option {missing[1]}=VALUE')}"
 
 
 def _command(call: re.Match[str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,9 +10,12 @@ from aura_cli.rendering.terminal import Terminal
 from aura_contracts.aggregate import State
 from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.events import EventRecord, event_fields
-from aura_contracts.ports.archive import Change, HistoryLine
-from aura_contracts.quoting import LINE_LIMIT, cut, one_line
+from aura_contracts.plain_data import short
+from aura_contracts.quoting import one_line
 from aura_contracts.task import Task
+
+if TYPE_CHECKING:
+    from aura_contracts.ports.archive import Change, HistoryLine
 
 _AGGREGATE_OF = {event.topic: aggregate.name for aggregate in AGGREGATES for event in aggregate.events}
 """Aggregate names by event topic."""
@@ -54,7 +57,7 @@ def event_text(record: EventRecord) -> str:
     return one_line("  ".join(part for part in parts if part))
 
 
-def history_data(line: HistoryLine, stream_id: str) -> dict[str, Any]:
+def history_data(line: "HistoryLine", stream_id: str) -> dict[str, Any]:
     """Return a line of a history as data."""
     return {"id": event_id(stream_id, line.version), "type": line.topic, **msgspec.to_builtins(line)}
 
@@ -66,7 +69,8 @@ def time_text(time: datetime) -> str:
 
 def minute_text(time: datetime) -> str:
     """Return a moment in UTC, to the minute, for a column whose title names the zone."""
-    return time.isoformat(" ", "minutes")[:16]
+    text: str = msgspec.to_builtins(time)  # RFC 3339; `isoformat` and others take four times as long
+    return text[:16].replace("T", " ")
 
 
 def fields_text(fields: dict[str, Any]) -> str:
@@ -74,7 +78,7 @@ def fields_text(fields: dict[str, Any]) -> str:
     return ", ".join(f"{name}={short(value)}" for name, value in fields.items() if not is_blank(value))
 
 
-def change_text(change: Change) -> str:
+def change_text(change: "Change") -> str:
     """Return the change of a field as a line."""
     return one_line(f"{change.field}: {short(change.before)} → {short(change.after)}")
 
@@ -82,12 +86,6 @@ def change_text(change: Change) -> str:
 def is_blank(value: Any) -> bool:
     """Whether a value is None or empty."""
     return value is None or value in ("", (), [], {})
-
-
-def short(value: Any, limit: int = LINE_LIMIT) -> str:
-    """Return a value in one line of at most `limit` characters; ``--json`` shows all of it."""
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return cut(one_line(" ".join(text.split())), limit)
 
 
 def title_of(state: State) -> str:

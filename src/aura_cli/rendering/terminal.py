@@ -16,7 +16,7 @@ from typing import Any, Self, TextIO, TypeVar
 import attrs
 import msgspec
 
-from aura_contracts.errors import InvalidInput
+from aura_cli._input_text import read_text
 from aura_contracts.quoting import cut_to_width, escaped_json, one_line, width_of
 
 T = TypeVar("T")
@@ -26,8 +26,14 @@ _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "
 _ID_BEGINNING = 13
 """Characters of an id to show when space is short: its timestamp, to the millisecond."""
 
+_READER_CHECK = 0.5
+"""Seconds between two looks for the reader of stdout."""
+
 _NARROW = 12
-"""Minimum width of a narrowed column, in characters."""
+"""Width of a narrowed column, in characters."""
+
+_NARROWEST = 6
+"""The same if a line of such columns does not fit; ids keep theirs."""
 
 
 def _cells(texts: Sequence[str]) -> Sequence[str]:
@@ -83,14 +89,16 @@ class Terminal:
             for item in items:
                 self.write_json(data_of(item))
         elif items:
-            rows = [_cells(texts_of(item)) for item in items]
+            columns = list(map(_cells, _columns([texts_of(item) for item in items])))
             if self.out.isatty():
                 from shutil import get_terminal_size
 
-                rows = fitted(rows, titles, get_terminal_size().columns)
-            widths = [max(map(width_of, column)) for column in zip(titles, *rows, strict=True)]
-            lines = [self.style(_padded(titles, widths), "dim"), *(_padded(row, widths) for row in rows)]
-            self.out.write("\n".join(lines) + "\n")
+                rows = [titles, *zip(*columns, strict=True)]
+                titles, *rows = fitted(rows, titles, get_terminal_size().columns)
+                columns = _columns(rows)
+            padded = [_padded([title, *column]) for title, column in zip(titles, columns, strict=True)]
+            first, *lines = ("  ".join(row).rstrip() for row in zip(*padded, strict=True))
+            self.out.write("\n".join([self.style(first, "dim"), *lines]) + "\n")
 
     def style(self, text: str, *styles: str) -> str:
         """Return `text` in colour if stdout shows it."""
@@ -116,13 +124,21 @@ class Terminal:
         self.err.flush()
 
     def read_all(self) -> str:
-        """Return all of standard input as text. Raises `InvalidInput` if it is not UTF-8."""
-        if sys.stdin is None:
-            return ""
-        try:
-            return sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInput(field="standard input", reason=f"it is not UTF-8: {error}") from error
+        """Return all of standard input as text. Raises `InvalidInput`, see `read_text`."""
+        return "" if sys.stdin is None else read_text(sys.stdin.buffer, "standard input")
+
+    async def reader_gone(self) -> None:
+        """Return when no one reads stdout any more, even if nothing is written. Only a pipe or a socket tells."""
+        import select
+
+        import anyio
+
+        poll = select.poll()
+        poll.register(self.out.fileno(), 0)
+        while True:
+            if poll.poll(0):
+                return
+            await anyio.sleep(_READER_CHECK)
 
     @property
     def keyboard(self) -> int | None:
@@ -161,6 +177,12 @@ def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> 
     while (excess := _total(widths) - width) > 0 and max(widths) > _NARROW:
         widest = widths.index(max(widths))
         widths[widest] = max(widths[widest] - excess, _NARROW)
+    others = [index for index, title in enumerate(titles) if title != "id"]
+    while others and (excess := _total(widths) - width) > 0:
+        widest = max(others, key=widths.__getitem__)
+        if widths[widest] <= _NARROWEST:
+            break
+        widths[widest] = max(widths[widest] - excess, _NARROWEST)
     clipped = [[cut_to_width(text, size) for text in column] for column, size in zip(columns, widths, strict=True)]
     return [list(row) for row in zip(*clipped, strict=True)]
 
@@ -173,9 +195,19 @@ def _shortened(ids: Sequence[str]) -> list[str]:
     return [ident[:size] for ident in ids]
 
 
-def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
-    cells = (text + " " * (width - width_of(text)) for text, width in zip(texts, widths, strict=True))
-    return "  ".join(cells).rstrip()
+def _columns(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Return the columns of rows; `zip` takes much longer when there are thousands."""
+    return [[row[index] for row in rows] for index in range(len(rows[0]))]
+
+
+def _padded(texts: Sequence[str]) -> list[str]:
+    """Return the texts of a column, all of the same width."""
+    if "".join(texts).isascii():
+        widest = max(map(len, texts))
+        return [text.ljust(widest) for text in texts]
+    widths = list(map(width_of, texts))
+    widest = max(widths)
+    return [text + " " * (widest - width) for text, width in zip(texts, widths, strict=True)]
 
 
 def _total(widths: Sequence[int]) -> int:

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from aura_cli.shell_completion.tree import Candidates
 
-SHELLS = ("bash", "zsh", "fish", "powershell")
-
 
 def script_for(shell: str, table: Mapping[str, Candidates]) -> str:
-    """Return the script for one of `SHELLS`."""
+    """Return the script for a shell: bash, zsh, fish or powershell."""
     rows, template = {
         "bash": (_posix_rows(table, described=False), _BASH),
         "zsh": (_posix_rows(table, described=True), _ZSH),

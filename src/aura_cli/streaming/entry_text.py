@@ -8,7 +8,8 @@ import msgspec
 from aura_contracts import execution
 from aura_contracts.events import EventRecord, event_fields
 from aura_contracts.permission import subject_of
-from aura_contracts.quoting import cut, one_line
+from aura_contracts.plain_data import short
+from aura_contracts.quoting import one_line
 
 _TYPES: Mapping[type[execution.Action], str] = {
     execution.PermissionAsked: "permission_request",
@@ -50,19 +51,17 @@ def words_of(entry: Mapping[str, Any] | None) -> Iterator[str]:
             yield entry["text"]
         case "tool_call":
             subject = subject_of(entry.get("arguments") or {})
-            yield f"uses {one_line(entry['tool'])}{f': {_short(subject)}' if subject else ''}"
+            yield f"uses {one_line(entry['tool'])}{f': {short(subject, SHORT)}' if subject else ''}"
         case "tool_result" if entry.get("message"):
-            yield f"failed: {_short(entry['message'])}"
+            yield f"failed: {short(entry['message'], SHORT)}"
         case "error":
-            yield f"error: {_short(entry['message'])}"
+            yield f"error: {short(entry['message'], SHORT)}"
         case "plan":
-            yield from (f"plan: [{_MARKS.get(step['status'], ' ')}] {_short(step['text'])}" for step in entry["steps"])
+            yield from (
+                f"plan: [{_MARKS.get(step['status'], ' ')}] {short(step['text'], SHORT)}" for step in entry["steps"]
+            )
         case _:
             return
 
 
 _MARKS = {"completed": "x", "in_progress": ">"}
-
-
-def _short(text: str) -> str:
-    return cut(" ".join(text.split()), SHORT)

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
-import attrs
 
 from aura_cli._exit_codes import INTERRUPTED
-from aura_cli.rendering.approval_page import Subject, diff_lines, headline, page_lines
+from aura_cli.rendering.approval_page import diff_lines, headline, page_lines
 from aura_cli.rendering.errors import report
 from aura_cli.rendering.formatting import event_data, task_text
+from aura_cli.rendering.subject import Subject
 from aura_cli.rendering.terminal import Terminal, json_line
 from aura_cli.streaming.entry_text import entry_of, words_of
+from aura_cli.streaming.follow_options import FollowOptions
 from aura_cli.streaming.lines import JsonOutput, TextLines
 from aura_cli.streaming.narration import Narration
 from aura_cli.streaming.next_steps import next_steps
@@ -32,12 +33,12 @@ from aura_cli.streaming.outcome import outcome_of
 from aura_cli.streaming.printer import Printer
 from aura_cli.streaming.prompt import DecisionPrompt, HumanDecision, ask
 from aura_contracts.approval import Approval, ApprovalDecision, ApprovalRequested, ApprovalStatus
-from aura_contracts.errors import AuraError, TransitionRefused, UnknownExecutor
+from aura_contracts.errors import AuraError, StoreUnavailable, TransitionRefused, UnknownExecutor
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import ExecutionQueued, ProcessExited, ProcessStarted
 from aura_contracts.output import OutputRecorded
 from aura_contracts.quoting import one_line
-from aura_contracts.task import TaskStatus
+from aura_contracts.task import WAITS_FOR_HUMAN
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import Engine, Run
 
@@ -55,44 +56,6 @@ DELAY_NOTICE = 2.0
 
 HELD_LIMIT = 64
 """Maximum batches of output to hold until the start of their process is printed."""
-
-_HUMANS_TURN = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
-
-
-@attrs.frozen(kw_only=True)
-class FollowOptions:
-    """How a task is followed."""
-
-    since: int | None = None
-    """The position after which to print events of an existing task; None for a run just started."""
-
-    wait: bool = False
-    """Keep following while an approval is pending, until the task ends."""
-
-    keyboard: int | None = None
-    """The descriptor for questions to a human."""
-
-    review: bool = False
-    """Whether to print the changes at the end."""
-
-    hint: str = ""
-    """The suffix of suggested commands: the store, if it was named."""
-
-    preface: str = ""
-    """Lines to print first."""
-
-    @classmethod
-    def of(cls, call: "Invocation", *, since: int | None = None, preface: str = "") -> "FollowOptions":
-        """Return the follow options of a command."""
-        given, keyboard = call.arguments, call.terminal.keyboard
-        return cls(
-            since=since,
-            wait=given.wait,
-            keyboard=None if given.no_tui else keyboard,
-            review=given.review,
-            hint=call.hint,
-            preface=preface,
-        )
 
 
 async def continue_task(call: "Invocation", engine: Engine, task_id: str, *, since: int) -> int:
@@ -139,6 +102,8 @@ class _Follower:
         self._held: list[EventRecord] = []
         """Output of a process whose start is not printed yet; the two are recorded concurrently."""
         self._started = False
+        self._position: int | None = None  # of the last printed event
+        self._is_away = False  # the store; it was said
         self._asking = anyio.CancelScope()
         self._scope = anyio.CancelScope()
         self._group: anyio.abc.TaskGroup
@@ -177,13 +142,30 @@ class _Follower:
     async def _print_all(self) -> None:
         if self._options.preface and not self._terminal.json:
             await self._printer.put(self._text.note(self._options.preface))
-        start = None if self._options.since is None else 0
-        records = self._run.events(after=start, until_end=self._options.wait)
-        async with aclosing(records):
-            async for record in records:
-                await self._print(record)
+        self._position = None if self._options.since is None else 0
+        while not await self._print_new():
+            pass
         await self._print_held()
         await self._printer.put(self._lines.end())
+
+    async def _print_new(self) -> bool:
+        """Print the events after the last printed one; return False if the store went away meanwhile.
+
+        The agent works through an outage of any length, and what it writes is kept.
+        """
+        records = self._run.events(after=self._position, until_end=self._options.wait)
+        try:
+            async with aclosing(records):
+                async for record in records:
+                    self._is_away = False
+                    await self._print(record)
+                    self._position = record.position
+        except StoreUnavailable as error:
+            if not self._is_away:
+                self._terminal.say(f"waiting for the store: {error.message()}")
+            self._is_away = True
+            return False
+        return True
 
     async def _print(self, record: EventRecord) -> None:
         event = record.event
@@ -278,11 +260,15 @@ class _Follower:
 
     async def _cancel_run(self) -> None:
         """Stop the agent gracefully; if none is working, only stop waiting."""
-        if (await self._run.task()).status in _HUMANS_TURN:
-            self._scope.cancel()
-            return
-        self._terminal.say("interrupted: stopping the agent; interrupt again to exit at once (then: aura doctor --fix)")
         try:
+            view = await self._engine.tasks.view(self._run.id)
+            agent_runs = view.execution is not None and bool(view.execution.processes)
+            if view.task.status in WAITS_FOR_HUMAN and not agent_runs:
+                self._scope.cancel()
+                return
+            self._terminal.say(
+                "interrupted: stopping the agent; interrupt again to exit at once (then: aura doctor --fix)"
+            )
             await self._run.cancel("interrupted")
         except TransitionRefused:
             pass  # the task has already ended

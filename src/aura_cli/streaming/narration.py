@@ -46,6 +46,7 @@ class Narration:
         """Exit code and signal of the agent's last process."""
         self.questions: dict[str, bool] = {}
         """The ids of the pending approvals, oldest first; whether a running agent waits for the answer."""
+        self._agent_runs = False
         self._held: dict[str, tuple[str, ...]] = {}
         """The commands that answer an agent's questions, by question, held back until the next record, because a rule's
         answer is recorded together with the question."""
@@ -84,6 +85,10 @@ class Narration:
         match event:
             case task.TaskCreated():
                 yield f"task {event.task_id}: {event.spec.title}"
+            case task.TaskQueued() if event.request is not None:
+                yield f"waits for {_wanted(event.request)}"
+            case task.TaskAssigned() if event.selection is not None:
+                yield f"agent {event.agent_id} has it: {event.selection.reason}"
             case task.AttemptFailed():
                 yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
             case task.TaskCancelled():
@@ -137,14 +142,18 @@ class Narration:
             case execution.ExecutionQueued():
                 self._executor = event.spec.executor
             case execution.ProcessStarted():
+                self._agent_runs = event.token.coding
                 name = self._executor if event.token.coding else _script_of(event.token)
                 yield f"{name} started (process {event.process.identity.pid})"
             case execution.ProcessExited():
+                self._agent_runs = False
                 yield self._exited(event.exit)
             case execution.StageRetryScheduled():
                 yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
             case execution.SessionRecorded():
                 yield f"session {event.session_id}"
+            case execution.MessageQueued():
+                yield f"{event.message.author} wrote to the agent: {event.message.text}"
             case execution.FollowUpRequested():
                 yield f"resuming with feedback: {event.feedback}"
             case execution.ProgressReported():
@@ -165,8 +174,8 @@ class Narration:
         event = record.event
         match event:
             case approval.ApprovalRequested():
-                agent_waits = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
-                self.questions[event.approval_id] = agent_waits
+                asks = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
+                self.questions[event.approval_id] = asks or self._agent_runs
                 yield from self._asked(event)
             case approval.ApprovalGranted():
                 yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"
@@ -215,6 +224,12 @@ def _progress(report: execution.ProgressReported) -> str:
     percent = None if report.percent is None else f"{report.percent:.0f}%"
     where = ", ".join(part for part in (report.step, percent) if part)
     return f"progress{f' ({where})' if where else ''}: {report.message}"
+
+
+def _wanted(request: task.PoolRequest) -> str:
+    """Return the agents that a task may be given to, in words."""
+    of_type = "an agent" if request.agent_type is None else f"an agent of type {request.agent_type}"
+    return f"{of_type} that can do {', '.join(request.capabilities)}" if request.capabilities else of_type
 
 
 def _again(event: task.AttemptFailed | execution.StageRetryScheduled, record: EventRecord) -> str:

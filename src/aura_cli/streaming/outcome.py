@@ -27,7 +27,7 @@ _REMEDIES: Mapping[FailureReason, str] = MappingProxyType(
         FailureReason.EXECUTABLE_NOT_FOUND: "install the agent, or pass --executor-path; see `aura executors`",
         FailureReason.REFUSED: "change the prompt or the options",
         FailureReason.APPROVAL_EXPIRED: "ask again: {retry}",
-        FailureReason.STORAGE_FULL: "free disk space, then: {retry}",
+        FailureReason.STORAGE_FULL: "free disk space, or put AURA_HOME back, then: {retry}",
         FailureReason.OUTPUT_LIMIT: "make the agent write less output",
     }
 )

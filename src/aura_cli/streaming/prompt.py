@@ -10,7 +10,7 @@ A terminal delivers whole lines while it is in canonical mode (termios(3)).
 
 import os
 import termios
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
 import anyio
@@ -44,6 +44,12 @@ NO_REASON = "rejected without a reason"
 FOREGROUND_CHECK = 0.5
 """Seconds between two looks at whether this process was brought to the foreground."""
 
+PASTE_PAUSE = 0.1
+"""Seconds in which the next line of a pasted text arrives."""
+
+TERMINAL_LINE_LIMIT = 4_095
+"""Bytes of a line that a terminal of Linux passes on (``N_TTY_BUF_SIZE``); it drops the rest without a word."""
+
 _WITHOUT_WORK = frozenset({ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION})
 """Questions of a running agent, to which feedback is a no with words."""
 
@@ -70,16 +76,39 @@ class DecisionPrompt:
     """Whether the question is on the screen already, among the lines of the run."""
 
 
+@attrs.frozen
+class MoreKeys:
+    """Keys besides those that decide."""
+
+    shown: str
+    """All keys, as the prompt lists them."""
+    words: Mapping[str, str]
+    """What may be typed, in lower case, and the key that it stands for; before the words of `ask`."""
+    help: str = ""
+
+
+_NOTHING_ELSE = MoreKeys("y/n/d/e/l/?", {})
+
+
 async def ask(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) -> HumanDecision | None:
     """Ask for a decision; return None if the human defers it.
 
     Waits without a thread, so it can be cancelled at any moment.
     """
+    said = await ask_or_do(terminal, keyboard, prompt, _NOTHING_ELSE)
+    assert not isinstance(said, str), "there are no other keys"
+    return said
+
+
+async def ask_or_do(
+    terminal: Terminal, keyboard: int, prompt: DecisionPrompt, more: MoreKeys
+) -> HumanDecision | str | None:
+    """Ask as `ask` does, and return the key if it is one of the further keys, which decide nothing."""
     await _until_foreground(keyboard)
     if not prompt.shown:
         terminal.show(await prompt.lines())
     choices = len(prompt.question.choices)
-    keys = f"[y/n/d/e/l/?]{f' or 1-{choices}' if choices else ''}"
+    keys = f"[{more.shown}]{f' or 1-{choices}' if choices else ''}"
     while True:
         discard_input(keyboard)
         terminal.say(f"{prompt.headline} {keys}")
@@ -87,6 +116,8 @@ async def ask(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) -> Huma
         if answer is None:
             return None
         answer = answer.strip()
+        if (other := more.words.get(answer.lower())) is not None:
+            return other
         match _WORDS.get(answer.lower()):
             case "l":
                 return None
@@ -99,15 +130,15 @@ async def ask(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) -> Huma
             case None if _is_choice(answer, choices):
                 return HumanDecision(ApprovalDecision.APPROVED, answer)
             case key:
-                await _help(terminal, prompt, key)
+                await _help(terminal, prompt, key, more)
 
 
-async def _help(terminal: Terminal, prompt: DecisionPrompt, key: str | None) -> None:
+async def _help(terminal: Terminal, prompt: DecisionPrompt, key: str | None, more: MoreKeys) -> None:
     """Answer what decides nothing."""
     if key == "d":
         terminal.show(list(await prompt.diff()) or ["  there is no diff"])
     elif key == "?":
-        terminal.show([*await prompt.lines(), *KEYS.splitlines()])
+        terminal.show([*await prompt.lines(), *KEYS.splitlines(), *more.help.splitlines()])
     else:
         terminal.say("nothing is decided: please answer with one of the keys, ? explains them")
 
@@ -132,7 +163,7 @@ def _is_choice(answer: str, choices: int) -> bool:
 async def _refusal(terminal: Terminal, keyboard: int, _: DecisionPrompt) -> HumanDecision | None:
     """Ask for the reason of a no; return None at the end of the input: then nothing is decided."""
     terminal.say("why not? one line for the agent; empty: without a reason; Ctrl-D: do not reject")
-    reason = await _line(keyboard)
+    reason = await whole_line(terminal, keyboard)
     return None if reason is None else HumanDecision(ApprovalDecision.REJECTED, reason.strip() or NO_REASON)
 
 
@@ -140,13 +171,33 @@ async def _changes(terminal: Terminal, keyboard: int, prompt: DecisionPrompt) ->
     """Ask for feedback of several lines; return None if it is empty: then nothing is decided."""
     terminal.say("your feedback for the agent; an empty line ends it, Ctrl-D drops it")
     lines: list[str] = []
-    while (line := await _line(keyboard)) is not None and line.strip():
+    while (line := await whole_line(terminal, keyboard)) is not None:
+        if not line.strip() and not await _more_follows(keyboard):
+            break
         lines.append(line)
-    if line is None or not lines:
+    feedback = "\n".join(lines).strip("\n")
+    if line is None or not feedback:
         return None
     rejects = prompt.question.kind in _WITHOUT_WORK
     decision = ApprovalDecision.REJECTED if rejects else ApprovalDecision.NEEDS_CHANGES
-    return HumanDecision(decision, "\n".join(lines))
+    return HumanDecision(decision, feedback)
+
+
+async def _more_follows(keyboard: int) -> bool:
+    """Return whether more input is there at once, after an empty line: the text was pasted, and continues."""
+    with anyio.move_on_after(PASTE_PAUSE):
+        await anyio.wait_readable(keyboard)
+        return True
+    return False
+
+
+async def whole_line(terminal: Terminal, keyboard: int) -> str | None:
+    """Return the next line; None at the end of the input, and for a line whose end the terminal dropped."""
+    line = await _line(keyboard)
+    if line is None or len(line.encode()) < TERMINAL_LINE_LIMIT:
+        return line
+    terminal.say(f"a terminal drops what a line has beyond {TERMINAL_LINE_LIMIT:,} bytes; write shorter lines")
+    return None
 
 
 async def _line(keyboard: int) -> str | None:
