@@ -29,7 +29,7 @@ RUNS = 15
 CEILING = 6
 """What a run may cost, relative to a worktree, the agent and its removal without AURA."""
 
-GIT_PROCESSES = 20
+GIT_PROCESSES = 12
 """How many git processes one run may start at most; the reference needs 3."""
 LOG = "one.db"
 STAGES = (

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import pytest
+
 from aura_cli.main import main
+from repositories import make_repository
 
 AURA = str(Path(sysconfig.get_path("scripts")) / "aura")
 
@@ -83,3 +86,15 @@ def call_aura(*arguments: object, **environment: str) -> Answer:
         stream.flush()
         texts.append(stream.buffer.getvalue().decode())
     return Answer(code, *texts)
+
+
+def move_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Call ``aura`` with the store and the home in `folder`, in the repository there; return the repository."""
+    for name, value in {"AURA_HOME": "home", "AURA_STORE": "aura.db"}.items():
+        monkeypatch.setenv(name, f"{'sqlite:///' if name == 'AURA_STORE' else ''}{folder / value}")
+    monkeypatch.setenv("AURA_USER", "alice")
+    repository = folder / "app"
+    if not repository.exists():
+        make_repository(repository)
+    monkeypatch.chdir(repository)
+    return repository

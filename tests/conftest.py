@@ -11,6 +11,7 @@ Tests marked ``anyio`` run on asyncio and on trio; where they are many and costl
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,6 +38,23 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: tests often wait for processes."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Import a share of the tests first, each worker another one.
+
+    All workers import all tests, and at the first import of a test pytest rewrites it, which takes longer than the rest
+    and is kept. In the usual order every worker would rewrite every test.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    folders = [session.config.invocation_params.dir / given for given in session.config.args]
+    files = sorted(file for folder in folders for file in folder.rglob("test_*.py"))
+    for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        with suppress(Exception, pytest.skip.Exception):  # told when it is collected
+            _ = pytest.Module.from_parent(session, path=file).obj
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -23,7 +23,8 @@ def opened(tmp_path):
     """Opens engines on one log, with one home."""
 
     def open_one(**options):
-        return open_engine(f"sqlite:///{tmp_path / 'aura.db'}", home=tmp_path / "home", user="alice", **options)
+        given = {"home": tmp_path / "home", "user": "alice", **options}
+        return open_engine(f"sqlite:///{tmp_path / 'aura.db'}", **given)
 
     return open_one
 

@@ -55,7 +55,7 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
         ),
         (flow, wf.StepStarted(step_id="code", task_id=TaskId(task))),
         (task, ta.TaskQueued()),
-        (task, ta.TaskAssigned(agent_id=AgentId(agent), agent_type=ta.DEVELOPER)),
+        (task, ta.TaskAssigned(agent_id=AgentId(agent), agent_type=ta.AgentType("developer"))),
         (agent, ag.TaskTaken(task_id=TaskId(task))),
         (task, ta.ExecutionStarted(execution_id=ExecutionId(run))),
         (run, worker),
@@ -94,7 +94,7 @@ def _beginnings(ids: Sequence[str]) -> tuple[list[tuple[StreamId, Event]], list[
             agent,
             ag.AgentRegistered(
                 agent_id=AgentId(agent),
-                spec=ag.AgentSpec(name="Ada", type=ta.DEVELOPER, executor="x", capabilities=("c", "go")),
+                spec=ag.AgentSpec(name="Ada", type=ta.AgentType("developer"), executor="x", capabilities=("c", "go")),
             ),
         ),
         (

@@ -143,10 +143,10 @@ def made_site(root, words=(), *, kind=Site):
                 os.kill(pid, signal.SIGKILL)
 
 
-def wait(process):
+def wait(process, patience=PATIENCE):
     """Wait for a process to end by itself; return its exit code."""
     try:
-        return process.wait(PATIENCE)
+        return process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
         raise

@@ -13,8 +13,8 @@ import pytest
 
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.processes import InterruptPlan, ProcessSpec, RunningProcess
+from aura_contracts.process_table import kill_processes_with_token, processes_with_token
 from aura_executors.runner.supervised_runner import SupervisedRunner
-from aura_executors.supervisor.process_table import kill_processes_with_token, processes_with_token
 from conditions import until
 
 HASTY = InterruptPlan(after_interrupt=0.2, after_terminate=0.2)
@@ -55,7 +55,7 @@ async def runner(tmp_path: Path) -> AsyncIterator[SupervisedRunner]:
             yield made
             for token in await made.tokens():
                 await made.forget(token)
-        await until(lambda: not supervisors(tmp_path), patience=20)
+        await until(lambda: not supervisors(tmp_path))
         left = {token: found for token in _tokens if (found := processes_with_token(token))}
         assert not left
     finally:
@@ -66,7 +66,7 @@ async def runner(tmp_path: Path) -> AsyncIterator[SupervisedRunner]:
 
 
 def supervisors(home: Path) -> list[int]:
-    """Return the pids of the supervisors whose folder is in `home`."""
+    """Return the pids of the supervisors of the processes of `home`, or of a folder above it."""
     found = []
     for process in Path("/proc").iterdir():
         try:

@@ -47,7 +47,7 @@ APIS: dict[str, tuple[str, dict[str, Any], str, str]] = {
 
 
 def post(url: str, body: dict[str, Any]) -> str:
-    with urlopen(Request(url, json.dumps(body).encode(), {"content-type": "application/json"}), timeout=20) as answer:
+    with urlopen(Request(url, json.dumps(body).encode(), {"content-type": "application/json"}), timeout=60) as answer:
         return answer.read().decode()
 
 

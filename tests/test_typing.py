@@ -1,4 +1,7 @@
-"""Types as an API: two checkers accept an embedding program, and find every mistake planted in another one."""
+"""Types as an API: two checkers accept an embedding program, and find every mistake planted in another one.
+
+``.ci/run`` does this in a step of its own, where both checkers are installed.
+"""
 
 import json
 import shutil
@@ -7,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.deep
 
 HERE = Path(__file__).parent / "typing"
 ROOT = Path(__file__).parents[1]

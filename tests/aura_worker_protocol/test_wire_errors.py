@@ -7,8 +7,10 @@ import pytest
 
 from aura_contracts import errors
 from aura_contracts.errors import (
+    AgentFileProblem,
     AuraError,
     DirtyWorktree,
+    Fault,
     LocalProtocolError,
     RefChanged,
     RemoteError,
@@ -20,17 +22,24 @@ from aura_worker_protocol.errors import error_object, error_of, storable_text
 from aura_worker_protocol.frames import ErrorObject
 
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AuraError)]
+FACTS = {
+    tuple[AgentFileProblem, ...]: AgentFileProblem("ada.md", 3, "type", "is unknown", "name another"),
+    tuple[Fault, ...]: Fault(file="policy.yaml", line=2, column=7, code="unknown", message="what is that?"),
+}
 VALUES = {str: "words", int: 4711, float: 47.5, dict: {"a": [1]}, tuple: ("one", "two")}
 
 
 def sample(kind):
     """Return an error of this class."""
-    given = {}
     hints = typing.get_type_hints(kind)
-    for name in kind.fact_names:
-        origin = getattr(hints[name], "__origin__", hints[name])
-        given[name] = VALUES.get(origin, "words")
-    return kind(**given)
+    return kind(**{name: value_of(hints[name]) for name in kind.fact_names})
+
+
+def value_of(hint):
+    """Return a value of this type."""
+    if hint in FACTS:
+        return (FACTS[hint],) * 2
+    return VALUES.get(getattr(hint, "__origin__", hint), "words")
 
 
 def sent(error):

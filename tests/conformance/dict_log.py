@@ -112,12 +112,10 @@ class DictLog(EventLog):
         if kept is None or kept.version <= snapshot.version:
             self._shelf.snapshots[snapshot.stream_id] = snapshot
 
-    async def load_snapshot(self, stream_id: StreamId, *, upto: int | None = None) -> Snapshot | None:
+    async def load_snapshot(self, stream_id: StreamId) -> Snapshot | None:
         require_stream_id(stream_id)
-        require_numbers(upto=upto)
         await self._checkpoint()
-        kept = self._shelf.snapshots.get(stream_id)
-        return kept if kept is not None and (upto is None or kept.version <= upto) else None
+        return self._shelf.snapshots.get(stream_id)
 
     # --- Cursors ------------------------------------------------------------------------------------------------------
 

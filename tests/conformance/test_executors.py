@@ -8,6 +8,7 @@ from cowsay import Cowsay
 
 from aura_contracts.ports.executors import AgentRun, Executor
 from aura_executors import CustomExecutor, ScriptedExecutor
+from aura_executors.callables import CallableExecutor
 from aura_executors.testing.executor import ExecutorConformance
 
 USAGE = {"input_tokens": 12, "output_tokens": 3, "cost": 0.25}
@@ -65,3 +66,21 @@ class TestCowsay(ExecutorConformance):
     @pytest.fixture
     def executor(self) -> Executor:
         return Cowsay()
+
+
+class TestPythonAgent(ExecutorConformance):
+    """A function of the engine's process: the relay that stands for it keeps the promises of an executor."""
+
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return CallableExecutor("greeter", "greets", "/nowhere/calls")
+
+    @pytest.fixture
+    def runs(self) -> Sequence[AgentRun]:
+        arguments = [{}, {"arguments": {"text": "hello"}}]
+        return [AgentRun(prompt="x", cwd="/tmp", options=options) for options in arguments]
+
+    @pytest.fixture
+    def transcripts(self) -> Sequence[bytes]:
+        lines = TRANSCRIPT.splitlines(keepends=True)
+        return [b"".join(line for line in lines if b"permission_request" not in line)]

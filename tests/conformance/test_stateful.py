@@ -81,6 +81,7 @@ def test_the_log_equals_the_model(machine: type[EventLogMachine], backend: str) 
 
 
 @both
+@pytest.mark.deep
 def test_postgres_equals_the_model(postgres: PostgresServer, backend: str) -> None:
     machine = type("PostgresMachine", (PostgresMachine,), {"backend": backend, "server": postgres})
     run_state_machine_as_test(machine, settings=QUICKLY)

@@ -18,7 +18,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-import mypy.api
 import pytest
 
 from command_line import AURA, ENVIRONMENT
@@ -90,7 +89,17 @@ def pattern(line: str) -> str:
 def test_the_documentation_has_programs_and_sessions():
     assert PROGRAMS
     assert SESSIONS
-    assert {block.language for block in BLOCKS} <= {"python", "py", "console", "text", "mermaid", "sql", "json", "toml"}
+    assert {block.language for block in BLOCKS} <= {
+        "python",
+        "py",
+        "console",
+        "text",
+        "mermaid",
+        "sql",
+        "json",
+        "toml",
+        "yaml",
+    }
 
 
 def test_programs_are_formatted(tmp_path):
@@ -122,6 +131,8 @@ def test_a_program_prints_what_the_page_shows(program, tmp_path):
 
 
 def test_programs_pass_mypy(tmp_path):
+    import mypy.api  # here, because all workers import all tests
+
     files = {f"{program.page.replace('/', '_').replace('-', '_')[:-3]}_{program.line}": program for program in PROGRAMS}
     for name, program in files.items():
         (tmp_path / f"{name}.py").write_text(program.text, "utf-8")

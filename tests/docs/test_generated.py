@@ -1,5 +1,6 @@
 """The generated pages agree with the code."""
 
+import json
 import sys
 import tomllib
 from pathlib import Path
@@ -120,6 +121,12 @@ def test_every_kind_of_entry_has_a_section(generate):
     for kind in ENTRIES:
         section = text.partition(f"## `{kind.__struct_config__.tag}`\n")[2].partition("\n##")[0]
         assert all(f"| `{field}` |" in section for field in kind.__struct_fields__)
+
+
+def test_no_cell_of_the_grid_fell():
+    cells = json.loads((ROOT / "tests/real_agents/grid.json").read_text("utf-8"))["cells"]
+    words = {(agent, case): word for agent, row in cells.items() for case, word in row.items()}
+    assert {cell: word for cell, word in words.items() if word in {"fell", "not run"}} == {}
 
 
 def test_docstrings_become_markdown(generate):

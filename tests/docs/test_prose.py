@@ -23,6 +23,7 @@ def found(prose, texts):
     return [(hit.line, hit.words) for hit in prose._uses("docs", "page", list(texts), prose.read_words())]
 
 
+@pytest.mark.deep  # CI runs the program itself
 def test_no_part_uses_more_words_than_its_budget(prose, capsys):
     assert prose.main([]) == 0, capsys.readouterr().out
 

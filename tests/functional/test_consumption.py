@@ -121,20 +121,41 @@ async def is_over(engine, task_id):
     return execution.final and not execution.processes
 
 
+async def check_counted(engine, task_id):
+    execution = (await engine.tasks.view(task_id)).execution
+    assert execution.status is ExecutionStatus.CANCELLED
+    assert execution.usage.input_tokens == 7
+    (exited,) = [event for event in await events_of(engine, execution.id) if isinstance(event, ProcessExited)]
+    assert (exited.exit.exit_code, exited.exit.signal) != (None, None)
+    assert (await engine.usage.get(task_id)).input_tokens == 7
+
+
+async def has_begun(engine, task_id):
+    execution = (await engine.tasks.view(task_id)).execution
+    return execution is not None and execution.processes
+
+
 async def test_a_cancelled_run_counts_its_usage_and_its_exit(opened, repository):
     async with opened(executors=[_Endless()]) as engine:
         run = await engine.run("Do it", repositories=[str(repository)], executor="endless")
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             async with aclosing(run.events(after=0, until_end=True)) as records:
                 async for record in records:
                     if record.event.topic == "output.recorded":
                         break
         await engine.tasks.cancel(run.id)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             await until(partial(is_over, engine, run.id))
-        execution = (await engine.tasks.view(run.id)).execution
-        assert execution.status is ExecutionStatus.CANCELLED
-        assert execution.usage.input_tokens == 7
-        (exited,) = [event for event in await events_of(engine, execution.id) if isinstance(event, ProcessExited)]
-        assert (exited.exit.exit_code, exited.exit.signal) != (None, None)
-        assert (await engine.usage.get(run.id)).input_tokens == 7
+        await check_counted(engine, run.id)
+
+
+async def test_a_run_that_is_cancelled_while_no_engine_drives_it_counts_too(opened, repository):
+    async with opened(executors=[_Endless()]) as engine:
+        run = await engine.run("Do it", repositories=[str(repository)], executor="endless")
+        with anyio.fail_after(60):
+            await until(partial(has_begun, engine, run.id))
+    async with opened(executors=[_Endless()]) as engine:
+        await engine.tasks.cancel(run.id)
+        with anyio.fail_after(60):
+            await until(partial(is_over, engine, run.id))
+        await check_counted(engine, run.id)

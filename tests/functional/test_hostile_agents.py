@@ -116,8 +116,8 @@ class Site:
         return peak
 
     def supervisors(self):
-        """Return the ids of all supervisors: they have no environment, and name the folder of their process."""
-        return [pid for pid in _pids() if f"{self.home}/processes/" in _command(pid)]
+        """Return the ids of all supervisors: they have no environment, and name the folder of all processes."""
+        return [pid for pid in _pids() if f"{self.home}/processes" in _command(pid)]
 
     def processes(self):
         """Return the ids of all processes that carry the mark, and of their supervisors."""
@@ -223,18 +223,22 @@ trap '' INT TERM HUP
 """Children, three deep and one of them in a session of its own, that ignore what can be ignored."""
 
 
-@pytest.mark.parametrize("cancel_at", ["execution.setup_finished", "execution.process_started", "working"])
+@pytest.mark.parametrize(
+    "cancel_at",
+    [pytest.param(one, marks=pytest.mark.deep) for one in ("execution.setup_finished", "execution.process_started")]
+    + ["working"],
+)
 def test_children_that_ignore_signals_end_with_the_task_that_is_cancelled(site, cancel_at):
     ended = site.run(f"{STUBBORN} echo working; {STAY}", cancel_at=cancel_at)
     assert ended.status == "cancelled"
-    site.check_processes(patience=5)
+    site.check_processes()
     site.check_clean(recorded=1)
 
 
 def test_children_that_ignore_signals_end_with_their_parent_that_is_done(site):
     ended = site.run(f"{STUBBORN} echo more > new.txt")
     assert (ended.status, ended.failure) == ("completed", None)
-    site.check_processes(patience=5)
+    site.check_processes()
     site.check_clean()
     assert content(site.repository, "main", "new.txt") == "more"
 
@@ -369,6 +373,7 @@ def on_a_small_disk(folder, size, before=":"):
     return ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size={size} none "{folder}"; {before}; "$@"; {keep}', "sh"]
 
 
+@pytest.mark.deep
 def test_the_disk_of_the_store_is_full(site, small_disk):
     site.store = small_disk
     ended = site.run(f"{STUBBORN} yes", before=on_a_small_disk(small_disk, "3m"), grace=0.5)
@@ -405,6 +410,7 @@ def test_the_disk_of_the_home_is_full(site, small_disk):
     assert site.check_log()[0] > 0
 
 
+@pytest.mark.deep
 def test_an_agent_fills_the_disk_of_the_repository(site, small_disk):
     move = f'mv "{site.repository}" "{small_disk}/app"'
     site.repository = small_disk / "app"

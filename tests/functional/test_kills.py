@@ -93,7 +93,7 @@ STAGES = {
     "merged": "workspace.merged",
 }
 
-DEEP = {"prepared", "setup", "coding", "cleanup", "merged"}
+DEEP = {"queue", "prepared", "setup", "setup, running", "coding", "cleanup", "review", "merged"}
 """Stages like others before and after them."""
 
 
@@ -128,6 +128,7 @@ async def test_aura_run_is_killed_while_a_human_decides(site, number):
     assert content(site.repository, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("number", KILLS)
 async def test_aura_run_is_started_again_too_late(site, number):
     site.grace = 0.5
@@ -144,7 +145,9 @@ async def test_aura_run_is_started_again_too_late(site, number):
 
 
 @pytest.mark.parametrize("number", KILLS)
-@pytest.mark.parametrize("who", ["supervisor", "agent", "both"])
+@pytest.mark.parametrize(
+    "who", [*(pytest.param(one, marks=pytest.mark.deep) for one in ("supervisor", "agent")), "both"]
+)
 async def test_what_runs_is_killed(site, who, number):
     process = site.run()
     started = await site.hears_of("execution.process_started", number=2)

@@ -57,6 +57,8 @@ async def test_changes_are_approved_and_merged(opened, repository):
         task = await settled(engine, run.id)
         assert task.status is TaskStatus.COMPLETED
         view = await engine.tasks.view(run.id)
+        ends = [event.event.topic async for event in run.events(after=0) if event.event.topic.endswith(".completed")]
+        assert ends == ["execution.completed", "task.completed"]
 
     assert content(repository, "main", "new.txt") == "more"
     assert (repository / "new.txt").read_text() == "more\n"

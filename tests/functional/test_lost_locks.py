@@ -21,7 +21,7 @@ from aura_store import open_log
 from aura_store.audit import verify
 from conditions import until
 from repositories import content, git, make_repository, worktrees
-from sites import Site, made_site, wait
+from sites import PATIENCE, Site, made_site, wait
 
 pytestmark = pytest.mark.anyio
 
@@ -33,8 +33,9 @@ i=0
 while [ $i -lt {lines} ]; do i=$((i + 1)); echo "line {number} $i"; sleep 0.02; done
 echo more > new-{number}.txt
 """
-GAPS = (0.0, 2.0)
-"""Seconds between two losses; an agent works for three, and engines look at their locks each second."""
+GAPS = (0.0, 3.0)
+"""Seconds before each of three losses, which come while a run works or merges, and from the second time that a case is
+played also while it begins. An agent works for three seconds, and engines look at their locks each second."""
 
 DRIVES_ALL = """
 import sys, anyio
@@ -117,15 +118,15 @@ def site(tmp_path):
         yield made
 
 
-async def check_runs(site, lose, chance):
-    """Start the runs; call `lose` at random moments; check that they end as if nothing had happened."""
+async def check_runs(site, lose, chance, *, at_once):
+    """Start the runs; call `lose` at random moments, `at_once` or once an agent works; check that they end well."""
     site.drive_all()
     processes = [site.begin(number) for number in RUNS]
-    await until(lambda: any(site.root.glob("starts-*")))
+    await until(lambda: at_once or any(site.root.glob("starts-*")))
     for _ in range(3):
         await anyio.sleep(chance.uniform(*GAPS))
         await anyio.to_thread.run_sync(lose)
-    codes = [await anyio.to_thread.run_sync(wait, process) for process in processes]
+    codes = [await anyio.to_thread.run_sync(wait, process, 3 * PATIENCE) for process in processes]
     assert codes == [0] * len(RUNS), site.said
     await until(lambda: worktrees(site.repository) == [])  # the other engine may clear up
     await site.check_the_end()
@@ -151,7 +152,7 @@ async def test_lock_files_end_while_engines_drive(site, how, number):
             if how == "replaced":
                 path.touch()
 
-    await check_runs(site, lose, chance)
+    await check_runs(site, lose, chance, at_once=number > 0)
 
 
 @pytest.mark.parametrize("number", OFTEN)
@@ -173,7 +174,7 @@ async def test_sessions_end_while_engines_drive(site, restartable_postgres, how,
             else:
                 server.execute(f"SELECT pg_terminate_backend(pid) {of_aura} {locking if how == 'locks' else ''}")
 
-        await check_runs(site, lose, chance)
+        await check_runs(site, lose, chance, at_once=number > 0)
         site.stop()
 
 
@@ -195,7 +196,7 @@ async def test_an_engine_with_another_worker_leaves_what_runs_to_a_living_one(po
         for _ in range(2):
             await until(lambda: other._core.locks.held_elsewhere(f"task:{run.id}"))
             postgres.execute(of_locks)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             assert (await run.result()).status == "completed"
         kinds = Counter(record.event.topic for record in await engine.events.list(limit=1000))
     assert kinds["lease.granted"] == kinds["execution.queued"] == 1

@@ -93,11 +93,12 @@ async def approve_only(site, approval):
         await engine.approvals.approve(approval)
 
 
-WITH_AURA = ("aura", "aura+agent", "aura+supervisor+agent")
+SAMPLE = ("aura", "aura+supervisor+agent")
+LIKE_THEM = ("aura+agent", "supervisor", "supervisor+agent", "agent")
 
 
 @pytest.mark.parametrize("number", KILLS)
-@pytest.mark.parametrize("who", [*WITH_AURA, "supervisor+agent", "agent", "supervisor"])
+@pytest.mark.parametrize("who", [*SAMPLE, *(pytest.param(one, marks=pytest.mark.deep) for one in LIKE_THEM)])
 async def test_a_question_survives_and_is_answered_afterwards(site, who, number):
     process = site.run()
     approval = await asked(site)
@@ -114,7 +115,7 @@ async def test_a_question_survives_and_is_answered_afterwards(site, who, number)
 
 
 @pytest.mark.parametrize("number", KILLS)
-@pytest.mark.parametrize("who", WITH_AURA)
+@pytest.mark.parametrize("who", ["aura", pytest.param("aura+agent", marks=pytest.mark.deep), "aura+supervisor+agent"])
 async def test_an_answer_that_is_given_meanwhile_is_not_asked_for_again(site, who, number):
     process = site.run()
     approval = await asked(site)

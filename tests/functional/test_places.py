@@ -1,9 +1,11 @@
 """Where a run works: in a repository, a subfolder of one, a folder in none. Asked for again, it runs again."""
 
+from contextlib import aclosing
+
 import pytest
 
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import AmbiguousId, InsideGitDirectory, InvalidInput
+from aura_contracts.errors import AmbiguousId, IgnoredSubfolder, InsideGitDirectory, InvalidInput, UnsuitableFolder
 from aura_contracts.task import TaskStatus
 from aura_engine import RunRequest
 from engines import open_questions, scripted, settled, write
@@ -69,9 +71,9 @@ async def test_a_folder_in_no_repository_has_no_target_branch(opened, plain):
 async def test_what_cannot_be_copied_is_refused_before_anything_is_made(opened, plain):
     make_repository(plain / "inner")
     async with opened() as engine:
-        with pytest.raises(InvalidInput, match="inner is a repository of its own") as refused:
+        with pytest.raises(UnsuitableFolder, match="inner is a repository of its own") as refused:
             await engine.run("Write", repositories=[str(plain)], **shell("true"))
-        assert "--in-place" in refused.value.remedy
+        assert "in_place=True" in refused.value.remedy
         assert not (await engine.tasks.list()).rows
         run = await engine.run("Write", repositories=[str(plain)], in_place=True, **shell("echo x > x"))
         assert (await settled(engine, run.id)).status in (TaskStatus.COMPLETED, TaskStatus.AWAITING_APPROVAL)
@@ -110,6 +112,59 @@ async def test_agent_and_scripts_begin_in_the_subfolder(opened, monorepo, in_pla
     made = {path.name for path in (monorepo / "packages/app").iterdir()}
     assert {"setup", "agent", "cleanup"} <= made
     assert (monorepo / "packages/app/where").read_text().strip() == workspace.directory
+
+
+async def test_a_subfolder_that_git_ignores_is_refused(opened, monorepo):
+    (monorepo / ".gitignore").write_text("play/\n")
+    (monorepo / "play").mkdir()
+    place = {"repositories": [str(monorepo / "play")]}
+    async with opened() as engine:
+        with pytest.raises(IgnoredSubfolder, match="git ignores play") as refused:
+            await engine.run("Work", **shell("true"), **place)
+        assert "in_place=True" in refused.value.remedy
+        assert not (await engine.tasks.list()).rows
+        (monorepo / "play/kept").touch()
+        git(monorepo, "add", "-f", "play/kept")
+        git(monorepo, "commit", "-qm", "kept")
+        run = await engine.run("Work", **shell("test -e kept"), **place)
+        task = await settled(engine, run.id)
+        assert task.status is TaskStatus.COMPLETED, task.failure
+
+
+async def test_work_in_place_is_shown_without_what_was_changed_before(opened, monorepo):
+    (monorepo / "a.txt").write_text("mine\n")
+    (monorepo / "mine.txt").write_text("precious\n")
+    place = {"repositories": [str(monorepo)], "in_place": True}
+    async with opened() as engine:
+        run = await engine.run("Work", **shell("true"), **place)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        run = await engine.run("Work", **shell("rm mine.txt; echo new > new.txt"), **place)
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        (question,) = await open_questions(engine, run.id)
+        assert question.proposed_solution.splitlines()[1:] == ["D  mine.txt  +0 -1", "A  new.txt  +1 -0"]
+        workspace = (await engine.tasks.view(run.id)).workspace
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert git(monorepo, "show", f"refs/aura/bases/{workspace.id}:mine.txt") == "precious"
+    assert (monorepo / "a.txt").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+async def test_a_relative_rule_is_about_the_subfolder(opened, monorepo, in_place):
+    paths = ("x", "./new/y", "../other", "packages/app/x", str(monorepo / "x"))
+    calls = [{"ask": {"tool": "Edit", "arguments": {"path": path}}} for path in paths]
+    place = {"repositories": [str(monorepo / "packages/app")], "in_place": in_place, "approval": "auto"}
+    async with opened() as engine:
+        run = await engine.run(
+            "Work", **scripted([*calls, write("y", "y\n")]), **place, allow=["Edit(./x)", "Edit(new/)"]
+        )
+        asked = []
+        async with aclosing(run.questions()) as questions:
+            async for question in questions:
+                asked.append(question.tool_call.arguments["path"])
+                await engine.approvals.reject(question.id, "no")
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert asked == ["../other", "packages/app/x", str(monorepo / "x")]
 
 
 async def test_the_newest_session_is_that_of_the_same_folder(opened, monorepo):

@@ -7,6 +7,7 @@ from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import ActorNotAllowed, InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.task import TaskChanges, TaskStatus
+from conditions import until
 from engines import ONCE, open_questions, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("asked", [True, False])
 async def test_a_proposal_is_approved_by_whom_it_says(opened, asked):
     async with opened() as engine:
-        task = await engine.tasks.create("Write")
+        task = await engine.tasks.create("Write", approval="auto")
         await engine.tasks.assign(task.id, executor="scripted")
         approval = await engine.tasks.submit(task.id, "I write it", requires_approval=asked)
         status = (await engine.tasks.get(task.id)).status
@@ -26,6 +27,21 @@ async def test_a_proposal_is_approved_by_whom_it_says(opened, asked):
             assert (approval.status, status) == (ApprovalStatus.APPROVED, TaskStatus.APPROVED)
             assert approval.automatic
             assert not await open_questions(engine, task.id)
+
+
+async def test_only_those_whom_a_task_concerns_submit_and_no_one_waives_its_approval(opened):
+    async with opened() as engine:
+        task = await engine.tasks.create("Write", approval="plan", reviewers=["bob"], no_self_approval=True)
+        await engine.tasks.assign(task.id, executor="scripted")
+        for stranger in ("carol", "observer:bob", "agent:0192f0c1-2d3e-7abc-8def-000000000005"):
+            with pytest.raises(ActorNotAllowed):
+                await engine.tasks.submit(task.id, "I do what I like", by=stranger)
+        for concerned in ("alice", "bob"):
+            with pytest.raises(InvalidInput, match="the approval mode of task"):
+                await engine.tasks.submit(task.id, "I do what I like", requires_approval=False, by=concerned)
+        asked = await engine.tasks.submit(task.id, "I write it", by="bob")
+        agent = (await engine.tasks.get(task.id)).assigned_agent
+        assert (asked.status, asked.requested_by) == (ApprovalStatus.PENDING, f"agent:{agent}")
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -67,6 +83,29 @@ async def test_agents_and_humans_change_only_what_concerns_them(opened):
         assert (await engine.tasks.cancel(task.id, by=f"agent:{agent}")).status is TaskStatus.CANCELLED
 
 
+async def test_strangers_do_nothing_with_a_task(opened):
+    async with opened() as engine:
+        task = await engine.tasks.create("Write")
+        await engine.tasks.assign(task.id, executor="scripted")
+        agent = (await engine.tasks.get(task.id)).assigned_agent
+        other = await engine.agents.add("other", executor="scripted")
+        pending, tasks = await engine.tasks.create("Later"), engine.tasks
+        for stranger in ("carol", f"agent:{other.id}"):
+            for command in (
+                tasks.delete(pending.id, by=stranger),
+                tasks.assign(pending.id, executor="scripted", by=stranger),
+                tasks.reparent(pending.id, task.id, by=stranger),
+                tasks.move(task.id, "ready", by=stranger),
+                tasks.move(task.id, "blocked", "why", by=stranger),
+                tasks.decompose(task.id, ["one"], by=stranger),
+                tasks.interrupt(task.id, by=stranger),
+            ):
+                with pytest.raises(ActorNotAllowed):
+                    await command
+        await tasks.interrupt(task.id, by=f"agent:{agent}")
+        await tasks.decompose(task.id, ["one"], by=f"agent:{agent}")
+
+
 # --- Parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -78,6 +117,7 @@ async def test_a_task_that_was_split_completes_with_its_parts(opened, repository
         await engine.tasks.decompose(whole.id, ["one", "two"])
         await engine.approvals.approve(whole.id)
         one, two = (await engine.tasks.list(parent=whole.id, descending=False)).rows
+        assert (one.queued, two.queued) == (True, True)
         for number, part in enumerate((one, two)):
             if part is two and last != "completed":
                 await (engine.tasks.cancel if last == "cancelled" else engine.tasks.delete)(part.id)
@@ -117,6 +157,50 @@ async def test_feedback_on_a_completed_task_begins_it_again(opened, repository, 
         await engine.approvals.approve(run.id)
         assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert (repository / "one.txt").exists()
+    assert (repository / "two.txt").exists()
+
+
+async def test_feedback_from_another_engine_waits_until_the_worktree_is_removed(opened, repository):
+    rounds = [write("one.txt", "1\n")], [write("two.txt", "2\n")]
+    async with opened() as engine, opened() as other:
+        run = await engine.run("Write", repositories=[str(repository)], approval="auto", **scripted(*rounds))
+
+        async def completed():
+            return (await other.tasks.get(run.id)).status is TaskStatus.COMPLETED
+
+        await until(completed)
+        await other.tasks.follow_up(run.id, "And two")
+        await until((repository / "two.txt").exists)
+        assert (await settled(other, run.id)).executions == 2
+
+
+async def test_feedback_on_a_completed_task_continues_in_a_worktree_that_was_kept(opened, repository):
+    ignore = "echo out > .gitignore; mkdir -p out; truncate -s 17M out/database; echo more >> new.txt"
+    work = {"executor": "custom", "options": {"base_command": "sh", "params": ["-c", ignore]}, "approval": "auto"}
+    async with opened() as engine:
+        run = await engine.run("Write", repositories=[str(repository)], **work)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        assert (await engine.tasks.view(run.id)).workspace.kept
+        await engine.tasks.follow_up(run.id, "Once more")
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert (repository / "new.txt").read_text() == "more\nmore\n"
+
+
+@pytest.mark.parametrize("mode", ["plan", pytest.param("both", marks=pytest.mark.deep)])
+async def test_a_completed_task_that_begins_again_is_planned_again(opened, repository, mode):
+    rounds = [{"say": "Plan one"}], [write("one.txt", "1\n")], [{"say": "Plan two"}], [write("two.txt", "2\n")]
+    async with opened() as engine:
+        run = await engine.run("Write", repositories=[str(repository)], approval=mode, **scripted(*rounds))
+        asked = []
+        for feedback in (None, "And two"):
+            if feedback is not None:
+                await engine.tasks.follow_up(run.id, feedback)
+            while (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL:
+                (question,) = await open_questions(engine, run.id)
+                asked.append(question.proposed_solution if question.kind == "plan" else "changes")
+                await engine.approvals.approve(question.id)
+    each = ["changes"] if mode == "both" else []
+    assert asked == ["Plan one", *each, "Plan two", *each]
     assert (repository / "two.txt").exists()
 
 

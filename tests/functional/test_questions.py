@@ -103,7 +103,7 @@ async def test_a_question_that_nobody_waits_for_any_more_is_taken_back(opened, r
 
 
 async def test_silence_is_no(opened, repository, monkeypatch):
-    monkeypatch.setattr(questions, "PERMISSION_WAIT", timedelta(seconds=1))
+    monkeypatch.setattr(questions, "QUESTION_WAIT", timedelta(seconds=1))
     async with opened() as engine:
         run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
         task = await settled(engine, run.id)
@@ -119,7 +119,7 @@ async def test_silence_is_no_also_while_nobody_was_there(opened, repository):
     async with opened() as engine:
         run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
         question = await next_question(engine, run.id)
-    late = Host(clock=lambda: now() + questions.PERMISSION_WAIT)
+    late = Host(clock=lambda: now() + questions.QUESTION_WAIT)
     async with opened(host=late, drive_all=True) as engine:
         task = await settled(engine, run.id)
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.EXPIRED
@@ -142,7 +142,8 @@ async def test_an_answer_that_is_given_while_nobody_is_there_reaches_the_agent_t
     assert content(repository, "main", "b") == "1"
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # it takes its time
+@pytest.mark.deep  # it takes its time
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_an_agent_that_is_interrupted_is_not_allowed_anything_more(opened, repository, tmp_path):
     steps = ["ignore_signals", ask("make", {"spawn": {"argv": ["touch", str(tmp_path / "made")], "wait": True}})]
     async with opened() as engine:
@@ -191,7 +192,7 @@ async def test_a_question_survives_the_loss_of_its_session(opened, repository):
         question = await next_question(engine, run.id)
         execution = (await engine.tasks.view(run.id)).execution
         os.kill(execution.processes[0].identity.pid, signal.SIGKILL)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await until(lambda: is_asked_twice(engine, execution.id))
         asked = await questions.questions_of(engine._core.bus, execution.id)
         assert {one.asked.approval_id for one in asked} == {question.id}

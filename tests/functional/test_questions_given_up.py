@@ -60,7 +60,7 @@ async def waiting(engine, task_id):
     """Wait until the agent has given up its question; return the question and the execution."""
     question = await next_question(engine, task_id)
     run = await engine.attach(task_id)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with aclosing(run.events(after=0, until_end=True)) as records:
             async for record in records:
                 if isinstance(record.event, StageRetryScheduled):

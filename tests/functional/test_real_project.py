@@ -274,6 +274,7 @@ async def test_the_user_is_on_the_branch_that_the_work_is_merged_into(checkout, 
     assert changed == {*EDITED, *ADDED, DELETED, *RENAMED}, "the work, and none of the user's own"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_the_user_is_on_another_branch(checkout, origin, downloads, tmp_path):
     git(checkout, "checkout", "-q", "-b", "mine")

@@ -10,8 +10,10 @@ from aura_contracts.errors import SessionBusy
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import TaskStatus
+from aura_engine.runtime.session_runs import others_in_session
 from conditions import until
 from engines import ONCE, scripted, settled
+from repositories import make_repository
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +126,25 @@ async def test_sessions_that_agents_make_are_their_own(opened, repository, tmp_p
 async def _is_in(engine, task_id, status):
     execution = (await engine.tasks.view(task_id)).execution
     return execution is not None and execution.status is status and bool(execution.processes)
+
+
+async def test_sessions_of_the_same_name_in_other_places_are_others(opened, begin, works, go, tmp_path, repository):
+    """Agents may count their sessions in each folder, and users choose names for their own."""
+    elsewhere = make_repository(tmp_path / "other")
+    async with opened() as engine:
+        first = await begin(engine, "a", session_id="ses-1")
+        await until(lambda: works("a"))
+        request = {**work(tmp_path, "b"), "session_id": "ses-1"}
+        second = await engine.run("b", repositories=[str(elsewhere)], **request)
+        go("b")
+        assert (await settled(engine, second.id)).status is TaskStatus.COMPLETED
+        go("a")
+        assert (await settled(engine, first.id)).status is TaskStatus.COMPLETED
+        third = await begin(engine, "a", session_id="ses-1")
+        assert (await settled(engine, third.id)).status is TaskStatus.COMPLETED
+        execution = (await engine.tasks.view(third.id)).execution
+        (other,) = await others_in_session(engine._core.reads, execution, {"ses-1"})
+    assert other.task_id == first.id, "what was said and consumed elsewhere does not count"
 
 
 OTHER = """

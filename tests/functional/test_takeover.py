@@ -12,8 +12,10 @@ import anyio
 import attrs
 import pytest
 
-from aura_contracts.errors import RunNotDriven
+from aura_contracts.errors import RunNotDriven, WorkerUnavailable
 from aura_engine import open_engine
+from aura_engine.runtime.standby import lock_of, lock_of_engine
+from aura_store import locks_for
 from conditions import until
 from repositories import content
 
@@ -102,7 +104,7 @@ def work(store, tmp_path, repository):
 
 async def check_that_it_completes(work, run, repository):
     work.open_gate()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         assert (await run.result()).status == "completed"
     assert content(repository, "main", "done.txt") == "done"
     assert work.starts() == 1, "its agent went on under its supervisor"
@@ -151,7 +153,7 @@ async def test_a_waiter_that_may_not_take_over_is_told_that_the_engine_died(open
         async def event():
             return [record async for record in run.events()]
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 for waiting in (run.result, run.idle, question, event):
                     group.start_soon(wait, waiting)
@@ -164,7 +166,7 @@ async def test_events_of_other_tasks_do_not_put_off_that_no_engine_drives_this_o
     async with work.driven_elsewhere() as (process, task_id), opened() as engine:
         run = await engine.attach(task_id)
         process.kill()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
 
                 async def keep_recording(number=0):
@@ -183,8 +185,38 @@ async def test_after_the_engine_died_a_wait_in_another_does_not_call_the_run_can
         process.kill()
         process.wait()
         run = await engine.attach(task_id)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             with pytest.raises(RunNotDriven, match="resume"):
                 await run.result()
             with pytest.raises(RunNotDriven):
                 await run.idle()
+
+
+@pytest.mark.parametrize("reason", ["another engine was faster", "no worker starts"])
+async def test_an_engine_that_takes_on_nothing_holds_no_lock(opened, store, monkeypatch, reason):
+    """Other engines leave the work of its worker to an engine that holds its own lock."""
+    async with opened() as engine:
+        task = await engine.tasks.create("Wait")
+        follower = engine.tasks._core.follower
+        locks, gateway = follower._locks, follower._runtime.gateway
+        acquire, taken = locks.acquire, []
+
+        async def lose(_, key):
+            taken.append(key)
+            return taken.count(lock_of(task.id)) < 2 and await acquire(key)
+
+        async def fail():
+            raise WorkerUnavailable(reason=reason)
+
+        monkeypatch.setattr(type(locks), "acquire", lose)
+        if reason == "no worker starts":
+            monkeypatch.setattr(gateway, "start_worker", fail)
+            with pytest.raises(WorkerUnavailable):
+                await follower.drive(task.id)
+        else:
+            assert not await follower.drive(task.id)
+        assert lock_of_engine(gateway.engine_id) in taken
+        others = locks_for(store)
+        for key in set(taken):
+            assert not await others.held_elsewhere(key)
+        await others.aclose()

@@ -1,12 +1,17 @@
 """What is in the way of a task: it ends with a reason that a person can act on, and nothing waits for ever."""
 
 import shutil
+import threading
 from contextlib import aclosing
+from datetime import UTC, datetime
 
 import anyio
 import pytest
 
-from aura_contracts.approval import ApprovalKind, ApprovalStatus
+from aura_contracts import Append, Fact
+from aura_contracts.actors import human, system
+from aura_contracts.approval import ApprovalKind, ApprovalStatus, WithdrawApproval
+from aura_contracts.catalogue import CATALOGUE
 from aura_contracts.entries import Message, Usage, UsageReported
 from aura_contracts.errors import (
     AggregateNotFound,
@@ -15,17 +20,25 @@ from aura_contracts.errors import (
     InvalidId,
     InvalidInput,
     LogDamaged,
+    StoreMisconfigured,
     StoreUnavailable,
     TemplateError,
+    WorkerUnavailable,
 )
+from aura_contracts.events import Event
 from aura_contracts.execution import AgentErrorReported, ExecutionStatus, MessageSaid, ProcessExited, ProcessStarted
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import Conversation, Executor, Launch
 from aura_contracts.task import TaskStatus
-from aura_contracts.workspace import WorkspaceStatus
-from aura_engine.runtime import driver, follower, stages
+from aura_contracts.workspace import MergeAbandoned, WorkspaceStatus
+from aura_engine.runtime import collection, driver, follower, merges
+from aura_engine.runtime.gateway import Gateway
+from aura_store import open_log
+from aura_worker_protocol.messages import MergeWork
+from aura_workspace import LocalWorkspaces
+from aura_workspace._merge import MergeOperation
 from engines import AT_ONCE, ONCE, events_of, everything, open_questions, scripted, settled, write
-from repositories import content, git, make_repository
+from repositories import branches, content, git, make_repository, worktrees
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +48,7 @@ NOBODY = "0192f0c1-2d3e-7abc-8def-0123456789ab"
 async def stage(engine, task_id, *statuses):
     """Wait until the newest execution of a task is in one of these stages."""
     run = await engine.attach(task_id)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with aclosing(run.events(after=0, until_end=True)) as records:
             async for _ in records:
                 view = await engine.tasks.view(task_id)
@@ -44,15 +57,19 @@ async def stage(engine, task_id, *statuses):
     raise AssertionError(f"the task has ended and was never seen in {statuses}")
 
 
-async def test_work_that_is_gone_when_it_is_approved_fails_the_task(opened, repository):
+async def test_a_repository_that_is_gone_when_its_work_is_approved_is_asked_about(opened, repository, tmp_path):
     async with opened() as engine:
         run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
         await settled(engine, run.id)
-        shutil.rmtree(repository)
+        repository.rename(tmp_path / "away")
         await engine.approvals.approve(run.id)
-        task = await settled(engine, run.id)
-    assert task.status is TaskStatus.FAILED
-    assert task.failure.reason is FailureReason.WORKSPACE_ERROR
+        assert (await settled(engine, run.id)).status is TaskStatus.BLOCKED
+        (question,) = await open_questions(engine, run.id)
+        assert f"its repository {repository} is gone; put it back" in question.proposed_solution
+        (tmp_path / "away").rename(repository)
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert content(repository, "main", "new.txt") == "more"
 
 
 async def test_a_task_is_retried_while_its_agent_is_busy_with_another(opened, repository, tmp_path):
@@ -106,14 +123,16 @@ async def test_what_a_human_does_about_a_conflict_is_not_cleaned_away(opened, re
     assert content(repository, workspace.snapshots[-1].ref, "a.txt") == "one\nboth\nthree"
 
 
-async def test_work_that_is_gone_when_its_conflict_is_resolved_fails_the_task(opened, repository):
+async def test_a_repository_that_is_gone_when_a_conflict_is_resolved_is_asked_about(opened, repository):
     async with opened() as engine:
         view = await blocked(engine, repository)
         (question,) = await open_questions(engine, view.task.id)
         assert question.kind is ApprovalKind.MERGE_CONFLICT
         shutil.rmtree(repository)
         await engine.approvals.approve(question.id)
-        assert (await settled(engine, view.task.id)).status is TaskStatus.FAILED
+        assert (await settled(engine, view.task.id)).status is TaskStatus.BLOCKED
+        (again,) = await open_questions(engine, view.task.id)
+    assert again.id != question.id
 
 
 async def test_a_repository_that_was_gone_is_tried_again_when_it_is_back(opened, repository, tmp_path):
@@ -145,6 +164,29 @@ async def test_a_task_that_waits_for_room_is_called_off_at_once(opened, reposito
         assert (await settled(engine, first.id)).status is TaskStatus.COMPLETED
 
 
+async def test_nothing_is_left_of_a_task_that_is_called_off_while_its_worktree_is_made(opened, repository, monkeypatch):
+    made, go = threading.Event(), threading.Event()
+    prepare = LocalWorkspaces.prepare
+
+    def slowly(self, spec):
+        prepared = prepare(self, spec)
+        made.set()
+        go.wait(60)
+        return prepared
+
+    monkeypatch.setattr(LocalWorkspaces, "prepare", slowly)
+    async with opened() as engine:
+        run = await engine.run("Write", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        await anyio.to_thread.run_sync(made.wait, 30)
+        await engine.tasks.cancel(run.id)
+        go.set()
+        assert (await settled(engine, run.id)).status is TaskStatus.CANCELLED
+    async with opened() as engine:
+        await engine.resume(run.id)
+        assert (await engine.tasks.view(run.id)).workspace.status is WorkspaceStatus.REMOVED
+    assert (branches(repository), worktrees(repository)) == ({"main"}, [])
+
+
 async def test_an_interrupt_before_the_agent_runs_is_not_lost(opened, repository, tmp_path):
     steps = [{"wait_for": str(tmp_path / "never")}]
     async with opened() as engine:
@@ -162,6 +204,21 @@ async def test_a_follow_up_that_changes_nothing_asks_about_the_same_work_again(o
         run = await engine.run("Say more", repositories=[str(repository)], **scripted(*rounds))
         await settled(engine, run.id)
         await engine.approvals.reject(run.id, "less")
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert content(repository, "main", "new.txt") == "more"
+
+
+async def test_work_of_before_is_asked_about_again_after_a_follow_up_that_failed(opened, repository):
+    async with opened() as engine:
+        rounds = ([write("new.txt", "more\n")], [{"fail": {"exit_code": 3}}], [{"print": "I like it as it is"}])
+        run = await engine.run("Say more", repositories=[str(repository)], retry=ONCE, **scripted(*rounds))
+        await settled(engine, run.id)
+        await engine.approvals.reject(run.id, "less")
+        assert (await settled(engine, run.id)).status is TaskStatus.FAILED
+        await engine.tasks.retry(run.id)
+        await engine.resume(run.id)
         assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
         await engine.approvals.approve(run.id)
         assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
@@ -271,14 +328,19 @@ async def test_a_defect_is_raised_as_it_is(opened, repository, monkeypatch):
             await settled(engine, run.id)
 
 
-async def test_a_task_is_not_given_to_another_agent_while_one_is_at_work(opened, repository, tmp_path):
+async def test_an_error_that_will_not_pass_is_raised_and_logged_without_a_traceback(
+    opened, repository, monkeypatch, caplog
+):
+    async def unreachable(*_):
+        raise StoreMisconfigured(store="here", reason="the user may not log in any more", remedy="ask")
+
+    monkeypatch.setattr(driver, "driver_view", unreachable)
     async with opened() as engine:
-        hold = scripted([{"wait_for": str(tmp_path / "go")}])
-        run = await engine.run("Hold", repositories=[str(repository)], **hold)
-        with pytest.raises(InvalidInput, match="at work"):
-            await engine.tasks.assign(run.id, executor="custom")
-        (tmp_path / "go").touch()
-        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([]))
+        with pytest.raises(StoreMisconfigured):
+            await run.result()
+    about = [record for record in caplog.records if "no longer driven" in record.getMessage()]
+    assert [record.exc_info for record in about] == [None]
 
 
 async def test_a_cancelled_task_without_an_execution_frees_its_agent(opened):
@@ -385,6 +447,29 @@ async def test_misuse_is_said(opened, repository):
         await settled(engine, run.id)
 
 
+class Noted(Event, frozen=True, kw_only=True):
+    """An event of a program's own."""
+
+    topic = "note.written"
+
+
+async def test_a_run_passes_over_events_of_other_programs(opened, repository, tmp_path):
+    go, url = tmp_path / "go", f"sqlite:///{tmp_path / 'aura.db'}"
+    work = scripted([{"wait_for": str(go)}])
+    async with opened() as engine, open_log(url, catalogue=CATALOGUE.extended([Noted])) as log:
+        run = await engine.run("Wait", repositories=[str(repository)], approval="auto", **work)
+        await stage(engine, run.id, ExecutionStatus.CODING_INITIAL)
+        with anyio.fail_after(60):
+            async with aclosing(run.events()) as records:
+                await anext(records)
+                fact = Fact(Noted(), datetime.now(UTC), human("bob"), "note", "note")
+                await log.append(Append(NOBODY, 0, (fact,)))
+                go.touch()
+                topics = [record.event.topic async for record in records]
+    assert "task.completed" in topics
+    assert Noted.topic not in topics
+
+
 # --- Decisions that outlive what failed -------------------------------------------------------------------------------
 
 
@@ -408,6 +493,125 @@ async def check_that_the_question_comes_back(engine, run, remove):
         await engine.approvals.approve(question.id)
     assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert await starts_of(engine, run.id) == 1, "its work was done"
+
+
+async def cancelled_on_the_way_to_a_merge(engine, repository, monkeypatch, owner, name, request=object):
+    """Return the topics of a task that is cancelled as a function is called, with such a last argument."""
+    function = getattr(owner, name)
+
+    async def cancelling(*arguments):
+        if isinstance(arguments[-1], request):
+            monkeypatch.setattr(owner, name, function)
+            await engine.tasks.cancel(run.id)
+        return await function(*arguments)
+
+    run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+    await settled(engine, run.id)
+    monkeypatch.setattr(owner, name, cancelling)
+    await engine.approvals.approve(run.id)
+    assert (await settled(engine, run.id)).status is TaskStatus.CANCELLED
+    return [record.event.topic for record in await engine.events.list(task=run.id)]
+
+
+async def test_a_task_that_is_cancelled_before_its_merge_begins_is_not_merged(opened, repository, monkeypatch):
+    before = git(repository, "rev-parse", "main")
+    async with opened() as engine:
+        topics = await cancelled_on_the_way_to_a_merge(engine, repository, monkeypatch, merges, "save")
+    assert "workspace.merge_started" not in topics
+    assert git(repository, "rev-parse", "main") == before
+
+
+async def test_a_merge_that_was_made_while_its_task_was_cancelled_is_on_record(opened, repository, monkeypatch):
+    async with opened() as engine:
+        gateway = type(engine._core.runtime.gateway)
+        topics = await cancelled_on_the_way_to_a_merge(engine, repository, monkeypatch, gateway, "request", MergeWork)
+    assert "workspace.merged" in topics
+    assert "workspace.merge_abandoned" not in topics
+    assert content(repository, "main", "new.txt") == "more"
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("merged", [True, False])
+async def test_a_task_that_is_cancelled_after_its_engine_died_in_a_merge_tells_what_was_merged(
+    opened, repository, tmp_path, monkeypatch, merged, plain
+):
+    place = repository
+    if plain:
+        place = tmp_path / "plain"
+        place.mkdir()
+    dead = anyio.Event()
+
+    async def die(gateway, request, answer=Gateway.request):
+        if isinstance(request, MergeWork) and not dead.is_set():
+            if merged:
+                await answer(gateway, request)
+            dead.set()
+            await anyio.sleep_forever()
+        return await answer(gateway, request)
+
+    monkeypatch.setattr(Gateway, "request", die)
+    work = {"approval": "auto", **scripted([write("new.txt", "more\n")])}
+    async with opened() as engine:
+        run = await engine.run("Say more", repositories=[str(place)], **work)
+        await dead.wait()
+    async with opened() as engine:
+        await engine.tasks.cancel(run.id)
+        await engine.resume(run.id)
+        await settled(engine, run.id)
+        topics = [record.event.topic for record in await engine.events.list(task=run.id)]
+        assert ("workspace.merged" in topics, "workspace.merge_abandoned" in topics) == (merged, not merged)
+        assert ((await engine.tasks.view(run.id)).workspace.merges != ()) == merged
+    if plain:
+        assert (place / "new.txt").exists() == merged
+    else:
+        assert ("new.txt" in git(repository, "ls-tree", "--name-only", "main")) == merged
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("decision", ["rejected", "withdrawn", "rejected when a target is away"])
+async def test_a_conflict_given_up_after_half_of_a_merge_tells_what_was_merged(
+    opened, repository, tmp_path, monkeypatch, decision
+):
+    """The worker was killed between two repositories; meanwhile a human changed the second."""
+    second = make_repository(tmp_path / "second", {"b.txt": "one\n"})
+
+    def lose(operation, plan, merge=MergeOperation._merge):
+        if plan.checkout.repository.path == str(second):
+            monkeypatch.setattr(MergeOperation, "_merge", merge)
+            (second / "b.txt").write_text("deux\n")
+            git(second, "commit", "-q", "-am", "theirs")
+            raise WorkerUnavailable(reason="it was killed")
+        return merge(operation, plan)
+
+    monkeypatch.setattr(MergeOperation, "_merge", lose)
+    work = scripted([write("app/new.txt", "more\n"), write("second/b.txt", "zwei\n")], [write("app/last.txt", "x\n")])
+    async with opened() as engine:
+        run = await engine.run("Say more", repositories=[str(repository), str(second)], **work)
+        await settled(engine, run.id)
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.BLOCKED
+        (question,) = await open_questions(engine, run.id)
+        assert "second: b.txt changed on main as well" in question.proposed_solution
+        if decision == "rejected when a target is away":
+            repository.rename(tmp_path / "away")
+        if decision == "withdrawn":
+            await engine._core.bus.handle(system("engine"), question.id, WithdrawApproval(reason="nobody is there"))
+        else:
+            await engine.approvals.reject(question.id, "Say it later")
+        task = await settled(engine, run.id)
+        view = await engine.tasks.view(run.id)
+        abandoned = [
+            one.reason for one in await events_of(engine, view.workspace.id) if isinstance(one, MergeAbandoned)
+        ]
+    assert task.status is (TaskStatus.AWAITING_APPROVAL if decision == "rejected" else TaskStatus.FAILED)
+    assert view.execution.follow_ups == (decision != "withdrawn")
+    if decision == "rejected when a target is away":
+        (reason,) = abandoned
+        assert "whether it has merged anything is not known" in reason
+    else:
+        assert not abandoned
+        assert [one.repository for merge in view.workspace.merges for one in merge.commits] == ["app"]
+        assert content(repository, "main", "new.txt") == "more"
 
 
 def half_merge(tree):
@@ -481,7 +685,7 @@ async def test_a_template_that_is_broken_when_work_is_rejected_does_not_use_up_t
 
 async def test_work_that_git_refuses_to_commit_fails_without_running_the_agent_again(opened, repository, monkeypatch):
     """The agent leaves a merge half finished in its worktree."""
-    monkeypatch.setattr(stages, "_COLLECT_PAUSES", (0.0,))
+    monkeypatch.setattr(collection, "_COLLECT_PAUSES", (0.0,))
     half = (
         "git branch theirs && echo more > new.txt && git add . && git commit -qm ours && git checkout -q theirs &&"
         " echo less > new.txt && git add . && git commit -qm theirs && git checkout -q - && ! git merge -q theirs"

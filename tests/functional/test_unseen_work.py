@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import (
+    BranchInTheWay,
+    FilterMissing,
+    IgnoredSubfolder,
+    InvalidInput,
+    NoCommit,
+    UnsuitableFolder,
+)
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import ApprovalMode, TaskStatus
 from aura_contracts.workspace import SnapshotReason, UnrecordedKind, WorkspaceStatus
@@ -49,6 +56,13 @@ def with_submodule(repository, tmp_path):
     git(repository, "-c", "protocol.file.allow=always", "submodule", "-q", "add", str(library), "lib")
     git(repository, "commit", "-qm", "with a submodule")
     return repository
+
+
+@pytest.fixture
+def identified(monkeypatch):
+    """Give agents that commit an author."""
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
 
 
 async def reviewed(engine, repository, script, **more):
@@ -111,9 +125,7 @@ IN_SUBMODULE = "cd lib && echo new > n.txt && git add . && git commit -qm inside
 
 
 @about("a commit in a submodule")
-async def test_a_commit_in_a_submodule_outlives_the_worktree(opened, with_submodule, monkeypatch):
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
-        monkeypatch.setenv(name, ENVIRONMENT[name])
+async def test_a_commit_in_a_submodule_outlives_the_worktree(opened, with_submodule, identified):
     async with opened() as engine:
         task_id, _ = await reviewed(engine, with_submodule, IN_SUBMODULE)
         task, workspace = await approved(engine, task_id)
@@ -123,9 +135,7 @@ async def test_a_commit_in_a_submodule_outlives_the_worktree(opened, with_submod
 
 
 @about("a commit in a submodule without a copy")
-async def test_a_commit_in_a_submodule_that_cannot_be_kept_is_asked_about(opened, with_submodule, monkeypatch):
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
-        monkeypatch.setenv(name, ENVIRONMENT[name])
+async def test_a_commit_in_a_submodule_that_cannot_be_kept_is_asked_about(opened, with_submodule, identified):
     modules = with_submodule / ".git" / "modules"
     shutil.rmtree(modules)
     script = f"git -c protocol.file.allow=always submodule -q update --init && {IN_SUBMODULE}"
@@ -135,7 +145,7 @@ async def test_a_commit_in_a_submodule_that_cannot_be_kept_is_asked_about(opened
         task, _ = await approved(engine, task_id)
         assert task.status is TaskStatus.BLOCKED
         (question,) = await open_questions(engine, task_id)
-        assert "which is nowhere but in the worktree" in question.proposed_solution
+        assert "which is only in the worktree: the repository has no copy of it" in question.proposed_solution
         assert "submodule update --init -- lib" in question.proposed_solution
         (with_submodule / "lib/.git").unlink()
         shutil.rmtree(with_submodule / "lib")
@@ -147,7 +157,7 @@ async def test_a_commit_in_a_submodule_that_cannot_be_kept_is_asked_about(opened
 
 
 @about("uncommitted changes in a submodule")
-@pytest.mark.parametrize("rest", ["", "; echo more > new.txt"])
+@pytest.mark.parametrize("rest", [pytest.param("", marks=pytest.mark.deep), "; echo more > new.txt"])
 async def test_changes_in_a_submodule_stay(opened, with_submodule, rest):
     async with opened() as engine:
         task_id, text = await reviewed(engine, with_submodule, f"echo other > lib/n.txt{rest}")
@@ -156,6 +166,34 @@ async def test_changes_in_a_submodule_stay(opened, with_submodule, rest):
         assert (tree / "lib/n.txt").read_text() == "other\n"
         if rest:
             assert content(with_submodule, "main", "new.txt") == "more"
+
+
+@about("commits in a submodule besides the one that it is at", "ignored output in a submodule")
+@pytest.mark.parametrize(
+    ("script", "kind", "stays"),
+    [
+        (f"{IN_SUBMODULE} && git checkout -q HEAD~1", UnrecordedKind.ASIDE, False),
+        ("echo result > lib/report.out", UnrecordedKind.IGNORED, True),
+    ],
+    ids=["commits", "ignored"],
+)
+async def test_what_a_submodule_holds_besides_is_named(opened, with_submodule, identified, script, kind, stays):
+    (with_submodule / "lib/.gitignore").write_text("*.out\n")
+    git(with_submodule / "lib", "add", "-A")
+    git(with_submodule / "lib", "commit", "-qm", "ignore")
+    git(with_submodule, "commit", "-qam", "ignore")
+    async with opened() as engine:
+        task_id, text = await reviewed(engine, with_submodule, script)
+        assert "Not part of the work" in text
+        execution = (await engine.tasks.view(task_id)).execution
+        assert [one.kind for one in execution.outcome.unrecorded] == [kind]
+        if stays:
+            assert (await kept(engine, task_id) / "lib/report.out").exists()
+            return
+        task, workspace = await approved(engine, task_id)
+    assert (task.status, workspace.status) == (TaskStatus.COMPLETED, WorkspaceStatus.REMOVED)
+    refs = git(with_submodule / "lib", "for-each-ref", "--format=%(refname)", "refs/aura/submodules/*/aura/left/*")
+    assert git(with_submodule / "lib", "show", f"{refs}:n.txt") == "new"
 
 
 # --- Repositories inside ----------------------------------------------------------------------------------------------
@@ -186,9 +224,7 @@ async def test_a_repository_inside_stays(opened, repository, approval):
 
 
 @about("a repository inside that the agent staged")
-async def test_a_repository_that_was_staged_is_not_merged_as_a_dangling_link(opened, repository, monkeypatch):
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
-        monkeypatch.setenv(name, ENVIRONMENT[name])
+async def test_a_repository_that_was_staged_is_not_merged_as_a_dangling_link(opened, repository, identified):
     script = f"({SCAFFOLD} && git add . && git commit -qm app) && git add app && git commit -qm all"
     async with opened() as engine:
         task_id, _ = await reviewed(engine, repository, script)
@@ -292,6 +328,38 @@ async def test_a_branch_under_another_name_is_followed(opened, repository, how):
     assert content(repository, "main", "left") == "x"
 
 
+@about("commits on another branch", "a stash")
+@pytest.mark.parametrize(
+    ("script", "named", "kept_by"),
+    [
+        (f"git checkout -q -b aside && {COMMIT} && git checkout -q -", "-  aside is a branch", "aside:left"),
+        ("echo stashed > a.txt; git -c user.name=a -c user.email=a@b stash -q", " is a stash", "stash:a.txt"),
+    ],
+    ids=["branch", "stash"],
+)
+async def test_work_on_another_branch_or_in_the_stash_is_named(opened, repository, script, named, kept_by):
+    async with opened() as engine:
+        task_id, text = await reviewed(engine, repository, script)
+        assert named in text
+        task, workspace = await approved(engine, task_id)
+    assert (task.status, workspace.status) == (TaskStatus.COMPLETED, WorkspaceStatus.REMOVED)
+    assert git(repository, "show", kept_by)
+
+
+@about("the commit that the work started from is undone on the branch")
+@pytest.mark.parametrize("rest", [pytest.param("", marks=pytest.mark.deep), "; echo new > new.txt"])
+async def test_a_branch_that_went_back_behind_its_start_is_shown_as_it_is_merged(opened, repository, rest):
+    (repository / "a.txt").write_text("newer\n")
+    git(repository, "commit", "-qam", "newer")
+    async with opened() as engine:
+        task_id, text = await reviewed(engine, repository, f"git reset -q --hard HEAD~1{rest}")
+        assert text.startswith("1 file changed" if rest else "0 files changed")
+        assert f"-  {git(repository, 'rev-parse', 'HEAD')} is undone on the branch" in text
+        assert "a.txt" not in text
+        assert (await approved(engine, task_id))[0].status is TaskStatus.COMPLETED
+    assert content(repository, "main", "a.txt") == "newer"
+
+
 # --- Other corners ----------------------------------------------------------------------------------------------------
 
 
@@ -344,25 +412,57 @@ def test_a_folder_that_may_not_be_read_fails_at_once(repository, tmp_path):
         before=unprivileged,
         AURA_HOME=str(tmp_path / "home"),
     )
+    again = re.search(r"aura task retry \S+", said.err)[0].split()[1:]
+    assert run_aura(*again, cwd=repository, before=unprivileged, AURA_HOME=str(tmp_path / "home")).code != 0
     for folder in (tmp_path / "home" / "workspaces").glob("*/*/d"):
         folder.chmod(0o755)
         assert (folder / "x").read_text() == "precious\n"
     assert said.code != 0
     assert "d/ in " in said.err
     assert "chmod -R u+rwX" in said.err
-    assert (tmp_path / "home/runs").read_text() == "run\n", "a retry would not help"
     assert "b.txt" not in git(repository, "ls-tree", "--name-only", "main")
+    assert run_aura(*again, cwd=repository, AURA_HOME=str(tmp_path / "home")).code == 0
+    assert content(repository, "main", "d/x") == "precious"
+    assert (tmp_path / "home/runs").read_text() == "run\n", "the work was done"
+
+
+@about("another root, or an unfinished operation such as a bisection")
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("git switch -q --orphan other; echo new > new.txt", "checkout -q {branch}"),
+        ("git bisect start; echo new > new.txt", "bisect reset"),
+    ],
+    ids=["another root", "an unfinished operation"],
+)
+async def test_work_that_cannot_be_collected_is_collected_by_a_retry(opened, repository, tmp_path, script, command):
+    async with opened() as engine:
+        script = f"echo run >> {tmp_path}/runs; {script}"
+        run = await engine.run("Do it", repositories=[str(repository)], **agent(script))
+        task = await settled(engine, run.id)
+        assert (task.status, task.failure.reason) == (TaskStatus.FAILED, FailureReason.WORKSPACE_ERROR)
+        workspace = (await engine.tasks.view(run.id)).workspace
+        tree = Path(workspace.worktrees[0].path)
+        git(tree, *command.format(branch=workspace.branch).split())
+        await engine.tasks.retry(run.id)
+        task = await settled(engine, run.id)
+        assert task.status is TaskStatus.AWAITING_APPROVAL, task.failure
+        await approved(engine, run.id)
+    assert content(repository, "main", "new.txt") == "new"
+    assert (tmp_path / "runs").read_text() == "run\n"
 
 
 # --- Before a run -----------------------------------------------------------------------------------------------------
 
 
-async def refused(opened, repository, match, **more):
-    """Expect a run to be refused before there is a task, and nothing to be made in the repository."""
+async def refused(opened, repository, kind, match, **more):
+    """Expect a run and a task to be refused with an error that can be caught, and nothing to be made."""
     before = git(repository, "for-each-ref"), sorted(path.name for path in (repository / ".git").iterdir())
     async with opened() as engine:
-        with pytest.raises(InvalidInput, match=match):
+        with pytest.raises(kind, match=match):
             await engine.run("Do it", repositories=[str(repository)], **agent("true"), **more)
+        with pytest.raises(kind, match=match):
+            await engine.tasks.create("Do it", repositories=[str(repository)], **more)
         assert not (await engine.tasks.list()).rows
     assert (git(repository, "for-each-ref"), sorted(path.name for path in (repository / ".git").iterdir())) == before
 
@@ -376,25 +476,45 @@ async def test_a_filter_without_its_program_is_refused(opened, repository):
     for step in ("process", "smudge", "clean"):
         git(repository, "config", f"filter.lfs.{step}", f"git-lfs-not-here {step}")
     git(repository, "config", "filter.lfs.required", "true")
-    await refused(opened, repository, r"a\.bin .* 'lfs'.* git-lfs-not-here is not installed; install")
+    await refused(opened, repository, FilterMissing, r"a\.bin .* 'lfs'.* git-lfs-not-here is not installed; install")
+
+
+@about("a subfolder that git ignores")
+async def test_a_subfolder_that_git_ignores_is_refused(opened, repository):
+    (repository / ".gitignore").write_text("play/\n")
+    (repository / "play").mkdir()
+    async with opened() as engine:
+        with pytest.raises(IgnoredSubfolder, match="git ignores play"):
+            await engine.run("Do it", repositories=[str(repository / "play")], **agent("true"))
+
+
+@about(
+    "a folder in no repository of which AURA [keeps no versions](../explanation/lifecycle.md#where-a-run-works)",
+)
+async def test_a_folder_of_the_system_is_refused(opened):
+    async with opened() as engine:
+        with pytest.raises(UnsuitableFolder, match="it belongs to the system") as refused:
+            await engine.run("Do it", repositories=["/etc"], **agent("true"))
+    assert "name the folder of one project" in refused.value.remedy
 
 
 @about("a repository without a commit")
 async def test_a_repository_without_a_commit_is_refused(opened, tmp_path):
     git(tmp_path, "init", "-q", "-b", "main", "empty")
-    await refused(opened, tmp_path / "empty", r"no commit yet; .*git -C .*empty commit --allow-empty .*--in-place")
+    text = r"no commit yet; .*git -C .*empty commit --allow-empty .*in_place=True"
+    await refused(opened, tmp_path / "empty", NoCommit, text)
 
 
 @about("a branch called `aura`")
 async def test_a_branch_in_the_way_is_refused(opened, repository):
     git(repository, "branch", "aura")
-    await refused(opened, repository, r"git -C .* branch -m aura aura-old")
+    await refused(opened, repository, BranchInTheWay, r"git -C .* branch -m aura aura-old")
 
 
 @about("a detached HEAD")
 async def test_a_detached_head_is_refused(opened, repository):
     git(repository, "checkout", "-q", "--detach")
-    await refused(opened, repository, r"--target-branch BRANCH.* git -C .* switch BRANCH")
+    await refused(opened, repository, InvalidInput, r"target_branch=BRANCH.* git -C .* switch BRANCH")
 
 
 # --- While a question waits: see also test_worktree_gone.py -----------------------------------------------------------
@@ -442,6 +562,43 @@ async def test_a_dirty_target_is_asked_about(opened, repository):
         task, _ = await approved(engine, task_id)
     assert task.status is TaskStatus.COMPLETED
     assert content(repository, "main", "a.txt") == "theirs"
+
+
+@about("the target was rewound or rewritten")
+@pytest.mark.parametrize("how", ["rebase", "merge"])
+async def test_commits_that_the_target_lost_do_not_come_back_unasked(opened, repository, how):
+    (repository / "a.txt").write_text("wrong\n")
+    git(repository, "commit", "-qam", "wrong")
+    wrong = git(repository, "rev-parse", "HEAD")
+    async with opened() as engine:
+        task_id, _ = await reviewed(engine, repository, "echo new > new.txt")
+        git(repository, "reset", "-q", "--hard", "HEAD~1")
+        assert (await approved(engine, task_id))[0].status is TaskStatus.BLOCKED
+        (question,) = await open_questions(engine, task_id)
+        command = re.search(rf"\(git -C (\S+) ({how} [^)]+)\)", question.proposed_solution)
+        git(Path(command[1]), *command[2].split())
+        task, _ = await approved(engine, task_id)
+        if how == "rebase":  # the commit to be merged is another one now
+            (question,) = await open_questions(engine, task_id)
+            assert "a.txt" not in question.proposed_solution
+            task, _ = await approved(engine, task_id)
+    assert task.status is TaskStatus.COMPLETED
+    assert content(repository, "main", "new.txt") == "new"
+    assert (wrong in git(repository, "log", "--format=%H", "main").split()) is (how == "merge")
+
+
+@about("the target branch is gone")
+async def test_a_target_that_is_gone_is_asked_about(opened, repository):
+    git(repository, "branch", "release")
+    async with opened() as engine:
+        task_id, _ = await reviewed(engine, repository, "echo new > new.txt", target_branch="release")
+        git(repository, "branch", "-D", "release")
+        assert (await approved(engine, task_id))[0].status is TaskStatus.BLOCKED
+        (question,) = await open_questions(engine, task_id)
+        command = re.search(r"git -C (\S+) (branch release \w+)", question.proposed_solution)
+        git(Path(command[1]), *command[2].split())
+        assert (await approved(engine, task_id))[0].status is TaskStatus.COMPLETED
+    assert content(repository, "release", "new.txt") == "new"
 
 
 async def test_a_worktree_that_its_agent_removed_is_a_failure(opened, repository):

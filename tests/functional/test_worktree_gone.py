@@ -48,6 +48,56 @@ async def test_rejected_work_goes_on_in_a_folder_that_has_come_back(opened, repo
         assert len(await open_questions(engine, run.id)) == 1
 
 
+def add_again(repository, workspace, *how):
+    """Remove the worktree and add it again by hand, as no run does."""
+    path = workspace.worktrees[0].path
+    git(repository, "worktree", "remove", "--force", path)
+    git(repository, "worktree", "add", "-q", *how[:-1], path, how[-1])
+
+
+async def test_a_worktree_that_was_added_again_by_hand_is_worked_in(opened, repository, tmp_path):
+    async with opened() as engine:
+        run = await engine.run("Do it", repositories=[str(repository)], **appending(tmp_path / "runs"))
+        await settled(engine, run.id)
+        workspace = (await engine.tasks.view(run.id)).workspace
+        add_again(repository, workspace, workspace.branch)
+        await engine.approvals.reject(run.id, "once more")
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert content(repository, "main", "b") == "line\nline"
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+async def test_a_worktree_that_was_added_again_elsewhere_is_found_before_the_agent_starts(
+    opened, repository, tmp_path, decision
+):
+    async with opened() as engine:
+        run = await engine.run("Do it", repositories=[str(repository)], **appending(tmp_path / "runs"))
+        await settled(engine, run.id)
+        workspace = (await engine.tasks.view(run.id)).workspace
+        add_again(repository, workspace, "--detach", "main")
+        told = "something else is in the place of the worktree"
+        if decision == "approve":
+            await engine.approvals.approve(run.id)
+            assert (await settled(engine, run.id)).status is TaskStatus.BLOCKED
+            (question,) = await open_questions(engine, run.id)
+            assert told in question.proposed_solution
+        else:
+            await engine.approvals.reject(run.id, "once more")
+            task = await settled(engine, run.id)
+            assert task.status is TaskStatus.FAILED
+            assert told in task.failure.message
+        assert (tmp_path / "runs").read_text() == "run\n"
+        git(repository, "worktree", "remove", workspace.worktrees[0].path)
+        if decision == "approve":
+            await engine.approvals.approve(run.id)
+        else:
+            await engine.tasks.retry(run.id)
+        status = (await settled(engine, run.id)).status
+    assert status is (TaskStatus.COMPLETED if decision == "approve" else TaskStatus.AWAITING_APPROVAL)
+
+
 async def test_an_approved_plan_is_carried_out_in_a_folder_that_has_come_back(opened, repository, tmp_path):
     agent = scripted([{"say": "I plan to."}], [write("new.txt", "more\n")])
     async with opened() as engine:

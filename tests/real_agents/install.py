@@ -4,9 +4,9 @@
     AURA_REAL_AGENTS=DIR pytest -m real_agents
 
 Each agent gets a folder of its own in DIR, and a link in DIR/bin. What is there in the right version is left alone.
-codex, copilot, gemini and claude-agent-acp come from npm and need Node.js; claude comes inside a package of PyPI and
-needs nothing. One that cannot be installed here is left out, with the reason. Exit code: 0, or 1 if an installation
-failed; an agent that is left out is no failure. Needs the standard library only, and pip.
+Most come from npm and need Node.js; claude comes inside a package of PyPI and needs nothing. One that cannot be
+installed here is left out, with the reason. Exit code: 0, or 1 if an installation failed; an agent that is left out is
+no failure. Needs the standard library only, and pip.
 """
 
 import argparse
@@ -35,6 +35,9 @@ class Package:
     program: str = ""
     """Where its program is in the folder; of a package from npm it is where npm puts it."""
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
 
 AGENTS = {
     "codex": Package("@openai/codex", "0.169.0", node=16),
@@ -42,6 +45,9 @@ AGENTS = {
     "copilot": Package("@github/copilot", "1.0.102", node=20),
     "claude-agent-acp": Package("@agentclientprotocol/claude-agent-acp", "0.49.0", node=20),
     "gemini": Package("@google/gemini-cli", "0.61.0", node=20),
+    "codex-acp": Package("@agentclientprotocol/codex-acp", "2.6.0", node=20),
+    "opencode": Package("opencode-ai", "1.18.33", node=16),
+    "qwen": Package("@qwen-code/qwen-code", "0.15.10", node=20),
 }
 
 

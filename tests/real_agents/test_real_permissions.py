@@ -1,26 +1,24 @@
 """Real agents that ask for permission: a human is asked once and obeyed once, whoever is killed meanwhile."""
 
 import json
-import os
-import signal
-from contextlib import suppress
 
 import pytest
-from live import APPEND, ASKING, CLAUDE, CODEX, DONE, LACKING, live_site
+from live import DONE, kill, live_site
+from roster import ASKING, CLAUDE, CODEX
 
-from aura_contracts.execution import CallMade, CallStarted, EntryNotUnderstood, PermissionAnswered, PermissionAsked
+from aura_contracts.execution import EntryNotUnderstood, PermissionAsked
 from aura_contracts.failures import FailureReason
 from repositories import content
 
 pytestmark = pytest.mark.real_agents
 
-TURNS = [{"match": "did not permit", "steps": [{"text": "Then I leave it."}]}, {"steps": [APPEND, DONE]}]
 WITH_AURA = ("aura", "aura+agent", "aura+supervisor+agent")
 
 
 @pytest.fixture
 def site(installed, agent, tmp_path):
-    with live_site(tmp_path, agent, TURNS, agent.asking, ("--approval", "auto")) as made:
+    turns = [{"match": "did not permit", "steps": [{"text": "Then I leave it."}]}, {"steps": [agent.wanting, DONE]}]
+    with live_site(tmp_path, agent, turns, agent.asking, ("--approval", "auto")) as made:
         yield made
 
 
@@ -28,17 +26,6 @@ def asked(site, number=1):
     """Return the approval's id, once the question was asked this often."""
     site.hears(lambda: len(site.story().entries(PermissionAsked)) >= number)
     return site.story().entries(PermissionAsked)[-1].approval_id
-
-
-def kill(site, process, who):
-    """Kill with all that they have started, AURA first, so that it cannot see the others go."""
-    supervisors = site.supervisors()
-    victims = {"aura": [process.pid], "supervisor": supervisors, "agent": site.below(supervisors)}
-    for pid in [pid for name in ("aura", "supervisor", "agent") if name in who for pid in victims[name]]:
-        with suppress(ProcessLookupError):  # it has gone with another one
-            os.kill(pid, signal.SIGKILL)
-    if "aura" in who:
-        process.wait()
 
 
 def check_granted(site):
@@ -54,33 +41,6 @@ def check_granted(site):
     assert {event.failure.reason for event in story.of("execution.failed")} <= {FailureReason.WORKER_LOST}
     assert story.entries(EntryNotUnderstood) == []
     return story
-
-
-@pytest.mark.parametrize("agent", ASKING, ids=str)
-def test_asked_and_allowed(agent, site):
-    process = site.run()
-    site.aura("approval", "approve", asked(site))
-    assert site.end(process) == 0, site.said
-    story = check_granted(site)
-    assert len(story.sessions) == 1
-    assert [event.granted for event in story.entries(PermissionAnswered)] == [True]
-    (result,) = story.entries(CallMade)
-    assert result.entry.success
-    assert result.entry.call_id == story.entries(CallStarted)[0].entry.call_id
-
-
-@pytest.mark.parametrize("agent", ASKING, ids=str)
-def test_asked_and_denied(agent, site):
-    process = site.run()
-    site.aura("approval", "reject", asked(site), "--feedback", "Not this file.")
-    assert site.end(process) == 1, site.said
-    story = site.story()
-    assert story.failure.reason is FailureReason.PERMISSION_DENIED
-    assert story.ends == ["execution.failed", "task.failed"]
-    assert [event.granted for event in story.entries(PermissionAnswered)] == [False]
-    told = json.dumps([request["body"] for request in site.url.requests])
-    assert ("Not this file." in told) == agent.hears_why, "the model was told"
-    assert not (site.repository / "hello.txt").exists()
 
 
 @pytest.mark.parametrize("agent", ASKING, ids=str)
@@ -126,13 +86,3 @@ def test_an_answer_that_is_given_meanwhile_is_not_asked_for_again(agent, site, w
     site.decide_only(approval)
     assert site.end(site.run()) == 0, site.said
     check_granted(site)
-
-
-@pytest.mark.parametrize("agent", LACKING, ids=str)
-def test_one_that_may_not_write_and_does_not_ask_has_failed(installed, agent, tmp_path):
-    with live_site(tmp_path, agent, [{"steps": [agent.wanting, DONE]}], agent.lacking) as site:
-        assert site.end(site.run()) == 1, site.said
-        story = site.story()
-    assert story.failure.reason is FailureReason.PERMISSION_DENIED
-    assert story.ends == ["execution.failed", "task.failed"]
-    assert not (site.repository / "hello.txt").exists()

@@ -12,21 +12,42 @@ from exploration import Exploration, Guide, Suggestions, checked_step, explore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aura_contracts.agent import AGENT, AgentResumed, AgentStatus
+from aura_contracts.agent import AGENT, AgentResumed, AgentSpec, AgentStatus, PauseAgent, RegisterAgent, TakeTask
 from aura_contracts.aggregate import status_only
-from aura_contracts.approval import ApprovalKind, Question, RequestApproval, ToolCall
+from aura_contracts.approval import ApprovalKind, CommentOnLine, Level, Question, RequestApproval, ToolCall
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
-from aura_contracts.execution import Exit, FailExecution, LeaseExecution, RecordProcessExit
+from aura_contracts.execution import (
+    AgentResult,
+    Exit,
+    FailExecution,
+    FinishCoding,
+    LeaseExecution,
+    Outcome,
+    RecordProcessExit,
+    RecordStageFailure,
+)
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import Chunk, OutputSource, RecordOutput
+from aura_contracts.patches import LineAnchor
+from aura_contracts.task import AddPart, CreateTask, FailTask, RecordDependencyEnd, TaskSpec, TaskStatus
 from aura_contracts.template import DefineTemplate, TemplateScope, TemplateSpec, template_id
 from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType, WorkflowDefinition
 from aura_engine.decisions import DECIDERS, Context
 from strategies import EPOCH, IDS, actors, commands, structs
 
 # --- What the search needs to be told ---------------------------------------------------------------------------------
+
+
+def agents(state):
+    """An agent takes several tasks, and pauses in each, only with the capacity for it."""
+    if state is None:
+        spec = AgentSpec(name="Ada", type="developer", executor="claude", capacity=3)
+        yield RegisterAgent(agent_id=IDS[0], spec=spec)
+        return
+    yield from (TakeTask(task_id=task_id) for task_id in IDS[:2])
+    yield from (PauseAgent(task_id=task.task_id, approval_id=IDS[0]) for task in state.tasks)
 
 
 def approvals(state):
@@ -43,6 +64,10 @@ def approvals(state):
         call = {"kind": ApprovalKind.TOOL_CALL, "tool_call": ToolCall(tool="Bash", fingerprint="x")}
         yield RequestApproval(approval_id=IDS[0], question=Question(**asked))
         yield RequestApproval(approval_id=IDS[0], question=Question(**asked | call | {"quorum": 2}))
+        levels = (Level(reviewers=("dave",)),)
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked | {"levels": levels}))
+    else:
+        yield CommentOnLine(comment_id="c", text="why?", anchor=LineAnchor(path="a", line=1, content="x"))
 
 
 def outputs(state):
@@ -76,12 +101,29 @@ def boards(state):
 def executions(state):
     """A new grant raises the epoch of the lease that the execution has; a process may outlive its execution."""
     if state is not None:
+        yield FinishCoding(epoch=state.epoch, outcome=Outcome(0), result=AgentResult(proposal="done", confidence=0.5))
+        yield RecordStageFailure(epoch=state.epoch, failure=Failure(FailureReason.SESSION_LOST, "it is gone"))
         worker = state.worker_id or IDS[0]
         yield LeaseExecution(lease_id=state.lease_id or IDS[1], epoch=state.epoch + 1, worker_id=worker)
         for process in state.processes:
             token = process.identity.token
             yield FailExecution(failure=Failure(FailureReason.STAGE_ERROR, "it failed"))
             yield RecordProcessExit(epoch=state.epoch, exit=Exit(token=token, exit_code=0))
+
+
+def tasks(state):
+    """A task waits for those it names; it fails and completes with its parts."""
+    if state is None:
+        yield CreateTask(task_id=IDS[0], spec=TaskSpec(title="build", after=(IDS[1],)))
+        return
+    yield from (RecordDependencyEnd(dependency_id=one, outcome=TaskStatus.FAILED) for one in state.after)
+    yield AddPart(part_id=IDS[2])
+    yield FailTask(failure=Failure(FailureReason.PART_FAILED, "a part failed"))
+
+
+def failed_by_a_part(task):
+    """A task without an agent completes after all only if it failed because of a part."""
+    return task.rolls_up and task.failure is not None and task.failure.reason is FailureReason.PART_FAILED
 
 
 def templates(state):
@@ -94,10 +136,12 @@ def templates(state):
 
 
 GUIDES = {
+    "agent": Guide(commands=agents, mark=lambda agent: (len(agent.tasks), agent.status)),
     "approval": Guide(commands=approvals),
     "board": Guide(commands=boards),
     "execution": Guide(commands=executions, mark=lambda execution: bool(execution.processes)),
     "output": Guide(commands=outputs),
+    "task": Guide(commands=tasks, mark=failed_by_a_part),
     "template": Guide(commands=templates),
     "workflow": Guide(
         commands=workflows,
@@ -184,5 +228,5 @@ def test_the_search_notices_what_cannot_happen():
     decider, idle = DECIDERS["agent"], AgentStatus.IDLE
     table = {**AGENT.table, idle: {**AGENT.table[idle], AgentResumed: AgentStatus.WORKING, NeverHappens: idle}}
     aggregate = attrs.evolve(AGENT, table=table, evolvers={**AGENT.evolvers, NeverHappens: status_only})
-    found = explore(attrs.evolve(decider, aggregate=aggregate), Guide(), limit=20)
+    found = explore(attrs.evolve(decider, aggregate=aggregate), GUIDES["agent"], limit=20)
     assert found.missing_rows == {(idle, AgentResumed, AgentStatus.WORKING), (idle, NeverHappens, idle)}
