@@ -1,5 +1,5 @@
-"""Generate the reference pages (command line, agents, entries, events, state diagrams, errors), and the parts of the
-engine's facade that repeat others: the options of its calls and its blocking twin.
+"""Generate the reference pages (command line, agents, entries, events, state diagrams, errors, policies), and the parts
+of the engine's facade that repeat others: the options of its calls and its blocking twin.
 
 python docs/generate.py            write them
 python docs/generate.py --check    change nothing; exit with 1 when one has drifted from the code
@@ -17,6 +17,7 @@ from generator.aggregates import event_catalogue, state_diagrams
 from generator.command_line import command_line
 from generator.entries import entries
 from generator.errors import errors
+from generator.policies import policy_page
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -59,6 +60,7 @@ def pages() -> Mapping[str, str]:
         "events.md": event_catalogue(),
         "entries.md": entries(),
         "errors.md": errors(),
+        "policies.md": policy_page(),
         **{f"agents/{name}": text for name, text in agent_pages().items()},
     }
 

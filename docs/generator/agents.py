@@ -1,6 +1,7 @@
 """The pages about agents: an index, and a page for each executor made from its module, options and commands."""
 
 import importlib
+import json
 import re
 import tomllib
 import types
@@ -80,7 +81,7 @@ class Agent:
         name = self.executor.name
         if self.program is None and not self.presets:
             return "is part of AURA"
-        if f'executor="{name}"' in _text("tests/real_agents/live.py"):
+        if f'executor="{name}"' in _text("tests/real_agents/roster.py"):
             return "runs of the real program"
         names = {name, name.removesuffix("-code"), *(one for one in self.presets if one.endswith(name))}
         captures = ROOT / "tests/aura_executors/agents/captures"
@@ -101,7 +102,8 @@ def agent_pages(offered: Mapping[str, str] | None = None) -> Mapping[str, str]:
     `offered` are entry points by name; None: those that AURA declares.
     """
     agents = {name: agent_of(target) for name, target in sorted((offered or _declared()).items())}
-    return {"index.md": _index(agents), **{f"{name}.md": _page(agent) for name, agent in agents.items()}}
+    pages = {f"{name}.md": _page(agent) for name, agent in agents.items()}
+    return {"index.md": _index(agents), "live.md": _grid(), **pages}
 
 
 def _declared() -> Mapping[str, str]:
@@ -139,7 +141,7 @@ def _index(agents: Mapping[str, Agent]) -> str:
         "- **fork**: it can resume a copy of a session and leave the original unchanged.\n"
         "- **asks**: it asks before it uses a tool, and [a human decides](../../how-to/permissions.md).\n"
         "- **AURA's tools**: it can call [tools that act on its task](../../how-to/tools-for-agents.md).\n"
-        "- **how**: what AURA's own tests are based on.",
+        "- **how**: what AURA's own tests are based on; [what was tried live](live.md).",
         "Agents change quickly. Other versions may well work; `aura executors NAME` shows the installed one. AURA keeps"
         " and counts output that an executor does not understand, shows it as"
         f" [`unknown`](../entries.md#{anchor(Unknown)}), and carries on.",
@@ -151,6 +153,43 @@ def _row(name: str, agent: Agent) -> tuple[str, ...]:
     can = agent.executor.capability
     marks = ("yes" if mark else "" for mark in (can.resume, can.fork, can.permissions, can.tool_servers))
     return f"[`{name}`]({name}.md)", agent.executor.summary, *marks, agent.tested, agent.how_tested
+
+
+# --- The grid ---------------------------------------------------------------------------------------------------------
+
+_GRID = "tests/real_agents/grid.json"
+"""Written by the tests of real agents, where AURA_GRID says so."""
+
+
+def _grid() -> str:
+    grid = json.loads(_text(_GRID))
+    rows = grid["cells"].items()
+    right = sum(word not in ("fell", "not run") for _, cells in rows for word in cells.values())
+    return page(
+        "# Agents, tried live",
+        NOTE,
+        "Each agent was run by `aura run` in each of these cases, as the real program with a scripted model behind it."
+        f" {right} of {sum(len(cells) for _, cells in rows)} went right: **yes**, or right as far as the agent makes it"
+        " possible, with what it does not do.",
+        table(("agent", *grid["cases"]), [(f"`{agent}`", *cells.values()) for agent, cells in rows]),
+        "## Cases",
+        table(("case", "right is"), list(grid["cases"].items())),
+        "- **told again**: the agent cannot resume the session there, so AURA begins a new one and"
+        " [replays the conversation](../../explanation/lifecycle.md#sessions).\n"
+        "- **does not ask**: what it may not do fails, and the run with it, as `PermissionDenied`.\n"
+        "- **may not tell**: it does not ask, and sometimes leaves no trace of a call that it did not make; then the"
+        " run completes without changes.\n"
+        "- **not told why**: a denial reaches the agent, and the human's words do not.\n"
+        "- **not noticed**: the agent takes half an answer for the whole, and leaves no trace of that.\n"
+        "- **by its words**: the agent does not tell the status, so the service's message decides.\n"
+        "- **usage incomplete**, **no usage**: it does not report all tokens, or none.",
+        "## Packages",
+        table(("agent", "package"), [(f"`{agent}`", package) for agent, package in grid["agents"].items()]),
+        "To repeat it: `python tests/real_agents/install.py DIR`, then"
+        " `AURA_REAL_AGENTS=DIR AURA_GRID=tests/real_agents/grid.json pytest tests/real_agents/test_grid.py`.",
+        "These were not run:",
+        table(("agent", "why"), [(f"`{agent}`", why) for agent, why in grid["left out"].items()]),
+    )
 
 
 # --- A page -----------------------------------------------------------------------------------------------------------

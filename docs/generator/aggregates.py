@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts.aggregate import Aggregate, Table
+from aura_contracts.aggregate import Aggregate, Table, next_statuses
 from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.events import Event
 from aura_contracts.ledger import LEDGER
@@ -55,8 +55,9 @@ def _diagrams_of(aggregate: Aggregate[Any]) -> Iterator[str]:
 def _diagram(transitions: Table) -> Iterator[str]:
     arrows: dict[tuple[StrEnum | None, StrEnum], list[str]] = defaultdict(list)
     for before, row in transitions.items():
-        for event, after in row.items():
-            arrows[before, after].append(_verb(event))
+        for event, possible in row.items():
+            for after in next_statuses(possible):
+                arrows[before, after].append(_verb(event))
     lines = ["stateDiagram-v2"]
     for (before, after), verbs in arrows.items():
         if before is not after:
@@ -134,8 +135,8 @@ def _moves(rows: Table, event: type[Event]) -> str:
     """Return the transitions of an event in words."""
     sources: dict[StrEnum, list[StrEnum | None]] = defaultdict(list)
     for before, row in rows.items():
-        if event in row:
-            sources[row[event]].append(before)
+        for after in next_statuses(row[event]) if event in row else ():
+            sources[after].append(before)
     moves = []
     for after, befores in sources.items():
         others = [before for before in befores if before is not after]

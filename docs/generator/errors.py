@@ -20,7 +20,9 @@ def errors() -> str:
         NOTE,
         "AURA raises subclasses of `AuraError`, all in `aura_contracts.errors`. Each class has a stable `code` that"
         " programs may depend on. Its facts are attributes, `str(error)` is one sentence with the remedy, and with"
-        " `--json` the command line prints the error as an object.",
+        " `--json` the command line prints the error as an object. `error.recovery` says what it takes for the same"
+        " call to succeed: time (`Recovery.LATER`), or a human who removes the cause (`Recovery.HUMAN`); it is"
+        " `Recovery.UNKNOWN` where AURA cannot tell.",
         *(block for kind in families if kind not in alone for block in _family(kind)),
         "## Other errors",
         _table(alone),

@@ -51,6 +51,7 @@ MODULES = (
     "workspaces",
     "sessions",
     "executors",
+    "policies",
     "usage",
     "events",
     "history",
@@ -84,11 +85,12 @@ def options() -> str:
         f'{GENERATED}"""Options: what the calls of the facade take by name, as typed dictionaries.\n\n'
         "Of the input models in `aura_engine.inputs` and the queries in `aura_contracts.ports.read_models`, which\n"
         'check them and say what each means.\n"""\n\n'
-        "from collections.abc import Mapping\nfrom datetime import datetime\n"
+        "from collections.abc import Mapping, Sequence\nfrom datetime import datetime\n"
         "from typing import Any, Literal, TypedDict\n\n"
-        "from aura_contracts.execution import Script\n"
+        "from aura_contracts.approval import Level\n"
         "from aura_contracts.ports.read_models import Words\n"
-        "from aura_contracts.task import ApprovalMode, Priority, RetryPolicy\n\n"
+        "from aura_contracts.run_plan import Script\n"
+        "from aura_contracts.task import ApprovalMode, DependencyPolicy, PartPolicy, Priority, RetryPolicy\n\n"
         "Strings = list[str] | tuple[str, ...]\n"
     )
     parts = [_of_model(name, model, without) for name, (model, without) in INPUTS.items()]
@@ -126,7 +128,8 @@ def _text(hint: object) -> str:  # noqa: PLR0911 - a case a kind
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(_text(one) for one in arguments))
     if origin is tuple:
-        return "Strings"
+        item = _text(arguments[0])
+        return "Strings" if item == "str" else f"Sequence[{item}]"
     if origin is dict:
         return f"Mapping[str, {_text(arguments[1])}]"
     if hint is typing.Any:
