@@ -4,14 +4,8 @@ from argparse import Namespace
 
 import pytest
 
-from aura_cli.arguments.options import (
-    ASSIGN,
-    CREATE,
-    RUN,
-    OptionGroup,
-    add_options,
-    values_of,
-)
+from aura_cli.arguments.declarations import OptionGroup, add_options, values_of
+from aura_cli.arguments.options import ASSIGN, CREATE, RUN
 from aura_cli.arguments.parser import Parser
 from aura_cli.arguments.request import run_request
 from aura_contracts.run_plan import Shell

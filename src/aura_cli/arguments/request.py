@@ -5,7 +5,8 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aura_cli.arguments.options import RUN, OptionGroup, values_of
+from aura_cli.arguments.declarations import OptionGroup, values_of
+from aura_cli.arguments.options import RUN
 from aura_contracts.errors import InvalidInput
 from aura_contracts.executor_names import executor_name
 from aura_contracts.run_plan import Script, Shell

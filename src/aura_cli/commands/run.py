@@ -3,7 +3,8 @@
 from argparse import ArgumentParser
 
 from aura_cli._call import Invocation, engine_of
-from aura_cli.arguments.options import RUN, add_follow_options, add_options
+from aura_cli.arguments.declarations import add_options
+from aura_cli.arguments.options import RUN, add_follow_options
 from aura_cli.arguments.parser import finish
 
 _EPILOG = """\

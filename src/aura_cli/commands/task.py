@@ -1,12 +1,13 @@
 """``aura task``: creates, shows, changes, assigns and moves tasks."""
 
 import os.path
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._call import Invocation, all_rows, engine_of
-from aura_cli._subjects import subjects_of
+from aura_cli._call import Invocation, engine_of
+from aura_cli._shown_tasks import list_executions, list_tasks, show_task
+from aura_cli.arguments.declarations import add_option, add_options, values_of
 from aura_cli.arguments.options import (
     ASSIGN,
     CREATE,
@@ -16,17 +17,12 @@ from aura_cli.arguments.options import (
     SUBMIT,
     TASK_ID,
     add_follow_options,
-    add_option,
-    add_options,
-    values_of,
 )
 from aura_cli.arguments.parser import Subcommands, add_subcommand, add_subcommands
 from aura_cli.arguments.values import instant, number
-from aura_cli.rendering.formatting import counted, minute_text, state_heading, state_lines, task_text
-from aura_contracts.board import canonical_of_task
+from aura_cli.rendering.formatting import task_text
 from aura_contracts.errors import InvalidInput
 from aura_contracts.first_use import convert
-from aura_contracts.plain_data import short
 from aura_contracts.quoting import one_line
 from aura_contracts.task import Task, TaskChanges
 
@@ -55,7 +51,7 @@ def configure(parser: ArgumentParser) -> None:
     creating = add_subcommand(commands, "create", "create a task without starting it", _create)
     creating.epilog = "Without --repo it gets its workspace when it is assigned."
     add_options(creating, CREATE)
-    listing = add_subcommand(commands, "list", "list the tasks, oldest first", _list)
+    listing = add_subcommand(commands, "list", "list the tasks, oldest first", list_tasks)
     listing.add_argument(
         "--status", metavar="STATUS", choices=_STATUSES, action="append", help="only tasks with this status"
     )
@@ -65,8 +61,8 @@ def configure(parser: ArgumentParser) -> None:
     listing.add_argument("--due-before", metavar="TIME", type=instant, help="only tasks that are due before this time")
     listing.add_argument("--blocked", action="store_true", help="only tasks held up by other tasks or a conflict")
     listing.add_argument("--limit", metavar="N", type=number, help="only the newest N")
-    _add_id(add_subcommand(commands, "show", "show a task and everything that belongs to it", _show))
-    _add_id(add_subcommand(commands, "executions", "list the runs of a task's agents, oldest first", _executions))
+    _add_id(add_subcommand(commands, "show", "show a task and everything that belongs to it", show_task))
+    _add_id(add_subcommand(commands, "executions", "list the runs of a task's agents, oldest first", list_executions))
     assigning = add_subcommand(
         commands, "assign", "assign a task to an agent and start it", _assign, epilog=FOLLOW_EPILOG
     )
@@ -136,90 +132,6 @@ def _configure_moves(commands: "Subcommands[ArgumentParser]") -> None:
 
 def _add_id(parser: ArgumentParser) -> None:
     add_option(parser.add_argument, TASK_ID)
-
-
-# --- Reading ----------------------------------------------------------------------------------------------------------
-
-
-async def _list(call: Invocation) -> None:
-    async with engine_of(call, read_only=True) as engine:
-        limit, filters = call.arguments.limit, await _filters(engine, call.arguments)
-        if limit is None:
-            tasks = await all_rows(engine.tasks.list, **filters)
-        else:
-            tasks = list(reversed((await engine.tasks.list(**filters, limit=limit)).rows))
-        subjects = await subjects_of(engine, tasks)
-        waiting = {task.id for task in tasks if task.pooled}
-        places = {place.task_id: place for place in await engine.tasks.queue()} if waiting else {}
-    call.terminal.table(
-        tasks,
-        ("id", "status", "priority", "created (UTC)", "repository", "title"),
-        lambda task: (
-            task.id,
-            task.status,
-            task.priority,
-            minute_text(task.created_at),
-            subjects[task.id].place,
-            short(task.title),
-        ),
-        lambda task: {
-            **task.as_dict(),
-            "canonical_state": canonical_of_task(task),
-            **subjects[task.id].data,
-            "queue": places.get(task.id),
-        },
-    )
-    for place in (place for task_id, place in places.items() if task_id in waiting):
-        where = "queued" if place.place is None else f"number {place.place} in the queue"
-        call.terminal.say(one_line(f"{place.task_id} is {where}: {place.reason}"))
-    call.terminal.say(counted(len(tasks), "task"))
-
-
-async def _filters(engine: "Engine", given: Namespace) -> dict[str, Any]:
-    parent = None if given.parent is None else (await engine.tasks.get(given.parent)).id
-    filters = {"status": given.status, "priority": given.priority, "label": given.label, "parent": parent}
-    return {**filters, "due_before": given.due_before, "blocked": True if given.blocked else None}
-
-
-async def _show(call: Invocation) -> None:
-    async with engine_of(call, read_only=True) as engine:
-        view = await engine.tasks.view(call.arguments.id)
-        linked = await _linked(engine, view.task.id)
-    task, state = view.task, canonical_of_task(view.task)
-    parts = {
-        "agent": view.agent,
-        "execution": view.execution,
-        "workspace": view.workspace,
-        "approval": view.approval,
-    }
-    lines = [f"{state_heading('task', task, call.terminal)} ({state})", *state_lines(task)]
-    for name, part in parts.items():
-        if part is not None:
-            lines += [state_heading(name, part, call.terminal), *state_lines(part)]
-    lines += [f"{by} by task {one.id} ({one.status}): {one.title}" for by, ones in linked.items() for one in ones]
-    links = {by: [one.id for one in ones] for by, ones in linked.items()}
-    shown = {name: None if part is None else part.as_dict() for name, part in parts.items()}
-    call.terminal.item({**task.as_dict(), "canonical_state": state, **shown, **links}, "\n".join(lines))
-    call.terminal.say(f"history: aura replay --task {task.id}")
-
-
-async def _linked(engine: "Engine", task_id: str) -> Mapping[str, Sequence[Task]]:
-    """Return the tasks that repair or revert this one."""
-    fixing = await all_rows(engine.tasks.list, fixes=task_id)
-    reverting = await all_rows(engine.tasks.list, reverts=task_id)
-    return {"repaired": fixing, "reverted": reverting}
-
-
-async def _executions(call: Invocation) -> None:
-    async with engine_of(call, read_only=True) as engine:
-        task = await engine.tasks.get(call.arguments.id)
-        runs = await all_rows(engine.executions.list, task=task.id)
-    call.terminal.table(
-        runs,
-        ("id", "status", "executor", "run at (UTC)", "prompt"),
-        lambda run: (run.id, run.status, run.executor, minute_text(run.queued_at), short(run.prompt)),
-    )
-    call.terminal.say(counted(len(runs), "execution"))
 
 
 # --- Creating and changing --------------------------------------------------------------------------------------------

@@ -1,14 +1,15 @@
-"""Follow-ups: has an agent continue with feedback, in its review or after the task has completed."""
+"""Follow-ups: has an agent continue: in review, after its task has completed, or after a failure."""
 
 import attrs
 
-from aura_contracts.actors import ENGINE
+from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.agent import TakeTask
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Execution, ExecutionStatus
-from aura_contracts.task import AssignTask, ReopenTask, Task, TaskStatus
+from aura_contracts.task import AssignTask, ReopenTask, RetryTask, Task, TaskStatus
 from aura_engine import runtime
+from aura_engine.decisions import require_concern
 from aura_engine.facade.core import Core, is_clear
 from aura_engine.facade.placement import Placement
 from aura_engine.runtime.views import View
@@ -46,3 +47,19 @@ async def _reopen(core: Core, unit: UnitOfWork, view: View, execution: Execution
     view = attrs.evolve(view, task=task, agent=agent, approval=None)
     name = "plan_follow_up" if view.planning else "follow_up"
     return await runtime.continue_with(core.runtime, engine, view, name, feedback, proposal="")
+
+
+async def retry_task(core: Core, unit: UnitOfWork, view: View, actor: Actor) -> Task:
+    """Add to `unit` that the agent tries again, or one with room of the same executor; return the updated task."""
+    engine = unit.acting_as(ENGINE)
+    if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
+        require_concern(view.task, actor, "retry")
+        return await runtime.requeue(core.runtime, engine, view.task, view.execution)  # now, not later
+    task = await unit.handle(view.task.id, RetryTask())
+    agent = view.agent
+    if agent is not None and view.execution is not None and not (agent.has(task.id) or agent.room):
+        agent = await Placement(core).agent_with(unit, view.execution.executor)
+        task = await unit.handle(task.id, AssignTask(agent_id=agent.id, agent_type=agent.type))
+    if agent is not None and (agent.has(task.id) or agent.room):
+        await unit.handle(agent.id, TakeTask(task_id=task.id))
+    return task if view.execution is None else await runtime.requeue(core.runtime, engine, task, view.execution)

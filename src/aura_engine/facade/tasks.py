@@ -7,8 +7,6 @@ import attrs
 from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE, actor_name
-from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import TakeTask
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput
@@ -19,12 +17,9 @@ from aura_contracts.ports.rows import Page
 from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import (
     TASK,
-    ApprovalMode,
-    AssignTask,
     CreateTask,
     EditTask,
     ReparentTask,
-    RetryTask,
     Subtask,
     Task,
     TaskChanges,
@@ -246,20 +241,7 @@ class Tasks:
         task_id = TaskId(await self._core.find("task", task))
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
-            engine = unit.acting_as(ENGINE)
-            if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
-                decisions.require_concern(view.task, self._core.actor(by), "retry")
-                return await runtime.requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
-            retried = await unit.handle(task_id, RetryTask())
-            agent = view.agent
-            if agent is not None and view.execution is not None and not (agent.has(task_id) or agent.room):
-                agent = await self._placement.agent_with(unit, view.execution.executor)
-                retried = await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.type))
-            if agent is not None and (agent.has(task_id) or agent.room):
-                await unit.handle(agent.id, TakeTask(task_id=task_id))
-            if view.execution is None:
-                return retried
-            return await runtime.requeue(self._core.runtime, engine, retried, view.execution)
+            return await facade.retry_task(self._core, unit, view, self._core.actor(by))
 
         return await self._transact_and_drive(task_id, decide, by)
 
@@ -318,22 +300,8 @@ class Tasks:
 
         async def decide(unit: UnitOfWork, view: View) -> Approval:
             decisions.require_concern(view.task, self._core.actor(by), "submit")
-            if not requires_approval:
-                _require_auto(view.task)
-            assigned = view.task.assigned_agent
-            approval = await runtime.submit(
-                unit if assigned is None else unit.acting_as(agent_actor(assigned)),
-                view,
-                approval_id,
-                proposal,
-                book=await self._core.policies.book(view.workspace),
-                confidence=confidence,
-                answered=None if requires_approval else "",
-            )
-            if approval.status is not ApprovalStatus.PENDING:
-                engine = unit.acting_as(ENGINE)
-                await runtime.decided(self._core.runtime, engine, await view_in(unit, task_id), approval)
-            return approval
+            submission = facade.Submission(proposal, confidence=confidence, requires_approval=requires_approval)
+            return await submission.ask(self._core, unit, view, approval_id)
 
         return await self._proposed(await self._transact(task_id, decide, by))
 
@@ -358,15 +326,10 @@ class Tasks:
             subtasks = (*subtasks, *facade.read_plan(plan, self._core.bus.ids))
 
         async def decide(unit: UnitOfWork, view: View) -> Approval:
-            services, actor = self._core.runtime, self._core.actor(by)
+            actor = self._core.actor(by)
             decisions.require_concern(view.task, actor, "decompose")
             facade.require_decomposable(view)
-            edited_by = actor_name(actor)
-            approval = await runtime.propose_subtasks(services, unit, view, approval_id, subtasks, edited_by=edited_by)
-            if approval.status is not ApprovalStatus.PENDING:
-                engine = unit.acting_as(ENGINE)
-                await runtime.decided(services, engine, await view_in(unit, task_id), approval)
-            return approval
+            return await facade.submit_subtasks(self._core, unit, view, approval_id, subtasks, actor_name(actor))
 
         return await self._proposed(await self._transact(task_id, decide, by))
 
@@ -414,11 +377,3 @@ class Tasks:
         if task.execution_id is not None or task.pooled:
             await self._core.drive(task.id)
         return task
-
-
-def _require_auto(task: Task) -> None:
-    """Refuse to do without an approval that the creator of a task wants."""
-    if task.approval_mode is not ApprovalMode.AUTO:
-        reason = f"the approval mode of task {task.id} is {task.approval_mode}"
-        remedy = "leave it out, and let a human decide"
-        raise InvalidInput(field="requires_approval", reason=reason, remedy=remedy)
