@@ -97,8 +97,8 @@ class Run:
                         yield approval
 
     async def idle(self) -> Task:
-        """Wait until the task has ended or asks a human, about a tool call or its work; return it. Cancel to stop
-        waiting.
+        """Wait until the task has ended or asks a human, about a tool call or its work; return it. A split task is idle
+        when none of its parts can continue before a human acts. Cancel to stop waiting.
 
         Raises `RunNotDriven` when no engine drives the task.
         """
@@ -107,8 +107,8 @@ class Run:
         return await self.task()
 
     async def result(self) -> Task:
-        """Wait until the task has completed; return it. Questions to humans do not end the wait; cancel to stop
-        waiting.
+        """Wait until the task has completed, with its parts if it was split; return it. Questions to humans do not end
+        the wait; cancel to stop waiting.
 
         Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted, and `RunNotDriven` if
         it has not ended but no engine drives it.

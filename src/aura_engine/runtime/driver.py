@@ -109,6 +109,9 @@ class Listeners(Protocol):
     def notify(self) -> None:
         """Wake all waiters: a driver is blocked, or no longer blocked."""
 
+    def take_on_part(self, task_id: TaskId) -> None:
+        """Drive a part of a task that was split, if it is queued or has begun."""
+
 
 @attrs.define(eq=False)
 class Driver:
@@ -133,6 +136,8 @@ class Driver:
     _settled: bool = False
     """Whether this driver has found the execution to be its own, or made it so."""
     _failures: int = 0
+    _parts: frozenset[TaskId] = frozenset()
+    """The parts of the split task that the engine drives, or drove."""
 
     def wake(self, record: EventRecord | None = None) -> None:
         """Have the driver look again; `record` is the event, None for a change outside the log."""
@@ -181,11 +186,21 @@ class Driver:
             self._runtime.slots.give_back(view.execution.id)
         if not self.starts and step.do in STARTING | {Do.NOTHING}:
             return False
+        self._take_on_parts(view)
         if step.do is Do.NOTHING:
             await self._wait(step)
         elif await self._may_perform(step, view):
             await self._perform(step, view)
         return step.do is not Do.REST
+
+    def _take_on_parts(self, view: View) -> None:
+        """Have this engine drive the parts of a task that was split, each once."""
+        if not view.task.decomposed or view.task.ended:
+            return
+        for part_id in view.task.subtask_ids:
+            if part_id not in self._parts:
+                self._listeners.take_on_part(part_id)
+        self._parts |= {*view.task.subtask_ids}
 
     async def _look(self) -> View | None:
         """Return the task as it is, None if there is nothing to drive or another engine drives it."""
