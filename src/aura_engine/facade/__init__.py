@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.follow_ups import continue_task as continue_task
     from aura_engine.facade.placement import Placement as Placement
     from aura_engine.facade.revert_tasks import Reverts as Reverts
+    from aura_engine.facade.revert_tasks import require_only_revert as require_only_revert
     from aura_engine.facade.subscription import subscribe as subscribe
     from aura_engine.facade.task_trees import cancel_tree as cancel_tree
     from aura_engine.facade.task_trees import delete_tree as delete_tree

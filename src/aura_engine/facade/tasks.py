@@ -247,6 +247,7 @@ class Tasks:
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
             engine = unit.acting_as(ENGINE)
+            await facade.require_only_revert(unit, view.task)
             if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
                 decisions.require_concern(view.task, self._core.actor(by), "retry")
                 return await runtime.requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
