@@ -32,6 +32,7 @@ from aura_contracts.errors import (
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
+from aura_contracts.task import ProposalSubmitted
 from aura_engine.runtime import cleanup, decomposition, dependencies, leases, merges, obstacles, review, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_turns import SessionTurns
@@ -129,6 +130,8 @@ class Driver:
     """The streams that this driver listens to."""
     _changed: anyio.Event = attrs.field(factory=anyio.Event)
     _interrupts: anyio.Event = attrs.field(factory=anyio.Event)
+    _submitted: anyio.Event = attrs.field(factory=anyio.Event)
+    """Set when the agent may have submitted a plan that this engine's callables have not judged."""
     stepped_back: bool = False
     """Whether another engine drives the task now."""
     _view: View | None = None
@@ -144,6 +147,8 @@ class Driver:
         self._changed.set()
         if record is not None and isinstance(record.event, ExecutionCancelled | InterruptRequested):
             self._interrupts.set()
+        if record is not None and isinstance(record.event, ProposalSubmitted):
+            self._submitted.set()
 
     @property
     def woken(self) -> bool:
@@ -160,6 +165,8 @@ class Driver:
         with anyio.CancelScope() as self._scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pass_interrupts_on)
+                if self._runtime.policies.calls:
+                    group.start_soon(self._judge_plans)
                 try:
                     while await self._once():
                         pass
@@ -314,6 +321,18 @@ class Driver:
                 await self._runtime.gateway.request(request)
             except AuraError as error:
                 _LOG.debug("task %s: nothing to interrupt: %s", self.task_id, error)
+
+    async def _judge_plans(self) -> None:
+        """Ask the callables about each plan that the agent submits while it works, and about one that waits already."""
+        while True:
+            self._submitted = anyio.Event()
+            try:
+                await review.judge_submitted(self._runtime, self.task_id)
+            except AuraError as error:
+                _LOG.log(logging.DEBUG, "task %s: its plan could not be judged: %s", self.task_id, error)
+                await anyio.sleep(_PAUSES[-2])
+                continue
+            await self._submitted.wait()
 
 
 _CONFLICT_RULES = frozenset({DomainRule.TAKEN_OVER, DomainRule.STALE_EPOCH, DomainRule.HELD})
