@@ -30,7 +30,7 @@ from aura_contracts.task import (
 from aura_engine.policy.consultation import consult, judge, pose, pose_unjudged
 from aura_engine.policy.evidence import evidence_of
 from aura_engine.policy.rulebook import Rulebook
-from aura_engine.runtime.attempts import continue_with
+from aura_engine.runtime.attempts import continue_with, reviewing_book
 from aura_engine.runtime.collection import collect_since
 from aura_engine.runtime.context import Runtime, review_of
 from aura_engine.runtime.decomposition import split
@@ -76,7 +76,7 @@ async def _propose(
     agent_id, approval_id = view.task.assigned_agent, ApprovalId(runtime.bus.ids())
     asking = ENGINE if agent_id is None else agent_actor(agent_id)
     run = view.require_execution()
-    book, events = await runtime.policies.book(view.workspace), await runtime.bus.events(run.id)
+    book, events = await reviewing_book(runtime, view), await runtime.bus.events(run.id)
     confidence = None if run.result is None else run.result.confidence
     async with runtime.bus.unit(ENGINE) as unit:
         await submit(
@@ -116,8 +116,8 @@ async def submit(
 
     The agent is paused. If it runs, it is the one of `execution_id` and waits for the decision itself. The policies of
     `book` may answer; else `answered`, words of an approval given in advance, does, unless they demand a human. `files`
-    are the changed ones, `events` those of the execution. If not `judged`, the policies of `book` set the terms only, and
-    the engine that drives the task gives the verdict: see `judge_submitted`.
+    are the changed ones, `events` those of the execution. If not `judged`, the policies of `book` only set the terms,
+    and the engine that drives the task gives the verdict: see `judge_submitted`.
     """
     task, agent = view.task, view.agent
     await unit.handle(task.id, SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence))
@@ -174,7 +174,7 @@ async def is_withheld(runtime: Runtime, view: View) -> bool:
     if execution.outcome is None or is_approved(workspace, execution, view.approval):
         return False
     diff = await diff_worktrees(runtime, workspace, patch_limit=0)
-    book, events = await runtime.policies.book(workspace), await runtime.bus.events(execution.id)
+    book, events = await reviewing_book(runtime, view), await runtime.bus.events(execution.id)
     evidence = evidence_of(
         view.task, agent=view.agent, execution=execution, workspace=workspace, events=events, files=diff.files
     )
@@ -190,8 +190,8 @@ async def deliver_messages(runtime: Runtime, view: View) -> None:
     """Have the agent continue in its session with what humans wrote to it while it worked."""
     execution = view.require_execution()
     text = "\n\n".join(f"{one.author}: {one.text}" for one in execution.messages)
-    prompt = await runtime.prompts.make(
-        "message", view.task, execution.plan.variables, messages=text, planning=view.planning
+    prompt = await runtime.prompts.asking(
+        "message", view.task, execution.plan.variables, execution.executor, messages=text, planning=view.planning
     )
     command = RequestFollowUp(feedback=text, prompt=prompt, messages=len(execution.messages))
     await runtime.bus.handle(ENGINE, execution.id, command)
