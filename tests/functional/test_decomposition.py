@@ -11,7 +11,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.task import RetryPolicy, TaskStatus
 from conditions import until
-from engines import open_questions, scripted, settled, write
+from engines import ONCE, all_questions, open_questions, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
 
@@ -143,3 +143,22 @@ async def test_a_split_task_is_idle_while_its_parts_wait_for_humans(opened, repo
         with anyio.fail_after(60):
             await run.idle()
         assert (await engine.tasks.get(page.id)).status is TaskStatus.COMPLETED, "it has changed nothing"
+
+
+@pytest.mark.parametrize(("silence", "status"), [("continue", TaskStatus.COMPLETED), ("deny", TaskStatus.FAILED)])
+async def test_the_deadline_of_a_policy_ends_the_question_how_to_split(opened, repository, silence, status):
+    (repository / ".aura").mkdir()
+    rule = f"  - ask: parts\n    when: {{kind: decomposition}}\n    then: {{deadline: 1s, on_expiry: {silence}}}\n"
+    (repository / ".aura" / "policies.yaml").write_text(f"rules:\n{rule}")
+    async with opened() as engine:
+        await pool_agent(engine)
+        whole = await engine.tasks.create("Prices", repositories=[str(repository)], approval="auto", retry=ONCE)
+        await engine.tasks.request_decomposition(whole.id, **scripted([{"say": plan(MODEL)}]))
+        await until(lambda: _ended(engine, whole.id))
+        assert (await engine.tasks.get(whole.id)).status is status
+        (asked,) = [one for one in await all_questions(engine, whole.id) if one.kind == "decomposition"]
+        assert asked.status is ApprovalStatus.EXPIRED
+
+
+async def _ended(engine, task_id):
+    return (await engine.tasks.get(task_id)).ended
