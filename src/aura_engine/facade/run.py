@@ -18,7 +18,7 @@ from aura_contracts.errors import AuraError, RunCancelled, RunFailed, Transition
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, Task, TaskStatus
-from aura_engine import decisions, facade
+from aura_engine import facade
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -136,8 +136,8 @@ class Run:
 
     async def kill(self, reason: Kept[str] = "") -> None:
         """Cancel the task and end its processes at once, without the time that `cancel` gives them to finish."""
-        actor = self._core.require_member("task", self.id, "kill")
-        decisions.require_concern(await self.task(), actor, "kill")
+        actor = await self._core.require_member("task", self.id, "kill")
+        await self._core.require_concern(await self.task(), actor, "kill")
         tokens = await self._tokens()
         async with anyio.create_task_group() as group:
             group.start_soon(self._cancel_if_possible, reason)
