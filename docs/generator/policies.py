@@ -61,6 +61,9 @@ def policy_page() -> str:
         "Of several rules that ask, all people, the largest quorum and the shortest times count, and silence means no"
         " if one of them says so. With `never`, silence always means no.",
         _table(vocabulary.Then),
+        "### Levels",
+        inline(first_line(vocabulary.LevelEntry)),
+        _table(vocabulary.LevelEntry),
     )
 
 
@@ -82,6 +85,8 @@ def _table(kind: type[BaseModel], *, about: bool = False) -> str:
 
 
 def _takes(name: str, type_name: str) -> str:
+    if name == "levels":
+        return "a list of [levels](#levels)"
     return "a name or a list" if name in _PEOPLE else _TAKES.get(type_name, type_name)
 
 

@@ -12,6 +12,9 @@ is paused in that task and keeps it (specification, `submitForApproval`, step 5)
 part in it ends, for whatever reason.
 
 With several tasks it is ``working`` while it works on any of them, ``waiting_for_approval`` if each waits for a human.
+
+One module, a little longer than others, because the aggregate is small: its values, events, commands and state are read
+together.
 """
 
 from collections.abc import Mapping
@@ -24,8 +27,21 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import TIME, Aggregate, Changes, Command, Evolve, HappenedFact, State, Table, given, sets
-from aura_contracts.events import Event
+from aura_contracts.aggregate import (
+    TIME,
+    Aggregate,
+    Changes,
+    Command,
+    Evolve,
+    HappenedFact,
+    State,
+    Table,
+    given,
+    in_every_status,
+    sets,
+    status_only,
+)
+from aura_contracts.events import CommandRefusal, Event
 from aura_contracts.ids import AgentId, ApprovalId, TaskId
 from aura_contracts.permission.values import PermissionRules
 from aura_contracts.task import AgentType
@@ -270,6 +286,20 @@ class EnableAgent(Command[Agent], frozen=True, kw_only=True):
     emits = (AgentEnabled,)
 
 
+class AgentCommandRefused(Event, frozen=True, kw_only=True):
+    """An actor was not allowed to give a command; nothing else of it was recorded."""
+
+    topic = "agent.command_refused"
+    refusal: CommandRefusal
+
+
+class RecordAgentRefusal(Command[Agent], frozen=True, kw_only=True):
+    """Record that an actor was not allowed to give a command."""
+
+    emits = (AgentCommandRefused,)
+    refusal: CommandRefusal
+
+
 # --- Table ------------------------------------------------------------------------------------------------------------
 
 _S = AgentStatus
@@ -362,6 +392,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Agent]] = MappingProxyType(
         AgentReleased: _released,
         AgentDisabled: sets(disabled_reason=given("reason"), updated_at=TIME),
         AgentEnabled: sets(disabled_reason="", updated_at=TIME),
+        AgentCommandRefused: status_only,
     }
 )
 
@@ -369,6 +400,6 @@ AGENT = Aggregate(
     name="agent",
     state=Agent,
     statuses=AgentStatus,
-    table=_TABLE,
+    table=in_every_status(_TABLE, AgentCommandRefused, AgentStatus),
     evolvers=_EVOLVERS,
 )

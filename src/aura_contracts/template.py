@@ -26,10 +26,11 @@ from aura_contracts.aggregate import (
     HappenedFact,
     State,
     Table,
+    in_every_status,
     sets,
     status_only,
 )
-from aura_contracts.events import Event
+from aura_contracts.events import CommandRefusal, Event
 from aura_contracts.ids import TaskId, TemplateId, WorkspaceId
 
 
@@ -180,6 +181,20 @@ class RestoreTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     emits = (TemplateRestored,)
 
 
+class TemplateCommandRefused(Event, frozen=True, kw_only=True):
+    """An actor was not allowed to give a command; nothing else of it was recorded."""
+
+    topic = "template.command_refused"
+    refusal: CommandRefusal
+
+
+class RecordTemplateRefusal(Command[PromptTemplate], frozen=True, kw_only=True):
+    """Record that an actor was not allowed to give a command."""
+
+    emits = (TemplateCommandRefused,)
+    refusal: CommandRefusal
+
+
 # --- Table ------------------------------------------------------------------------------------------------------------
 
 _S = TemplateStatus
@@ -220,6 +235,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[PromptTemplate]] = MappingProxyType(
         TemplateRevised: sets("revision", "text", "variables", revised_by=ACTOR, revised_at=TIME),
         TemplateRetired: status_only,
         TemplateRestored: status_only,
+        TemplateCommandRefused: status_only,
     }
 )
 
@@ -227,6 +243,6 @@ PROMPT_TEMPLATE = Aggregate(
     name="template",
     state=PromptTemplate,
     statuses=TemplateStatus,
-    table=_TABLE,
+    table=in_every_status(_TABLE, TemplateCommandRefused, TemplateStatus),
     evolvers=_EVOLVERS,
 )

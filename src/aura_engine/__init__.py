@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aura_contracts.actors import Actor as Actor
     from aura_contracts.agent import Agent as Agent
     from aura_contracts.agent import AgentChanges as AgentChanges
+    from aura_contracts.agent import AgentCommandRefused as AgentCommandRefused
     from aura_contracts.agent import AgentDisabled as AgentDisabled
     from aura_contracts.agent import AgentEdited as AgentEdited
     from aura_contracts.agent import AgentEnabled as AgentEnabled
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from aura_contracts.approval import VoteCast as VoteCast
     from aura_contracts.board import Board as Board
     from aura_contracts.board import BoardArchived as BoardArchived
+    from aura_contracts.board import BoardCommandRefused as BoardCommandRefused
     from aura_contracts.board import BoardCreated as BoardCreated
     from aura_contracts.board import BoardRenamed as BoardRenamed
     from aura_contracts.board import BoardStatus as BoardStatus
@@ -185,6 +187,7 @@ if TYPE_CHECKING:
     from aura_contracts.execution import EntryNotUnderstood as EntryNotUnderstood
     from aura_contracts.execution import Execution as Execution
     from aura_contracts.execution import ExecutionCancelled as ExecutionCancelled
+    from aura_contracts.execution import ExecutionCommandRefused as ExecutionCommandRefused
     from aura_contracts.execution import ExecutionCompleted as ExecutionCompleted
     from aura_contracts.execution import ExecutionFailed as ExecutionFailed
     from aura_contracts.execution import ExecutionLeased as ExecutionLeased
@@ -328,6 +331,7 @@ if TYPE_CHECKING:
     from aura_contracts.task import TaskUnblocked as TaskUnblocked
     from aura_contracts.task import TaskUnqueued as TaskUnqueued
     from aura_contracts.template import PromptTemplate as PromptTemplate
+    from aura_contracts.template import TemplateCommandRefused as TemplateCommandRefused
     from aura_contracts.template import TemplateDefined as TemplateDefined
     from aura_contracts.template import TemplateRestored as TemplateRestored
     from aura_contracts.template import TemplateRetired as TemplateRetired
@@ -342,6 +346,7 @@ if TYPE_CHECKING:
     from aura_contracts.workflow import StepStarted as StepStarted
     from aura_contracts.workflow import Workflow as Workflow
     from aura_contracts.workflow import WorkflowCancelled as WorkflowCancelled
+    from aura_contracts.workflow import WorkflowCommandRefused as WorkflowCommandRefused
     from aura_contracts.workflow import WorkflowCompleted as WorkflowCompleted
     from aura_contracts.workflow import WorkflowContextUpdated as WorkflowContextUpdated
     from aura_contracts.workflow import WorkflowFailed as WorkflowFailed
@@ -365,6 +370,7 @@ if TYPE_CHECKING:
     from aura_contracts.workspace import WorkMerged as WorkMerged
     from aura_contracts.workspace import Workspace as Workspace
     from aura_contracts.workspace import WorkspaceAcquired as WorkspaceAcquired
+    from aura_contracts.workspace import WorkspaceCommandRefused as WorkspaceCommandRefused
     from aura_contracts.workspace import WorkspaceKept as WorkspaceKept
     from aura_contracts.workspace import WorkspacePrepared as WorkspacePrepared
     from aura_contracts.workspace import WorkspaceReleased as WorkspaceReleased

@@ -10,7 +10,7 @@
     conflict         conflicts: a list of (repository, target, paths); feedback
     resume           prompt: the interrupted one
     decompose        schema: the JSON Schema of a plan
-    result           schema: the JSON Schema of what an agent says about its run; stands at the end of a first prompt
+    result           schema: the JSON Schema of what an agent says about its run; stands at the end of a prompt
     replay           history: the conversation of a session that the agent lost; prompt
 
 If a task's description begins with its title, as in a task made from a prompt, the prompt is the description alone,
@@ -19,6 +19,8 @@ unchanged to the character. The context of a task, if it has any, follows as JSO
 
 from collections.abc import Mapping
 from types import MappingProxyType
+
+from aura_engine.agent_results import REQUEST
 
 _CODING = """\
 {%- set title = task.title.split() | join(" ") -%}
@@ -125,11 +127,11 @@ JSON object that follows this JSON Schema:
 {{ schema | tojson }}
 """
 
-_RESULT = """
+_RESULT = f"""
 
-When you are done, end your last message with one JSON object that follows this JSON Schema:
+When you are done, {REQUEST}:
 
-{{ schema | tojson }}
+{{{{ schema | tojson }}}}
 """
 
 _REPLAY = """\

@@ -1,7 +1,8 @@
 """Agent results: what an agent says about its own run, as JSON at the end of its last message. Pure.
 
-The first prompt of a run asks for it, see `SCHEMA`. Reading is tolerant: the object may stand in prose or in a code
-block, keys may be missing, and further ones are ignored. What is absent or malformed is unknown, and decides nothing.
+Every prompt of a run asks for it, see `SCHEMA`. Reading is tolerant: the object may stand in prose or in a code block,
+keys may be missing, and further ones are ignored. What is absent or malformed is unknown. Where an agent was asked
+whether a human should look, and it is unknown what it says, a human is asked: see `wants_human`.
 """
 
 import json
@@ -24,6 +25,9 @@ SCHEMA: Mapping[str, Any] = {
     "required": list(KEYS),
 }
 """The JSON Schema of a result."""
+
+REQUEST = "end your last message with one JSON object that follows this JSON Schema"
+"""The words of the template ``result`` by which a prompt is known that asks for one."""
 
 ASKED = frozenset(
     {
@@ -55,6 +59,19 @@ def read_result(message: str) -> AgentResult | None:
                 error=_text(found.get("error")),
             )
     return None
+
+
+def wants_human(prompt: str, result: AgentResult | None) -> bool:
+    """Whether a human has to look although none is required: the agent says so, or says nothing although it was asked.
+
+    An agent that `prompt` does not ask, such as a command of one's own, decides nothing by its silence.
+
+    >>> wants_human("Fix it", None)
+    False
+    """
+    if result is None or result.requires_approval is None:
+        return REQUEST in prompt
+    return result.requires_approval
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

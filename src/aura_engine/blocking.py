@@ -843,16 +843,16 @@ class BlockingRun:
         return self._portal.iterate(self._target.questions())
 
     def idle(self) -> Task:
-        """Wait until the task has ended or asks a human, about a tool call or its work; return it. Cancel to stop
-        waiting.
+        """Wait until the task has ended or asks a human, about a tool call or its work; return it. A split task is idle
+        when none of its parts can continue before a human acts. Cancel to stop waiting.
 
         Raises `RunNotDriven` when no engine drives the task.
         """
         return self._portal.call(self._target.idle)
 
     def result(self) -> Task:
-        """Wait until the task has completed; return it. Questions to humans do not end the wait; cancel to stop
-        waiting.
+        """Wait until the task has completed, with its parts if it was split; return it. Questions to humans do not end
+        the wait; cancel to stop waiting.
 
         Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted, and `RunNotDriven` if
         it has not ended but no engine drives it.

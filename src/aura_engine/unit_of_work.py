@@ -257,10 +257,10 @@ class CommandBus:
         try:
             return await retrying(attempt, pauses, lambda error: isinstance(error, on))
         except ActorNotAllowed as refused:
-            await self._record_refusal(refused)
+            await self.record_refusal(refused)
             raise
 
-    async def _record_refusal(self, refused: ActorNotAllowed) -> None:
+    async def record_refusal(self, refused: ActorNotAllowed) -> None:
         """Record on the aggregate that an actor was not allowed to give a command, even if the caller is cancelled.
 
         A store that cannot record it now is logged: the caller gets the refusal in any case.

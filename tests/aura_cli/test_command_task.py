@@ -192,6 +192,19 @@ def test_an_approved_decomposition_makes_the_subtasks(place):
     assert [row["status"] for row in call_aura("agent", "list", "--json").objects] == ["idle"]
 
 
+def test_whoever_approves_a_plan_sees_its_parts_through(place):
+    steps = ("--executor", "scripted", "--option", 'steps=[{"write": {"path": "a", "text": "x"}}]')
+    assert call_aura("agent", "add", "dev", *steps).code == 0
+    task_id = create("Whole", "--repo", ".", "--approval", "auto")
+    named = {"subtasks": [{"id": "one", "title": "One"}, {"id": "two", "title": "Two", "agent_type": "designer"}]}
+    assert call_aura("task", "decompose", task_id, *scripted({"say": json.dumps(named)})).code == 0
+    answer = call_aura("approval", "approve", task_id)
+    assert answer.code == 0, answer.err
+    assert "(One) is completed" in answer.err
+    assert "(Two) is pending: no agent of the pool is a designer; add one: aura agent add" in answer.err
+    assert content(place, "main", "a") == "x"
+
+
 def test_a_rejected_decomposition_leaves_the_task_to_its_agent(place):
     task_id = create("Whole")
     assert call_aura("task", "assign", task_id, "--executor", "custom", "--outside").code == 0

@@ -68,6 +68,17 @@ async def test_an_engine_that_drives_nothing_cannot_drive_all(tmp_path, hindranc
     assert refused.value.field == "drive_all"
 
 
+@pytest.mark.parametrize("arguments", [{"drive_all": True}, {"agents": {"helper": print}}])
+async def test_an_observer_drives_nothing_and_runs_no_agents(tmp_path, arguments):
+    host = Host(environment={"AURA_USER": "carol", "AURA_ROLE": "observer", "PATH": "/usr/bin:/bin"})
+    with pytest.raises(InvalidInput, match="carol is an observer") as refused:
+        async with open_engine("memory:", home=tmp_path, host=host, **arguments):
+            pass
+    assert refused.value.field in arguments
+    async with open_engine("memory:", home=tmp_path, host=host) as engine:
+        assert engine.user == "carol"
+
+
 async def test_aura_user_is_checked_like_the_argument(tmp_path):
     with pytest.raises(InvalidInput, match="AURA_USER"):
         async with open_engine("memory:", home=tmp_path, host=Host(environment={"AURA_USER": "a:b"})):

@@ -2,6 +2,7 @@
 
 import json
 
+import anyio
 import pytest
 
 from aura_contracts.agent import AgentStatus
@@ -10,7 +11,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.task import RetryPolicy, TaskStatus
 from conditions import until
-from engines import open_questions, scripted, settled, write
+from engines import ONCE, all_questions, open_questions, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
 
@@ -49,8 +50,8 @@ async def test_an_agent_proposes_parts_and_a_human_edits_and_approves_them(opene
         )
         assert (await engine.agents.get(split.assigned_agent)).status is AgentStatus.IDLE
         await engine.agents.add("dev", executor="scripted", options={"rounds": [[write("done.txt", "x\n")]]})
-        for part in (page, model):
-            await engine.resume(part.id)  # an agent of the pool does both, each in a worktree of its own
+        with anyio.fail_after(60):  # an agent of the pool does both, each in a worktree of its own
+            await (await engine.attach(whole.id)).result()
         assert (await settled(engine, page.id)).status is TaskStatus.COMPLETED
         assert (repository / "done.txt").exists()
         assert (await engine.tasks.get(whole.id)).status is TaskStatus.COMPLETED
@@ -75,3 +76,89 @@ async def test_a_rejected_plan_is_revised(opened, repository):
         assert (await settled(engine, whole.id)).status is TaskStatus.AWAITING_APPROVAL
         (asked,) = await open_questions(engine, whole.id)
         assert asked.proposed_solution == "Add a price\nShow it (after Add a price)"
+
+
+async def proposed(engine, repository, *parts, **options):
+    """Return a task whose split waits for an answer."""
+    whole = await engine.tasks.create("Prices", repositories=[str(repository)], approval="auto", **options)
+    await engine.tasks.request_decomposition(whole.id, **scripted([{"say": plan(*parts)}]))
+    await settled(engine, whole.id)
+    return whole
+
+
+def pool_agent(engine, **options):
+    return engine.agents.add("dev", executor="scripted", options={"rounds": [[write("done.txt", "x\n")]]}, **options)
+
+
+async def finished(engine, task_id):
+    with anyio.fail_after(60):
+        return await (await engine.attach(task_id)).result()
+
+
+async def test_whoever_approves_a_split_has_its_parts_done(opened, repository):
+    async with opened() as engine:
+        await pool_agent(engine)
+        whole = await proposed(engine, repository, MODEL, PAGE)
+        await engine.approvals.approve(whole.id)
+        assert (await finished(engine, whole.id)).status is TaskStatus.COMPLETED
+        assert {part.status for part in await engine.tasks.parts(whole.id)} == {TaskStatus.COMPLETED}
+
+
+async def test_parts_are_done_by_the_engine_that_drives_the_task_if_another_one_only_records(opened, repository):
+    async with opened() as engine, opened(record_only=True) as other:
+        await pool_agent(engine)
+        whole = await proposed(engine, repository, MODEL, PAGE)
+        await other.approvals.approve(whole.id)
+        assert (await finished(engine, whole.id)).status is TaskStatus.COMPLETED
+
+
+async def test_parts_that_an_engine_left_are_done_once_their_task_is_resumed(opened, repository):
+    async with opened() as engine:
+        whole = await proposed(engine, repository, MODEL, PAGE)
+    async with opened(record_only=True) as engine:
+        await engine.approvals.approve(whole.id)
+        await pool_agent(engine)
+    async with opened() as engine:
+        run = await engine.resume(whole.id)
+        with anyio.fail_after(60):
+            assert (await run.result()).status is TaskStatus.COMPLETED
+
+
+async def test_a_split_task_is_idle_while_its_parts_wait_for_humans(opened, repository):
+    """One part asks, and the other waits for it; a third that no agent suits holds nothing up."""
+    other = {"id": "other", "title": "Design it", "agent_type": "designer"}
+    async with opened() as engine:
+        await pool_agent(engine)
+        whole = await engine.tasks.create("Prices", repositories=[str(repository)])
+        await engine.tasks.request_decomposition(whole.id, **scripted([{"say": plan(MODEL, PAGE, other)}]))
+        await settled(engine, whole.id)
+        await engine.approvals.approve(whole.id)
+        run = await engine.attach(whole.id)
+        with anyio.fail_after(60):
+            assert (await run.idle()).status is TaskStatus.APPROVED
+        (asked,) = await open_questions(engine)
+        model, page, design = await engine.tasks.parts(whole.id)
+        assert (asked.task_id, page.pooled, design.pooled) == (model.id, True, True)
+        await engine.approvals.approve(asked.id)
+        with anyio.fail_after(60):
+            await run.idle()
+        assert (await engine.tasks.get(page.id)).status is TaskStatus.COMPLETED, "it has changed nothing"
+
+
+@pytest.mark.parametrize(("silence", "status"), [("continue", TaskStatus.COMPLETED), ("deny", TaskStatus.FAILED)])
+async def test_the_deadline_of_a_policy_ends_the_question_how_to_split(opened, repository, silence, status):
+    (repository / ".aura").mkdir()
+    rule = f"  - ask: parts\n    when: {{kind: decomposition}}\n    then: {{deadline: 1s, on_expiry: {silence}}}\n"
+    (repository / ".aura" / "policies.yaml").write_text(f"rules:\n{rule}")
+    async with opened() as engine:
+        await pool_agent(engine)
+        whole = await engine.tasks.create("Prices", repositories=[str(repository)], approval="auto", retry=ONCE)
+        await engine.tasks.request_decomposition(whole.id, **scripted([{"say": plan(MODEL)}]))
+        await until(lambda: _ended(engine, whole.id))
+        assert (await engine.tasks.get(whole.id)).status is status
+        (asked,) = [one for one in await all_questions(engine, whole.id) if one.kind == "decomposition"]
+        assert asked.status is ApprovalStatus.EXPIRED
+
+
+async def _ended(engine, task_id):
+    return (await engine.tasks.get(task_id)).ended

@@ -177,6 +177,29 @@ async def test_an_agent_that_asks_nothing_is_refused_where_a_policy_demands_a_hu
             await engine.tasks.retry(begun.id)
 
 
+@pytest.mark.parametrize("approval", ["auto", "changes"])
+async def test_a_policy_about_calls_that_comes_while_a_silent_agent_works_has_a_human_look_at_its_work(
+    opened, repository, policy, tmp_path, approval
+):
+    go = tmp_path / "go"
+    options = {"base_command": "sh", "params": ["-c", f"echo x > a.md; until [ -e {go} ]; do sleep 0.01; done"]}
+    async with opened() as engine:
+        policy("rules:\n  - approve: all\n    when: {kind: changes}\n")
+        silent = {"executor": "custom", "options": options, "approval": approval}
+        run = await engine.run("Go", repositories=[str(repository)], **silent)
+        policy(
+            "rules:\n  - approve: all\n    when: {kind: changes}\n  - never: push\n    when: {commands: 'git push *'}\n"
+        )
+        go.touch()
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        (asked,) = await open_questions(engine, run.id)
+        assert asked.needs_human
+        assert "asks for no permission" in asked.policy.reason
+        assert "'push'" in asked.policy.reason
+        await engine.approvals.approve(asked.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+
+
 @pytest.mark.deep
 async def test_callables_of_the_embedding_program_give_the_same_verdicts(opened, repository):
     def small(question):

@@ -3,9 +3,9 @@
 import pytest
 
 from aura_contracts.actors import observer
-from aura_contracts.approval import ApprovalCommandRefused
 from aura_contracts.errors import ActorNotAllowed, InvalidInput
-from aura_contracts.task import TaskCommandRefused, TaskStatus
+from aura_contracts.execution import CancelExecution
+from aura_contracts.task import TaskStatus
 from aura_engine.host import Host
 from engines import events_of, next_question, scripted, settled, write
 
@@ -17,8 +17,7 @@ AGENT = "agent:0192f0c1-2d3e-7abc-8def-000000000005"
 
 async def refusals(engine, stream_id):
     """Return what was refused on an aggregate: who, what and by which rule."""
-    kinds = (ApprovalCommandRefused, TaskCommandRefused)
-    found = [event.refusal for event in await events_of(engine, stream_id) if isinstance(event, kinds)]
+    found = [event.refusal for event in await events_of(engine, stream_id) if event.topic.endswith(".command_refused")]
     return [(one.by, one.command, one.rule) for one in found]
 
 
@@ -94,3 +93,31 @@ async def test_no_one_acts_as_a_part_of_aura_and_an_observer_as_no_one_else(open
                 await call
             assert refusal.value.actor == "observer:carol"
         assert (await engine.approvals.get(asked.id)).status == "pending"
+
+
+async def test_refusals_stay_on_whatever_they_were_about(opened, repository):
+    """On agents, runs and worktrees as on tasks: where a decider refuses, and where no decider is asked."""
+    async with opened() as engine:
+        agent = await engine.agents.add("dev", executor="scripted")
+        await refused(engine.agents.disable(agent.id, by=AGENT), "no_agent")
+        assert await refusals(engine, agent.id) == [(AGENT, "DisableAgent", "no_agent")]
+        run = await engine.run("Go", repositories=[str(repository)], **scripted([write("a", "1")]))
+        await settled(engine, run.id)
+        workspace = (await engine.tasks.view(run.id)).workspace
+        execution = (await engine.tasks.view(run.id)).execution
+        await refused(engine._core.bus.handle(AGENT, execution.id, CancelExecution()), "no_agent")
+        assert await refusals(engine, execution.id) == [(AGENT, "CancelExecution", "no_agent")]
+    async with opened(host=OBSERVER, user=None) as engine:
+        await refused(engine.workspaces.snapshot(workspace.id), "observer")
+        await refused((await engine.attach(run.id)).kill(), "observer")
+        await refused(engine.resume(run.id), "observer")
+        assert [rule for _, _, rule in await refusals(engine, run.id)] == ["observer", "observer"]
+        found = await refusals(engine, workspace.id)
+        assert ("observer:carol", "snapshot", "observer") in found
+        assert {by for by, _, _ in found} == {"observer:carol"}
+        assert (await engine.store.check()).ok
+    async with opened(user="mallory") as engine:
+        await refused((await engine.attach(run.id)).kill(), "concerned")
+        await refused(engine.workspaces.clean(workspace.id), "concerned")
+        found = await refusals(engine, run.id)
+        assert [rule for _, _, rule in found] == ["observer", "observer", "concerned", "concerned"]

@@ -6,7 +6,9 @@ import pytest
 
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import RetryPolicy, TaskStatus
+from aura_engine import agent_results
 from aura_engine.agent_results import SCHEMA
+from aura_engine.runtime import context
 from engines import ONCE, open_questions, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +53,30 @@ async def test_an_agent_that_wants_a_human_gets_one_although_none_is_required(op
             assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"say": "Done."}, "awaiting_approval"),
+        ({"say": '{"proposal": "x", "requires_approval": "no", "error": null}'}, "awaiting_approval"),
+        (result(requires_approval=False), "completed"),
+    ],
+)
+async def test_a_human_is_asked_where_an_agent_does_not_say_whether_one_should_look(
+    opened, repository, monkeypatch, said, status
+):
+    """It was asked, so its silence means nothing; in mode auto as well, and after feedback."""
+    monkeypatch.setattr(context, "ASKED", frozenset({"scripted"}))
+    async with opened() as engine:
+        task = await ran(engine, repository, write("new.txt", "x\n"), said, approval="auto")
+        assert task.status == status
+        if status == "awaiting_approval":
+            await engine.approvals.reject(task.id, "say it")
+            task = await settled(engine, task.id)
+            assert task.status == status
+            execution = await engine.executions.get(task.execution_id)
+            assert agent_results.REQUEST in execution.prompt, "the follow-up asks, too"
+
+
 async def test_an_error_fails_the_attempt(opened, repository):
     async with opened() as engine:
         task = await ran(engine, repository, write("new.txt", "x\n"), result(error="no network"), retry=ONCE)
@@ -62,14 +88,14 @@ async def test_an_error_fails_the_attempt(opened, repository):
 
 
 @pytest.mark.parametrize("prompt", ["Fix it", "/review the code"])
-async def test_the_first_prompt_asks_for_it_unless_a_command_would_get_the_text(opened, repository, prompt):
+async def test_a_prompt_asks_for_it_unless_a_command_would_get_the_text(opened, repository, prompt):
     async with opened() as engine:
         task = await engine.tasks.create(prompt, repositories=[str(repository)])
         prompts = engine._core.runtime.prompts
-        asked = await prompts.first("coding", task, {}, "claude")
+        asked = await prompts.asking("coding", task, {}, "claude")
         untouched = prompt.startswith("/")
         assert (asked == prompt) is untouched
         if not untouched:
             assert asked.startswith(f"{prompt}\n\n")
             assert json.loads(asked[asked.index("{") :]) == SCHEMA
-        assert await prompts.first("coding", task, {}, "custom") == prompt
+        assert await prompts.asking("coding", task, {}, "custom") == prompt

@@ -89,6 +89,22 @@ async def test_only_merged_work_is_reverted_by_those_it_concerns(opened, reposit
             await engine.tasks.revert(unchanged.id)
 
 
+async def test_a_failed_revert_does_not_begin_again_after_another_one_was_made(opened, repository):
+    async with opened() as engine:
+        done = await merged(engine, repository)
+        failed = await engine.tasks.revert(done.id)
+        await settled(engine, failed.id)
+        await engine.approvals.reject(failed.id, "not yet")
+        await settled(engine, failed.id)
+        agent = scripted([{"say": "later"}])
+        undo = await engine.tasks.revert(done.id)
+        for again in (engine.tasks.assign(failed.id, **agent), engine.tasks.retry(failed.id)):
+            with pytest.raises(InvalidInput, match=f"task {undo.id} reverts the same task"):
+                await again
+        await engine.tasks.cancel(undo.id)
+        assert (await engine.tasks.assign(failed.id, **agent)).status is TaskStatus.IN_PROGRESS
+
+
 async def reverted_once(opened, done):
     """Have two engines revert a task at once; return the one revert. A cancelled one may be followed by another."""
     made, refused = [], []

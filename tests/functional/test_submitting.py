@@ -7,6 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import anyio
+import attrs
 import pytest
 
 from aura_contracts.agent import AgentStatus
@@ -29,13 +30,13 @@ pytestmark = pytest.mark.anyio
 PATIENCE = 60.0
 
 
-async def own_task(engine, task_id):
+async def own_task(engine, task_id, **scope):
     """Return what the tools of a task's agent do, as soon as the agent runs."""
     with anyio.fail_after(PATIENCE):
         await until(lambda: _runs(engine, task_id))
     execution = (await engine.tasks.view(task_id)).execution
     core = engine.tasks._core
-    return OwnTask(core.bus, core.reads, TaskScope(task_id=task_id, execution_id=execution.id))
+    return OwnTask(core.bus, core.reads, TaskScope(task_id=task_id, execution_id=execution.id, **scope))
 
 
 async def _runs(engine, task_id):
@@ -90,6 +91,63 @@ async def test_an_agent_waits_for_the_decision_and_continues_with_it(opened, rep
         assert "new.txt" in question.proposed_solution
         await engine.approvals.approve(question.id)
         assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("said", "mode", "status"),
+    [
+        ("approve", "changes", ApprovalStatus.APPROVED),
+        ("reject", "auto", ApprovalStatus.REJECTED),
+        ("never", "auto", ApprovalStatus.PENDING),
+        (None, "auto", ApprovalStatus.APPROVED),
+        (None, "changes", ApprovalStatus.PENDING),
+    ],
+)
+async def test_callables_judge_a_plan_that_is_submitted_by_a_tool(opened, repository, tmp_path, said, mode, status):
+    go, seen = tmp_path / "go", []
+
+    def calm(question):
+        seen.append(question.proposal)
+        return said and (said, "so says calm")
+
+    async with opened(policies=[calm]) as engine:
+        run = await engine.run("Go", repositories=[str(repository)], approval=mode, **waiting_for(go))
+        own = await own_task(engine, run.id, has_callables=True)
+        asked = await own.submit("I write it")
+        if status is ApprovalStatus.PENDING:
+            await until(lambda: _judged(engine, asked.id))
+            told = await engine.approvals.get(asked.id)
+            assert told.needs_human is (said == "never")
+        else:
+            told = await own.wait(asked.id, PATIENCE)
+            assert (await engine.tasks.view(run.id)).agent.status is AgentStatus.WORKING
+        assert (told.status, set(seen)) == (status, {"I write it"})
+        assert [one.name for one in told.policy.policies] == ["calm"]
+        if status is ApprovalStatus.PENDING:
+            await engine.approvals.approve(asked.id)
+        go.touch()
+        await settled(engine, run.id)
+
+
+async def _judged(engine, approval_id):
+    return (await engine.approvals.get(approval_id)).policy is not None
+
+
+async def test_the_next_engine_judges_a_plan_that_waits(opened, repository, tmp_path):
+    go = tmp_path / "go"
+    async with opened() as engine, opened(record_only=True) as other:
+        run = await engine.run("Go", repositories=[str(repository)], approval="auto", **waiting_for(go))
+        own = await own_task(engine, run.id)
+        core = other.tasks._core
+        own = OwnTask(core.bus, core.reads, attrs.evolve(own._scope, has_callables=True))
+        asked = await own.submit("I write it")
+        assert (asked.status, asked.policy) == (ApprovalStatus.PENDING, None)
+    async with opened(policies=[lambda _: ("approve", "fine")]) as engine:
+        await engine.resume(run.id)
+        await until(lambda: _judged(engine, asked.id))
+        assert (await engine.approvals.get(asked.id)).granted
+        go.touch()
+        await settled(engine, run.id)
 
 
 @pytest.mark.parametrize("tool", ["submit", "ask"])

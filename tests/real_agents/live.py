@@ -22,7 +22,10 @@ from sites import PATIENCE, Site, children_of, made_site
 PROMPT = "Create the file hello.txt with one line: hello."
 FEEDBACK = "Follow-up: now create second.txt as well."
 
-DONE = {"text": "Done: hello.txt is there."}
+RESULT = '{"proposal": "As said.", "confidence": 0.9, "requires_approval": false, "error": null}'
+"""What AURA asks every agent for; one that says less has a human asked."""
+
+DONE = {"text": f"Done: hello.txt is there. {RESULT}"}
 
 LONG = 270.0
 """Seconds that a run may take: some agents repeat what a service turns down for minutes."""

@@ -8,7 +8,7 @@ import json
 import signal
 
 import pytest
-from live import DONE, FEEDBACK, LONG, PROMPT, answers_slowly, kill, live_site, worktree
+from live import DONE, FEEDBACK, LONG, PROMPT, RESULT, answers_slowly, kill, live_site, worktree
 from roster import AGENTS, AGENTS_BY_ACP
 
 from aura_contracts.execution import (
@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.usefixtures("installed"),
 ]
 
-DONE_TOO = {"text": "Done: second.txt too."}
+DONE_TOO = {"text": f"Done: second.txt too. {RESULT}"}
 SLEEP = {"shell": "echo started > started.txt; sleep 300"}
 SLOW = {"text": "This is a very slow answer. " * 40, "chunks": 200, "chunk_delay": 0.5}
 SILENT = {"first_delay": LONG, "text": "never"}
@@ -94,7 +94,10 @@ def test_success(agent, tmp_path, remark):
 
 def test_permission(agent, tmp_path, remark):
     """It asks before a call, which is made once if it is allowed, and not at all if it is denied."""
-    turns = [{"match": "did not permit", "steps": [{"text": "Then I leave it."}]}, {"steps": [agent.wanting, DONE]}]
+    turns = [
+        {"match": "did not permit", "steps": [{"text": f"Then I leave it. {RESULT}"}]},
+        {"steps": [agent.wanting, DONE]},
+    ]
     if agent.asking is None:
         with live_site(tmp_path, agent, turns, agent.lacking) as site:
             code = site.end(site.run())

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from live import DONE, kill, live_site
+from live import DONE, RESULT, kill, live_site
 from roster import ASKING, CLAUDE, CODEX
 
 from aura_contracts.execution import EntryNotUnderstood, PermissionAsked
@@ -17,7 +17,10 @@ WITH_AURA = ("aura", "aura+agent", "aura+supervisor+agent")
 
 @pytest.fixture
 def site(installed, agent, tmp_path):
-    turns = [{"match": "did not permit", "steps": [{"text": "Then I leave it."}]}, {"steps": [agent.wanting, DONE]}]
+    turns = [
+        {"match": "did not permit", "steps": [{"text": f"Then I leave it. {RESULT}"}]},
+        {"steps": [agent.wanting, DONE]},
+    ]
     with live_site(tmp_path, agent, turns, agent.asking, ("--approval", "auto")) as made:
         yield made
 

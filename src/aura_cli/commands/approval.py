@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from aura_cli._call import Invocation, all_rows, engine_of
-from aura_cli._followed_tasks import continue_all, is_started
+from aura_cli._followed_tasks import continue_all, is_started, say_parts
 from aura_cli._subjects import here, subjects_of_approvals
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.arguments.values import moment, pair
@@ -239,7 +239,9 @@ async def _decide(call: Invocation, decide: "Callable[[Engine, str], Awaitable[A
         if not call.arguments.no_wait and await is_started(engine, approval):
             run = await engine.resume(str(approval.task_id))
             if run.driven:
-                return await follow(engine, run, call.terminal, FollowOptions(since=since, hint=call.hint))
+                code = await follow(engine, run, call.terminal, FollowOptions(since=since, hint=call.hint))
+                await say_parts(call.terminal, engine, run.id)
+                return code
             text += "; another process continues its task"
         call.terminal.item(approval.as_dict(), text)
         return 0

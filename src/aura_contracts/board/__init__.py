@@ -19,6 +19,7 @@ from aura_contracts.board.commands import CreateBoard as CreateBoard
 from aura_contracts.board.commands import FollowTask as FollowTask
 from aura_contracts.board.commands import MoveCard as MoveCard
 from aura_contracts.board.commands import PlaceCard as PlaceCard
+from aura_contracts.board.commands import RecordBoardRefusal as RecordBoardRefusal
 from aura_contracts.board.commands import RemapColumn as RemapColumn
 from aura_contracts.board.commands import RemoveCard as RemoveCard
 from aura_contracts.board.commands import RemoveColumn as RemoveColumn
@@ -27,6 +28,7 @@ from aura_contracts.board.commands import RenameColumn as RenameColumn
 from aura_contracts.board.commands import ReorderColumns as ReorderColumns
 from aura_contracts.board.commands import SetWipLimit as SetWipLimit
 from aura_contracts.board.event_types import BoardArchived as BoardArchived
+from aura_contracts.board.event_types import BoardCommandRefused as BoardCommandRefused
 from aura_contracts.board.event_types import BoardCreated as BoardCreated
 from aura_contracts.board.event_types import BoardRenamed as BoardRenamed
 from aura_contracts.board.event_types import CardMoved as CardMoved

@@ -4,6 +4,7 @@ from aura_contracts.aggregate import Command
 from aura_contracts.board import event_types as events
 from aura_contracts.board.state import Board
 from aura_contracts.board.values import BoardLayout, CanonicalState, ColumnDefinition
+from aura_contracts.events import CommandRefusal
 from aura_contracts.ids import BoardId, TaskId
 
 
@@ -118,3 +119,10 @@ class ArchiveBoard(Command[Board], frozen=True, kw_only=True):
     """Archive the board for good."""
 
     emits = (events.BoardArchived,)
+
+
+class RecordBoardRefusal(Command[Board], frozen=True, kw_only=True):
+    """Record that an actor was not allowed to give a command."""
+
+    emits = (events.BoardCommandRefused,)
+    refusal: CommandRefusal

@@ -1,7 +1,7 @@
 """The events of boards: see `aura_contracts.board`."""
 
 from aura_contracts.board.values import BoardLayout, CanonicalState, ColumnDefinition
-from aura_contracts.events import Event
+from aura_contracts.events import CommandRefusal, Event
 from aura_contracts.ids import BoardId, TaskId
 
 
@@ -96,3 +96,10 @@ class BoardArchived(Event, frozen=True, kw_only=True):
     """The board was archived for good; its cards no longer follow their tasks."""
 
     topic = "board.archived"
+
+
+class BoardCommandRefused(Event, frozen=True, kw_only=True):
+    """An actor was not allowed to give a command; nothing else of it was recorded."""
+
+    topic = "board.command_refused"
+    refusal: CommandRefusal

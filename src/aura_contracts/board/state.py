@@ -7,7 +7,7 @@ from types import MappingProxyType
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Evolve, HappenedFact, State, Table, sets, status_only
+from aura_contracts.aggregate import Aggregate, Evolve, HappenedFact, State, Table, in_every_status, sets, status_only
 from aura_contracts.board import event_types as events
 from aura_contracts.board.values import BoardLayout, BoardStatus, CanonicalState, Column
 from aura_contracts.events import Event
@@ -145,6 +145,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Board]] = MappingProxyType(
         events.CardMoved: _card_moved,
         events.CardRemoved: _card_removed,
         events.BoardArchived: status_only,
+        events.BoardCommandRefused: status_only,
     }
 )
 
@@ -152,6 +153,7 @@ BOARD = Aggregate(
     name="board",
     state=Board,
     statuses=BoardStatus,
-    table=_TABLE,
+    table=in_every_status(_TABLE, events.BoardCommandRefused, BoardStatus),
+    after_the_end=frozenset({events.BoardCommandRefused}),
     evolvers=_EVOLVERS,
 )

@@ -29,6 +29,7 @@ from aura_contracts.execution.commands import LoseWorker as LoseWorker
 from aura_contracts.execution.commands import QueueExecution as QueueExecution
 from aura_contracts.execution.commands import QueueMessage as QueueMessage
 from aura_contracts.execution.commands import RecordAction as RecordAction
+from aura_contracts.execution.commands import RecordExecutionRefusal as RecordExecutionRefusal
 from aura_contracts.execution.commands import RecordProcessExit as RecordProcessExit
 from aura_contracts.execution.commands import RecordProcessStart as RecordProcessStart
 from aura_contracts.execution.commands import RecordSession as RecordSession
@@ -53,6 +54,7 @@ from aura_contracts.execution.event_types import ConversationReplayed as Convers
 from aura_contracts.execution.event_types import EntryNotUnderstood as EntryNotUnderstood
 from aura_contracts.execution.event_types import EntryRecorded as EntryRecorded
 from aura_contracts.execution.event_types import ExecutionCancelled as ExecutionCancelled
+from aura_contracts.execution.event_types import ExecutionCommandRefused as ExecutionCommandRefused
 from aura_contracts.execution.event_types import ExecutionCompleted as ExecutionCompleted
 from aura_contracts.execution.event_types import ExecutionFailed as ExecutionFailed
 from aura_contracts.execution.event_types import ExecutionLeased as ExecutionLeased

@@ -2,6 +2,7 @@
 
 from aura_contracts.aggregate import Command
 from aura_contracts.entries import Usage
+from aura_contracts.events import CommandRefusal
 from aura_contracts.execution import event_types as events
 from aura_contracts.execution.state import Execution
 from aura_contracts.execution.values import AgentResult, ExecutionSpec, Exit, Outcome, SupervisedProcess
@@ -174,3 +175,10 @@ class CancelExecution(Command[Execution], frozen=True, kw_only=True):
 
     emits = (events.ExecutionCancelled,)
     reason: str = ""
+
+
+class RecordExecutionRefusal(Command[Execution], frozen=True, kw_only=True):
+    """Record that an actor was not allowed to give a command."""
+
+    emits = (events.ExecutionCommandRefused,)
+    refusal: CommandRefusal

@@ -1,11 +1,14 @@
-"""The events of executions: see `aura_contracts.execution`."""
+"""The events of executions: see `aura_contracts.execution`.
+
+Longer than other modules, because it is a list: a run has more kinds of event than any other aggregate.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from aura_contracts import entries
 from aura_contracts.approval import ApprovalStatus, Remember
-from aura_contracts.events import Event, Instant
+from aura_contracts.events import CommandRefusal, Event, Instant
 from aura_contracts.execution.values import (
     AgentResult,
     ExecutionSpec,
@@ -384,6 +387,14 @@ ENTRY_EVENTS: Mapping[type[entries.Entry], type[EntryRecorded]] = MappingProxyTy
     }
 )
 """The entries that are recorded as they are, and their events. The others are recorded by their meaning."""
+
+
+class ExecutionCommandRefused(Event, frozen=True, kw_only=True):
+    """An actor was not allowed to give a command; nothing else of it was recorded."""
+
+    topic = "execution.command_refused"
+    refusal: CommandRefusal
+
 
 ACTIONS: tuple[type[Action], ...] = (
     *ENTRY_EVENTS.values(),

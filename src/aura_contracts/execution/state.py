@@ -8,7 +8,18 @@ from types import MappingProxyType
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import TIME, Aggregate, Evolve, HappenedFact, State, Table, given, sets, status_only
+from aura_contracts.aggregate import (
+    TIME,
+    Aggregate,
+    Evolve,
+    HappenedFact,
+    State,
+    Table,
+    given,
+    in_every_status,
+    sets,
+    status_only,
+)
 from aura_contracts.entries import Usage
 from aura_contracts.events import Event
 from aura_contracts.execution import event_types as events
@@ -309,6 +320,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         events.PermissionAnswered: _permission_answered,
         events.InquiryAwaited: _inquiry_awaited,
         events.InquiryAnswered: _inquiry_answered,
+        events.ExecutionCommandRefused: status_only,
     }
 )
 
@@ -316,7 +328,7 @@ EXECUTION = Aggregate(
     name="execution",
     state=Execution,
     statuses=ExecutionStatus,
-    table=_TABLE,
+    table=in_every_status(_TABLE, events.ExecutionCommandRefused, ExecutionStatus),
     evolvers=_EVOLVERS,
-    after_the_end=frozenset(_AFTER_THE_END),
+    after_the_end=frozenset({*_AFTER_THE_END, events.ExecutionCommandRefused}),
 )

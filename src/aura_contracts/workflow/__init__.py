@@ -24,6 +24,7 @@ from aura_contracts.workflow.commands import CompleteWorkflow as CompleteWorkflo
 from aura_contracts.workflow.commands import FailStep as FailStep
 from aura_contracts.workflow.commands import FailWorkflow as FailWorkflow
 from aura_contracts.workflow.commands import PauseWorkflow as PauseWorkflow
+from aura_contracts.workflow.commands import RecordWorkflowRefusal as RecordWorkflowRefusal
 from aura_contracts.workflow.commands import ResumeStep as ResumeStep
 from aura_contracts.workflow.commands import ResumeWorkflow as ResumeWorkflow
 from aura_contracts.workflow.commands import RetryStep as RetryStep
@@ -41,6 +42,7 @@ from aura_contracts.workflow.event_types import StepRetried as StepRetried
 from aura_contracts.workflow.event_types import StepSkipped as StepSkipped
 from aura_contracts.workflow.event_types import StepStarted as StepStarted
 from aura_contracts.workflow.event_types import WorkflowCancelled as WorkflowCancelled
+from aura_contracts.workflow.event_types import WorkflowCommandRefused as WorkflowCommandRefused
 from aura_contracts.workflow.event_types import WorkflowCompleted as WorkflowCompleted
 from aura_contracts.workflow.event_types import WorkflowContextUpdated as WorkflowContextUpdated
 from aura_contracts.workflow.event_types import WorkflowFailed as WorkflowFailed

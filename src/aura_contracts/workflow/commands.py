@@ -3,6 +3,7 @@
 from typing import Any
 
 from aura_contracts.aggregate import Command
+from aura_contracts.events import CommandRefusal
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
 from aura_contracts.workflow import event_types as events
@@ -116,3 +117,10 @@ class CancelWorkflow(Command[Workflow], frozen=True, kw_only=True):
 
     emits = (events.WorkflowCancelled,)
     reason: str = ""
+
+
+class RecordWorkflowRefusal(Command[Workflow], frozen=True, kw_only=True):
+    """Record that an actor was not allowed to give a command."""
+
+    emits = (events.WorkflowCommandRefused,)
+    refusal: CommandRefusal

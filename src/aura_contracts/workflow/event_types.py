@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aura_contracts.events import Event
+from aura_contracts.events import CommandRefusal, Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
 from aura_contracts.workflow.values import WorkflowDefinition
@@ -111,3 +111,10 @@ class WorkflowCancelled(Event, frozen=True, kw_only=True):
 
     topic = "workflow.cancelled"
     reason: str = ""
+
+
+class WorkflowCommandRefused(Event, frozen=True, kw_only=True):
+    """An actor was not allowed to give a command; nothing else of it was recorded."""
+
+    topic = "workflow.command_refused"
+    refusal: CommandRefusal

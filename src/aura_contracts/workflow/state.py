@@ -10,7 +10,18 @@ from typing import Any
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import TIME, Aggregate, Evolve, HappenedFact, State, Table, given, sets
+from aura_contracts.aggregate import (
+    TIME,
+    Aggregate,
+    Evolve,
+    HappenedFact,
+    State,
+    Table,
+    given,
+    in_every_status,
+    sets,
+    status_only,
+)
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
@@ -249,6 +260,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workflow]] = MappingProxyType(
         events.WorkflowCompleted: sets(ended_at=TIME),
         events.WorkflowFailed: sets("failure", paused_because=None, ended_at=TIME),
         events.WorkflowCancelled: _cancelled,
+        events.WorkflowCommandRefused: status_only,
     }
 )
 
@@ -256,7 +268,8 @@ WORKFLOW = Aggregate(
     name="workflow",
     state=Workflow,
     statuses=WorkflowStatus,
-    table=_TABLE,
+    table=in_every_status(_TABLE, events.WorkflowCommandRefused, WorkflowStatus),
     restartable=frozenset({WorkflowStatus.FAILED}),
+    after_the_end=frozenset({events.WorkflowCommandRefused}),
     evolvers=_EVOLVERS,
 )

@@ -23,6 +23,7 @@ from aura_contracts.workspace.commands import RecordMerge as RecordMerge
 from aura_contracts.workspace.commands import RecordPreparation as RecordPreparation
 from aura_contracts.workspace.commands import RecordPreparationFailure as RecordPreparationFailure
 from aura_contracts.workspace.commands import RecordSnapshot as RecordSnapshot
+from aura_contracts.workspace.commands import RecordWorkspaceRefusal as RecordWorkspaceRefusal
 from aura_contracts.workspace.commands import RecreateWorkspace as RecreateWorkspace
 from aura_contracts.workspace.commands import ReleaseWorkspace as ReleaseWorkspace
 from aura_contracts.workspace.commands import RemoveWorkspace as RemoveWorkspace
@@ -41,6 +42,7 @@ from aura_contracts.workspace.event_types import SnapshotTaken as SnapshotTaken
 from aura_contracts.workspace.event_types import WorkCommitted as WorkCommitted
 from aura_contracts.workspace.event_types import WorkMerged as WorkMerged
 from aura_contracts.workspace.event_types import WorkspaceAcquired as WorkspaceAcquired
+from aura_contracts.workspace.event_types import WorkspaceCommandRefused as WorkspaceCommandRefused
 from aura_contracts.workspace.event_types import WorkspaceKept as WorkspaceKept
 from aura_contracts.workspace.event_types import WorkspacePrepared as WorkspacePrepared
 from aura_contracts.workspace.event_types import WorkspaceReleased as WorkspaceReleased

@@ -1,6 +1,7 @@
 """The commands of workspaces: see `aura_contracts.workspace`."""
 
 from aura_contracts.aggregate import Command
+from aura_contracts.events import CommandRefusal
 from aura_contracts.ids import ApprovalId, ExecutionId, WorkspaceId
 from aura_contracts.workspace import event_types as events
 from aura_contracts.workspace.state import Workspace
@@ -135,3 +136,10 @@ class RemoveWorkspace(Command[Workspace], frozen=True, kw_only=True):
     emits = (events.WorkspaceRemoved,)
     dirty: bool
     reason: str = ""
+
+
+class RecordWorkspaceRefusal(Command[Workspace], frozen=True, kw_only=True):
+    """Record that an actor was not allowed to give a command."""
+
+    emits = (events.WorkspaceCommandRefused,)
+    refusal: CommandRefusal

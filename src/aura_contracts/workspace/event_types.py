@@ -1,6 +1,6 @@
 """The events of workspaces: see `aura_contracts.workspace`."""
 
-from aura_contracts.events import Event
+from aura_contracts.events import CommandRefusal, Event
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkspaceId
 from aura_contracts.workspace.values import (
     ConflictedFiles,
@@ -129,3 +129,10 @@ class WorkspaceRemoved(Event, frozen=True, kw_only=True):
 
     topic = "workspace.removed"
     reason: str = ""
+
+
+class WorkspaceCommandRefused(Event, frozen=True, kw_only=True):
+    """An actor was not allowed to give a command; nothing else of it was recorded."""
+
+    topic = "workspace.command_refused"
+    refusal: CommandRefusal

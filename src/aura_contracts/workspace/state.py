@@ -6,7 +6,17 @@ from types import MappingProxyType
 
 from msgspec.structs import asdict, replace
 
-from aura_contracts.aggregate import Aggregate, Evolve, HappenedFact, State, Table, given, sets, status_only
+from aura_contracts.aggregate import (
+    Aggregate,
+    Evolve,
+    HappenedFact,
+    State,
+    Table,
+    given,
+    in_every_status,
+    sets,
+    status_only,
+)
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, ExecutionId, WorkerId, WorkspaceId
@@ -197,6 +207,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workspace]] = MappingProxyType(
         events.MergeAbandoned: sets(merge_style=None, conflicts=(), approval_id=None),
         events.WorkspaceKept: sets(kept=given("reason")),
         events.WorkspaceRemoved: status_only,
+        events.WorkspaceCommandRefused: status_only,
     }
 )
 
@@ -204,7 +215,8 @@ WORKSPACE = Aggregate(
     name="workspace",
     state=Workspace,
     statuses=WorkspaceStatus,
-    table=_TABLE,
+    table=in_every_status(_TABLE, events.WorkspaceCommandRefused, WorkspaceStatus),
     restartable=frozenset({WorkspaceStatus.REMOVED}),
+    after_the_end=frozenset({events.WorkspaceCommandRefused}),
     evolvers=_EVOLVERS,
 )

@@ -231,8 +231,8 @@ class OwnTask:
         """Submit a proposal to the reviewers of the task; return the approval, which waits for their decision.
 
         The agent is paused until then: nothing else of the task is started. The approval mode ``auto`` approves at
-        once, and so may a policy; where callables of the embedding program are in force, which cannot be asked here, a
-        human decides. The same words are the same proposal until the agent has received a decision that sends it back.
+        once, and so may a policy; callables of the embedding program are asked by the engine that drives the task, a
+        moment later. The same words are the same proposal until the agent has received a decision that sends it back.
         `confidence` is from 0 to 1.
         """
         require_no_secret_within(proposal, "proposal")
@@ -257,6 +257,7 @@ class OwnTask:
                 execution_id=execution.id,
                 events=await unit.events(execution.id),
                 answered="" if task.approval_mode is ApprovalMode.AUTO else None,
+                judged=not self._scope.has_callables,
             )
             await self._record(unit, execution, InquiryMade(approval_id=approval_id))
             if approval.status is ApprovalStatus.PENDING:
@@ -273,7 +274,7 @@ class OwnTask:
         return await self._decide(decide)
 
     async def _book(self, view: View) -> Rulebook:
-        """Return the policies in force; a human stands in for those that only the engine can ask."""
+        """Return the policies in force; one that demands a human stands in for those that only the engine asks."""
         book = await self._policies.book(view.workspace)
         return Rulebook((*book.policies, _CALLABLES)) if self._scope.has_callables else book
 

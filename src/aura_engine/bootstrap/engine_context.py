@@ -12,9 +12,9 @@ from uuid import NAMESPACE_URL, uuid5
 import anyio
 
 import aura_store
-from aura_contracts.actors import Actor, human
+from aura_contracts.actors import Actor, actor_kind, actor_name, human
 from aura_contracts.agent import AgentSpec, RegisterAgent
-from aura_contracts.errors import AggregateExists
+from aura_contracts.errors import AggregateExists, InvalidInput
 from aura_contracts.ids import AgentId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ports.callables import AgentCallable
@@ -124,7 +124,7 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
     """Open the store, and close it at the end."""
     identify = partial(_user, given.user, host)
     if not given.reading:
-        identify()  # fails early: commands need the name
+        _require_member(identify(), given)  # fails early: commands need the name
     home = host.home if given.home is None else Path(os.path.abspath(given.home))  # noqa: ASYNC240, PTH100 - looks at no file
     access: dict[str, Any] = {"encryption_key": given.encryption_key, "compression": given.compression}
     access |= {"read_only": given.read_only, "auditing": given.auditing, "clock": host.clock}
@@ -169,6 +169,14 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
 def _policies(given: EngineOptions, home: Path) -> "PolicySources":
     project = None if given.project is None else Path(given.project)
     return sources.PolicySources(home / sources.USER_FILE, project, given.policies)
+
+
+def _require_member(user: Actor, given: EngineOptions) -> None:
+    """Refuse to drive tasks, or to run agents, for an observer, who only reads. Raises `InvalidInput`."""
+    field = "drive_all" if given.drive_all else "agents" if given.agents else None
+    if field is not None and actor_kind(user) == "observer":
+        reason = f"{actor_name(user)} is an observer, who only reads"
+        raise InvalidInput(field=field, reason=reason, remedy=f"leave out {field}, or unset AURA_ROLE")
 
 
 def _user(name: str | None, host: Host) -> Actor:

@@ -10,6 +10,7 @@ from aura_contracts.actors import actor_kind
 from aura_contracts.agent import (
     AGENT,
     Agent,
+    AgentCommandRefused,
     AgentDisabled,
     AgentEdited,
     AgentEnabled,
@@ -22,6 +23,7 @@ from aura_contracts.agent import (
     EditAgent,
     EnableAgent,
     PauseAgent,
+    RecordAgentRefusal,
     RegisterAgent,
     ReleaseAgent,
     ResumeAgent,
@@ -41,6 +43,7 @@ from aura_engine.decisions._decider import (
     becomes,
     is_agent,
     no_agent,
+    only_system,
     require_agent_type,
     require_limits,
 )
@@ -158,5 +161,6 @@ AGENT_DECIDER = Decider(
         ReleaseAgent: (_require_self, _release),
         DisableAgent: (_no_agent, _disable),
         EnableAgent: (_no_agent, becomes(AgentEnabled)),
+        RecordAgentRefusal: (only_system("AURA records refusals"), becomes(AgentCommandRefused)),
     },
 )

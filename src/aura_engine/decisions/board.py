@@ -20,6 +20,7 @@ from aura_contracts.board import (
     ArchiveBoard,
     Board,
     BoardArchived,
+    BoardCommandRefused,
     BoardCreated,
     BoardRenamed,
     CanonicalState,
@@ -37,6 +38,7 @@ from aura_contracts.board import (
     FollowTask,
     MoveCard,
     PlaceCard,
+    RecordBoardRefusal,
     RemapColumn,
     RemoveCard,
     RemoveColumn,
@@ -302,5 +304,6 @@ BOARD_DECIDER = Decider(
         FollowTask: (only_system("only AURA has cards follow their tasks"), _follow),
         RemoveCard: (_no_agent, _remove_card),
         ArchiveBoard: (_no_agent, becomes(BoardArchived)),
+        RecordBoardRefusal: (only_system("AURA records refusals"), becomes(BoardCommandRefused)),
     },
 )

@@ -1,15 +1,21 @@
 """Deciders: all of them by their aggregate's name, and by the commands that they decide."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from aura_contracts.actors import parse_actor
+from aura_contracts.agent import AGENT, RecordAgentRefusal
 from aura_contracts.aggregate import AnyCommand, Command, State
 from aura_contracts.approval import APPROVAL, RecordApprovalRefusal
+from aura_contracts.board import BOARD, RecordBoardRefusal
 from aura_contracts.errors import ActorNotAllowed
 from aura_contracts.events import CommandRefusal
+from aura_contracts.execution import EXECUTION, RecordExecutionRefusal
 from aura_contracts.task import TASK, RecordTaskRefusal
+from aura_contracts.template import PROMPT_TEMPLATE, RecordTemplateRefusal
+from aura_contracts.workflow import WORKFLOW, RecordWorkflowRefusal
+from aura_contracts.workspace import WORKSPACE, RecordWorkspaceRefusal
 from aura_engine.decisions._decider import Decider
 from aura_engine.decisions.agent import AGENT_DECIDER
 from aura_engine.decisions.approval import APPROVAL_DECIDER
@@ -48,16 +54,26 @@ _DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
 }
 
 
+_RECORDS: Mapping[str, Callable[..., AnyCommand]] = MappingProxyType(
+    {
+        AGENT.name: RecordAgentRefusal,
+        APPROVAL.name: RecordApprovalRefusal,
+        BOARD.name: RecordBoardRefusal,
+        EXECUTION.name: RecordExecutionRefusal,
+        PROMPT_TEMPLATE.name: RecordTemplateRefusal,
+        TASK.name: RecordTaskRefusal,
+        WORKFLOW.name: RecordWorkflowRefusal,
+        WORKSPACE.name: RecordWorkspaceRefusal,
+    }
+)
+"""Aggregate -> the command that records a refusal on it. Leases and outputs are written by AURA alone."""
+
+
 def record_of_refusal(error: ActorNotAllowed) -> AnyCommand | None:
     """Return the command that records a refusal on the aggregate that it was about; None where none is recorded."""
     refusal = CommandRefusal(command=error.command, by=parse_actor(error.actor), rule=error.rule, reason=error.reason)
-    match error.aggregate:
-        case TASK.name:
-            return RecordTaskRefusal(refusal=refusal)
-        case APPROVAL.name:
-            return RecordApprovalRefusal(refusal=refusal)
-        case _:
-            return None
+    kind = _RECORDS.get(error.aggregate)
+    return None if kind is None else kind(refusal=refusal)
 
 
 def decider_of(command: Command[S]) -> Decider[S]:

@@ -24,6 +24,7 @@ from aura_contracts.execution import (
     CompleteExecution,
     Execution,
     ExecutionCancelled,
+    ExecutionCommandRefused,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionLeased,
@@ -47,6 +48,7 @@ from aura_contracts.execution import (
     QueueExecution,
     QueueMessage,
     RecordAction,
+    RecordExecutionRefusal,
     RecordProcessExit,
     RecordProcessStart,
     RecordSession,
@@ -320,5 +322,6 @@ EXECUTION_DECIDER = Decider(
         FailExecution: (_no_agent, _fail),
         RequestInterrupt: (_no_agent, _request_interrupt),
         CancelExecution: (_no_agent, becomes(ExecutionCancelled)),
+        RecordExecutionRefusal: (only_system("AURA records refusals"), becomes(ExecutionCommandRefused)),
     },
 )

@@ -13,9 +13,11 @@ from aura_contracts.template import (
     PROMPT_TEMPLATE,
     DefineTemplate,
     PromptTemplate,
+    RecordTemplateRefusal,
     RestoreTemplate,
     RetireTemplate,
     ReviseTemplate,
+    TemplateCommandRefused,
     TemplateDefined,
     TemplateRestored,
     TemplateRetired,
@@ -30,6 +32,7 @@ from aura_engine.decisions._decider import (
     RuleBroken,
     becomes,
     no_agent,
+    only_system,
 )
 
 TEMPLATE_LIMIT = 64 * 1024
@@ -119,5 +122,6 @@ PROMPT_TEMPLATE_DECIDER = Decider(
         ReviseTemplate: (_no_agent, _revise),
         RetireTemplate: (_no_agent, becomes(TemplateRetired)),
         RestoreTemplate: (_no_agent, becomes(TemplateRestored)),
+        RecordTemplateRefusal: (only_system("AURA records refusals"), becomes(TemplateCommandRefused)),
     },
 )

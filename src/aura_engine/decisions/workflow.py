@@ -23,6 +23,7 @@ from aura_contracts.workflow import (
     FailStep,
     FailWorkflow,
     PauseWorkflow,
+    RecordWorkflowRefusal,
     ResumeStep,
     ResumeWorkflow,
     RetryStep,
@@ -42,6 +43,7 @@ from aura_contracts.workflow import (
     UpdateWorkflowContext,
     Workflow,
     WorkflowCancelled,
+    WorkflowCommandRefused,
     WorkflowCompleted,
     WorkflowContextUpdated,
     WorkflowFailed,
@@ -341,5 +343,6 @@ WORKFLOW_DECIDER = Decider(
         CompleteWorkflow: (_only_system, _complete),
         FailWorkflow: (_only_system, becomes(WorkflowFailed)),
         CancelWorkflow: (_no_agent, becomes(WorkflowCancelled)),
+        RecordWorkflowRefusal: (only_system("AURA records refusals"), becomes(WorkflowCommandRefused)),
     },
 )

@@ -27,6 +27,7 @@ from aura_contracts.workspace import (
     RecordPreparation,
     RecordPreparationFailure,
     RecordSnapshot,
+    RecordWorkspaceRefusal,
     RecreateWorkspace,
     RecreationRequested,
     ReleaseWorkspace,
@@ -42,6 +43,7 @@ from aura_contracts.workspace import (
     WorkMerged,
     Workspace,
     WorkspaceAcquired,
+    WorkspaceCommandRefused,
     WorkspaceKept,
     WorkspacePrepared,
     WorkspaceReleased,
@@ -57,6 +59,7 @@ from aura_engine.decisions._decider import (
     anyone,
     becomes,
     no_agent,
+    only_system,
 )
 
 SLUG_LIMIT = 60
@@ -254,5 +257,6 @@ WORKSPACE_DECIDER = Decider(
         AbandonMerge: (_no_agent, becomes(MergeAbandoned)),
         KeepWorkspace: (_no_agent, becomes(WorkspaceKept)),
         RemoveWorkspace: (_require_saved, becomes(WorkspaceRemoved)),
+        RecordWorkspaceRefusal: (only_system("AURA records refusals"), becomes(WorkspaceCommandRefused)),
     },
 )

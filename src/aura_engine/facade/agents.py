@@ -100,7 +100,7 @@ class Agents:
 
         Either all are imported or none: raises `AgentFilesRefused` with everything that is wrong in any file.
         """
-        actor = self._core.require_member("agents", ", ".join(paths), "import", by)  # before files are read
+        actor = await self._core.require_member("agents", ", ".join(paths), "import", by)  # before files are read
         files = await anyio.to_thread.run_sync(facade.read_agent_files, paths)
 
         async def decide(unit: UnitOfWork) -> Sequence[ImportedAgent]:

@@ -186,7 +186,7 @@ class Approvals:
         comments together with the feedback. Raises `InvalidInput` for a line that the diff does not show.
         """
         approval_id = await self._core.find("approval", approval)
-        actor = self._core.require_member("approval", approval_id, "comment", by)  # before the diff is looked at
+        actor = await self._core.require_member("approval", approval_id, "comment", by)  # before the diff is looked at
         anchor, answered = None, None
         if reply_to is not None:
             answered = _comment_named(await self.get(approval_id), reply_to)

@@ -20,6 +20,7 @@ from aura_engine.facade.board_moves import refusal
 from aura_engine.facade.core import Core
 from aura_engine.facade.executors import examine_options
 from aura_engine.facade.placement import Placement
+from aura_engine.facade.revert_tasks import require_only_revert
 from aura_engine.inputs import Assignment
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, view_in
@@ -48,6 +49,7 @@ class TaskAssignment:
         async def decide(unit: UnitOfWork) -> Task:
             view = await view_in(unit, task_id)
             _require_free(view, workspace)
+            await require_only_revert(unit, view.task)
             if agent_id is None and given.executor is None:
                 return await self._enqueue(unit, view, workspace, runs=runs)
             agent, reason = await self._chosen(unit, view, agent_id)

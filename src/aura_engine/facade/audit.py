@@ -42,7 +42,7 @@ class Audit:
 
     async def checkpoint(self, *, by: str | None = None) -> Checkpointed:
         """Verify the log and record its root hash; keep a copy elsewhere to detect changes. Raises `LogDamaged`."""
-        actor = self._core.require_member("ledger", LEDGER_ID, "checkpoint", by)
+        actor = await self._core.require_member("ledger", LEDGER_ID, "checkpoint", by)
         return await self._core.archive.checkpoint(actor)
 
     async def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:

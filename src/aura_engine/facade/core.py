@@ -11,12 +11,12 @@ import attrs
 from aura_contracts.actors import Actor, actor_kind, human, parse_actor
 from aura_contracts.aggregate import Aggregate, Command, State
 from aura_contracts.approval import AnswerSource, Approval
-from aura_contracts.errors import AmbiguousId, EngineClosed, InvalidInput
+from aura_contracts.errors import ActorNotAllowed, AmbiguousId, EngineClosed, InvalidInput
 from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
-from aura_contracts.task import TASK
+from aura_contracts.task import TASK, Task
 from aura_contracts.workspace import WORKSPACE, Workspace, WorkspaceStatus
 from aura_engine import decisions
 from aura_engine.runtime.views import View, load_view, workspace_of
@@ -180,16 +180,31 @@ class Core:
             raise InvalidInput(field="by", reason=reason, remedy="name a person, or an agent as agent:ID")
         return actor
 
-    def require_member(self, aggregate: str, aggregate_id: str, command: str, by: str | None = None) -> Actor:
+    async def require_member(self, aggregate: str, aggregate_id: str, command: str, by: str | None = None) -> Actor:
         """Return the actor `by` names, before something is done that no decider looks at.
 
-        Raises `StoreReadOnly`, and `ActorNotAllowed` for an observer.
+        Raises `StoreReadOnly`, and `ActorNotAllowed` for an observer, which is recorded.
         """
         self.bus.require_writable()
         actor = self.actor(by)
         about = {"aggregate": aggregate, "aggregate_id": aggregate_id, "command": command}
-        decisions.refuse_observer(actor, about)
+        try:
+            decisions.refuse_observer(actor, about)
+        except ActorNotAllowed as refused:
+            await self.bus.record_refusal(refused)
+            raise
         return actor
+
+    async def require_concern(self, task: Task, actor: Actor, command: str) -> None:
+        """Refuse an actor whom a task does not concern, before something is done that no decider looks at.
+
+        Raises `ActorNotAllowed`, which is recorded.
+        """
+        try:
+            decisions.require_concern(task, actor, command)
+        except ActorNotAllowed as refused:
+            await self.bus.record_refusal(refused)
+            raise
 
     async def find(self, kind: str, text: str, field: str = "") -> str:
         """Return the id that `text` is, or is a unique prefix or suffix of; approvals are found by their task's id too.

@@ -96,7 +96,7 @@ class Doctor:
         """
         if finding.fix is None:
             return finding
-        self._core.require_member(finding.kind, finding.id, "fix")
+        await self._core.require_member(finding.kind, finding.id, "fix")
         try:
             done = await finding.fix()
         except AuraError as error:

@@ -131,7 +131,7 @@ class Engine:
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
             return await self._again(task, digest, key)
-        core.require_member("task", task_id, "start")  # before an executor is asked
+        await core.require_member("task", task_id, "start")  # before an executor is asked
         chosen = await self._with_session(request)
         await self.executors.check(chosen)
         since = await core.log.head()
@@ -152,7 +152,7 @@ class Engine:
         if task.request_digest != digest:
             raise KeyReused(key=key, task_id=task.id)
         if not task.ended:
-            self._core.require_member("task", task.id, "resume")
+            await self._core.require_member("task", task.id, "resume")
             await self._core.take_on(task.id)
         return await self.attach(task.id)
 
@@ -188,7 +188,7 @@ class Engine:
         """
         self._core.require_open()
         run = await self.attach(task)
-        self._core.require_member("task", run.id, "resume")
+        await self._core.require_member("task", run.id, "resume")
         return evolve(run, driven=await self._core.take_on(run.id))
 
     async def resume_interrupted(
@@ -205,7 +205,7 @@ class Engine:
             async for task in tasks:
                 if task.request_digest != digest or task.status in WAITS_FOR_HUMAN:
                     continue
-                self._core.require_member("task", task.id, "resume")
+                await self._core.require_member("task", task.id, "resume")
                 if await self._core.drive(task.id) and (not task.ended or task.status is TaskStatus.COMPLETED):
                     return await self.attach(task.id)
         return None

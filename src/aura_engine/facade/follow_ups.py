@@ -12,6 +12,7 @@ from aura_engine import runtime
 from aura_engine.decisions import require_concern
 from aura_engine.facade.core import Core, is_clear
 from aura_engine.facade.placement import Placement
+from aura_engine.facade.revert_tasks import require_only_revert
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -50,7 +51,11 @@ async def _reopen(core: Core, unit: UnitOfWork, view: View, execution: Execution
 
 
 async def retry_task(core: Core, unit: UnitOfWork, view: View, actor: Actor) -> Task:
-    """Add to `unit` that the agent tries again, or one with room of the same executor; return the updated task."""
+    """Add to `unit` that the agent tries again, or one with room of the same executor; return the updated task.
+
+    Raises `InvalidInput` for a revert after which another one of the same task was made.
+    """
+    await require_only_revert(unit, view.task)
     engine = unit.acting_as(ENGINE)
     if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
         require_concern(view.task, actor, "retry")

@@ -80,7 +80,7 @@ class Placement:
             if workspace is not None:
                 await unit.handle(workspace.workspace_id, workspace)
             name = "plan" if request.approval in (ApprovalMode.PLAN, ApprovalMode.BOTH) else "coding"
-            prompt = await self._core.runtime.prompts.first(name, task, request.variables, agent.executor)
+            prompt = await self._core.runtime.prompts.asking(name, task, request.variables, agent.executor)
             chosen: Any = {"session_id": request.session_id, "variant": request.variant}
             return await runtime.queue_first(self._core.runtime, unit, task, agent, prompt, request.plan, **chosen)
 

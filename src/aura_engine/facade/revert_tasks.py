@@ -52,13 +52,30 @@ async def _new_id(unit: UnitOfWork, task_id: TaskId) -> TaskId:
     """
     made = [revert async for revert in _reverts(unit, task_id)]
     for other in made:
-        if other.status in _WITHOUT_EFFECT:
-            continue
-        undone = [one async for one in _reverts(unit, other.id) if one.status is TaskStatus.COMPLETED]
-        if not undone:
+        if await _has_effect(unit, other):
             reason = f"task {other.id} reverts it already, and is {other.status}"
             raise InvalidInput(field="task", reason=reason, remedy=f"see tasks.get({other.id!r})")
     return _revert_id(task_id, len(made) + 1)
+
+
+async def require_only_revert(unit: UnitOfWork, task: Task) -> None:
+    """Refuse to begin a revert again after another one of the same task was made that is at work or has effect.
+
+    Any other task may begin again. Raises `InvalidInput`.
+    """
+    if task.reverts is None or task.status not in _WITHOUT_EFFECT:
+        return
+    async for other in _reverts(unit, task.reverts):
+        if other.id != task.id and await _has_effect(unit, other):
+            reason = f"task {other.id} reverts the same task, and is {other.status}"
+            raise InvalidInput(field="task", reason=reason, remedy=f"see tasks.get({other.id!r})")
+
+
+async def _has_effect(unit: UnitOfWork, revert: Task) -> bool:
+    """Whether a revert is at work or merged, and was not reverted itself."""
+    if revert.status in _WITHOUT_EFFECT:
+        return False
+    return not any([one.status is TaskStatus.COMPLETED async for one in _reverts(unit, revert.id)])
 
 
 async def _reverts(unit: UnitOfWork, task_id: TaskId) -> AsyncIterator[Task]:

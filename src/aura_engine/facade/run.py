@@ -18,7 +18,7 @@ from aura_contracts.errors import AuraError, RunCancelled, RunFailed, Transition
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, Task, TaskStatus
-from aura_engine import decisions, facade
+from aura_engine import facade
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -97,8 +97,8 @@ class Run:
                         yield approval
 
     async def idle(self) -> Task:
-        """Wait until the task has ended or asks a human, about a tool call or its work; return it. Cancel to stop
-        waiting.
+        """Wait until the task has ended or asks a human, about a tool call or its work; return it. A split task is idle
+        when none of its parts can continue before a human acts. Cancel to stop waiting.
 
         Raises `RunNotDriven` when no engine drives the task.
         """
@@ -107,8 +107,8 @@ class Run:
         return await self.task()
 
     async def result(self) -> Task:
-        """Wait until the task has completed; return it. Questions to humans do not end the wait; cancel to stop
-        waiting.
+        """Wait until the task has completed, with its parts if it was split; return it. Questions to humans do not end
+        the wait; cancel to stop waiting.
 
         Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted, and `RunNotDriven` if
         it has not ended but no engine drives it.
@@ -136,8 +136,8 @@ class Run:
 
     async def kill(self, reason: Kept[str] = "") -> None:
         """Cancel the task and end its processes at once, without the time that `cancel` gives them to finish."""
-        actor = self._core.require_member("task", self.id, "kill")
-        decisions.require_concern(await self.task(), actor, "kill")
+        actor = await self._core.require_member("task", self.id, "kill")
+        await self._core.require_concern(await self.task(), actor, "kill")
         tokens = await self._tokens()
         async with anyio.create_task_group() as group:
             group.start_soon(self._cancel_if_possible, reason)

@@ -37,5 +37,5 @@ class Store:
 
     async def rebuild(self) -> StoreReport:
         """Rebuild the read models from the log and repair snapshots; return a new comparison."""
-        self._core.require_member("store", self._core.log.name, "rebuild")
+        await self._core.require_member("store", self._core.log.name, "rebuild")
         return await self._core.archive.rebuild()

@@ -374,6 +374,6 @@ class Tasks:
         return await self._drive(await self._transact(task_id, decide, by))
 
     async def _drive(self, task: Task) -> Task:
-        if task.execution_id is not None or task.pooled:
+        if task.execution_id is not None or task.pooled or task.decomposed:
             await self._core.drive(task.id)
         return task

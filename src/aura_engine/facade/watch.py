@@ -6,6 +6,8 @@ ended           over
 asks a human    about its work: over, unless the watch lasts until the end
 driven          by this engine or another one, or to be taken over by this one: wait; in the queue, this means that
                 one of them gives it to an agent as soon as one is free
+split           its parts are driven with it: wait, unless none of them can continue before a human acts, see
+                `aura_engine.facade.part_progress`
 not driven      `RunNotDriven`, once it has lasted; an engine that only records waits for one that drives
 """
 
@@ -28,6 +30,7 @@ from aura_contracts.task import TASK, WAITS_FOR_HUMAN, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE
 from aura_engine import runtime
 from aura_engine.exception_groups import unwrap_group
+from aura_engine.facade import part_progress
 from aura_engine.facade.core import Core
 from aura_engine.runtime.views import EventSelector, lease_of, streams_of, workspace_of
 
@@ -49,6 +52,8 @@ class Watch:
     _task_id: TaskId
     _needs_engine: bool = attrs.field(default=False, init=False)
     """Whether the task makes progress only while an engine drives it, as of the latest look."""
+    _split: bool = attrs.field(default=False, init=False)
+    """Whether parts stand for its work, as of the latest look: then what happens to them concerns the task."""
     _queued: bool = attrs.field(default=False, init=False)
     """Whether the task waits for an agent of the pool, as of the latest look."""
     _next_check: float = attrs.field(default=0.0, init=False)
@@ -74,6 +79,7 @@ class Watch:
                 async for record in records:
                     after = record.position
                     self._core.bus.states.observe(record)  # so that `_is_over` is never behind what was yielded
+                    doubt = doubt or (self._split and not isinstance(record.event, OutputRecorded))
                     if selector.admits(record):
                         is_news = True
                         doubt = doubt or not isinstance(record.event, OutputRecorded)
@@ -154,9 +160,12 @@ class Watch:
         if await self._asks_about_work(task):
             self._needs_engine = False
             return not until_end
-        self._queued = task.pooled
-        if task.execution_id is None and not (task.pooled or self._core.record_only):
+        self._queued, self._split = task.pooled, task.decomposed
+        if task.execution_id is None and not (task.pooled or task.decomposed or self._core.record_only):
             raise RunNotDriven(task_id=task.id, status=task.status)  # not started: an engine has nothing to do
+        if task.decomposed and not await part_progress.can_continue(self._core, task):
+            self._needs_engine = False
+            return not until_end
         self._needs_engine = not self._core.record_only
         if self._needs_engine and undriven and not await self._is_looked_after():
             raise RunNotDriven(task_id=task.id, status=task.status)

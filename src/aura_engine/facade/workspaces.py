@@ -22,7 +22,7 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine import decisions, runtime
+from aura_engine import runtime
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -63,7 +63,7 @@ class Workspaces:
     async def snapshot(self, workspace: str, reason: SnapshotReason = SnapshotReason.REQUESTED) -> Workspace:
         """Take a safety copy of all worktrees, tracked and untracked files, on a hidden ref."""
         found = await self.get(workspace)
-        actor = self._core.require_member("workspace", found.id, "snapshot")
+        actor = await self._core.require_member("workspace", found.id, "snapshot")
         return await runtime.take_copy(self._core.runtime, found.id, reason, actor)
 
     async def restore(self, workspace: str, ref: str) -> Workspace:
@@ -112,7 +112,7 @@ class Workspaces:
 
     async def warm(self, repository: str, count: PoolSize) -> int:
         """Fill the pool of warm worktrees of a repository up to `count`, at most 100; return how many were added."""
-        self._core.require_member("repository", repository, "warm")
+        await self._core.require_member("repository", repository, "warm")
         return await runtime.warm_pool(self._core.runtime, repository, count)
 
     async def _require_concern(self, workspace_id: WorkspaceId, command: str) -> None:
@@ -120,12 +120,12 @@ class Workspaces:
 
         A workspace or a task that this store does not know is anyone's but an observer's.
         """
-        actor = self._core.require_member("workspace", workspace_id, command)
+        actor = await self._core.require_member("workspace", workspace_id, command)
         workspace = await self._core.bus.fetch(WORKSPACE, workspace_id)
         task_id = None if workspace is None else workspace.task_id
         task = None if task_id is None else await self._core.bus.fetch(TASK, task_id)
         if task is not None:
-            decisions.require_concern(task, actor, command)
+            await self._core.require_concern(task, actor, command)
 
     async def _save(self, workspace: Workspace) -> None:
         """Take a safety copy before the files are overwritten, also of those in place, unless all is committed."""

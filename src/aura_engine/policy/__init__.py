@@ -4,7 +4,8 @@
     policy_file   a file's text ► a policy, or all its faults with line and column
     conditions    whether a rule matches: yes, no, or depending on what is unknown
     reachability  rules that can never match, or change nothing
-    rulebook      the policies in force ► the verdict, and on what terms a human is asked
+    rulebook      the policies in force ► the verdict
+    terms         on what terms a human is asked
     sources       which policies are in force for a task
     evidence      what is known about a question when it is asked
     consultation  asks a question as the policies in force say

@@ -43,6 +43,28 @@ async def pose(unit: UnitOfWork, book: Rulebook, request: RequestApproval, *, an
     """
     question, decision = consult(book, request.approval_id, request.question, unit.bus.clock())
     approval = await unit.handle(request.approval_id, replace(request, question=question))
+    return await answer(unit, approval, decision, answered=answered)
+
+
+async def pose_unjudged(unit: UnitOfWork, book: Rulebook, request: RequestApproval) -> Approval:
+    """Add to `unit` a question on the terms of `book`, for another process to judge: see `judge`.
+
+    Until then it is one for humans.
+    """
+    question, _ = consult(book, request.approval_id, request.question, unit.bus.clock())
+    return await unit.handle(request.approval_id, replace(request, question=question))
+
+
+async def judge(unit: UnitOfWork, book: Rulebook, approval: Approval, *, answered: str | None = None) -> Approval:
+    """Add to `unit` what the policies say about an open question that was asked without them, and their answer."""
+    decision = book.decide(PolicySubject.recorded(approval), approval.id) if book else None
+    return await answer(unit, approval, decision, answered=answered)
+
+
+async def answer(
+    unit: UnitOfWork, approval: Approval, decision: PolicyDecision | None, *, answered: str | None = None
+) -> Approval:
+    """Add to `unit` a decision of policies about an open question, and the answer that follows from it, if one does."""
     if decision is not None:
         approval = await apply(unit, approval.id, decision)
     policy = unit.acting_as(POLICY)

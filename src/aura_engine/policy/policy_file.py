@@ -20,13 +20,14 @@ import attrs
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from aura_contracts.approval import ApprovalKind, OnExpiry, PolicyRef, PolicyVerdict
+from aura_contracts.approval import ApprovalKind, Level, OnExpiry, PolicyRef, PolicyVerdict
 from aura_contracts.errors import Fault, InvalidFile, InvalidInput
 from aura_contracts.secrets import require_no_secret_within
 from aura_engine.policy import vocabulary
 from aura_engine.policy.conditions import KINDS_WITH, conditions_of
 from aura_engine.policy.reachability import warnings_about
-from aura_engine.policy.rulebook import UNANSWERABLE, Policy, PolicyRule, Terms
+from aura_engine.policy.rulebook import UNANSWERABLE, Policy, PolicyRule
+from aura_engine.policy.terms import Terms
 from aura_engine.yaml_document import Path, YamlDocument, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
@@ -246,4 +247,5 @@ def _terms(then: vocabulary.Then) -> Terms:
         remind_after=then.remind_after,
         escalate_after=then.escalate_after,
         escalate_to=tuple(then.escalate_to or ()),
+        levels=tuple(Level(reviewers=tuple(one.reviewers), quorum=one.quorum) for one in then.levels or ()),
     )

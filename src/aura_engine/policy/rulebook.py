@@ -10,17 +10,13 @@
 - A policy that failed, a file that cannot be read or a callable that raised, says ``never``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
 
 import attrs
-from msgspec.structs import replace
 
 from aura_contracts.approval import (
     ApprovalKind,
-    OnExpiry,
     PolicyDecision,
     PolicyRef,
     PolicyVerdict,
@@ -31,6 +27,7 @@ from aura_contracts.ids import ApprovalId
 from aura_contracts.permission import Fit, fits
 from aura_contracts.quoting import one_line
 from aura_engine.policy.conditions import Condition, PolicySubject, value_of
+from aura_engine.policy.terms import Terms, on_terms
 
 REJECTIONS = 3
 """How often proposals of a task are sent back before policies leave it to a human."""
@@ -38,49 +35,11 @@ REJECTIONS = 3
 UNANSWERABLE = frozenset({ApprovalKind.QUESTION, ApprovalKind.MERGE_CONFLICT})
 """Questions that yes and no do not answer: policies say only who is asked, and until when."""
 
-EXPIRING = frozenset({ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.TOOL_CALL})
-"""Questions that an execution waits for, so that it carries their end out. No one would answer others any more."""
-
 PolicyAnswer = PolicyVerdict | str | tuple[PolicyVerdict | str, str] | None
 """A verdict, with words or without; None: no opinion."""
 
 PolicyCallable = Callable[[PolicySubject], PolicyAnswer]
 """A policy in Python. It is called for every question that its engine asks, and should be quick."""
-
-
-@attrs.frozen(kw_only=True)
-class Terms:
-    """On what terms a human is asked. Times are in seconds; None: as without a policy."""
-
-    reviewers: tuple[str, ...] = ()
-    quorum: int | None = None
-    deadline: float | None = None
-    on_expiry: OnExpiry | None = None
-    remind_after: float | None = None
-    escalate_after: float | None = None
-    escalate_to: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, several: Sequence["Terms"]) -> "Terms":
-        """Return what satisfies all of `several`: all people, the largest quorum, the earliest times, silence as no."""
-        silence = {terms.on_expiry for terms in several} - {None}
-        return cls(
-            reviewers=_united(terms.reviewers for terms in several),
-            quorum=max((terms.quorum for terms in several if terms.quorum is not None), default=None),
-            deadline=_earliest(terms.deadline for terms in several),
-            on_expiry=OnExpiry.DENY if OnExpiry.DENY in silence else next(iter(silence), None),
-            remind_after=_earliest(terms.remind_after for terms in several),
-            escalate_after=_earliest(terms.escalate_after for terms in several),
-            escalate_to=_united(terms.escalate_to for terms in several),
-        )
-
-
-def _earliest(times: Iterable[float | None]) -> float | None:
-    return min((time for time in times if time is not None), default=None)
-
-
-def _united(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(sorted({name for several in names for name in several}))
 
 
 @attrs.frozen(kw_only=True)
@@ -188,7 +147,7 @@ class Rulebook:
         matches = self._matches(subject)
         decision = self._decided(matches, subject, approval_id)
         asking = [match.terms for match in matches if match.terms is not None]
-        return _on_terms(question, Terms.of(asking), decision, subject), decision
+        return on_terms(question, Terms.of(asking), decision, subject.at), decision
 
     def _matches(self, subject: PolicySubject) -> list[_Match]:
         found: list[_Match] = []
@@ -277,37 +236,3 @@ def _called(name: str, call: PolicyCallable, subject: PolicySubject) -> list[_Ma
     if subject.kind in UNANSWERABLE and match.verdict in (PolicyVerdict.APPROVE, PolicyVerdict.REJECT):
         return []
     return [_Match(match, str(words))]
-
-
-def _on_terms(question: Question, terms: Terms, decision: PolicyDecision, subject: PolicySubject) -> Question:
-    if decision.verdict not in (PolicyVerdict.ASK, PolicyVerdict.NEVER):
-        return question
-    expires = question.kind in EXPIRING and question.execution_id is not None
-    deadline = subject.at + timedelta(seconds=terms.deadline) if expires and terms.deadline is not None else None
-    changes: dict[str, Any] = {
-        **_people(question, terms),
-        "deadline": deadline,
-        "on_expiry": OnExpiry.DENY if decision.holds_back else terms.on_expiry,
-        "remind_after": terms.remind_after,
-        "escalate_after": terms.escalate_after,
-    }
-    return replace(question, **{name: value for name, value in changes.items() if value is not None})
-
-
-def _people(question: Question, terms: Terms) -> Mapping[str, Any]:
-    """Return who is asked first, and how many of them must approve: at least as many as the question itself demands.
-
-    Who may not decide, or is asked at a later level, is left out. Those of the question are asked as well if the others
-    are too few, and no more approvals are demanded than they can give: a question that can be answered still can be.
-    """
-    elsewhere = {*question.barred, *(name for level in question.levels for name in level.reviewers)}
-    escalate_to = tuple(dict.fromkeys((*question.escalate_to, *terms.escalate_to)))
-    reviewers = tuple(name for name in terms.reviewers if name not in elsewhere)
-    quorum = max(question.quorum, terms.quorum or 1)
-
-    def able() -> int:
-        return len({*reviewers, *escalate_to} - elsewhere)
-
-    if not reviewers or able() < quorum:
-        reviewers = tuple(dict.fromkeys((*reviewers, *question.reviewers)))
-    return {"reviewers": reviewers, "quorum": max(question.quorum, min(quorum, able())), "escalate_to": escalate_to}

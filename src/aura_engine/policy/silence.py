@@ -1,7 +1,11 @@
-"""Silence: no agent that asks for nothing may run where a policy demands that it asks. Pure."""
+"""Silence: no agent that asks for nothing may run where a policy demands that it asks. Pure.
 
+If such a policy came after the agent had begun, only a human approves its work.
+"""
+
+from aura_contracts.approval import PolicyRef, PolicyVerdict
 from aura_contracts.errors import InvalidInput
-from aura_engine.policy.rulebook import Rulebook
+from aura_engine.policy.rulebook import Policy, PolicyRule, Rulebook
 
 
 def guard_of(book: Rulebook, executor: str) -> str | None:
@@ -18,10 +22,23 @@ def require_asking(book: Rulebook, executor: str, *, asks: bool, silencing: str 
 
     `asks` and `silencing` are those of `aura_contracts.permission.require_questions`.
     """
-    guard = None if asks and silencing is None else guard_of(book, executor)
-    if guard is None:
+    reason = unkept(book, executor, asks=asks, silencing=silencing)
+    if reason is None:
         return
-    does = f"with its option {silencing} the agent" if silencing else f"executor {executor}"
-    reason = f"{does} asks for no permission, so {guard} could not be kept"
     remedy = f"leave option {silencing} out" if silencing else "use an executor that asks"
     raise InvalidInput(field=silencing or "executor", reason=reason, remedy=f"{remedy}, or change the policy")
+
+
+def unkept(book: Rulebook, executor: str, *, asks: bool, silencing: str | None) -> str | None:
+    """Return in words which rule about its calls an agent that asks for nothing does not keep; None if it asks."""
+    guard = None if asks and silencing is None else guard_of(book, executor)
+    if guard is None:
+        return None
+    does = f"with its option {silencing} the agent" if silencing else f"executor {executor}"
+    return f"{does} asks for no permission, so {guard} could not be kept"
+
+
+def looking(book: Rulebook, reason: str) -> Rulebook:
+    """Return policies with one of AURA's own that leaves every question to a human, for a reason in words."""
+    rule = PolicyRule(name="calls unseen", verdict=PolicyVerdict.NEVER, conditions=(), because=reason)
+    return Rulebook((*book.policies, Policy(PolicyRef("aura"), (rule,))))

@@ -275,6 +275,22 @@ def _conditions(value: object) -> object:
 # --- Rules ------------------------------------------------------------------------------------------------------------
 
 
+class LevelEntry(_Model):
+    """People who are asked once those before them have approved."""
+
+    reviewers: Words
+    """Their names."""
+    quorum: Annotated[int, Field(ge=1, le=100)] = 1
+    """How many of them must approve."""
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.quorum > len(set(self.reviewers)):
+            message = f"{self.quorum} approvals cannot come from {len(set(self.reviewers))} people"
+            raise wrong("contradiction", message, "quorum")
+        return self
+
+
 class Then(_Model):
     """On what terms a human is asked, and which share of approvals a human sees all the same."""
 
@@ -283,8 +299,11 @@ class Then(_Model):
     than must approve. Who may not decide, or is asked at a later level, is left out."""
     quorum: Annotated[int, Field(ge=1, le=100)] | None = None
     """How many of them must approve; at least as many as the task demands."""
+    levels: Annotated[list[LevelEntry], Field(min_length=1, max_length=10)] | None = None
+    """Who is asked after them, one level after another, each with a quorum of its own; besides those of the task."""
     deadline: Duration | None = None
-    """How long to wait for an answer to a question of kind `plan`, `changes` or `tool_call` that a run waits for."""
+    """How long to wait for an answer to a question of kind `plan`, `changes`, `decomposition` or `tool_call` that a run
+    waits for."""
     on_expiry: Annotated[OnExpiry, Field(strict=False)] | None = None
     """What no answer means: `deny` or `continue`."""
     remind_after: Duration | None = None
@@ -308,6 +327,9 @@ class Then(_Model):
         if self.quorum is not None and self.quorum > max(len(people), 1):
             message = f"{self.quorum} approvals cannot come from {len(people)} people"
             raise wrong("contradiction", message, "quorum")
+        later = [name for level in self.levels or () for name in {*level.reviewers}]
+        if doubled := next((name for name in later if later.count(name) > 1 or name in (self.reviewers or ())), None):
+            raise wrong("contradiction", f"{doubled} is asked twice, but votes once: name them at one level", "levels")
         for name, after in (("remind_after", self.remind_after), ("escalate_after", self.escalate_after)):
             if after is not None and self.deadline is not None and after >= self.deadline:
                 raise wrong("contradiction", f"{name} is not before the deadline, so it has no effect", name)
@@ -348,6 +370,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "paths": Paths,
     "hours": Hours,
     "record": Record,
+    "levels": LevelEntry,
     **dict.fromkeys(("files", "added", "deleted", "binary", "renames", "count"), Numbers),
     **dict.fromkeys(("confidence", "lower_bound"), Shares),
 }

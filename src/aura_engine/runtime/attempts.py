@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import attrs
 from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.agent import Agent
 from aura_contracts.aggregate import part_of
+from aura_contracts.errors import InvalidInput, UnknownExecutor
 from aura_contracts.execution import (
     Execution,
     ExecutionSpec,
@@ -21,8 +23,9 @@ from aura_contracts.ids import ExecutionId
 from aura_contracts.quoting import bounded
 from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import TASK, StartExecution, Task
-from aura_contracts.workspace import WORKSPACE
-from aura_engine.policy.silence import guard_of, require_asking
+from aura_contracts.workspace import WORKSPACE, Workspace
+from aura_engine.policy.rulebook import Rulebook
+from aura_engine.policy.silence import guard_of, looking, require_asking, unkept
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.views import View, workspace_of
 from aura_engine.unit_of_work import UnitOfWork
@@ -111,11 +114,41 @@ async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Exe
 
 
 async def _require_asking(runtime: Runtime, unit: UnitOfWork, spec: ExecutionSpec) -> None:
-    """Refuse an agent that asks for nothing where a policy speaks of its calls; only there, the worker is asked."""
+    """Refuse an agent that asks for nothing where a policy speaks of its calls."""
     workspace = await unit.get(WORKSPACE, workspace_of(spec.task_id))
     book = await runtime.policies.book(workspace)
+    can = await _asking_of(runtime, book, workspace, spec)
+    if can is not None:
+        require_asking(book, spec.executor, asks=can.asks, silencing=can.silencing)
+
+
+async def reviewing_book(runtime: Runtime, view: View) -> Rulebook:
+    """Return the policies in force for finished work: a human looks at that of an agent that asked for nothing, if one
+    of them has spoken of its calls since it began.
+    """
+    execution, book = view.require_execution(), await runtime.policies.book(view.workspace)
+    try:
+        can = await _asking_of(runtime, book, view.workspace, execution)
+    except (UnknownExecutor, InvalidInput):  # it is not installed any more: nothing tells that it asked
+        can = _Asking(asks=False, silencing=None)
+    reason = None if can is None else unkept(book, execution.executor, asks=can.asks, silencing=can.silencing)
+    return book if reason is None else looking(book, reason)
+
+
+@attrs.frozen
+class _Asking:
+    """Whether an executor asks for permission, and the option that keeps its agent from asking, if one does."""
+
+    asks: bool
+    silencing: str | None
+
+
+async def _asking_of(
+    runtime: Runtime, book: Rulebook, workspace: Workspace | None, spec: ExecutionSpec
+) -> _Asking | None:
+    """Return whether an agent asks; None where no policy speaks of its calls, so that the worker need not be asked."""
     if spec.plan.reverts or guard_of(book, spec.executor) is None:
-        return
+        return None
     can, silencing = await runtime.gateway.capability(spec.executor), None
     if can.permissions:
         check = CheckOptions(
@@ -127,7 +160,7 @@ async def _require_asking(runtime: Runtime, unit: UnitOfWork, spec: ExecutionSpe
             variables=spec.plan.variables,
         )
         silencing = (await runtime.gateway.request(check)).silencing
-    require_asking(book, spec.executor, asks=can.permissions, silencing=silencing)
+    return _Asking(can.permissions, silencing)
 
 
 async def continue_with(
@@ -144,7 +177,9 @@ async def continue_with(
     if not in_review and (waits or agent is None or view.workspace is None):
         return task
     session_id, plan = (None, RunPlan()) if execution is None else continuation_of(execution)
-    prompt = await runtime.prompts.make(template, task, plan.variables, feedback=feedback, **known)
+    at_work = execution if in_review else agent
+    executor = "" if at_work is None else at_work.executor
+    prompt = await runtime.prompts.asking(template, task, plan.variables, executor, feedback=feedback, **known)
     if execution is not None and in_review:
         await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
         return await unit.require(TASK, task.id)

@@ -77,8 +77,8 @@ class Prompts:
 
     _reads: ReadModels
 
-    async def first(self, name: str, task: Task, variables: Mapping[str, str], executor: str, **known: Any) -> str:
-        """Return the first prompt of a run, as `make` does; AURA's own asks the agent for a result at the end.
+    async def asking(self, name: str, task: Task, variables: Mapping[str, str], executor: str, **known: Any) -> str:
+        """Return the prompt of a turn, as `make` does; AURA's own asks the agent for a result at the end.
 
         Not for a command (``/review``), whose arguments the text would become, nor for executors that AURA does not
         know.

@@ -61,6 +61,7 @@ async def propose_subtasks(
         kind=ApprovalKind.DECOMPOSITION,
         **review_of(task),
         task_id=task.id,
+        execution_id=None if run is None else run.id,
         proposed_solution=plan_text(subtasks),
         evidence=evidence_of(task, agent=agent, execution=run, workspace=view.workspace),
     )

@@ -32,6 +32,7 @@ from aura_contracts.errors import (
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
+from aura_contracts.task import ProposalSubmitted
 from aura_engine.runtime import cleanup, decomposition, dependencies, leases, merges, obstacles, review, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_turns import SessionTurns
@@ -109,6 +110,9 @@ class Listeners(Protocol):
     def notify(self) -> None:
         """Wake all waiters: a driver is blocked, or no longer blocked."""
 
+    def take_on_part(self, task_id: TaskId) -> None:
+        """Drive a part of a task that was split, if it is queued or has begun."""
+
 
 @attrs.define(eq=False)
 class Driver:
@@ -126,6 +130,8 @@ class Driver:
     """The streams that this driver listens to."""
     _changed: anyio.Event = attrs.field(factory=anyio.Event)
     _interrupts: anyio.Event = attrs.field(factory=anyio.Event)
+    _submitted: anyio.Event = attrs.field(factory=anyio.Event)
+    """Set when the agent may have submitted a plan that this engine's callables have not judged."""
     stepped_back: bool = False
     """Whether another engine drives the task now."""
     _view: View | None = None
@@ -133,12 +139,16 @@ class Driver:
     _settled: bool = False
     """Whether this driver has found the execution to be its own, or made it so."""
     _failures: int = 0
+    _parts: frozenset[TaskId] = frozenset()
+    """The parts of the split task that the engine drives, or drove."""
 
     def wake(self, record: EventRecord | None = None) -> None:
         """Have the driver look again; `record` is the event, None for a change outside the log."""
         self._changed.set()
         if record is not None and isinstance(record.event, ExecutionCancelled | InterruptRequested):
             self._interrupts.set()
+        if record is not None and isinstance(record.event, ProposalSubmitted):
+            self._submitted.set()
 
     @property
     def woken(self) -> bool:
@@ -155,6 +165,8 @@ class Driver:
         with anyio.CancelScope() as self._scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pass_interrupts_on)
+                if self._runtime.policies.calls:
+                    group.start_soon(self._judge_plans)
                 try:
                     while await self._once():
                         pass
@@ -181,11 +193,21 @@ class Driver:
             self._runtime.slots.give_back(view.execution.id)
         if not self.starts and step.do in STARTING | {Do.NOTHING}:
             return False
+        self._take_on_parts(view)
         if step.do is Do.NOTHING:
             await self._wait(step)
         elif await self._may_perform(step, view):
             await self._perform(step, view)
         return step.do is not Do.REST
+
+    def _take_on_parts(self, view: View) -> None:
+        """Have this engine drive the parts of a task that was split, each once."""
+        if not view.task.decomposed or view.task.ended:
+            return
+        for part_id in view.task.subtask_ids:
+            if part_id not in self._parts:
+                self._listeners.take_on_part(part_id)
+        self._parts |= {*view.task.subtask_ids}
 
     async def _look(self) -> View | None:
         """Return the task as it is, None if there is nothing to drive or another engine drives it."""
@@ -299,6 +321,18 @@ class Driver:
                 await self._runtime.gateway.request(request)
             except AuraError as error:
                 _LOG.debug("task %s: nothing to interrupt: %s", self.task_id, error)
+
+    async def _judge_plans(self) -> None:
+        """Ask the callables about each plan that the agent submits while it works, and about one that waits already."""
+        while True:
+            self._submitted = anyio.Event()
+            try:
+                await review.judge_submitted(self._runtime, self.task_id)
+            except AuraError as error:
+                _LOG.log(logging.DEBUG, "task %s: its plan could not be judged: %s", self.task_id, error)
+                await anyio.sleep(_PAUSES[-2])
+                continue
+            await self._submitted.wait()
 
 
 _CONFLICT_RULES = frozenset({DomainRule.TAKEN_OVER, DomainRule.STALE_EPOCH, DomainRule.HELD})

@@ -14,5 +14,5 @@ async def first_prompt(runtime: Runtime, view: View, plan: RunPlan, executor: st
         return await prompts.make("decompose", view.task, plan.variables, schema=PLAN_SCHEMA)
     if approval is not None and approval.kind is ApprovalKind.PLAN and approval.granted:
         proposed = approval.proposed_solution
-        return await prompts.first("implement", view.task, plan.variables, executor, plan=proposed)
-    return await prompts.first("plan" if view.planning else "coding", view.task, plan.variables, executor)
+        return await prompts.asking("implement", view.task, plan.variables, executor, plan=proposed)
+    return await prompts.asking("plan" if view.planning else "coding", view.task, plan.variables, executor)

@@ -34,7 +34,7 @@ from aura_contracts.execution import ExecutionLeased
 from aura_contracts.ids import ExecutionId, StreamId, TaskId
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import TaskQuery
-from aura_contracts.task import ExecutionStarted
+from aura_contracts.task import TASK, ExecutionStarted
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
@@ -45,7 +45,6 @@ from aura_engine.runtime.session_turns import SessionTurns
 from aura_engine.runtime.standby import Standby, lock_of, lock_of_engine
 
 _LOG = logging.getLogger(__name__)
-
 
 LOCK_CHECK = 1.0
 """Seconds between two looks at the locks: those of other engines that this one stands by for, and its own."""
@@ -325,6 +324,21 @@ class Follower:
             self._stand_by(task_id, error)
         except Exception as error:  # noqa: BLE001 - a bug: see `_keep_defect`
             self._keep_defect(task_id, error)
+
+    def take_on_part(self, task_id: TaskId) -> None:
+        """Drive a part of a task that this engine drives, or work on the queue until it has an agent."""
+        self._require_open().start_soon(self._take_on_part, task_id)
+
+    async def _take_on_part(self, task_id: TaskId) -> None:
+        try:
+            part = await self._runtime.bus.require(TASK, task_id)
+            if part.pooled:
+                await self.wait_in_queue(task_id)
+            elif part.execution_id is not None and not part.ended:
+                await self.take_on_started(task_id)
+        except AuraError:
+            await anyio.sleep(TAIL_PAUSE)
+            self.take_on_part(task_id)
 
     async def _run_driver(self, driver: Driver) -> None:
         try:

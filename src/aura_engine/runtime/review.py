@@ -15,9 +15,9 @@ from aura_contracts.approval import (
     RequestApproval,
 )
 from aura_contracts.events import Event
-from aura_contracts.execution import RequestFollowUp
+from aura_contracts.execution import CODING, RequestFollowUp
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import ApprovalId, ExecutionId
+from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.ports.workspaces import FileSummary
 from aura_contracts.quoting import bounded
 from aura_contracts.task import (
@@ -27,17 +27,17 @@ from aura_contracts.task import (
     RequestTaskChanges,
     SubmitProposal,
 )
-from aura_engine.policy.consultation import consult, pose
+from aura_engine.policy.consultation import consult, judge, pose, pose_unjudged
 from aura_engine.policy.evidence import evidence_of
 from aura_engine.policy.rulebook import Rulebook
-from aura_engine.runtime.attempts import continue_with
+from aura_engine.runtime.attempts import continue_with, reviewing_book
 from aura_engine.runtime.collection import collect_since
 from aura_engine.runtime.context import Runtime, review_of
 from aura_engine.runtime.decomposition import split
 from aura_engine.runtime.failures import fail
 from aura_engine.runtime.proposals import WORDS_LIMIT, summary_of, words_of
 from aura_engine.runtime.steps import is_approved
-from aura_engine.runtime.views import View
+from aura_engine.runtime.views import View, view_in
 from aura_engine.runtime.worktrees import diff_worktrees
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -76,7 +76,7 @@ async def _propose(
     agent_id, approval_id = view.task.assigned_agent, ApprovalId(runtime.bus.ids())
     asking = ENGINE if agent_id is None else agent_actor(agent_id)
     run = view.require_execution()
-    book, events = await runtime.policies.book(view.workspace), await runtime.bus.events(run.id)
+    book, events = await reviewing_book(runtime, view), await runtime.bus.events(run.id)
     confidence = None if run.result is None else run.result.confidence
     async with runtime.bus.unit(ENGINE) as unit:
         await submit(
@@ -110,12 +110,14 @@ async def submit(
     files: Sequence[FileSummary] | None = None,
     events: Sequence[Event] = (),
     answered: str | None = None,
+    judged: bool = True,
 ) -> Approval:
     """Add to `unit` a proposal and the question about it, which its actor asks, or else `requested_by`.
 
     The agent is paused. If it runs, it is the one of `execution_id` and waits for the decision itself. The policies of
     `book` may answer; else `answered`, words of an approval given in advance, does, unless they demand a human. `files`
-    are the changed ones, `events` those of the execution.
+    are the changed ones, `events` those of the execution. If not `judged`, the policies of `book` only set the terms,
+    and the engine that drives the task gives the verdict: see `judge_submitted`.
     """
     task, agent = view.task, view.agent
     await unit.handle(task.id, SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence))
@@ -132,11 +134,33 @@ async def submit(
         ),
     )
     request = RequestApproval(approval_id=approval_id, requested_by=requested_by, question=question)
-    approval = await pose(unit, book, request, answered=answered)
+    if judged:
+        approval = await pose(unit, book, request, answered=answered)
+    else:
+        approval = await pose_unjudged(unit, book, request)
     if agent is not None and view.is_in_hand(waiting=False):
         pause = PauseAgent(task_id=task.id, approval_id=approval_id)
         await unit.acting_as(ENGINE).handle(agent.id, pause)
     return approval
+
+
+async def judge_submitted(runtime: Runtime, task_id: TaskId) -> None:
+    """Have the policies judge the plan that an agent at work has submitted by a tool, which cannot ask all of them."""
+
+    async def decide(unit: UnitOfWork) -> None:
+        view = await view_in(unit, task_id)
+        approval, execution = view.approval, view.execution
+        if approval is None or execution is None or execution.status not in CODING:
+            return
+        asked = approval.kind is ApprovalKind.PLAN and approval.execution_id == execution.id
+        if not asked or approval.status is not ApprovalStatus.PENDING or approval.policy is not None or approval.votes:
+            return
+        answered = "" if view.task.approval_mode is ApprovalMode.AUTO else None
+        decision = await judge(unit, await runtime.policies.book(view.workspace), approval, answered=answered)
+        if decision.status is not ApprovalStatus.PENDING:
+            await decided(runtime, unit, view, decision)
+
+    await runtime.bus.transact(ENGINE, decide)
 
 
 async def is_withheld(runtime: Runtime, view: View) -> bool:
@@ -150,7 +174,7 @@ async def is_withheld(runtime: Runtime, view: View) -> bool:
     if execution.outcome is None or is_approved(workspace, execution, view.approval):
         return False
     diff = await diff_worktrees(runtime, workspace, patch_limit=0)
-    book, events = await runtime.policies.book(workspace), await runtime.bus.events(execution.id)
+    book, events = await reviewing_book(runtime, view), await runtime.bus.events(execution.id)
     evidence = evidence_of(
         view.task, agent=view.agent, execution=execution, workspace=workspace, events=events, files=diff.files
     )
@@ -166,8 +190,8 @@ async def deliver_messages(runtime: Runtime, view: View) -> None:
     """Have the agent continue in its session with what humans wrote to it while it worked."""
     execution = view.require_execution()
     text = "\n\n".join(f"{one.author}: {one.text}" for one in execution.messages)
-    prompt = await runtime.prompts.make(
-        "message", view.task, execution.plan.variables, messages=text, planning=view.planning
+    prompt = await runtime.prompts.asking(
+        "message", view.task, execution.plan.variables, execution.executor, messages=text, planning=view.planning
     )
     command = RequestFollowUp(feedback=text, prompt=prompt, messages=len(execution.messages))
     await runtime.bus.handle(ENGINE, execution.id, command)

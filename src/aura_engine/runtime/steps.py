@@ -23,6 +23,7 @@ from aura_contracts.ids import WorkerId
 from aura_contracts.lease import OFFLINE_AFTER, LeaseStatus
 from aura_contracts.task import ApprovalMode, TaskStatus
 from aura_contracts.workspace import Workspace, WorkspaceStatus
+from aura_engine.agent_results import wants_human
 from aura_engine.runtime.views import View
 
 
@@ -213,7 +214,7 @@ def _after_the_work(view: View) -> Do:
         return Do.PROPOSE_PLAN
     if execution.outcome is None:
         return Do.COMPLETE
-    wanted = execution.result is not None and execution.result.requires_approval is True  # it asks for more, never less
+    wanted = wants_human(execution.prompt, execution.result)  # an agent asks for more, never for less
     asks = wanted or task.approval_mode in (ApprovalMode.CHANGES, ApprovalMode.BOTH)
     if asks and not is_approved(view.workspace, execution, approval):
         return Do.PROPOSE_CHANGES

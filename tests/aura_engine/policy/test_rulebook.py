@@ -28,7 +28,8 @@ from aura_engine.permissions.precedence import decide_call
 from aura_engine.policy.conditions import PolicySubject
 from aura_engine.policy.evidence import PATHS_LIMIT, change_of, commands_run
 from aura_engine.policy.policy_file import read_policy
-from aura_engine.policy.rulebook import REJECTIONS, Policy, PolicyRule, Rulebook, Terms, is_sampled
+from aura_engine.policy.rulebook import REJECTIONS, Policy, PolicyRule, Rulebook, is_sampled
+from aura_engine.policy.terms import Terms
 
 ID = ApprovalId("0192f0c1-2d3e-7abc-8def-0123456789ab")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)  # a Monday
@@ -203,21 +204,45 @@ def test_terms_of_several_rules_are_all_kept():
 def test_terms_leave_a_question_answerable_and_never_by_fewer():
     askings = list(product([("alice",), ("alice", "bob")], [(), ("carol",)], [(), ("dave",)], [1, 2]))
     terms_given = list(
-        product([(), ("carol",), ("dave",), ("carol", "dave"), ("erin",)], [(), ("erin",)], [None, 1, 3])
+        product(
+            [(), ("carol",), ("dave",), ("carol", "dave"), ("erin",)],
+            [(), ("erin",)],
+            [None, 1, 3],
+            [(), (("dave",),), (("alice", "erin"),), (("carol",), ("bob", "alice", "frank"))],
+        )
     )
-    for (people, later, barred, quorum), (named, to, more) in product(askings, terms_given):
+    for (people, later, barred, quorum), (named, to, more, after) in product(askings, terms_given):
         levels = (Level(reviewers=later),) if later else ()
         if asking_problem(people, quorum, levels) is not None:
             continue
         question = Question(kind=ApprovalKind.CHANGES, reviewers=people, quorum=quorum, levels=levels, barred=barred)
-        terms = Terms(reviewers=named, quorum=more, escalate_to=to)
+        added = tuple(Level(reviewers=names, quorum=len(names)) for names in after)
+        terms = Terms(reviewers=named, quorum=more, escalate_to=to, levels=added)
         rule = PolicyRule(name="r", verdict=NEVER, conditions=(), terms=terms)
         asked, _ = Rulebook((Policy(PolicyRef("p"), (rule,)),)).ask(question, PolicySubject.of(question, NOON), ID)
         escalate_to = [name for name in asked.escalate_to if name not in barred]
         assert asking_problem(asked.reviewers, asked.quorum, asked.levels, escalate_to=escalate_to) is None
         assert asked.quorum >= quorum
         assert not {*asked.reviewers} & {*barred}
-        assert {*named} - {*barred, *later} <= {*asked.reviewers}
+        everyone = [*asked.reviewers, *(name for level in asked.levels for name in level.reviewers)]
+        assert not {*everyone} & {*barred}
+        assert {*named, *later, *(name for names in after for name in names)} - {*barred} <= {*everyone}
+        assert all(any({*later} <= {*level.reviewers} for level in asked.levels) for _ in levels)
+
+
+def test_the_levels_of_all_rules_that_ask_are_asked_after_those_of_the_task():
+    found = book(
+        "ask: a, when: always,"
+        " then: {reviewers: ann, levels: [{reviewers: [lead, bob], quorum: 2}, {reviewers: boss}]}",
+        "ask: b, when: always, then: {levels: [{reviewers: carol}]}",
+    )
+    question = Question(kind=ApprovalKind.CHANGES, reviewers=("alice",), levels=(Level(reviewers=("bob", "dave")),))
+    asked, _ = found.ask(question, PolicySubject.of(question, NOON), ID)
+    assert asked.reviewers == ("ann",)
+    assert asked.levels == (
+        Level(reviewers=("bob", "dave", "carol", "lead"), quorum=2),
+        Level(reviewers=("boss",)),
+    )
 
 
 def test_a_sample_of_what_is_approved_is_asked_always_the_same():
