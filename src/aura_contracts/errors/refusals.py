@@ -120,6 +120,14 @@ class AggregateExists(CommandRefused, code="exists"):
     summary = "{aggregate} {aggregate_id} already exists"
 
 
+class NameTaken(AggregateExists, code="name_taken"):
+    """The name of what is to be created belongs to another one."""
+
+    summary = "there is a {aggregate} named {name} already"
+    name: str
+    remedy: str = "choose another name, or edit that one"
+
+
 class TransitionRefused(CommandRefused, code="wrong_state"):
     """The command is not possible in this state."""
 

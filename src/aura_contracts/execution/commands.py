@@ -1,6 +1,7 @@
 """The commands of executions: see `aura_contracts.execution`."""
 
 from aura_contracts.aggregate import Command
+from aura_contracts.context_documents import ContextDocument, LeftOutDocument
 from aura_contracts.entries import Usage
 from aura_contracts.execution import event_types as events
 from aura_contracts.execution.state import Execution
@@ -43,6 +44,17 @@ class FinishPreparation(Report, frozen=True, kw_only=True):
 
     emits = (events.PreparationFinished,)
     workspace_id: WorkspaceId
+
+
+class RecordContext(Report, frozen=True, kw_only=True):
+    """Report the documents of the project, as the agent gets them before its first prompt."""
+
+    emits = (events.ContextRead,)
+    project: str
+    text: str
+    documents: tuple[ContextDocument, ...] = ()
+    left_out: tuple[LeftOutDocument, ...] = ()
+    more: int = 0
 
 
 class FinishSetup(Report, frozen=True, kw_only=True):

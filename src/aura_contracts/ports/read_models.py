@@ -35,6 +35,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import Execution
 from aura_contracts.lease import WorkerLease
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
+from aura_contracts.project import Project
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow
@@ -215,6 +216,17 @@ class TemplateQuery(Query[PromptTemplate], frozen=True, kw_only=True):
     scope_key: Words = None
 
 
+class ProjectQuery(Query[Project], frozen=True, kw_only=True):
+    """Projects; removed ones only if `status` asks for them."""
+
+    table = "projects"
+    id: Words = None
+    status: Words = None
+    name: Words = None
+    repository: Words = None
+    """Absolute paths of repositories that they hold."""
+
+
 class ExecutionQuery(Query[Execution], frozen=True, kw_only=True):
     """Runs of agents."""
 
@@ -314,6 +326,7 @@ QUERIES: tuple[type[Query[Any]], ...] = (
     WorkflowQuery,
     BoardQuery,
     TemplateQuery,
+    ProjectQuery,
     ExecutionQuery,
     WorkspaceQuery,
     LeaseQuery,

@@ -43,6 +43,7 @@ from aura_engine.decomposition_plan import read_plan
 from aura_engine.permissions.delivery import answer_decided
 from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.attempts import stage_failure
+from aura_engine.runtime.briefing import briefing
 from aura_engine.runtime.collection import collect, differs, is_news
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.copies import save
@@ -74,6 +75,7 @@ async def prepare(runtime: Runtime, view: View) -> None:
         made = await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))
         if workspace.status is not WorkspaceStatus.REQUESTED:
             await save(runtime, workspace, SnapshotReason.RETRY)
+        context = await briefing(runtime, view.task, execution, made)
     except AuraError as error:
         if error.recovery is Recovery.LATER:
             raise
@@ -94,6 +96,8 @@ async def prepare(runtime: Runtime, view: View) -> None:
         if (await unit.require(EXECUTION, execution.id)).interrupted:
             await unit.handle(execution.id, stage_failure(runtime, execution, INTERRUPTED))
             return
+        if context is not None:
+            await unit.handle(execution.id, context)
         finished = FinishPreparation(epoch=execution.epoch, workspace_id=workspace.id)
         await unit.handle(execution.id, finished)
         if execution.plan.setup is None or execution.work_done:
