@@ -57,6 +57,18 @@ class LeftOutDocument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class AgentContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The documents of a project, as an agent gets them before its first prompt."""
+
+    project: str
+    text: str
+    """What stands before the prompt; empty: nothing."""
+    documents: tuple[ContextDocument, ...] = ()
+    left_out: tuple[LeftOutDocument, ...] = ()
+    more: int = 0
+    """How many further ones are left out."""
+
+
 class FoundDocument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A document with its text."""
 

@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from aura_contracts.board import WipLimitSet as WipLimitSet
     from aura_contracts.catalogue import Event as Event
     from aura_contracts.catalogue import EventRecord as EventRecord
+    from aura_contracts.context_documents import AgentContext as AgentContext
     from aura_contracts.context_documents import ContextDocument as ContextDocument
     from aura_contracts.context_documents import LeftOutDocument as LeftOutDocument
     from aura_contracts.entries import Usage as Usage

@@ -61,6 +61,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     listing.add_argument("--priority", metavar="LEVEL", choices=("low", "medium", "high"), help="only of this priority")
     listing.add_argument("--label", metavar="WORD", help="only tasks with this label")
+    listing.add_argument("--project", metavar="NAME", help="only tasks of this project")
     listing.add_argument("--parent", metavar="ID", help="only the parts of this task")
     listing.add_argument("--due-before", metavar="TIME", type=instant, help="only tasks that are due before this time")
     listing.add_argument("--blocked", action="store_true", help="only tasks held up by other tasks or a conflict")
@@ -178,6 +179,7 @@ async def _list(call: Invocation) -> None:
 async def _filters(engine: "Engine", given: Namespace) -> dict[str, Any]:
     parent = None if given.parent is None else (await engine.tasks.get(given.parent)).id
     filters = {"status": given.status, "priority": given.priority, "label": given.label, "parent": parent}
+    filters["project"] = given.project
     return {**filters, "due_before": given.due_before, "blocked": True if given.blocked else None}
 
 

@@ -1,7 +1,7 @@
 """The commands of executions: see `aura_contracts.execution`."""
 
 from aura_contracts.aggregate import Command
-from aura_contracts.context_documents import ContextDocument, LeftOutDocument
+from aura_contracts.context_documents import AgentContext
 from aura_contracts.entries import Usage
 from aura_contracts.execution import event_types as events
 from aura_contracts.execution.state import Execution
@@ -47,14 +47,10 @@ class FinishPreparation(Report, frozen=True, kw_only=True):
 
 
 class RecordContext(Report, frozen=True, kw_only=True):
-    """Report the documents of the project, as the agent gets them before its first prompt."""
+    """Report what was read of the documents of the task's project."""
 
     emits = (events.ContextRead,)
-    project: str
-    text: str
-    documents: tuple[ContextDocument, ...] = ()
-    left_out: tuple[LeftOutDocument, ...] = ()
-    more: int = 0
+    context: AgentContext
 
 
 class FinishSetup(Report, frozen=True, kw_only=True):

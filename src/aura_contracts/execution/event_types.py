@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from aura_contracts import entries
 from aura_contracts.approval import ApprovalStatus, Remember
-from aura_contracts.context_documents import ContextDocument, LeftOutDocument
+from aura_contracts.context_documents import AgentContext
 from aura_contracts.events import Event, Instant
 from aura_contracts.execution.values import (
     AgentResult,
@@ -56,16 +56,10 @@ class PreparationFinished(Event, frozen=True, kw_only=True):
 
 
 class ContextRead(Event, frozen=True, kw_only=True):
-    """The documents of the task's project were read, as the agent gets them before its first prompt."""
+    """The documents of the task's project were read for the agent."""
 
     topic = "execution.context_read"
-    project: str
-    text: str
-    """What stands before the prompt; empty: nothing."""
-    documents: tuple[ContextDocument, ...] = ()
-    left_out: tuple[LeftOutDocument, ...] = ()
-    more: int = 0
-    """How many further ones are left out."""
+    context: AgentContext
 
 
 class SetupFinished(Event, frozen=True, kw_only=True):

@@ -211,6 +211,12 @@ def _prepared(
     return replace(_entered(state, event, fact, status), workspace_id=event.workspace_id)
 
 
+def _context_read(
+    state: Execution, event: events.ContextRead, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, context=event.context.text, context_read=True)
+
+
 def _coded(state: Execution, event: events.CodingFinished, fact: HappenedFact, status: ExecutionStatus) -> Execution:
     return replace(_entered(state, event, fact, status), outcome=event.outcome, result=event.result)
 
@@ -298,7 +304,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         events.ExecutionLeased: sets("lease_id", "epoch", "worker_id"),
         events.PreparationStarted: _entered,
         events.PreparationFinished: _prepared,
-        events.ContextRead: sets(context=given("text"), context_read=True),
+        events.ContextRead: _context_read,
         events.SetupFinished: _entered,
         events.CodingFinished: _coded,
         events.CodingChangedNothing: _coded_nothing,

@@ -170,6 +170,7 @@ class ApprovalQuery(Query[Approval], frozen=True, kw_only=True):
     decision: Words = None
     kind: Words = None
     task: Words = None
+    project: Words = None
     execution: Words = None
     workflow: Words = None
     reviewer: str | None = None
@@ -236,6 +237,7 @@ class ExecutionQuery(Query[Execution], frozen=True, kw_only=True):
     status: Words = None
     ended: bool | None = None
     task: Words = None
+    project: Words = None
     agent: Words = None
     executor: Words = None
     workspace: Words = None

@@ -288,6 +288,7 @@ class ApprovalFilters(TypedDict, total=False):
     decision: Words
     kind: Words
     task: Words
+    project: Words
     execution: Words
     workflow: Words
     reviewer: str | None
@@ -322,6 +323,7 @@ class ExecutionFilters(TypedDict, total=False):
     status: Words
     ended: bool | None
     task: Words
+    project: Words
     agent: Words
     executor: Words
     workspace: Words

@@ -7,7 +7,7 @@ only in the folder that it works in, and above.
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from aura_contracts.context_documents import DocumentPlace, LeftOutDocument
+from aura_contracts.context_documents import AgentContext, DocumentPlace, LeftOutDocument
 from aura_contracts.errors import ExecutableNotFound, InvalidInput, UnknownExecutor
 from aura_contracts.execution import Execution, RecordContext
 from aura_contracts.file_paths import relative
@@ -29,14 +29,14 @@ async def briefing(runtime: Runtime, task: Task, execution: Execution, made: Pre
     found = await runtime.gateway.request(asked)
     reason = f"{execution.executor} reads it by itself"
     reads = tuple(LeftOutDocument(repository=name, path=path, reason=reason) for name, path in found.without)
-    return RecordContext(
-        epoch=execution.epoch,
+    context = AgentContext(
         project=task.project,
         text=context_text(task.project, found, several=len(places) > 1),
         documents=tuple(one.document for one in found.documents),
         left_out=(*found.left_out, *reads),
         more=found.more,
     )
+    return RecordContext(epoch=execution.epoch, context=context)
 
 
 async def _own(

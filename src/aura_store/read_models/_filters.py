@@ -248,6 +248,9 @@ _UNFINISHED: Final = (
     f" OR (status = '{TaskStatus.COMPLETED}' AND id IN ({_WITH_WORKTREES}))))"
 )
 
+_OF_TASK: Final = _nested("task_id IN (SELECT id FROM tasks WHERE {})", _words("project"))
+"""The project of what belongs to a task."""
+
 _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
     {
         ask.TaskQuery: {
@@ -268,6 +271,7 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
             "capability": _holds("capabilities"),
         },
         ask.ApprovalQuery: {
+            "project": _OF_TASK,
             "pending": _flag(f"status = '{ApprovalStatus.PENDING}'", f"status <> '{ApprovalStatus.PENDING}'"),
             "reviewer": _holds("reviewers"),
             "awaiting": _holds("awaited"),
@@ -277,6 +281,7 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
         ask.WorkflowQuery: {"search": _contains("name", "description")},
         ask.ProjectQuery: {"repository": _any_text_held("repositories")},
         ask.ExecutionQuery: {
+            "project": _OF_TASK,
             "ended": _flag(f"status IN ({_ENDED_RUN})", f"status NOT IN ({_ENDED_RUN})"),
             "session": _nested("id IN (SELECT execution_id FROM execution_sessions WHERE {})", _words("session_id")),
         },

@@ -201,7 +201,7 @@ def _entry(event: Event) -> _LogEntry:
             fields["spec"]["context"],
         )  # in the event; long, and no description of what happened
     if isinstance(event, ex.ContextRead):
-        del fields["text"]
+        del fields["context"]["text"]
     return _LogEntry(event.topic, result=fields)
 
 
