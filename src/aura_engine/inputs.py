@@ -229,7 +229,7 @@ class NewAgent(Input):
     variant: str = Field("", description="A named set of the executor's options")
     model: str = Field("", description="The model, as the executor names it; empty: the executor's default")
     options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets")
-    prompt: str = Field("", description="Its own instructions, at the head of each first prompt")
+    prompt: str = Field("", description="Its own instructions, before the task in each first prompt")
     capabilities: tuple[Filled, ...] = Field((), description="The capabilities of the agent, in words")
     capacity: int = Field(1, ge=1, le=CAPACITY_LIMIT, description="How many tasks it works on at once")
     allow: tuple[RuleText, ...] = Field((), description="Tool calls to allow without asking, in each of its runs")
@@ -273,6 +273,11 @@ class NewProject(Input):
         (), description="Files that agents read first, as patterns relative to a repository: docs/*.md"
     )
     agent_type: str = Field("", description="The type of agent for tasks that no rule has another for")
+
+    @model_validator(mode="after")
+    def _without_secrets(self) -> Self:
+        require_no_secret(self.description, "description")
+        return self
 
     @property
     def spec(self) -> ProjectSpec:

@@ -194,7 +194,7 @@ class NewAgentOptions(TypedDict, total=False):
     options: Mapping[str, Any]
     """Settings of the executor; never secrets."""
     prompt: str
-    """Its own instructions, at the head of each first prompt."""
+    """Its own instructions, before the task in each first prompt."""
     capabilities: Strings
     """The capabilities of the agent, in words."""
     capacity: int
