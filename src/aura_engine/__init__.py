@@ -8,9 +8,9 @@
             await engine.approvals.approve(question.id)
         task = await run.result()
 
-An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `workspaces`, `sessions`,
-`executors`, `policies`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and
-commands. `open_engine_sync` opens the same engine for blocking code.
+An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `projects`, `workspaces`,
+`sessions`, `executors`, `policies`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has
+`get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`.

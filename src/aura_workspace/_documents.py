@@ -1,4 +1,4 @@
-"""Context documents: reads the files of a worktree that an agent is told before it begins.
+"""Context documents: reads the files of a worktree that an agent gets before it begins.
 
 The files are those of other people and of agents, so nothing about them is trusted. Nothing outside the worktree is
 read, whatever links there are and however they change meanwhile: a path is resolved first, and what it resolves to is

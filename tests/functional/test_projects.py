@@ -7,11 +7,11 @@ import pytest
 
 from aura_contracts.entries import SessionStarted
 from aura_contracts.errors import AggregateNotFound, InvalidInput, NameTaken, NotARepository, RuleViolated
-from aura_contracts.execution import ContextRead
+from aura_contracts.execution import ContextRead, ConversationReplayed
 from aura_contracts.ports.executors import AgentRun, Capability, Conversation, Executor, Launch
 from aura_contracts.project import ProjectChanges
 from aura_contracts.task import TaskStatus
-from engines import AT_ONCE, ONCE, events_of, settled
+from engines import AT_ONCE, ONCE, events_of, scripted, settled, write
 from repositories import git, make_repository
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +109,24 @@ async def test_a_follow_up_in_the_session_does_not_tell_it_again(opened, shop):
         await settled(engine, view.task.id)
         assert "Rename it" in _written(view)
         assert _written(view).count("# A") == prompt.count("# A") == 1
+
+
+async def test_a_session_that_takes_the_place_of_a_lost_one_begins_with_it(opened, shop):
+    lost = {"fail": {"reason": "SessionLost", "message": "No conversation found"}}
+    async with opened() as engine:
+        await engine.projects.create("shop", repositories=[str(shop)], documents=["docs/a.md"])
+        rounds = [write("new.txt", "x\n")], [lost], [write("more.txt", "x\n")]
+        run = await engine.run("Fix it", repositories=[str(shop)], **scripted(*rounds))
+        await settled(engine, run.id)
+        await engine.tasks.follow_up(run.id, "Rename it")
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        view = await engine.tasks.view(run.id)
+        replayed = [
+            one.prompt for one in await events_of(engine, view.execution.id) if isinstance(one, ConversationReplayed)
+        ]
+        assert [prompt.count("# A") for prompt in replayed] == [1]
+        assert replayed[0].startswith(view.execution.context)
+        assert "Rename it" in replayed[0]
 
 
 async def test_an_agent_without_sessions_is_told_it_with_each_prompt(opened, shop):

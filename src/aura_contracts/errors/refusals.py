@@ -121,7 +121,7 @@ class AggregateExists(CommandRefused, code="exists"):
 
 
 class NameTaken(AggregateExists, code="name_taken"):
-    """The name of what is to be created belongs to another one."""
+    """Another one has the name already."""
 
     summary = "there is a {aggregate} named {name} already"
     name: str

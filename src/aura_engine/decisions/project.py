@@ -1,7 +1,7 @@
 """Decisions about projects.
 
-Who may do what: humans and AURA itself; an agent never changes what it, or another agent, is told. Whether repositories
-and documents exist is for the worker to say, before a decision is asked for.
+Who may do what: humans and AURA itself; an agent never changes its own context or that of another agent. Whether
+repositories and documents exist is for the worker to say, before a decision is asked for.
 """
 
 from collections.abc import Sequence

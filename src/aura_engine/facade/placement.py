@@ -26,7 +26,7 @@ from aura_engine import runtime
 from aura_engine.agent_types import AgentTypeChoice
 from aura_engine.facade.core import Core
 from aura_engine.inputs import Place, RunRequest, title_of
-from aura_engine.runtime.projects import ProjectChoice
+from aura_engine.runtime.task_project import ProjectChoice
 from aura_engine.runtime.views import workspace_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol.messages import DescribeRepository

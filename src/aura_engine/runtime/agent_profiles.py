@@ -11,7 +11,7 @@ from aura_contracts.run_plan import OUTPUT_LIMIT, RunPlan
 from aura_contracts.task import Task
 from aura_engine.runtime.attempts import queue
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.projects import project_named
+from aura_engine.runtime.task_project import project_named
 from aura_engine.unit_of_work import UnitOfWork
 
 

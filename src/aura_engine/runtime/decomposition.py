@@ -23,8 +23,8 @@ from aura_contracts.task import CreateTask, DecomposeTask, PoolRequest, ProposeD
 from aura_engine.decomposition_plan import plan_text, read_plan
 from aura_engine.policy import evidence_of, pose
 from aura_engine.runtime.context import Runtime, review_of, subtask_spec
-from aura_engine.runtime.projects import agent_type_of
 from aura_engine.runtime.proposals import last_message
+from aura_engine.runtime.task_project import agent_type_of
 from aura_engine.runtime.views import View, another_workspace
 from aura_engine.unit_of_work import UnitOfWork
 

@@ -43,13 +43,13 @@ from aura_engine.decomposition_plan import read_plan
 from aura_engine.permissions.delivery import answer_decided
 from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.attempts import stage_failure
-from aura_engine.runtime.briefing import briefing
 from aura_engine.runtime.collection import collect, differs, is_news
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.copies import save
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.failures import failure_from_error
 from aura_engine.runtime.processes import agent_work, exit_report, start_request
+from aura_engine.runtime.project_context import context_report
 from aura_engine.runtime.proposals import last_message
 from aura_engine.runtime.reverts import run_revert
 from aura_engine.runtime.views import View, lease_of, spec_of
@@ -75,7 +75,7 @@ async def prepare(runtime: Runtime, view: View) -> None:
         made = await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))
         if workspace.status is not WorkspaceStatus.REQUESTED:
             await save(runtime, workspace, SnapshotReason.RETRY)
-        context = await briefing(runtime, view.task, execution, made)
+        context = await context_report(runtime, view.task, execution, made)
     except AuraError as error:
         if error.recovery is Recovery.LATER:
             raise

@@ -1,4 +1,4 @@
-"""Briefing: reads the documents of a task's project, once its worktrees are prepared and nothing has changed them yet.
+"""Project context: reads the documents of a task's project, once its worktrees are prepared and before they change.
 
 The agent's program may read some of them by itself (``CLAUDE.md``): these are not given to it a second time. It does so
 only in the folder that it works in, and above.
@@ -18,8 +18,10 @@ from aura_engine.runtime.context import Runtime
 from aura_worker_protocol.messages import CheckOptions, ReadDocuments
 
 
-async def briefing(runtime: Runtime, task: Task, execution: Execution, made: PreparedWorkspace) -> RecordContext | None:
-    """Return the report of the documents that the agent gets; None without a project, or for one that was told."""
+async def context_report(
+    runtime: Runtime, task: Task, execution: Execution, made: PreparedWorkspace
+) -> RecordContext | None:
+    """Return the report of the documents that the agent gets; None without a project, or if it was read."""
     if not execution.documents or execution.context_read or task.project is None:
         return None
     trees = [DocumentPlace(repository=tree.repository, path=tree.path) for tree in made.worktrees]
