@@ -29,6 +29,7 @@ INPUTS = {
     "NewTaskOptions": (inputs.NewTask, ("title",)),
     "AssignmentOptions": (inputs.Assignment, ()),
     "NewAgentOptions": (inputs.NewAgent, ("name", "executor")),
+    "NewProjectOptions": (inputs.NewProject, ("name",)),
 }
 """Typed dictionary -> the model whose fields it has, and those that the call takes by themselves."""
 
@@ -36,6 +37,7 @@ FILTERS = {
     "TaskFilters": read_models.TaskQuery,
     "AgentFilters": read_models.AgentQuery,
     "ApprovalFilters": read_models.ApprovalQuery,
+    "ProjectFilters": read_models.ProjectQuery,
     "ExecutionFilters": read_models.ExecutionQuery,
     "WorkspaceFilters": read_models.WorkspaceQuery,
     "SessionFilters": read_models.SessionQuery,
@@ -47,6 +49,7 @@ MODULES = (
     "tasks",
     "approvals",
     "agents",
+    "projects",
     "executions",
     "workspaces",
     "sessions",

@@ -54,6 +54,7 @@ async def list_tasks(call: Invocation) -> None:
 async def _filters(engine: "Engine", given: Namespace) -> dict[str, Any]:
     parent = None if given.parent is None else (await engine.tasks.get(given.parent)).id
     filters = {"status": given.status, "priority": given.priority, "label": given.label, "parent": parent}
+    filters["project"] = given.project
     return {**filters, "due_before": given.due_before, "blocked": True if given.blocked else None}
 
 

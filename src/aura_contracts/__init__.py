@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from aura_contracts.ids import ExecutionId as ExecutionId
     from aura_contracts.ids import IdFactory as IdFactory
     from aura_contracts.ids import LeaseId as LeaseId
+    from aura_contracts.ids import ProjectId as ProjectId
     from aura_contracts.ids import StreamId as StreamId
     from aura_contracts.ids import TaskId as TaskId
     from aura_contracts.ids import TemplateId as TemplateId
@@ -108,6 +109,9 @@ if TYPE_CHECKING:
     from aura_contracts.ports import Clock as Clock
     from aura_contracts.ports import EventLog as EventLog
     from aura_contracts.ports import SelfChecking as SelfChecking
+    from aura_contracts.project import PROJECT as PROJECT
+    from aura_contracts.project import Project as Project
+    from aura_contracts.project import ProjectStatus as ProjectStatus
     from aura_contracts.task import TASK as TASK
     from aura_contracts.task import Task as Task
     from aura_contracts.task import TaskStatus as TaskStatus

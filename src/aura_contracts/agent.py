@@ -91,7 +91,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     options: dict[str, Any] = {}
     """More executor settings, on top of the variant. Never put secrets here: the log keeps them forever."""
     prompt: str = ""
-    """Its own instructions, which stand at the head of each first prompt, as they are."""
+    """Its own instructions, which stand before the task in each first prompt, as they are."""
     capabilities: tuple[str, ...] = ()
     permissions: PermissionRules = PermissionRules()
     """Which tool calls need no human, besides those that a run allows or refuses."""

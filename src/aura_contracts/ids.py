@@ -30,6 +30,7 @@ AgentId = NewType("AgentId", str)
 WorkflowId = NewType("WorkflowId", str)
 BoardId = NewType("BoardId", str)
 TemplateId = NewType("TemplateId", str)
+ProjectId = NewType("ProjectId", str)
 
 IdFactory = Callable[[], str]
 """Returns a new id at each call. It is injected so that a simulation can repeat a run exactly."""

@@ -8,9 +8,9 @@
             await engine.approvals.approve(question.id)
         task = await run.result()
 
-An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `workspaces`, `sessions`,
-`executors`, `policies`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and
-commands. `open_engine_sync` opens the same engine for blocking code.
+An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `projects`, `workspaces`,
+`sessions`, `executors`, `policies`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has
+`get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`.
@@ -89,6 +89,9 @@ if TYPE_CHECKING:
     from aura_contracts.board import WipLimitSet as WipLimitSet
     from aura_contracts.catalogue import Event as Event
     from aura_contracts.catalogue import EventRecord as EventRecord
+    from aura_contracts.context_documents import AgentContext as AgentContext
+    from aura_contracts.context_documents import ContextDocument as ContextDocument
+    from aura_contracts.context_documents import LeftOutDocument as LeftOutDocument
     from aura_contracts.entries import Usage as Usage
     from aura_contracts.errors import ActorNotAllowed as ActorNotAllowed
     from aura_contracts.errors import AgentFileProblem as AgentFileProblem
@@ -129,6 +132,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import MergeConflict as MergeConflict
     from aura_contracts.errors import MissingVariable as MissingVariable
     from aura_contracts.errors import NaiveDatetime as NaiveDatetime
+    from aura_contracts.errors import NameTaken as NameTaken
     from aura_contracts.errors import NewerEventVersion as NewerEventVersion
     from aura_contracts.errors import NoCommit as NoCommit
     from aura_contracts.errors import NoSession as NoSession
@@ -183,6 +187,7 @@ if TYPE_CHECKING:
     from aura_contracts.execution import CleanupFinished as CleanupFinished
     from aura_contracts.execution import CodingChangedNothing as CodingChangedNothing
     from aura_contracts.execution import CodingFinished as CodingFinished
+    from aura_contracts.execution import ContextRead as ContextRead
     from aura_contracts.execution import ConversationReplayed as ConversationReplayed
     from aura_contracts.execution import EntryNotUnderstood as EntryNotUnderstood
     from aura_contracts.execution import Execution as Execution
@@ -286,6 +291,13 @@ if TYPE_CHECKING:
     from aura_contracts.ports.workspaces import Orphan as Orphan
     from aura_contracts.ports.workspaces import WorkDiff as WorkDiff
     from aura_contracts.ports.workspaces import WorkspaceCondition as WorkspaceCondition
+    from aura_contracts.project import Project as Project
+    from aura_contracts.project import ProjectChanges as ProjectChanges
+    from aura_contracts.project import ProjectCreated as ProjectCreated
+    from aura_contracts.project import ProjectEdited as ProjectEdited
+    from aura_contracts.project import ProjectRecreated as ProjectRecreated
+    from aura_contracts.project import ProjectRemoved as ProjectRemoved
+    from aura_contracts.project import ProjectStatus as ProjectStatus
     from aura_contracts.run_plan import RunPlan as RunPlan
     from aura_contracts.run_plan import Script as Script
     from aura_contracts.run_plan import Shell as Shell
@@ -403,7 +415,9 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import ExecutionFilters as ExecutionFilters
     from aura_engine.facade.options import ExecutionLogFilters as ExecutionLogFilters
     from aura_engine.facade.options import NewAgentOptions as NewAgentOptions
+    from aura_engine.facade.options import NewProjectOptions as NewProjectOptions
     from aura_engine.facade.options import NewTaskOptions as NewTaskOptions
+    from aura_engine.facade.options import ProjectFilters as ProjectFilters
     from aura_engine.facade.options import RunOptions as RunOptions
     from aura_engine.facade.options import SessionFilters as SessionFilters
     from aura_engine.facade.options import Strings as Strings
@@ -418,6 +432,7 @@ if TYPE_CHECKING:
     from aura_engine.host import Host as Host
     from aura_engine.inputs import Assignment as Assignment
     from aura_engine.inputs import NewAgent as NewAgent
+    from aura_engine.inputs import NewProject as NewProject
     from aura_engine.inputs import NewTask as NewTask
     from aura_engine.inputs import RunRequest as RunRequest
     from aura_engine.policy.back_test import ChangedVerdict as ChangedVerdict

@@ -9,7 +9,8 @@
     [projects]              # if no label does
     shop = "developer"
 
-A type that the task names itself wins over all rules. Without a rule and a default, a task is for an agent of any type.
+A type that the task names itself wins over all rules, and a rule over the type of its project (`engine.projects`).
+Without any of these and a default, a task is for an agent of any type.
 """
 
 import tomllib
@@ -44,8 +45,13 @@ class AgentTypes:
     projects: Mapping[str, AgentType] = _NONE
     default: AgentType | None = None
 
-    def choose(self, given: str | None, labels: Iterable[str], project: str | None) -> AgentTypeChoice:
-        """Return the type that a task with these labels, in this project, is for; `given` is the one that it names."""
+    def choose(
+        self, given: str | None, labels: Iterable[str], project: str | None, projects_own: str = ""
+    ) -> AgentTypeChoice:
+        """Return the type that a task with these labels, in this project, is for.
+
+        `given` is the one that it names, and `projects_own` the one that its project has.
+        """
         if given:
             return AgentTypeChoice(AgentType(given), "it names the type")
         for label in labels:
@@ -53,6 +59,8 @@ class AgentTypes:
                 return AgentTypeChoice(self.labels[label], f"rule for the label {label}")
         if project is not None and project in self.projects:
             return AgentTypeChoice(self.projects[project], f"rule for the project {project}")
+        if projects_own:
+            return AgentTypeChoice(AgentType(projects_own), f"type of the project {project}")
         if self.default is not None:
             return AgentTypeChoice(self.default, "default of agent-types.toml")
         return AgentTypeChoice(None, "default: any type")

@@ -36,6 +36,7 @@ from aura_contracts.ports.executors import Capability, Executor, ExecutorInfo
 from aura_contracts.ports.read_models import Moment
 from aura_contracts.ports.rows import ExecutionLogRow, Page, SessionRow, UsageRow
 from aura_contracts.ports.workspaces import Orphan, WorkDiff, WorkspaceCondition
+from aura_contracts.project import Project, ProjectChanges
 from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges
 from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
@@ -58,7 +59,9 @@ from aura_engine.facade.options import (
     ExecutionFilters,
     ExecutionLogFilters,
     NewAgentOptions,
+    NewProjectOptions,
     NewTaskOptions,
+    ProjectFilters,
     RunOptions,
     SessionFilters,
     TaskFilters,
@@ -66,6 +69,7 @@ from aura_engine.facade.options import (
     WorkspaceFilters,
 )
 from aura_engine.facade.policies import Policies, PolicyInfo
+from aura_engine.facade.projects import Projects
 from aura_engine.facade.queue_places import QueuePlace
 from aura_engine.facade.run import Run
 from aura_engine.facade.sessions import Sessions
@@ -444,6 +448,44 @@ class BlockingAgents:
     def enable(self, agent: str, *, by: str | None = None) -> Agent:
         """Put an agent back into the pool."""
         return self._portal.call(self._target.enable, agent, by=by)
+
+
+class BlockingProjects:
+    """The projects, by name or by id."""
+
+    def __init__(self, target: Projects, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def get(self, project: str) -> Project:
+        """Return a project, also one that was removed. Raises `AggregateNotFound`, `AmbiguousId`."""
+        return self._portal.call(self._target.get, project)
+
+    def list(self, **filters: Unpack[ProjectFilters]) -> Page[Project]:
+        """Return a page of projects, newest first unless `sort` and `descending` say otherwise; without removed ones,
+        unless `status` asks for them.
+        """
+        return self._portal.call(self._target.list, **filters)
+
+    def create(self, name: str, *, by: str | None = None, **options: Unpack[NewProjectOptions]) -> Project:
+        """Create a project. Paths of repositories are relative to the folder of this program.
+
+        Raises `NameTaken`, `NotARepository` for a folder that does not exist, and `InvalidInput` for a path inside a
+        repository, for a pattern that leads out of it or matches nothing, and for a document that agents cannot be
+        given: one that does not exist in any of the repositories, leads out of it, is binary or cannot be read.
+        """
+        return self._portal.call(self._target.create, name, by=by, **options)
+
+    def edit(self, project: str, changes: Kept[ProjectChanges], *, by: str | None = None) -> Project:
+        """Edit a project; fields that `changes` does not set stay as they are. Tasks that have begun do not change.
+
+        Raises the errors of `create`, except for `NameTaken`: a project keeps its name.
+        """
+        return self._portal.call(self._target.edit, project, changes, by=by)
+
+    def remove(self, project: str, reason: Kept[str] = "", *, by: str | None = None) -> Project:
+        """Remove a project. Its repositories and tasks stay, and the tasks keep its name."""
+        return self._portal.call(self._target.remove, project, reason, by=by)
 
 
 class BlockingExecutions:
@@ -930,6 +972,7 @@ class BlockingEngine:
         self.tasks = BlockingTasks(target.tasks, portal)
         self.approvals = BlockingApprovals(target.approvals, portal)
         self.agents = BlockingAgents(target.agents, portal)
+        self.projects = BlockingProjects(target.projects, portal)
         self.executions = BlockingExecutions(target.executions, portal)
         self.workspaces = BlockingWorkspaces(target.workspaces, portal)
         self.sessions = BlockingSessions(target.sessions, portal)

@@ -20,6 +20,7 @@ from pydantic import (
 from aura_contracts.agent import AgentLimits, AgentSpec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.permission import PermissionRules
+from aura_contracts.project import ProjectSpec
 from aura_contracts.quoting import CUT
 from aura_contracts.run_plan import OUTPUT_LIMIT, RunPlan
 from aura_contracts.secrets import require_no_secret, require_no_secrets
@@ -117,7 +118,7 @@ class Review(Input):
     no_self_approval: bool = Field(default=False, description="The creator does not decide about the work")
     retry: RetryInput = Field(RetryPolicy(), description="Attempts at each stage, and the pauses between them")
     priority: Priority = Field(Priority.MEDIUM, description="low, medium or high")
-    project: str | None = Field(None, description="The project that the task belongs to")
+    project: str | None = Field(None, description="The project that it belongs to; None: that of its repository")
     context: dict[str, Any] = Field({}, description="Further data about the task, as JSON values")
     labels: tuple[Filled, ...] = Field((), description="Words to find it by, such as bug or backend")
     due_at: AwareTime | None = Field(None, description="When it should be done")
@@ -228,7 +229,7 @@ class NewAgent(Input):
     variant: str = Field("", description="A named set of the executor's options")
     model: str = Field("", description="The model, as the executor names it; empty: the executor's default")
     options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets")
-    prompt: str = Field("", description="Its own instructions, at the head of each first prompt")
+    prompt: str = Field("", description="Its own instructions, before the task in each first prompt")
     capabilities: tuple[Filled, ...] = Field((), description="The capabilities of the agent, in words")
     capacity: int = Field(1, ge=1, le=CAPACITY_LIMIT, description="How many tasks it works on at once")
     allow: tuple[RuleText, ...] = Field((), description="Tool calls to allow without asking, in each of its runs")
@@ -259,6 +260,34 @@ class NewAgent(Input):
             permissions=PermissionRules(allow=self.allow, deny=self.deny),
             limits=AgentLimits(timeout=self.timeout, idle_timeout=self.idle_timeout, output_limit=self.output_limit),
             capacity=self.capacity,
+        )
+
+
+class NewProject(Input):
+    """A project to create."""
+
+    name: Filled = Field(description="Its name, which it keeps")
+    description: str = Field("", description="What it is about")
+    repositories: tuple[Filled, ...] = Field((), description="Paths of its repositories; tasks on them belong to it")
+    documents: tuple[Filled, ...] = Field(
+        (), description="Files that agents read first, as patterns relative to a repository: docs/*.md"
+    )
+    agent_type: str = Field("", description="The type of agent for tasks that no rule has another for")
+
+    @model_validator(mode="after")
+    def _without_secrets(self) -> Self:
+        require_no_secret(self.description, "description")
+        return self
+
+    @property
+    def spec(self) -> ProjectSpec:
+        """The part that is recorded."""
+        return ProjectSpec(
+            name=self.name.strip(),
+            description=self.description,
+            repositories=self.repositories,
+            documents=self.documents,
+            agent_type=AgentType(self.agent_type),
         )
 
 

@@ -43,6 +43,7 @@ from aura_worker_protocol.messages import (
     NoteWaiting,
     OptionsChecked,
     PrepareWorkspace,
+    ReadDocuments,
     RemoveOrphan,
     RemoveWorktrees,
     RepairWorkspace,
@@ -147,6 +148,7 @@ class Worker:
             RevertWork: workspaces.revert,
             RemoveWorktrees: workspaces.remove,
             DescribeRepository: workspaces.describe,
+            ReadDocuments: workspaces.documents,
             FindOrphans: workspaces.orphans,
             RemoveOrphan: workspaces.remove_orphan,
             WarmPool: workspaces.warm,
@@ -203,4 +205,7 @@ class Worker:
         if request.installed:
             await anyio.to_thread.run_sync(require_program, launch, self._environment)
         asks = executor.capability.permissions
-        return OptionsChecked(silencing=executor.silencing_option(request.options) if asks else None)
+        return OptionsChecked(
+            silencing=executor.silencing_option(request.options) if asks else None,
+            reads=executor.documents_read(request.options),
+        )

@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 from msgspec.structs import replace
 
+from aura_contracts.context_documents import FoundDocuments
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.ports.workspaces import (
@@ -36,6 +37,7 @@ from aura_worker_protocol.messages import (
     OrphansFound,
     PoolWarmed,
     PrepareWorkspace,
+    ReadDocuments,
     RemoveOrphan,
     RemoveWorktrees,
     RepairWorkspace,
@@ -106,6 +108,10 @@ class WorkspaceService:
     async def describe(self, request: DescribeRepository) -> RepositoryDescription:
         describe = partial(self._workspaces.describe, request.path, in_place=request.in_place)
         return await self._in_thread("", request.path, describe)
+
+    async def documents(self, request: ReadDocuments) -> FoundDocuments:
+        work = partial(self._workspaces.documents, request.places, request.patterns, request.without)
+        return await anyio.to_thread.run_sync(work, limiter=self._threads)
 
     async def orphans(self, request: FindOrphans) -> OrphansFound:
         work = partial(self._workspaces.orphans, request.living)

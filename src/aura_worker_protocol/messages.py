@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from aura_contracts.context_documents import DocumentPlace, FoundDocuments
 from aura_contracts.entries import AnyEntry, Usage
 from aura_contracts.execution import SupervisedProcess
 from aura_contracts.failures import Failure
@@ -132,6 +133,15 @@ class DescribeRepository(ToWorker[RepositoryDescription], frozen=True, kw_only=T
     method = "workspace.describe"
     path: str
     in_place: bool = False
+
+
+class ReadDocuments(ToWorker[FoundDocuments], frozen=True, kw_only=True):
+    """Read the documents that match `patterns`, without those at the paths `without`. Changes nothing."""
+
+    method = "workspace.documents"
+    places: tuple[DocumentPlace, ...]
+    patterns: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
 
 class OrphansFound(Result, frozen=True, kw_only=True):
@@ -281,6 +291,8 @@ class ListExecutors(ToWorker[ExecutorsListed], frozen=True, kw_only=True):
 class OptionsChecked(Result, frozen=True, kw_only=True):
     silencing: str | None = None
     """The option with which the agent asks for no permission."""
+    reads: tuple[str, ...] = ()
+    """The documents that the agent reads itself, see `aura_contracts.ports.executors.Executor.documents_read`."""
 
 
 class CheckOptions(ToWorker[OptionsChecked], frozen=True, kw_only=True):

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from aura_contracts.context_documents import DocumentPlace, FoundDocuments
 from aura_contracts.errors import GitError, InsideGitDirectory, NotARepository, WorkspaceError
 from aura_contracts.file_locks import lock_file
 from aura_contracts.ids import WorkspaceId, is_canonical_id
@@ -34,6 +35,7 @@ from aura_workspace._checkouts import (
     no_commit,
     require_suitable,
 )
+from aura_workspace._documents import read_documents
 from aura_workspace._merge import MergeOperation
 from aura_workspace._orphans import find_orphans, remove_orphan
 from aura_workspace._plain_folders import PlainFolders
@@ -97,6 +99,11 @@ class LocalWorkspaces:
             head=info.head,
             subfolder=subfolder,
         )
+
+    def documents(
+        self, places: Sequence[DocumentPlace], patterns: Sequence[str], without: Collection[str] = ()
+    ) -> FoundDocuments:
+        return read_documents(places, patterns, without)
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         with self._exclusive(spec) as (root, checkouts):

@@ -5,12 +5,12 @@ from argparse import Namespace
 import pytest
 
 from aura_cli.arguments.declarations import OptionGroup, add_options, values_of
-from aura_cli.arguments.options import ASSIGN, CREATE, RUN
+from aura_cli.arguments.options import ADD_PROJECT, ASSIGN, CREATE, RUN
 from aura_cli.arguments.parser import Parser
 from aura_cli.arguments.request import run_request
 from aura_contracts.run_plan import Shell
 from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
-from aura_engine import Assignment, NewTask, RunRequest
+from aura_engine import Assignment, NewProject, NewTask, RunRequest
 
 
 def options_of(groups: tuple[OptionGroup, ...]):
@@ -22,7 +22,6 @@ WITHOUT = {
     "due_at": "`aura task edit --due`",
     "on_part_failure": "`aura task edit --on-part-failure`",
     "priority": "a run starts at once; `aura task create --priority` orders what waits",
-    "project": "`aura task create --project`",
     "context": "data of programs",
 }
 """Fields that no option of the run sets, and why."""
@@ -45,7 +44,7 @@ def test_every_field_of_a_run_has_an_option_or_a_reason():
 
 @pytest.mark.parametrize(
     ("groups", "model", "without"),
-    [(CREATE, NewTask, set()), (ASSIGN, Assignment, {"output_limit"})],
+    [(CREATE, NewTask, set()), (ADD_PROJECT, NewProject, set()), (ASSIGN, Assignment, {"output_limit"})],
 )
 def test_every_field_of_a_task_has_an_option(groups, model, without):
     assert set(model.model_fields) - without == fields_of(groups)

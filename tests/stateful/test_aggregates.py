@@ -31,6 +31,7 @@ from aura_contracts.execution import (
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import Chunk, OutputSource, RecordOutput
 from aura_contracts.patches import LineAnchor
+from aura_contracts.project import CreateProject, EditProject, ProjectChanges, ProjectSpec, project_id
 from aura_contracts.task import AddPart, CreateTask, FailTask, RecordDependencyEnd, TaskSpec, TaskStatus
 from aura_contracts.template import DefineTemplate, TemplateScope, TemplateSpec, template_id
 from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType, WorkflowDefinition
@@ -135,12 +136,21 @@ def templates(state):
         )
 
 
+def projects(state):
+    """The id follows from the name, also for a project that takes the place of a removed one."""
+    spec = ProjectSpec(name="shop", repositories=("/shop",), documents=("docs/*.md",))
+    yield CreateProject(project_id=project_id("shop"), spec=spec)
+    if state is not None:
+        yield EditProject(changes=ProjectChanges(documents=("CLAUDE.md",)))
+
+
 GUIDES = {
     "agent": Guide(commands=agents, mark=lambda agent: (len(agent.tasks), agent.status)),
     "approval": Guide(commands=approvals),
     "board": Guide(commands=boards),
     "execution": Guide(commands=executions, mark=lambda execution: bool(execution.processes)),
     "output": Guide(commands=outputs),
+    "project": Guide(commands=projects),
     "task": Guide(commands=tasks, mark=failed_by_a_part),
     "template": Guide(commands=templates),
     "workflow": Guide(

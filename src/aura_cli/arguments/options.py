@@ -92,6 +92,7 @@ ON_PART_FAILURE = Option(
     "WHAT",
     choices=("wait", "fail", "ignore"),
 )
+PROJECT = Option("project", "--project", "project that it belongs to (default: that of its repository)", "NAME")
 FIXES = Option("fixes", "--fixes", "task that it repairs", "ID")
 
 VARIANT = Option("variant", "--variant", "named set of its options; see profiles.toml", "NAME")
@@ -134,6 +135,7 @@ RUN = (
             ATTEMPTS,
             Option("", "--after", "task that must complete first", "ID", repeatable=True),
             ON_DEPENDENCY_FAILURE,
+            PROJECT,
             LABEL,
             FIXES,
         ),
@@ -162,7 +164,7 @@ CREATE = (
             LABEL,
             DUE,
             FIXES,
-            Option("project", "--project", "project that it belongs to", "NAME"),
+            PROJECT,
             Option("agent_type", "--type", "kind of agent to assign", "TYPE"),
             Option("context", "--context", "data for its prompt: JSON or text", "KEY=VALUE", setting, repeatable=True),
             APPROVAL,
@@ -281,6 +283,22 @@ EDIT_AGENT = (
     ),
 )
 """Of `aura_contracts.agent.AgentChanges`."""
+
+_PROJECT = (
+    Option("description", "--description", "what it is about", "TEXT"),
+    Option("repositories", "--repo", "repository of it", "PATH", repeatable=True),
+    Option("documents", "--document", "what agents read first: docs/*.md, say", "PATTERN", repeatable=True),
+    Option("agent_type", "--type", "kind of agent for tasks that no rule has another for", "TYPE"),
+)
+
+ADD_PROJECT = (OptionGroup("", (Option("name", "name", "name of the project", "NAME"), *_PROJECT)),)
+"""Of `aura_engine.inputs.NewProject`."""
+
+EDIT_PROJECT = (
+    OptionGroup("", (_PROJECT[0], _PROJECT[3])),
+    OptionGroup("instead of those it has", _PROJECT[1:3]),
+)
+"""Of `aura_contracts.project.ProjectChanges`."""
 
 ASSIGN = (
     OptionGroup("", (TASK_ID,)),

@@ -25,6 +25,7 @@ GROUPS = {
         "approval": "review what is waiting for a human",
         "workspace": "inspect, save, restore and clean up worktrees",
         "session": "find agent sessions that can be resumed",
+        "project": "name repositories, and what agents read first in them",
         "policy": "check and back-test the rules that answer for humans",
     },
     "agents": {

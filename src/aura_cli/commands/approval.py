@@ -45,6 +45,7 @@ def configure(parser: ArgumentParser) -> None:
     commands = add_subcommands(parser)
     listing = add_subcommand(commands, "list", "list pending approvals, those of this repository first", _list)
     listing.add_argument("--all", action="store_true", help="include decided approvals")
+    listing.add_argument("--project", metavar="NAME", help="only about tasks of this project")
     showing = add_subcommand(commands, "show", "show a question, whole, and what it is about", _show)
     showing.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
     showing.add_argument("--diff", action="store_true", help="include the diff")
@@ -116,7 +117,7 @@ def _add_remember(parser: ArgumentParser) -> None:
 async def _list(call: Invocation) -> None:
     pending = None if call.arguments.all else True
     async with engine_of(call, read_only=True) as engine:
-        found = await all_rows(engine.approvals.list, pending=pending)
+        found = await all_rows(engine.approvals.list, pending=pending, project=call.arguments.project)
         subjects = await subjects_of_approvals(engine, found)
     place = here()
     approvals = sorted(found, key=lambda one: not subjects[one.id].holds(place))  # the order among them stays

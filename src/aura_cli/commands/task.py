@@ -57,6 +57,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     listing.add_argument("--priority", metavar="LEVEL", choices=("low", "medium", "high"), help="only of this priority")
     listing.add_argument("--label", metavar="WORD", help="only tasks with this label")
+    listing.add_argument("--project", metavar="NAME", help="only tasks of this project")
     listing.add_argument("--parent", metavar="ID", help="only the parts of this task")
     listing.add_argument("--due-before", metavar="TIME", type=instant, help="only tasks that are due before this time")
     listing.add_argument("--blocked", action="store_true", help="only tasks held up by other tasks or a conflict")

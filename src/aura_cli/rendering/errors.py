@@ -102,6 +102,7 @@ _NOUNS = {
     "engine": "task",
     "approvals": "approval",
     "agents": "agent",
+    "projects": "project",
     "workspaces": "workspace",
     "sessions": "session",
     "audit": "audit",

@@ -11,6 +11,7 @@
     ├── CommandRefused               the domain refuses a command: aggregate, id, command
     │   ├── AggregateNotFound
     │   ├── AggregateExists
+    │   │   └── NameTaken
     │   ├── TransitionRefused        not allowed in this state
     │   │   ├── AlreadyAnswered      the question has been decided
     │   │   ├── QuestionWithdrawn
@@ -113,6 +114,7 @@ from aura_contracts.errors.refusals import InvalidId as InvalidId
 from aura_contracts.errors.refusals import InvalidInput as InvalidInput
 from aura_contracts.errors.refusals import InvalidText as InvalidText
 from aura_contracts.errors.refusals import NaiveDatetime as NaiveDatetime
+from aura_contracts.errors.refusals import NameTaken as NameTaken
 from aura_contracts.errors.refusals import QuestionChanged as QuestionChanged
 from aura_contracts.errors.refusals import QuestionExpired as QuestionExpired
 from aura_contracts.errors.refusals import QuestionWithdrawn as QuestionWithdrawn

@@ -120,6 +120,14 @@ class AggregateExists(CommandRefused, code="exists"):
     summary = "{aggregate} {aggregate_id} already exists"
 
 
+class NameTaken(AggregateExists, code="name_taken"):
+    """Another one has the name already."""
+
+    summary = "there is a {aggregate} named {name} already"
+    name: str
+    remedy: str = "choose another name, or edit that one"
+
+
 class TransitionRefused(CommandRefused, code="wrong_state"):
     """The command is not possible in this state."""
 

@@ -29,6 +29,7 @@ from aura_contracts.execution.commands import LoseWorker as LoseWorker
 from aura_contracts.execution.commands import QueueExecution as QueueExecution
 from aura_contracts.execution.commands import QueueMessage as QueueMessage
 from aura_contracts.execution.commands import RecordAction as RecordAction
+from aura_contracts.execution.commands import RecordContext as RecordContext
 from aura_contracts.execution.commands import RecordExecutionRefusal as RecordExecutionRefusal
 from aura_contracts.execution.commands import RecordProcessExit as RecordProcessExit
 from aura_contracts.execution.commands import RecordProcessStart as RecordProcessStart
@@ -50,6 +51,7 @@ from aura_contracts.execution.event_types import CallStarted as CallStarted
 from aura_contracts.execution.event_types import CleanupFinished as CleanupFinished
 from aura_contracts.execution.event_types import CodingChangedNothing as CodingChangedNothing
 from aura_contracts.execution.event_types import CodingFinished as CodingFinished
+from aura_contracts.execution.event_types import ContextRead as ContextRead
 from aura_contracts.execution.event_types import ConversationReplayed as ConversationReplayed
 from aura_contracts.execution.event_types import EntryNotUnderstood as EntryNotUnderstood
 from aura_contracts.execution.event_types import EntryRecorded as EntryRecorded

@@ -1,6 +1,7 @@
 """The commands of executions: see `aura_contracts.execution`."""
 
 from aura_contracts.aggregate import Command
+from aura_contracts.context_documents import AgentContext
 from aura_contracts.entries import Usage
 from aura_contracts.events import CommandRefusal
 from aura_contracts.execution import event_types as events
@@ -44,6 +45,13 @@ class FinishPreparation(Report, frozen=True, kw_only=True):
 
     emits = (events.PreparationFinished,)
     workspace_id: WorkspaceId
+
+
+class RecordContext(Report, frozen=True, kw_only=True):
+    """Report what was read of the documents of the task's project."""
+
+    emits = (events.ContextRead,)
+    context: AgentContext
 
 
 class FinishSetup(Report, frozen=True, kw_only=True):

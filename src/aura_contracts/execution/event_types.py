@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from aura_contracts import entries
 from aura_contracts.approval import ApprovalStatus, Remember
+from aura_contracts.context_documents import AgentContext
 from aura_contracts.events import CommandRefusal, Event, Instant
 from aura_contracts.execution.values import (
     AgentResult,
@@ -55,6 +56,13 @@ class PreparationFinished(Event, frozen=True, kw_only=True):
 
     topic = "execution.workspace_prepared"
     workspace_id: WorkspaceId
+
+
+class ContextRead(Event, frozen=True, kw_only=True):
+    """The documents of the task's project were read for the agent."""
+
+    topic = "execution.context_read"
+    context: AgentContext
 
 
 class SetupFinished(Event, frozen=True, kw_only=True):

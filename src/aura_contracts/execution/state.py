@@ -51,6 +51,8 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
     """Whether to resume a copy of the session, because the original belongs to another run."""
     dropped_session_id: str | None = None
     """The session that could not be resumed, until the agent names another."""
+    context_read: bool = False
+    """Whether `context` was read for this execution's first prompt."""
     attempts: dict[str, int] = {}
     """Stage -> attempts since it was last entered, counting from 1."""
     retry_at: datetime | None = None
@@ -99,6 +101,14 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
         """The token of the process for this attempt at this stage."""
         return ProcessToken(self.id, self.status, self.follow_ups, self.attempt)
 
+    def instructions(self, prompt: str) -> str:
+        """Return `prompt` as the agent gets it, in the state in which it is started.
+
+        The documents of the project stand before the first prompt of a task, and before what begins another session.
+        """
+        first = self.context_read and self.status is ExecutionStatus.CODING_INITIAL
+        return f"{self.context}\n\n{prompt}" if self.context and (first or self.session_id is None) else prompt
+
 
 # --- Table ------------------------------------------------------------------------------------------------------------
 
@@ -137,7 +147,10 @@ _TABLE: Table = MappingProxyType(
             events.PreparationStarted: _S.PREPARE_WORKSPACE,
             events.ExecutionCancelled: _S.CANCELLED,
         },
-        _S.PREPARE_WORKSPACE: _running(_S.PREPARE_WORKSPACE, {events.PreparationFinished: _S.SETUP}),
+        _S.PREPARE_WORKSPACE: _running(
+            _S.PREPARE_WORKSPACE,
+            {events.ContextRead: _S.PREPARE_WORKSPACE, events.PreparationFinished: _S.SETUP},
+        ),
         _S.SETUP: _running(_S.SETUP, {events.SetupFinished: _S.CODING_INITIAL}),
         _S.CODING_INITIAL: _running(
             _S.CODING_INITIAL,
@@ -207,6 +220,12 @@ def _prepared(
     state: Execution, event: events.PreparationFinished, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
     return replace(_entered(state, event, fact, status), workspace_id=event.workspace_id)
+
+
+def _context_read(
+    state: Execution, event: events.ContextRead, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, context=event.context.text, context_read=True)
 
 
 def _coded(state: Execution, event: events.CodingFinished, fact: HappenedFact, status: ExecutionStatus) -> Execution:
@@ -296,6 +315,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         events.ExecutionLeased: sets("lease_id", "epoch", "worker_id"),
         events.PreparationStarted: _entered,
         events.PreparationFinished: _prepared,
+        events.ContextRead: _context_read,
         events.SetupFinished: _entered,
         events.CodingFinished: _coded,
         events.CodingChangedNothing: _coded_nothing,

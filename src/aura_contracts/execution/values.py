@@ -156,5 +156,9 @@ class ExecutionSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether an execution before, which failed, left work in the workspace that is not merged yet."""
     work_done: bool = False
     """Whether that is all the work: it is collected without running the agent."""
+    documents: tuple[str, ...] = ()
+    """Patterns of the context documents that stand before this prompt: read when the worktrees are prepared."""
+    context: str = ""
+    """The text of such documents as the task's agent was given it before: it stands before what begins a session."""
     messages: tuple[HumanMessage, ...] = ()
     """What humans wrote to the agent and it has not received yet: it gets them when its turn ends."""

@@ -228,6 +228,13 @@ class Executor(ABC):
         Raises `InvalidInput` for options that make no sense. Called only if its `capability` has permissions."""
         return None
 
+    def documents_read(self, options: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the documents that the agent reads by itself in its working directory, and above it up to the top of
+        the repository: ``CLAUDE.md``. Those of a project are not given to it a second time.
+
+        Raises `InvalidInput` for options that make no sense."""
+        return ()
+
     def availability(self, environment: Mapping[str, str]) -> Availability:
         """Check whether the agent can run here, in this environment. May read files and run ``--version``; blocks."""
         return Availability(available=True)

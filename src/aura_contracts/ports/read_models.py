@@ -35,6 +35,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import Execution
 from aura_contracts.lease import WorkerLease
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
+from aura_contracts.project import Project
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow
@@ -169,6 +170,7 @@ class ApprovalQuery(Query[Approval], frozen=True, kw_only=True):
     decision: Words = None
     kind: Words = None
     task: Words = None
+    project: Words = None
     execution: Words = None
     workflow: Words = None
     reviewer: str | None = None
@@ -215,6 +217,17 @@ class TemplateQuery(Query[PromptTemplate], frozen=True, kw_only=True):
     scope_key: Words = None
 
 
+class ProjectQuery(Query[Project], frozen=True, kw_only=True):
+    """Projects; removed ones only if `status` asks for them."""
+
+    table = "projects"
+    id: Words = None
+    status: Words = None
+    name: Words = None
+    repository: Words = None
+    """Absolute paths of repositories that they hold."""
+
+
 class ExecutionQuery(Query[Execution], frozen=True, kw_only=True):
     """Runs of agents."""
 
@@ -224,6 +237,7 @@ class ExecutionQuery(Query[Execution], frozen=True, kw_only=True):
     status: Words = None
     ended: bool | None = None
     task: Words = None
+    project: Words = None
     agent: Words = None
     executor: Words = None
     workspace: Words = None
@@ -314,6 +328,7 @@ QUERIES: tuple[type[Query[Any]], ...] = (
     WorkflowQuery,
     BoardQuery,
     TemplateQuery,
+    ProjectQuery,
     ExecutionQuery,
     WorkspaceQuery,
     LeaseQuery,

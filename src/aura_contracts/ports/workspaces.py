@@ -4,11 +4,12 @@ Every method blocks; on an event loop, call it in a thread. Nothing is decided h
 or merged was decided before, based on the result of `inspect`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from aura_contracts.context_documents import DocumentPlace, FoundDocuments
 from aura_contracts.execution import Outcome
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.plain_data import Plain
@@ -166,6 +167,16 @@ class WorkspaceProvider(Protocol):
         Raises `NotARepository` only for a folder that does not exist. Unless work is `in_place`, also raises what would
         keep a worktree from being made, known before anything is: `NoCommit`, `BranchInTheWay`, `FilterMissing`,
         `IgnoredSubfolder`; `UnsuitableFolder` for one in no repository.
+        """
+        ...
+
+    def documents(
+        self, places: Sequence[DocumentPlace], patterns: Sequence[str], without: Collection[str] = ()
+    ) -> FoundDocuments:
+        """Return the documents that match `patterns`, except those at the paths `without`.
+
+        Bounded, see `aura_contracts.context_documents`. A document that leads out of its place, that is binary, that
+        changes while it is read or that holds a secret is left out, and none of that is an error.
         """
         ...
 

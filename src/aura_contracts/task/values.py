@@ -185,6 +185,9 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     priority: Priority = Priority.MEDIUM
     parent_id: TaskId | None = None
     project: str | None = None
+    """The name of the project that it belongs to."""
+    project_reason: str = ""
+    """Why it belongs to that one, or to none."""
     agent_type: AgentType | None = None
     """The type of agent that the task is for; once assigned, the type of its agent."""
     agent_type_reason: str = ""

@@ -21,6 +21,7 @@ from aura_contracts.errors import (
     ActorNotAllowed,
     AggregateExists,
     AggregateNotFound,
+    CommandRefused,
     ImpossibleTransition,
     InvalidInput,
     RuleViolated,
@@ -89,7 +90,7 @@ class Decider(Generic[S]):
 
     aggregate: Aggregate[S]
     decisions: Mapping[type[Command[S]], tuple[Guard, Decide]] = attrs.field(repr=False)
-    impossible: "Callable[[S, Command[S], dict[str, Any]], TransitionRefused | None]" = attrs.field(
+    impossible: "Callable[[S, Command[S], dict[str, Any]], CommandRefused | None]" = attrs.field(
         repr=False, default=lambda _state, _command, _about: None
     )
     """``(state, command, facts)`` -> a more telling error for a command that is not possible in this status."""

@@ -23,6 +23,7 @@ from aura_engine.decisions.board import BOARD_DECIDER
 from aura_engine.decisions.execution import EXECUTION_DECIDER
 from aura_engine.decisions.lease import WORKER_LEASE_DECIDER
 from aura_engine.decisions.output import OUTPUT_DECIDER
+from aura_engine.decisions.project import PROJECT_DECIDER
 from aura_engine.decisions.task import TASK_DECIDER
 from aura_engine.decisions.template import PROMPT_TEMPLATE_DECIDER
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
@@ -44,6 +45,7 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
             WORKFLOW_DECIDER,
             BOARD_DECIDER,
             PROMPT_TEMPLATE_DECIDER,
+            PROJECT_DECIDER,
         )
     }
 )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.watch import Watch as Watch
     from aura_engine.inputs import Assignment as Assignment
     from aura_engine.inputs import NewAgent as NewAgent
+    from aura_engine.inputs import NewProject as NewProject
     from aura_engine.inputs import NewTask as NewTask
     from aura_engine.inputs import RunRequest as RunRequest
     from aura_engine.inputs import StartOptions as StartOptions

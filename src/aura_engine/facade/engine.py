@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.history import History
     from aura_engine.facade.logs import Logs
     from aura_engine.facade.policies import Policies
+    from aura_engine.facade.projects import Projects
     from aura_engine.facade.sessions import Sessions
     from aura_engine.facade.store import Store
     from aura_engine.facade.subscription import Subscription
@@ -67,6 +68,7 @@ class Engine:
     tasks: "Noun[Tasks]" = Noun()
     approvals: "Noun[Approvals]" = Noun()
     agents: "Noun[Agents]" = Noun()
+    projects: "Noun[Projects]" = Noun()
     executions: "Noun[Executions]" = Noun()
     workspaces: "Noun[Workspaces]" = Noun()
     sessions: "Noun[Sessions]" = Noun()

@@ -35,7 +35,7 @@ class RunOptions(TypedDict, total=False):
     priority: Priority | Literal["low", "medium", "high"]
     """low, medium or high."""
     project: str | None
-    """The project that the task belongs to."""
+    """The project that it belongs to; None: that of its repository."""
     context: Mapping[str, Any]
     """Further data about the task, as JSON values."""
     labels: Strings
@@ -106,7 +106,7 @@ class NewTaskOptions(TypedDict, total=False):
     priority: Priority | Literal["low", "medium", "high"]
     """low, medium or high."""
     project: str | None
-    """The project that the task belongs to."""
+    """The project that it belongs to; None: that of its repository."""
     context: Mapping[str, Any]
     """Further data about the task, as JSON values."""
     labels: Strings
@@ -194,7 +194,7 @@ class NewAgentOptions(TypedDict, total=False):
     options: Mapping[str, Any]
     """Settings of the executor; never secrets."""
     prompt: str
-    """Its own instructions, at the head of each first prompt."""
+    """Its own instructions, before the task in each first prompt."""
     capabilities: Strings
     """The capabilities of the agent, in words."""
     capacity: int
@@ -209,6 +209,19 @@ class NewAgentOptions(TypedDict, total=False):
     """Seconds that each process may be silent, likewise."""
     output_limit: int | None
     """Bytes each process may write, likewise."""
+
+
+class NewProjectOptions(TypedDict, total=False):
+    """See `aura_engine.inputs.NewProject`."""
+
+    description: str
+    """What it is about."""
+    repositories: Strings
+    """Paths of its repositories; tasks on them belong to it."""
+    documents: Strings
+    """Files that agents read first, as patterns relative to a repository: docs/*.md."""
+    agent_type: str
+    """The type of agent for tasks that no rule has another for."""
 
 
 class TaskFilters(TypedDict, total=False):
@@ -275,6 +288,7 @@ class ApprovalFilters(TypedDict, total=False):
     decision: Words
     kind: Words
     task: Words
+    project: Words
     execution: Words
     workflow: Words
     reviewer: str | None
@@ -283,6 +297,19 @@ class ApprovalFilters(TypedDict, total=False):
     requested_after: datetime | None
     requested_before: datetime | None
     due_before: datetime | None
+
+
+class ProjectFilters(TypedDict, total=False):
+    """See `aura_contracts.ports.read_models.ProjectQuery`."""
+
+    sort: str
+    descending: bool
+    limit: int
+    cursor: str | None
+    id: Words
+    status: Words
+    name: Words
+    repository: Words
 
 
 class ExecutionFilters(TypedDict, total=False):
@@ -296,6 +323,7 @@ class ExecutionFilters(TypedDict, total=False):
     status: Words
     ended: bool | None
     task: Words
+    project: Words
     agent: Words
     executor: Words
     workspace: Words

@@ -26,6 +26,7 @@ from aura_engine import runtime
 from aura_engine.agent_types import AgentTypeChoice
 from aura_engine.facade.core import Core
 from aura_engine.inputs import Place, RunRequest, title_of
+from aura_engine.runtime.task_project import ProjectChoice
 from aura_engine.runtime.views import workspace_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol.messages import DescribeRepository
@@ -49,11 +50,13 @@ class Placement:
         """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
         title = request.title or title_of(request.prompt)
         workspace = await self.workspace(task_id, title, request)
+        project = await self.project(request.project, workspace)
         spec = TaskSpec(
             title=title,
             description=request.prompt,
             priority=request.priority,
-            project=request.project,
+            project=project.name,
+            project_reason=project.reason,
             approval_mode=request.approval,
             reviewers=request.reviewers,
             quorum=request.quorum,
@@ -88,7 +91,16 @@ class Placement:
 
     async def agent_type(self, given: str | None, labels: Sequence[str], project: str | None) -> AgentTypeChoice:
         """Return the type of agent that a task is for, and why. Raises `InvalidInput` for invalid rules."""
-        return (await self._core.runtime.agent_types.load()).choose(given, labels, project)
+        return await runtime.agent_type_of(self._core.runtime, given, labels, project)
+
+    async def project(
+        self, given: str | None, workspace: RequestWorkspace | None, parent: TaskId | None = None
+    ) -> ProjectChoice:
+        """Return the project that a task belongs to, and why. Raises `InvalidInput` for one that does not exist."""
+        paths = () if workspace is None else tuple(one.path for one in workspace.layout.repositories)
+        if workspace is not None and not paths:
+            paths = (workspace.layout.root,)
+        return await runtime.project_of(self._core.runtime, given, paths, parent)
 
     async def fixed(self, task: str | None) -> TaskId | None:
         """Return the id of the task whose result another one repairs. Raises the errors of `Core.find`."""

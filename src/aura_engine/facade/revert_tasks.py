@@ -113,6 +113,7 @@ def _spec(task: Task, commits: dict[str, str], reason: str) -> TaskSpec:
         description="\n\n".join(lines),
         priority=task.priority,
         project=task.project,
+        project_reason="the task that it undoes does" if task.project else "",
         labels=task.labels,
         approval_mode=ApprovalMode.CHANGES,
         reviewers=reviewers_of(task),

@@ -83,13 +83,16 @@ class Tasks:
         given = facade.NewTask.model_validate({"title": title, **options})
         task_id = TaskId(self._core.bus.ids())
         parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent, "parent"))
-        chosen = await self._placement.agent_type(given.agent_type, given.labels, given.project)
+        workspace = await self._placement.workspace(task_id, title, given)
+        project = await self._placement.project(given.project, workspace, parent_id)
+        chosen = await self._placement.agent_type(given.agent_type, given.labels, project.name)
         spec = TaskSpec(
             title=given.title,
             description=given.description,
             priority=given.priority,
             parent_id=parent_id,
-            project=given.project,
+            project=project.name,
+            project_reason=project.reason,
             agent_type=chosen.type,
             agent_type_reason=chosen.reason,
             approval_mode=given.approval,
@@ -106,7 +109,6 @@ class Tasks:
             on_part_failure=given.on_part_failure,
             fixes=await self._placement.fixed(given.fixes),
         )
-        workspace = await self._placement.workspace(task_id, title, given)
 
         async def decide(unit: UnitOfWork) -> Task:
             created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))

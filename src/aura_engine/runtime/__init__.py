@@ -16,6 +16,8 @@
     collection       commits and counts what an agent or a script has changed
     first_prompts    the instructions with which an agent begins a task
     agent_profiles   an agent's own settings combined with those of a run
+    task_project     the project of a task, and what follows from it
+    project_context  the documents of a project, as an agent gets them
     pool             gives the tasks of the queue to agents
     queue_locks      tells other engines on which tasks of the queue this one works
     proposals        what a human is asked to approve, as text
@@ -65,6 +67,8 @@ if TYPE_CHECKING:
     from aura_engine.runtime.output_recorder import pieces as pieces
     from aura_engine.runtime.review import decided as decided
     from aura_engine.runtime.review import submit as submit
+    from aura_engine.runtime.task_project import agent_type_of as agent_type_of
+    from aura_engine.runtime.task_project import project_of as project_of
     from aura_engine.runtime.worktrees import diff_worktrees as diff_worktrees
     from aura_engine.runtime.worktrees import find_orphans as find_orphans
     from aura_engine.runtime.worktrees import inspect_worktrees as inspect_worktrees

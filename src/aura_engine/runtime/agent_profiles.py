@@ -11,6 +11,7 @@ from aura_contracts.run_plan import OUTPUT_LIMIT, RunPlan
 from aura_contracts.task import Task
 from aura_engine.runtime.attempts import queue
 from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.task_project import project_named
 from aura_engine.unit_of_work import UnitOfWork
 
 
@@ -62,5 +63,8 @@ async def queue_first(
     options = (await runtime.profiles.load()).options(agent.executor, variant, plan.options)
     plan = replace(plan, options=options)
     prompt = prompt_of(agent, prompt)
-    about: Any = {"session_id": session_id, "variant": variant, "replacing": replacing}
+    project = await project_named(runtime, task.project)
+    is_command = prompt.startswith("/")  # whose arguments the documents would become
+    documents = () if project is None or is_command else project.documents
+    about: Any = {"session_id": session_id, "variant": variant, "replacing": replacing, "documents": documents}
     return await queue(runtime, unit, task, agent, prompt, plan, **about)

@@ -43,6 +43,8 @@ async def queue(
     session_id: str | None = None,
     variant: str | None = None,
     replacing: Execution | None = None,
+    documents: tuple[str, ...] = (),
+    context: str = "",
     messages: tuple[HumanMessage, ...] = (),
 ) -> Task:
     """Add to `unit` a new execution of the task by its agent; return the updated task.
@@ -62,6 +64,8 @@ async def queue(
         retry=task.retry,
         plan=plan,
         has_work=replacing is not None and (replacing.has_work or replacing.outcome is not None),
+        documents=documents,
+        context=context,
         messages=messages if replacing is None else (*replacing.messages, *messages),
     )
     await _require_asking(runtime, unit, spec)
@@ -106,6 +110,7 @@ async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Exe
         prompt=prompt,
         session_id=session_id,
         plan=plan,
+        documents=() if execution.context_read else execution.documents,
         has_work=execution.has_work or (execution.failure is not None and execution.outcome is not None),
         work_done=_is_work_done(execution),
     )
@@ -185,8 +190,9 @@ async def continue_with(
         return await unit.require(TASK, task.id)
     assert agent is not None, "a task without one has returned"
     variant = agent.variant or None if execution is None else execution.variant
-    waiting = () if execution is None else execution.messages
-    how: Any = {"session_id": session_id, "variant": variant, "messages": waiting}
+    how: Any = {"session_id": session_id, "variant": variant}
+    if execution is not None:
+        how |= {"context": execution.context, "messages": execution.messages}
     return await queue(runtime, unit, task, agent, prompt, plan, **how)
 
 

@@ -183,6 +183,7 @@ def subtask_spec(
         priority=priority,
         parent_id=task.id,
         project=task.project,
+        project_reason="the task that it is a part of does" if task.project else "",
         agent_type=agent_type,
         agent_type_reason=agent_type_reason,
         after=after,

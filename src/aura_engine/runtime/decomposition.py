@@ -24,6 +24,7 @@ from aura_engine.decomposition_plan import plan_text, read_plan
 from aura_engine.policy import evidence_of, pose
 from aura_engine.runtime.context import Runtime, review_of, subtask_spec
 from aura_engine.runtime.proposals import last_message
+from aura_engine.runtime.task_project import agent_type_of
 from aura_engine.runtime.views import View, another_workspace
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -82,7 +83,7 @@ async def split(runtime: Runtime, unit: UnitOfWork, view: View, approval_id: App
     plan = RunPlan() if execution is None else replace(execution.plan, decomposes=False, options={})
     await unit.handle(task.id, DecomposeTask(approval_id=approval_id))
     for part in task.proposed_subtasks:
-        chosen = (await runtime.agent_types.load()).choose(part.agent_type, (), task.project)
+        chosen = await agent_type_of(runtime, part.agent_type, (), task.project)
         about: Any = {"agent_type": chosen.type, "agent_type_reason": chosen.reason, "after": part.after}
         spec = subtask_spec(task, part.title, part.description, priority=part.priority, **about)
         await unit.handle(part.task_id, CreateTask(task_id=part.task_id, spec=spec))

@@ -47,6 +47,7 @@ from aura_worker_protocol.messages import (
     ListExecutors,
     OutputAccepted,
     OutputRead,
+    ReadDocuments,
     ReadOutput,
     Welcome,
 )
@@ -55,7 +56,10 @@ from aura_worker_protocol.request import Request, Result
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-_READING = (CheckOptions, DescribeRepository, DiffWork, FindOrphans, InspectWorkspace, ListExecutors)
+_READING = (
+    *(CheckOptions, DescribeRepository, DiffWork, FindOrphans, InspectWorkspace, ListExecutors),
+    ReadDocuments,
+)
 """The requests that change nothing, which a read-only engine may send."""
 
 

@@ -56,13 +56,14 @@ async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Seque
 
     `begun` and `since` come from `beginning_of`. A replayed prompt is recorded, so it is the same at every call."""
     if begun.session_id is not None or begun.dropped_session_id is None:
-        return begun.prompt
+        return begun.instructions(begun.prompt)
     for event in since:
         if isinstance(event, ConversationReplayed):
             return event.prompt
     history = _newest(await _history(runtime, view.task.id, begun))
     variables = begun.plan.variables
     prompt = await runtime.prompts.make("replay", view.task, variables, history=history, prompt=begun.prompt)
+    prompt = begun.instructions(prompt)
     replayed = ConversationReplayed(session_id=begun.dropped_session_id, attempt=begun.attempt, prompt=prompt)
     epoch = view.execution.epoch if view.execution is not None else begun.epoch
     await runtime.bus.handle(ENGINE, begun.id, RecordAction(epoch=epoch, action=replayed))

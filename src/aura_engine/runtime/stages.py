@@ -49,6 +49,7 @@ from aura_engine.runtime.copies import save
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.failures import failure_from_error
 from aura_engine.runtime.processes import agent_work, exit_report, start_request
+from aura_engine.runtime.project_context import context_report
 from aura_engine.runtime.proposals import last_message
 from aura_engine.runtime.reverts import run_revert
 from aura_engine.runtime.views import View, lease_of, spec_of
@@ -74,6 +75,7 @@ async def prepare(runtime: Runtime, view: View) -> None:
         made = await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))
         if workspace.status is not WorkspaceStatus.REQUESTED:
             await save(runtime, workspace, SnapshotReason.RETRY)
+        context = await context_report(runtime, view.task, execution, made)
     except AuraError as error:
         if error.recovery is Recovery.LATER:
             raise
@@ -94,6 +96,8 @@ async def prepare(runtime: Runtime, view: View) -> None:
         if (await unit.require(EXECUTION, execution.id)).interrupted:
             await unit.handle(execution.id, stage_failure(runtime, execution, INTERRUPTED))
             return
+        if context is not None:
+            await unit.handle(execution.id, context)
         finished = FinishPreparation(epoch=execution.epoch, workspace_id=workspace.id)
         await unit.handle(execution.id, finished)
         if execution.plan.setup is None or execution.work_done:

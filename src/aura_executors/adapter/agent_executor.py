@@ -24,6 +24,8 @@ class AgentExecutor(Executor, Generic[Options]):
     options: type[Options]
     variables: ClassVar[Mapping[str, str | None]] = {}
     """What is changed of the environment; options override it."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """The documents that the agent reads by itself, see `documents_read`."""
     interactive: ClassVar[bool] = False
     exit_grace: ClassVar[float] = 5.0
     """See `Launch`."""
@@ -58,6 +60,9 @@ class AgentExecutor(Executor, Generic[Options]):
             exit_grace=self.exit_grace,
             install=self.program.install,
         )
+
+    def documents_read(self, options: Mapping[str, object]) -> tuple[str, ...]:
+        return self.reads
 
     def silencing_option(self, options: Mapping[str, object]) -> str | None:
         read = read_options(self.name, options, self.options)

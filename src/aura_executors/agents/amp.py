@@ -85,6 +85,7 @@ class AmpExecutor(AgentExecutor[AmpOptions]):
     capability = Capability(resume=True, tool_servers=True, plan=True, protocol=True)
 
     program = PROGRAM
+    reads = ("AGENTS.md",)
     options = AmpOptions
 
     def arguments(self, run: AgentRun, options: AmpOptions) -> Iterator[str]:

@@ -102,6 +102,7 @@ class CursorAgentExecutor(AgentExecutor[CursorAgentOptions]):
     capability = Capability(resume=True, plan=True, protocol=True)
 
     program = PROGRAM
+    reads = ("AGENTS.md", "CLAUDE.md")
     options = CursorAgentOptions
 
     def arguments(self, run: AgentRun, options: CursorAgentOptions) -> Iterator[str]:

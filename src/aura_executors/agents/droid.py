@@ -110,6 +110,7 @@ class DroidExecutor(AgentExecutor[DroidOptions]):
     capability = Capability(resume=True, plan=True, protocol=True)
 
     program = PROGRAM
+    reads = ("AGENTS.md",)
     options = DroidOptions
 
     def arguments(self, run: AgentRun, options: DroidOptions) -> Iterator[str]:

@@ -18,6 +18,7 @@ from aura_contracts.ids import parse_id
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports import read_models as ask
 from aura_contracts.ports.read_models import Query
+from aura_contracts.project import ProjectStatus
 from aura_contracts.task import DependencyPolicy, TaskStatus, parse_agent_type
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._paging import Condition, Values, utc
@@ -39,6 +40,8 @@ def conditions(query: Query[Any], dialect: DialectName) -> list[Condition]:
     ]
     if isinstance(query, ask.TaskQuery) and query.status is None and query.unfinished is None and query.id is None:
         found.append((f"status <> '{TaskStatus.DELETED}'", ()))
+    if isinstance(query, ask.ProjectQuery) and query.status is None:
+        found.append((f"status <> '{ProjectStatus.REMOVED}'", ()))
     return found
 
 
@@ -132,6 +135,16 @@ def _any_held(column: str) -> Filter:
 
     def held(field: str, value: Any, dialect: DialectName) -> Condition:
         text, bound = _in("item.value", (parse_id(word, field) for word in _several(field, value)))
+        return f"EXISTS (SELECT 1 FROM {_items(column, dialect)} WHERE {text})", bound
+
+    return held
+
+
+def _any_text_held(column: str) -> Filter:
+    """Match JSON lists that contain one of several texts."""
+
+    def held(field: str, value: Any, dialect: DialectName) -> Condition:
+        text, bound = _in("item.value", _several(field, value))
         return f"EXISTS (SELECT 1 FROM {_items(column, dialect)} WHERE {text})", bound
 
     return held
@@ -235,6 +248,9 @@ _UNFINISHED: Final = (
     f" OR (status = '{TaskStatus.COMPLETED}' AND id IN ({_WITH_WORKTREES}))))"
 )
 
+_OF_TASK: Final = _nested("task_id IN (SELECT id FROM tasks WHERE {})", _words("project"))
+"""The project of what belongs to a task."""
+
 _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
     {
         ask.TaskQuery: {
@@ -255,6 +271,7 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
             "capability": _holds("capabilities"),
         },
         ask.ApprovalQuery: {
+            "project": _OF_TASK,
             "pending": _flag(f"status = '{ApprovalStatus.PENDING}'", f"status <> '{ApprovalStatus.PENDING}'"),
             "reviewer": _holds("reviewers"),
             "awaiting": _holds("awaited"),
@@ -262,7 +279,9 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
             "due_before": _due,
         },
         ask.WorkflowQuery: {"search": _contains("name", "description")},
+        ask.ProjectQuery: {"repository": _any_text_held("repositories")},
         ask.ExecutionQuery: {
+            "project": _OF_TASK,
             "ended": _flag(f"status IN ({_ENDED_RUN})", f"status NOT IN ({_ENDED_RUN})"),
             "session": _nested("id IN (SELECT execution_id FROM execution_sessions WHERE {})", _words("session_id")),
         },

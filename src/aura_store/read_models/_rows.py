@@ -22,6 +22,7 @@ from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.execution import EXECUTION
 from aura_contracts.failures import Failure
 from aura_contracts.lease import WORKER_LEASE
+from aura_contracts.project import PROJECT, Project
 from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.workflow import OVER, WORKFLOW, Workflow
@@ -82,7 +83,7 @@ def _of_workspace(workspace: Workspace) -> Row:
     return {"directory": workspace.directory or None, "folders": list(workspace.places)}
 
 
-def _creator(state: Board | PromptTemplate) -> Row:
+def _creator(state: Board | PromptTemplate | Project) -> Row:
     return {"creator": state.created_by}
 
 
@@ -119,6 +120,7 @@ STATE_TABLES: Final[Mapping[str, StateTable]] = MappingProxyType(
             StateTable(schema.WORKFLOWS, WORKFLOW, _of_workflow),
             StateTable(schema.BOARDS, BOARD, _creator),
             StateTable(schema.TEMPLATES, PROMPT_TEMPLATE, _creator),
+            StateTable(schema.PROJECTS, PROJECT, _creator),
             StateTable(schema.EXECUTIONS, EXECUTION),
             StateTable(schema.WORKSPACES, WORKSPACE, _of_workspace),
             StateTable(schema.LEASES, WORKER_LEASE),
@@ -194,7 +196,12 @@ def _entry(event: Event) -> _LogEntry:
         error = _exit_error(event.exit)
         return _LogEntry(event.topic, error is None, error, fields)
     if isinstance(event, ex.ExecutionQueued):
-        del fields["spec"]["prompt"]  # it is in the event, may be long, and does not describe what happened
+        del (
+            fields["spec"]["prompt"],
+            fields["spec"]["context"],
+        )  # in the event; long, and no description of what happened
+    if isinstance(event, ex.ContextRead):
+        del fields["context"]["text"]
     return _LogEntry(event.topic, result=fields)
 
 

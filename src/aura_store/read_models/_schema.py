@@ -1,8 +1,8 @@
 """Schema: the read models as SQL, one definition for SQLite and PostgreSQL (specification, "Database Schema").
 
     tasks, agents, approvals, workflows,
-    boards, templates, executions,
-    workspaces, leases                     one row per aggregate: the columns for filters and sorting
+    boards, templates, projects,
+    executions, workspaces, leases         one row per aggregate: the columns for filters and sorting
     aggregates                             one row per aggregate of any kind: its complete state, as JSON
     execution_logs                         one row per action or change of an execution, never changed
     usage                                  one row per report of tokens, never changed; AURA's own, summed on demand
@@ -35,6 +35,7 @@ from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStat
 from aura_contracts.board import BoardStatus
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.lease import LeaseStatus
+from aura_contracts.project import ProjectStatus
 from aura_contracts.task import Priority, TaskStatus
 from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.workflow import WorkflowStatus
@@ -84,6 +85,7 @@ TASKS: Final = Table(
         _time("completed_at", null=True),
         _text("creator"),
         _text("project", null=True),
+        _text("project_reason"),
         _text("agent_type", null=True),
         _text("approval_mode"),
         _json("reviewers"),
@@ -247,6 +249,22 @@ TEMPLATES: Final = Table(
     indexes("templates", "name"),
 )
 
+PROJECTS: Final = Table(
+    "projects",
+    (
+        _id("id"),
+        _text("name"),
+        _text("description"),
+        _status(ProjectStatus),
+        _json("repositories"),
+        _json("documents"),
+        _text("agent_type"),
+        _text("creator"),
+        _time("created_at"),
+        *_PLACE,
+    ),
+)
+
 EXECUTIONS: Final = Table(
     "executions",
     (
@@ -394,8 +412,8 @@ SESSIONS: Final = Table(
 )
 
 FOLDED: Final = (
-    *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, EXECUTIONS, WORKSPACES, LEASES),
-    *(EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS),
+    *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, PROJECTS, EXECUTIONS, WORKSPACES),
+    *(LEASES, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS),
 )
 """The tables that are written to."""
 

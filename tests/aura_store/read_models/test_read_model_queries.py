@@ -26,12 +26,14 @@ from aura_contracts.ports.read_models import (
     ExecutionLogQuery,
     ExecutionQuery,
     LeaseQuery,
+    ProjectQuery,
     SessionQuery,
     TaskQuery,
     WorkflowQuery,
     WorkspaceQuery,
 )
 from aura_contracts.ports.rows import ExecutionLogRow, Match, SessionRow, UsageRow
+from aura_contracts.project import ProjectCreated, ProjectRemoved, ProjectSpec, project_id
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW
 from aura_store import open_log, open_read_models
@@ -204,6 +206,24 @@ async def test_approvals_as_an_inbox(log, models):
     assert (rows[an_id(3)]["reviewed_by"], rows[an_id(3)]["automatic"]) == ("policy", True)
     assert (await models.get(APPROVAL, an_id(1))).votes[0].reviewer == "alice"
     assert (await models.get(APPROVAL, an_id(2))).task_id is None
+
+
+async def test_projects_by_name_and_repository_without_removed_ones(log, models):
+    for number, (name, paths) in enumerate([("shop", ("/a", "/b")), ("web", ("/b",)), ("old", ("/a",))]):
+        spec = ProjectSpec(name=name, repositories=paths, documents=("docs/*.md",))
+        await put(log, project_id(name), ProjectCreated(project_id=project_id(name), spec=spec), minutes=number)
+    await put(log, project_id("old"), ProjectRemoved())
+    await models.catch_up()
+
+    async def names(**filters):
+        return [row.name for row in (await models.list(ProjectQuery(descending=False, **filters))).rows]
+
+    assert await names() == ["shop", "web"]
+    assert await names(status="removed") == ["old"]
+    assert await names(name=["web", "old"]) == ["web"]
+    assert await names(repository="/a") == ["shop"]
+    assert await names(repository=["/a", "/b"]) == ["shop", "web"]
+    assert await names(repository="/") == []
 
 
 async def test_workflows_tell_their_progress(log, models):

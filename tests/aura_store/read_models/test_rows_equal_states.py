@@ -27,7 +27,7 @@ from read_model_story import NOW, an_id, story, tell
 from read_models_under_test import fresh_fold, tables_of
 from strategies import actors, json_objects, structs, times
 
-KINDS = ("task", "approval", "agent", "workflow", "execution", "lease", "workspace", "board", "template")
+KINDS = ("task", "approval", "agent", "workflow", "execution", "lease", "workspace", "board", "template", "project")
 QUERIES = {query.table: query for query in read_models.QUERIES}
 BY_NAME = {aggregate.name: aggregate for aggregate in AGGREGATES}
 STREAMS = {(kind, n): f"0192f0c1-2d3e-7abc-8d{KINDS.index(kind)}f-00000000000{n}" for kind in KINDS for n in range(2)}
@@ -37,6 +37,7 @@ RENAMED = {
     "workflow": {"creator": "created_by"},
     "board": {"creator": "created_by"},
     "template": {"creator": "created_by"},
+    "project": {"creator": "created_by"},
 }
 PLACE = {"position", "version", "updated_at"}
 DERIVED = {

@@ -40,6 +40,7 @@ from collections.abc import Iterator, Mapping
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability
 from aura_executors.adapter.agent_executor import AgentExecutor
+from aura_executors.adapter.option_reader import read_options
 from aura_executors.agents.claude.command import PROGRAM, ClaudeOptions, PermissionMode, arguments_of, stdin_of
 from aura_executors.agents.claude.conversation import ClaudeConversation
 
@@ -54,6 +55,7 @@ class ClaudeExecutor(AgentExecutor[ClaudeOptions]):
     capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True, protocol=True)
 
     program = PROGRAM
+    reads = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
     options = ClaudeOptions
     interactive = True
     exit_grace = 30.0
@@ -74,6 +76,11 @@ class ClaudeExecutor(AgentExecutor[ClaudeOptions]):
         without_key: dict[str, str | None] = {"ANTHROPIC_API_KEY": None} if options.disable_api_key else {}
         ours: dict[str, str | None] = {"DISABLE_AUTOUPDATER": "1", "CLAUDECODE": None, "CLAUDE_CODE_ENTRYPOINT": None}
         return {**ours, **without_key, **options.env}
+
+    def documents_read(self, options: Mapping[str, object]) -> tuple[str, ...]:
+        """It reads them with the settings of the project: without those, none."""
+        sources = read_options(self.name, options, ClaudeOptions).setting_sources
+        return self.reads if sources is None or "project" in sources.split(",") else ()
 
     def converse(self, run: AgentRun) -> ClaudeConversation:
         return ClaudeConversation(run)

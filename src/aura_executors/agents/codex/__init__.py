@@ -64,6 +64,7 @@ class CodexExecutor(AgentExecutor[CodexOptions]):
     capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True, protocol=True)
 
     program = PROGRAM
+    reads = ("AGENTS.md",)
     options = CodexOptions
 
     def options_of(self, run: AgentRun) -> CodexOptions:

@@ -52,6 +52,7 @@ class CopilotExecutor(AgentExecutor[CopilotOptions]):
     summary = "GitHub Copilot CLI"
     capability = Capability(resume=True, tool_servers=True, protocol=True)
     program = PROGRAM
+    reads = (".github/copilot-instructions.md", "AGENTS.md")
     options = CopilotOptions
     variables = {"COPILOT_AUTO_UPDATE": "false"}
     exit_grace = 10.0

@@ -56,6 +56,7 @@ class GeminiExecutor(AgentExecutor[GeminiOptions]):
     summary = "Google's Gemini CLI"
     capability = Capability(resume=True, protocol=True)
     program = PROGRAM
+    reads = ("GEMINI.md",)
     options = GeminiOptions
     variables = {"GEMINI_CLI_NO_RELAUNCH": "true"}
     exit_grace = 15.0

@@ -46,6 +46,7 @@ class OpencodeExecutor(AgentExecutor[OpencodeOptions]):
     summary = "the OpenCode CLI (run --format json)"
     capability = Capability(resume=True, fork=True, permissions=False, tool_servers=True, plan=True, protocol=True)
     program = PROGRAM
+    reads = ("AGENTS.md",)
     options = OpencodeOptions
 
     def arguments(self, run: AgentRun, options: OpencodeOptions) -> Iterator[str]:

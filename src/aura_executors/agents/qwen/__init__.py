@@ -51,6 +51,7 @@ class QwenExecutor(AgentExecutor[QwenOptions]):
     summary = "Qwen Code; it asks before it uses tools"
     capability = Capability(resume=True, permissions=True, tool_servers=True, plan=True, protocol=True)
     program = PROGRAM
+    reads = ("QWEN.md",)
     options = QwenOptions
     variables = {"QWEN_CODE_NO_RELAUNCH": "true"}
     """No process in between that keeps signals from the agent."""
