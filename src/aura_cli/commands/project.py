@@ -5,7 +5,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from aura_cli._call import Invocation, all_rows, engine_of
-from aura_cli.arguments.options import ADD_PROJECT, EDIT_PROJECT, add_options, values_of
+from aura_cli.arguments.declarations import add_options, values_of
+from aura_cli.arguments.options import ADD_PROJECT, EDIT_PROJECT
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, state_heading, state_lines
 from aura_contracts.first_use import convert

@@ -54,7 +54,7 @@ class Projects:
         given: one that does not exist in any of the repositories, leads out of it, is binary or cannot be read.
         """
         given = facade.NewProject.model_validate({"name": name, **options})
-        actor = self._core.require_member("project", given.name, "create", by)  # before files are read
+        actor = await self._core.require_member("project", given.name, "create", by)  # before files are read
         repositories = await self._repositories(given.repositories)
         await self._require_documents(given.documents, repositories)
         ident, spec = project_id(given.spec.name), replace(given.spec, repositories=repositories)
@@ -66,7 +66,7 @@ class Projects:
         Raises the errors of `create`, except for `NameTaken`: a project keeps its name.
         """
         ident = await self._find(project)
-        actor = self._core.require_member("project", project, "edit", by)
+        actor = await self._core.require_member("project", project, "edit", by)
         if changes.repositories is not None:
             changes = replace(changes, repositories=await self._repositories(changes.repositories))
         if changes.documents is not None:
