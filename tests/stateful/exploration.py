@@ -222,8 +222,7 @@ class Suggestions:
     def structs(self, kind: type[Any], shift: int = 0) -> Iterator[Any]:
         """One struct of the most promising values (ids moved on by `shift`), then one for every other value."""
         choices = {name: self.values(name, hint) for name, hint in _hints(kind).items()}
-        required = {f.name for f in msgspec.structs.fields(kind) if f.required}
-        base = {name: choices[name][shift % len(choices[name])] for name in required}
+        base = {name: choices[name][shift % len(choices[name])] for name in _required(kind)}
         yield kind(**base)
         for name, values in choices.items():
             for value in values:
@@ -231,7 +230,7 @@ class Suggestions:
 
     def random_struct(self, kind: type[Any], rng: random.Random) -> Any:
         """A struct of values chosen at random, fields with a default half of the time left at it."""
-        required = {f.name for f in msgspec.structs.fields(kind) if f.required}
+        required = _required(kind)
         return kind(
             **{
                 name: self._random(name, hint, rng)
@@ -265,6 +264,11 @@ _USUAL: Mapping[Any, Sequence[Any]] = types.MappingProxyType(
 def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {name: hints[name] for name in kind.__struct_fields__}
+
+
+@cache
+def _required(kind: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 def _without_none(hint: Any) -> Any:
@@ -371,14 +375,21 @@ def explore(decider: Decider[Any], guide: Guide, *, limit: int = 800) -> Explora
 
 def shape(value: Any) -> Any:
     """What makes one state worth trying beside another: statuses, flags, what is there and what is not."""
-    if isinstance(value, msgspec.Struct):
-        return tuple(shape(getattr(value, name)) for name in value.__struct_fields__)
-    if isinstance(value, Enum | bool | None):
-        return value
-    if isinstance(value, int | float):
-        return min(max(value, -1), 3)
-    if isinstance(value, Mapping):
-        return tuple(sorted((str(shape(item)) for item in value.values()), key=str))[:3]
-    if isinstance(value, Collection) and not isinstance(value, str | bytes):
-        return tuple(shape(item) for item in list(value)[:3])
-    return bool(value)
+    return _shape_of(type(value))(value)
+
+
+@cache
+def _shape_of(kind: type[Any]) -> Callable[[Any], Any]:
+    """Return the function that tells the shape of values of a type; finding it takes longer than calling it."""
+    if issubclass(kind, msgspec.Struct):
+        names = kind.__struct_fields__
+        return lambda value: tuple([shape(getattr(value, name)) for name in names])
+    if issubclass(kind, Enum | bool | None):
+        return lambda value: value
+    if issubclass(kind, int | float):
+        return lambda value: min(max(value, -1), 3)
+    if issubclass(kind, Mapping):
+        return lambda value: tuple(sorted((str(shape(item)) for item in value.values()), key=str))[:3]
+    if issubclass(kind, Collection) and not issubclass(kind, str | bytes):
+        return lambda value: tuple([shape(item) for item in itertools.islice(value, 3)])
+    return bool
