@@ -9,9 +9,12 @@ Tests marked ``anyio`` run on asyncio and on trio; where they are many and costl
 ``backends.py``. Fixtures that start a PostgreSQL server are in ``databases.py``.
 """
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,8 +43,19 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Collect no garbage meanwhile: what is imported and collected stays, and each collection would visit all of it."""
+    gc.disable()
+    try:
+        _import_a_share(session)
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _import_a_share(session: pytest.Session) -> None:
     """Import a share of the tests first, each worker another one.
 
     All workers import all tests, and at the first import of a test pytest rewrites it, which takes longer than the rest
@@ -57,9 +71,14 @@ def pytest_collection(session: pytest.Session) -> None:
             _ = pytest.Module.from_parent(session, path=file).obj
 
 
+FIRST = Path(__file__).parent / "stateful"
+"""Its searches take long, and are made once in each process that runs one of its tests."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is deep, unless it is asked for."""
+    """Leave out what is deep, unless it is asked for. Begin with what takes long, so that one worker gets all of it."""
     if not os.environ.get("AURA_DEEP") and "deep" not in config.option.markexpr:
-        deep = [item for item in items if item.get_closest_marker("deep")]
-        config.hook.pytest_deselected(items=deep)
-        items[:] = [item for item in items if item not in set(deep)]
+        deep = {item for item in items if item.get_closest_marker("deep")}
+        config.hook.pytest_deselected(items=list(deep))
+        items[:] = [item for item in items if item not in deep]
+    items.sort(key=lambda item: item.path.parent != FIRST)

@@ -130,6 +130,7 @@ def test_a_program_prints_what_the_page_shows(program, tmp_path):
     assert expected is None or done.stdout == expected
 
 
+@pytest.mark.deep
 def test_programs_pass_mypy(tmp_path):
     import mypy.api  # here, because all workers import all tests
 

@@ -253,7 +253,13 @@ def test_an_agent_that_closes_its_output_is_not_taken_for_one_that_ended(site):
 @pytest.mark.parametrize(
     ("script", "limit", "message"),
     [
-        pytest.param(f"exec >&- 2>&-; {STAY}", {"idle_timeout": 0.5}, "wrote nothing for 0.5 s", id="closed output"),
+        pytest.param(
+            f"exec >&- 2>&-; {STAY}",
+            {"idle_timeout": 0.5},
+            "wrote nothing for 0.5 s",
+            id="closed output",
+            marks=pytest.mark.deep,
+        ),
         pytest.param(f"{STUBBORN} {STAY}", {"idle_timeout": 0.5}, "wrote nothing for 0.5 s", id="silence"),
         pytest.param(f"{STUBBORN} yes", {"timeout": 0.5}, "ran for more than 0.5 s", id="endless"),
     ],
@@ -269,7 +275,7 @@ def test_time_limits_end_an_agent(site, script, limit, message):
 # --- Agents that fail -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.deep)])
 def test_an_agent_that_is_killed_says_by_which_signal(site, number):
     ended = site.run(f"echo more > new.txt; kill -{number} $$")
     assert (ended.status, ended.reason, ended.failure["signal"]) == ("failed", FailureReason.AGENT_ERROR, number)

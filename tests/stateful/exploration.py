@@ -373,19 +373,23 @@ def explore(decider: Decider[Any], guide: Guide, *, limit: int = 800) -> Explora
     return found
 
 
-_TOLD_APART = (Enum, bool, types.NoneType)
-
-
 def shape(value: Any) -> Any:
     """What makes one state worth trying beside another: statuses, flags, what is there and what is not."""
-    if isinstance(value, _TOLD_APART):
-        return value
-    if isinstance(value, msgspec.Struct):
-        return tuple([shape(getattr(value, name)) for name in value.__struct_fields__])
-    if isinstance(value, int | float):
-        return min(max(value, -1), 3)
-    if isinstance(value, str | bytes) or not isinstance(value, Collection):
-        return bool(value)
-    if isinstance(value, Mapping):
-        return tuple(sorted((str(shape(item)) for item in value.values()), key=str))[:3]
-    return tuple(shape(item) for item in list(value)[:3])
+    return _shape_of(type(value))(value)
+
+
+@cache
+def _shape_of(kind: type[Any]) -> Callable[[Any], Any]:
+    """Return the function that tells the shape of values of a type; finding it takes longer than calling it."""
+    if issubclass(kind, msgspec.Struct):
+        names = kind.__struct_fields__
+        return lambda value: tuple([shape(getattr(value, name)) for name in names])
+    if issubclass(kind, Enum | bool | None):
+        return lambda value: value
+    if issubclass(kind, int | float):
+        return lambda value: min(max(value, -1), 3)
+    if issubclass(kind, Mapping):
+        return lambda value: tuple(sorted((str(shape(item)) for item in value.values()), key=str))[:3]
+    if issubclass(kind, Collection) and not issubclass(kind, str | bytes):
+        return lambda value: tuple([shape(item) for item in itertools.islice(value, 3)])
+    return bool
