@@ -12,6 +12,7 @@ learns of it from `lost`.
 from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
 import anyio
 import attrs
@@ -31,6 +32,7 @@ _GLANCE = 0.005
 class FileLocks:
     """Locks as files in a folder. Implements `aura_contracts.ports.event_log.Locks`."""
 
+    lag: ClassVar[float] = 0.0
     _folder: Path
     _held: dict[str, FileLock] = attrs.field(factory=dict)
 
@@ -89,6 +91,7 @@ class FileLocks:
 class MemoryLocks:
     """Locks for a log that only one engine can use."""
 
+    lag: ClassVar[float] = 0.0
     _held: set[str] = attrs.field(factory=set)
 
     async def acquire(self, key: str) -> bool:

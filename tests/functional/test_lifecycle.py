@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 
+import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
@@ -11,7 +12,9 @@ from aura_contracts.failures import FailureReason
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.task import ApprovalMode, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine import open_engine
+from aura_engine import RunRequest, open_engine
+from aura_engine.runtime.standby import lock_of
+from aura_store import locks_for
 from engines import AT_ONCE, all_questions, everything, next_question, open_questions, scripted, settled, write
 from repositories import branches, content, git, worktrees
 
@@ -273,6 +276,37 @@ async def test_no_more_than_the_limit_work_at_once(opened, repository, tmp_path)
         (tmp_path / "go").touch()
         for task in tasks:
             assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+
+
+async def test_a_run_whose_engine_was_killed_is_resumed_although_its_lock_has_not_ended_yet(
+    repository, tmp_path, postgres_url
+):
+    """The session of the killed engine is ended by the test, which stands for the server, during the wait."""
+    request = RunRequest(prompt="Go", repositories=(str(repository),), **scripted([write("a", "1")]))
+    async with open_engine(postgres_url, home=tmp_path / "home", user="alice", record_only=True) as recorder:
+        run = await recorder.start(request)
+    session = locks_for(postgres_url)
+    assert await session.acquire(lock_of(run.id))
+    async with open_engine(postgres_url, home=tmp_path / "home", user="alice") as engine:
+        tried = anyio.Event()
+
+        async def acquire(key, acquire=engine._core.locks.acquire):
+            taken = await acquire(key)
+            tried.set()
+            return taken
+
+        engine._core.locks.acquire = acquire
+        async with anyio.create_task_group() as group:
+
+            async def end():
+                await tried.wait()
+                await session.aclose()
+
+            group.start_soon(end)
+            found = await engine.resume_interrupted(request)
+        assert found is not None
+        assert found.id == run.id
+        await settled(engine, run.id)
 
 
 async def test_two_engines_share_a_postgresql_log_and_each_task_has_one(repository, tmp_path, postgres_url):

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from aura_contracts.aggregate import HappenedFact
 from aura_contracts.events import Append, EventRecord, SealedRow, Snapshot
@@ -193,6 +193,9 @@ class Locks(Protocol):
 
     They may also end earlier, with the database's session or the lock's file: ask `lost` at intervals.
     """
+
+    lag: ClassVar[float]
+    """Seconds for which a lock may outlast a process that was killed; 0 if it ends with the process."""
 
     async def acquire(self, key: str) -> bool:
         """Take the lock `key`, or return False at once if another process holds it. Taking it twice is harmless.

@@ -126,6 +126,8 @@ class TaskQuery(Query[Task], frozen=True, kw_only=True):
     """Ids of the tasks that they repair."""
     reverts: Words = None
     """Ids of the tasks that they undo."""
+    request_digest: Words = None
+    """Digests of the requests that they were made from: equal requests have one digest."""
     due_after: datetime | None = None
     due_before: datetime | None = None
     pooled: bool | None = None

@@ -18,6 +18,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from uuid import NAMESPACE_URL, uuid5
 
+import anyio
 from attrs import evolve
 
 from aura_contracts.actors import actor_name
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest
 
 E = TypeVar("E", bound=Event)
+
+_LOCK_PAUSE = 0.05
+"""Seconds between two attempts to take the lock of an engine that may have been killed."""
 
 
 @gated
@@ -202,15 +206,27 @@ class Engine:
         completed but was not yet cleaned up counts as interrupted.
         """
         digest = request.digest(await self._tasks(after))
-        query = TaskQuery(unfinished=True, limit=1000)
+        query = TaskQuery(unfinished=True, request_digest=(digest,))
         async with aclosing(self._core.reads.rows(query)) as tasks:
             async for task in tasks:
-                if task.request_digest != digest or task.status in WAITS_FOR_HUMAN:
+                if task.status in WAITS_FOR_HUMAN:
                     continue
                 await self._core.require_member("task", task.id, "resume")
-                if await self._core.drive(task.id) and (not task.ended or task.status is TaskStatus.COMPLETED):
+                if task.ended and task.status is not TaskStatus.COMPLETED:
+                    await self._core.drive(task.id)
+                elif await self._drive_soon(task.id):
                     return await self.attach(task.id)
         return None
+
+    async def _drive_soon(self, task_id: TaskId) -> bool:
+        """Drive a task; wait a moment for its lock, where that may outlast an engine that was killed."""
+        core = self._core
+        driven = await core.drive(task_id)
+        with anyio.move_on_after(0 if core.record_only else core.locks.lag):
+            while not driven:
+                await anyio.sleep(_LOCK_PAUSE)
+                driven = await core.drive(task_id)
+        return driven
 
     # --- Events -------------------------------------------------------------------------------------------------------
 

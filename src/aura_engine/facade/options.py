@@ -245,6 +245,7 @@ class TaskFilters(TypedDict, total=False):
     after: Words
     fixes: Words
     reverts: Words
+    request_digest: Words
     due_after: datetime | None
     due_before: datetime | None
     pooled: bool | None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from hashlib import sha256
 from threading import Lock
-from typing import LiteralString, TypeVar
+from typing import ClassVar, LiteralString, TypeVar
 
 import anyio
 import psycopg
@@ -51,6 +51,9 @@ class AdvisoryLocks:
 
     While the server is away, `acquire` and `held_elsewhere` wait up to `outage_timeout` seconds.
     """
+
+    lag: ClassVar[float] = 2.0
+    """Seconds; the server ends a session when it finds that its connection was closed, usually within milliseconds."""
 
     def __init__(self, url: str, *, outage_timeout: float = OUTAGE_TIMEOUT) -> None:
         parameters = parse_url(url)
