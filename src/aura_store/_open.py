@@ -10,7 +10,6 @@ from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ports import Clock
 from aura_contracts.store_url import Compression, StoreUrl
 from aura_store.log._codec import EVENT_LIMIT, Cipher, Compressor, FactCodec
-from aura_store.log._committer import check_ends
 from aura_store.log._event_log import RecorderEventLog
 from aura_store.log._patience import OUTAGE_TIMEOUT, Patience
 from aura_store.log._recorder import LOCK_TIMEOUT, Recorder
@@ -94,8 +93,7 @@ async def open_recorder(
         _require_format(recorder.name, found)
         if not auditing:
             _require_same(recorder.name, found, meta, cipher)
-            await log.patiently(lambda: check_ends(recorder))
-            await log.head()  # so that errors can name positions from the start
+            await log.check_ends()
         yield log
     finally:
         await log.aclose()

@@ -135,8 +135,8 @@ class BatchCommitter:
             self._tips.popitem(last=False)
 
 
-def check_ends(recorder: Recorder) -> None:
-    """Raise `LogDamaged` unless the last event is at the head: events are never removed, so none may be missing.
+def check_ends(recorder: Recorder) -> int:
+    """Return the head. Raises `LogDamaged` unless the last event is there: events are never removed.
 
     Other processes may append in the meantime, so the last position is read before and after the head.
     """
@@ -148,3 +148,4 @@ def check_ends(recorder: Recorder) -> None:
     if last < head:
         reason = f"the log should end at position {head}, but ends at {last}"
         raise LogDamaged(store=recorder.name, position=last + 1, reason=reason)
+    return head

@@ -28,7 +28,7 @@ from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, OutageEnded
 from aura_contracts.ports import Clock, EventLog
 from aura_store.log._codec import FactCodec, require_numbers, require_stream_id, to_utc
-from aura_store.log._committer import BatchCommitter
+from aura_store.log._committer import BatchCommitter, check_ends
 from aura_store.log._group_commit import GroupCommit
 from aura_store.log._patience import Patience
 from aura_store.log._recorder import DatabaseAway, Recorder, RecordRow, StreamRow, located
@@ -152,6 +152,10 @@ class RecorderEventLog(EventLog):
         head = await self.patiently(self.recorder.head)
         self._saw_head(head)
         return head
+
+    async def check_ends(self) -> None:
+        """Raise `LogDamaged` unless the last event is at the head; from then on errors can name positions."""
+        self._saw_head(await self.patiently(lambda: check_ends(self.recorder)))
 
     async def check(self) -> str | None:
         """See `SelfChecking`."""

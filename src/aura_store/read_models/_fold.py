@@ -87,7 +87,10 @@ def create_tables(transaction: Transaction, store: str) -> Mark:
 
     Raises `StoreMisconfigured` if a foreign table is in the way.
     """
-    there = transaction.table_names()
+    return _create_tables(transaction, store, transaction.table_names())
+
+
+def _create_tables(transaction: Transaction, store: str, there: set[str]) -> Mark:
     if MARK.name in there:
         for table in (*reversed(TABLES.values()), MARK):
             transaction.execute(table.drop())
@@ -110,9 +113,10 @@ def empty_tables(transaction: Transaction, store: str) -> Mark:
 
     Raises the errors of `create_tables`.
     """
-    mark = find_mark(transaction)
-    if mark is None or mark.schema != schema_version() or not TABLES.keys() <= transaction.table_names():
-        return create_tables(transaction, store)
+    there = transaction.table_names()
+    mark = read_mark(transaction) if MARK.name in there else None
+    if mark is None or mark.schema != schema_version() or not TABLES.keys() <= there:
+        return _create_tables(transaction, store, there)
     for table in schema.FOLDED:
         transaction.execute(f"DELETE FROM {table.name}")
     empty = Mark(0, "", mark.schema)
