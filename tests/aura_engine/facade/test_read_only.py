@@ -8,6 +8,7 @@ import pytest
 from aura_contracts.agent import AgentChanges
 from aura_contracts.errors import ActorNotAllowed, StoreReadOnly
 from aura_contracts.ports.workspaces import Orphan
+from aura_contracts.project import ProjectChanges
 from aura_contracts.task import TaskChanges
 from aura_engine import Host, open_engine
 from aura_engine.facade.doctor import Finding
@@ -30,6 +31,7 @@ MAKING = {
     "tasks.create": lambda e, _: e.tasks.create("Another"),
     "agents.add": lambda e, _: e.agents.add("Bob", "custom"),
     "agents.import_files": lambda e, _: e.agents.import_files(["reviewer.md"]),
+    "projects.create": lambda e, _: e.projects.create("shop"),
     "audit.checkpoint": lambda e, _: e.audit.checkpoint(),
     "store.rebuild": lambda e, _: e.store.rebuild(),
     "run": lambda e, _: e.run("Say more", **scripted([write("d.txt", "one\n")])),
@@ -67,6 +69,8 @@ COMMANDS = MAKING | {
     "agents.edit": lambda e, x: e.agents.edit(x.agent, AgentChanges(name="Bo")),
     "agents.disable": lambda e, x: e.agents.disable(x.agent),
     "agents.enable": lambda e, x: e.agents.enable(x.agent),
+    "projects.edit": lambda e, x: e.projects.edit(x.project, ProjectChanges(description="sells")),
+    "projects.remove": lambda e, x: e.projects.remove(x.project),
     "workspaces.snapshot": lambda e, x: e.workspaces.snapshot(x.ended),
     "workspaces.restore": lambda e, x: e.workspaces.restore(x.ended, "1"),
     "workspaces.clean": lambda e, x: e.workspaces.clean(x.ended),
@@ -95,6 +99,7 @@ class Stored:
         await run.idle()
         self.repository, self.task, self.approval = str(repository), run.id, (await engine.approvals.list()).rows[0].id
         self.agent, self.new = (await run.task()).assigned_agent, (await engine.tasks.create("New")).id
+        self.project = (await engine.projects.create("stored")).id
         other = await engine.run("Write", repositories=[str(repository)], **scripted([write("c.txt", "one\n")]))
         await other.idle()
         self.ended = (await engine.workspaces.snapshot(other.id)).id
