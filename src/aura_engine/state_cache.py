@@ -49,13 +49,19 @@ class Load(Protocol):
 
 
 class _CachedState(msgspec.Struct, frozen=True):
+    aggregate: Aggregate[Any]
+    state: Any
+    version: int
+
+
+class _RecentState(msgspec.Struct, frozen=True):
     aggregate: Aggregate[Any] | None
     """None for a stream without events, whichever aggregate it would be."""
     state: Any
     version: int
 
 
-_ABSENT = _CachedState(None, None, 0)
+_ABSENT = _RecentState(None, None, 0)
 
 RECENT = 4_096
 """States that an engine remembers; a few kilobytes each."""
@@ -66,7 +72,7 @@ class RecentStates:
     """The states that this process has recorded or read last; other processes may have recorded more since."""
 
     _limit: int = RECENT
-    _states: OrderedDict[StreamId, _CachedState] = attrs.field(init=False, factory=OrderedDict)
+    _states: OrderedDict[StreamId, _RecentState] = attrs.field(init=False, factory=OrderedDict)
 
     def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> LoadedState[S] | None:
         """Return a state that the aggregate had; None if it is not remembered."""
@@ -85,7 +91,7 @@ class RecentStates:
         """Remember a state, unless a later one is remembered."""
         known = self._states.get(aggregate_id)
         if known is None or known.version <= loaded.version:
-            found = _CachedState(aggregate, loaded.state, loaded.version) if loaded.version else _ABSENT
+            found = _RecentState(aggregate, loaded.state, loaded.version) if loaded.version else _ABSENT
             self._states[aggregate_id] = found
             self._states.move_to_end(aggregate_id)
             if len(self._states) > self._limit:
@@ -194,7 +200,7 @@ class StateCache:
         `evictions` is the value of the cache's attribute when the append began: a conflict since then may mean that the
         state is no longer the latest.
         """
-        self.recent.remember(aggregate, stream_id, _CachedState(aggregate, state, version))
+        self.recent.remember(aggregate, stream_id, _RecentState(aggregate, state, version))
         for collected in self._collectors:
             if stream_id not in collected:
                 collected.add(stream_id)
