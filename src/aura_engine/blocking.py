@@ -218,6 +218,14 @@ class BlockingTasks:
             self._target.submit, task, proposal, confidence=confidence, requires_approval=requires_approval, by=by
         )
 
+    def complete(self, task: str, result: Kept[Mapping[str, Any] | None] = None, *, by: str | None = None) -> Task:
+        """Complete a task, on behalf of the assigned agent outside AURA, with what came of it; release the agent.
+
+        `result` holds JSON values. Unless the approval mode is ``auto``, a proposal has to be approved first: raises
+        `RuleViolated`, as for a task that an agent of AURA works on.
+        """
+        return self._portal.call(self._target.complete, task, result, by=by)
+
     def decompose(
         self, task: str, titles: Kept[Sequence[str]] = (), *, plan: Kept[str | None] = None, by: str | None = None
     ) -> Approval:

@@ -26,9 +26,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+_CHANCE = random.Random()  # noqa: S311 - ids are unique, not secret; asking the system for each is a call of its own
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_CHANCE.seed)  # or parent and child would make the same ids
+
+
 def new_ids() -> IdFactory:
     """Return a factory of ids from the machine's clock and randomness."""
-    return uuid7_factory(lambda: time.time_ns() // 1_000_000, random.SystemRandom().getrandbits)
+    return uuid7_factory(lambda: time.time_ns() // 1_000_000, _CHANCE.getrandbits)
 
 
 def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:

@@ -132,7 +132,7 @@ class Input(BaseModel):
     def _refuse(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
         try:
             made = handler(data)
-            for field in cls.model_fields:
+            for field in made.model_fields_set:  # defaults are sound
                 value = getattr(made, field)
                 if is_too_deep(value):
                     raise _too_deep(field)

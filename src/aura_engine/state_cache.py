@@ -11,8 +11,12 @@ Invariants:
 - It is never behind what this process has observed. An event is folded only into the version just before it; a gap
   evicts. A state read or appended before the stream was kept, or read before it was evicted, is not cached: the tail
   may have delivered a later event to a cache that did not listen.
+
+Next to them are `RecentStates`, on which a command may be decided first: they may be out of date, and are only a
+guess at what is stored.
 """
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
@@ -50,6 +54,65 @@ class _CachedState(msgspec.Struct, frozen=True):
     version: int
 
 
+class _RecentState(msgspec.Struct, frozen=True):
+    aggregate: Aggregate[Any] | None
+    """None for a stream without events, whichever aggregate it would be."""
+    state: Any
+    version: int
+
+
+_ABSENT = _RecentState(None, None, 0)
+
+RECENT = 4_096
+"""States that an engine remembers; a few kilobytes each."""
+
+
+@attrs.define
+class RecentStates:
+    """The states that this process has recorded or read last; other processes may have recorded more since."""
+
+    _limit: int = RECENT
+    _states: OrderedDict[StreamId, _RecentState] = attrs.field(init=False, factory=OrderedDict)
+
+    def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> LoadedState[S] | None:
+        """Return a state that the aggregate had; None if it is not remembered."""
+        found = self._states.get(aggregate_id)
+        if found is None or (found.aggregate is not aggregate and found.version):
+            return None
+        self._states.move_to_end(aggregate_id)
+        return found
+
+    def knows(self, kind: str, aggregate_id: StreamId) -> bool:
+        """Whether an aggregate of this kind with this full id exists, as far as is remembered."""
+        found = self._states.get(aggregate_id)
+        return found is not None and found.aggregate is not None and found.aggregate.name == kind
+
+    def remember(self, aggregate: Aggregate[S], aggregate_id: StreamId, loaded: LoadedState[S]) -> None:
+        """Remember a state, unless a later one is remembered."""
+        known = self._states.get(aggregate_id)
+        if known is None or known.version <= loaded.version:
+            found = _RecentState(aggregate, loaded.state, loaded.version) if loaded.version else _ABSENT
+            self._states[aggregate_id] = found
+            self._states.move_to_end(aggregate_id)
+            if len(self._states) > self._limit:
+                self._states.popitem(last=False)
+
+    def expect_none(self, aggregate_id: StreamId) -> None:
+        """Take it that a stream does not exist: its id was made just now."""
+        self._states[aggregate_id] = _ABSENT
+
+    def forget(self, streams: Iterable[StreamId]) -> None:
+        """Forget the states of these streams, if they are remembered."""
+        for stream_id in streams:
+            self._states.pop(stream_id, None)
+
+    def outdate(self, stream_id: StreamId, version: int) -> None:
+        """Forget the state of a stream if it is before this version."""
+        known = self._states.get(stream_id)
+        if known is not None and known.version < version:
+            del self._states[stream_id]
+
+
 class _Slot(msgspec.Struct, eq=False):
     """A stream that is kept, from the first `keep` to the last `release`."""
 
@@ -67,6 +130,7 @@ class StateCache:
 
     stored: Load
     """Loads the current state from the log, bypassing the cache."""
+    recent: RecentStates = attrs.field(init=False, factory=RecentStates)
     _slots: dict[StreamId, _Slot] = attrs.field(init=False, factory=dict)
     _collectors: list[set[StreamId]] = attrs.field(init=False, factory=list)
     evictions: int = attrs.field(init=False, default=0)
@@ -114,6 +178,7 @@ class StateCache:
     def observe(self, record: EventRecord) -> None:
         """Fold an event read from the log; harmless if it was folded before."""
         self._position = max(self._position, record.position)
+        self.recent.outdate(record.stream_id, record.version)
         slot = self._slots.get(record.stream_id)
         if slot is None:
             return
@@ -135,6 +200,7 @@ class StateCache:
         `evictions` is the value of the cache's attribute when the append began: a conflict since then may mean that the
         state is no longer the latest.
         """
+        self.recent.remember(aggregate, stream_id, _RecentState(aggregate, state, version))
         for collected in self._collectors:
             if stream_id not in collected:
                 collected.add(stream_id)
@@ -152,6 +218,7 @@ class StateCache:
     def evict(self, streams: Iterable[StreamId]) -> None:
         """Drop the cached states of these streams: an append that relied on them failed."""
         self.evictions += 1
+        self.recent.forget(streams)
         for stream_id in streams:
             if (slot := self._slots.get(stream_id)) is not None:
                 slot.entry = None

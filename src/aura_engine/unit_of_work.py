@@ -9,7 +9,7 @@ All events of a unit of work are appended together at the end of its context, or
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
@@ -23,7 +23,9 @@ from aura_contracts.errors import (
     AggregateNotFound,
     AuraError,
     EventOutOfOrder,
+    StoreError,
     StoreReadOnly,
+    StoreUnavailable,
     VersionConflict,
 )
 from aura_contracts.events import Append, Event, Fact
@@ -32,7 +34,7 @@ from aura_contracts.ports import Clock, EventLog
 from aura_contracts.task import TASK, Task
 from aura_engine import decisions, parts
 from aura_engine.retries import retrying
-from aura_engine.state_cache import Load, StateCache
+from aura_engine.state_cache import Load, LoadedState, StateCache
 from aura_engine.waiting_circles import waiting_circle
 
 _LOG = logging.getLogger(__name__)
@@ -80,16 +82,17 @@ class UnitOfWork:
     """Decisions that are recorded together. Later commands see the results of earlier ones.
 
     The engine and its worker may decide on cached states: they look again when something has changed. Humans and agents
-    decide on stored states, or a command could be refused for a reason that no longer holds.
+    decide on stored states, or a command could be refused for a reason that no longer holds; `CommandBus.transact`
+    spares them reading these where it makes no difference.
     """
 
-    def __init__(self, bus: "CommandBus", actor: Actor, command_id: str) -> None:
+    def __init__(self, bus: "CommandBus", actor: Actor, command_id: str, load: Load | None = None) -> None:
         self.bus = bus
         self._actor = actor
         self._principal = actor
         """On whose behalf this unit acts, even where another actor carries out a part of it."""
         self._command_id = command_id
-        self._load_state: Load = bus.states.load if actor_kind(actor) == "system" else bus.states.stored
+        self._load_state: Load = load or (bus.states.load if actor_kind(actor) == "system" else bus.states.stored)
         self._loaded: dict[StreamId, _Loaded[Any]] = {}
         self._extra_appends: list[Append] = []
         self.position = 0
@@ -97,9 +100,9 @@ class UnitOfWork:
 
     def acting_as(self, actor: Actor) -> "UnitOfWork":
         """Return this unit for another actor; the decisions of both are recorded together."""
-        other = UnitOfWork(self.bus, actor, self._command_id)
+        other = UnitOfWork(self.bus, actor, self._command_id, self._load_state)
         other._principal = self._principal
-        other._loaded, other._extra_appends, other._load_state = self._loaded, self._extra_appends, self._load_state
+        other._loaded, other._extra_appends = self._loaded, self._extra_appends
         return other
 
     async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S:
@@ -126,6 +129,11 @@ class UnitOfWork:
     async def _task(self, task_id: TaskId) -> Task | None:
         return await self.get(TASK, task_id)
 
+    @property
+    def streams(self) -> Iterable[StreamId]:
+        """The streams that this unit has read."""
+        return tuple(self._loaded)
+
     async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
         """Return the state of an aggregate as this unit sees it, None if it does not exist.
 
@@ -143,6 +151,20 @@ class UnitOfWork:
         recorded = await self.bus.events(stream_id)
         loaded = self._loaded.get(stream_id)
         return [*recorded, *(fact.event for fact in loaded.facts)] if loaded else recorded
+
+    async def require_current(self) -> None:
+        """Raise `VersionConflict` if what this unit has read is no longer what is stored.
+
+        States are read one after the other, and may never have been together: what is refused because of that was not
+        refused for good.
+        """
+        for stream_id, loaded in self._loaded.items():
+            stored = await self.bus.states.stored(loaded.aggregate, stream_id)
+            if stored.version != loaded.version:
+                self.bus.states.evict(self._loaded)
+                raise VersionConflict(
+                    store=self.bus.log.name, stream_id=stream_id, expected=loaded.version, actual=stored.version
+                )
 
     def add(self, append: Append) -> None:
         """Record events decided elsewhere together with this unit."""
@@ -196,6 +218,24 @@ class UnitOfWork:
         return (*lineage, parent_id) if parent_id is not None else tuple(lineage)
 
 
+@attrs.define
+class _Memory:
+    """Loads states from memory where this process remembers them, which may be out of date."""
+
+    _states: StateCache
+    used: bool = attrs.field(init=False, default=False)
+    """Whether a state came from memory."""
+
+    async def load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> LoadedState[S]:
+        recent = self._states.recent
+        if (found := recent.get(aggregate, aggregate_id)) is not None:
+            self.used = True
+            return found
+        loaded = await self._states.stored(aggregate, aggregate_id)
+        recent.remember(aggregate, aggregate_id, loaded)
+        return loaded
+
+
 @attrs.frozen(kw_only=True)
 class CommandBus:
     """Handles commands, the only way to change state."""
@@ -212,6 +252,12 @@ class CommandBus:
         if self.read_only:
             reason, remedy = "the engine was opened read-only", "open it without read_only"
             raise StoreReadOnly(store=self.log.name, stream_id="", position=0, reason=reason, remedy=remedy)
+
+    def new_id(self) -> str:
+        """Return the id of an aggregate to create: no stream has it yet."""
+        made = self.ids()
+        self.states.recent.expect_none(made)
+        return made
 
     async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
         """Return the state of an aggregate, None if it does not exist; see `StateCache` for how current it is."""
@@ -248,17 +294,47 @@ class CommandBus:
         pauses: Sequence[float] = CONFLICT_PAUSES,
         on: type[AuraError] | tuple[type[AuraError], ...] = VersionConflict,
     ) -> R:
-        """Run `decide` in a unit of work; repeat it on the newer states after one of the errors `on`."""
+        """Run `decide` in a unit of work; repeat it on the newer states after one of the errors `on`.
+
+        It runs on the states that this process remembers first. What it records then is what it would have recorded on
+        the stored ones, or there is a conflict. If it refuses, or records nothing, the stored ones have the last word.
+        """
 
         async def attempt() -> R:
             async with self.unit(actor) as unit:
-                return await decide(unit)
+                try:
+                    return await decide(unit)
+                except StoreError:
+                    raise
+                except AuraError:
+                    await unit.require_current()
+                    raise
 
         try:
+            if actor_kind(actor) != "system" and (done := await self._from_memory(actor, decide)) is not None:
+                return done[0]
             return await retrying(attempt, pauses, lambda error: isinstance(error, on))
         except ActorNotAllowed as refused:
             await self.record_refusal(refused)
             raise
+
+    async def _from_memory(self, actor: Actor, decide: Callable[[UnitOfWork], Awaitable[R]]) -> tuple[R] | None:
+        """Return what `decide` returns on remembered states; None if only the stored ones tell."""
+        self.require_writable()
+        memory = _Memory(self.states)
+        unit = UnitOfWork(self, actor, self.ids(), memory.load)
+        try:
+            result = await decide(unit)
+        except StoreUnavailable:
+            raise
+        except Exception:  # whatever it is, states that never were together may be the reason
+            self.states.recent.forget(unit.streams)
+            return None
+        try:
+            await unit.record()
+        except VersionConflict:
+            return None
+        return (result,) if unit.position or not memory.used else None
 
     async def record_refusal(self, refused: ActorNotAllowed) -> None:
         """Record on the aggregate that an actor was not allowed to give a command, even if the caller is cancelled.

@@ -3,27 +3,34 @@
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 import pytest
 
 from agents_at_work import bus_on
 from aura_contracts.actors import ENGINE, human
+from aura_contracts.agent import AGENT
 from aura_contracts.errors import AggregateExists, AggregateNotFound, CyclicParent, TransitionRefused, VersionConflict
 from aura_contracts.ids import TaskId, uuid7_factory
 from aura_contracts.task import (
     TASK,
     CancelTask,
     CreateTask,
+    EditTask,
     QueueTask,
     ReparentTask,
     Task,
+    TaskChanges,
     TaskCreated,
     TaskSpec,
     TaskStatus,
+    UnqueueTask,
 )
+from aura_engine.state_cache import RecentStates
 from aura_engine.unit_of_work import CommandBus
 from aura_store import open_log
+from aura_store.repository import Loaded
 
 pytestmark = pytest.mark.anyio
 
@@ -103,6 +110,79 @@ async def test_a_conflict_is_decided_again_on_what_is_true_now(bus: CommandBus) 
     with pytest.raises(TransitionRefused) as refusal:
         await bus.transact(ALICE, decide)
     assert refusal.value.status == "cancelled"
+
+
+def edit(title: str) -> EditTask:
+    return EditTask(changes=TaskChanges(title=title))
+
+
+async def reading(bus: CommandBus) -> tuple[CommandBus, list[str]]:
+    """Return another bus on the log of `bus`, as another process has, and what it reads from the log."""
+    read = list[str]()
+    other = bus_on(bus.log, clock=lambda: NOW, ids=new_id)
+    stored = other.states.stored
+
+    async def noted(aggregate: Any, aggregate_id: str) -> Any:
+        read.append(aggregate_id)
+        return await stored(aggregate, aggregate_id)
+
+    other.states.stored = noted
+    return other, read
+
+
+async def test_what_was_just_recorded_is_not_read_again(bus: CommandBus) -> None:
+    other, read = await reading(bus)
+    task_id = TaskId(other.new_id())
+    await other.handle(ALICE, task_id, CreateTask(task_id=task_id, spec=TaskSpec(title="Fix the login")))
+    await other.handle(ALICE, task_id, edit("Fix it"))
+    await other.handle(ALICE, task_id, edit("Fix it now"))
+    assert read == []
+    assert [record.event.topic for record in await bus.log.stream(task_id)] == ["task.created", *["task.edited"] * 2]
+
+
+async def test_what_another_process_recorded_since_is_decided_on(bus: CommandBus) -> None:
+    task_id, (other, read) = await create(bus), await reading(bus)
+    await other.handle(ALICE, task_id, edit("Fix it"))
+    await bus.handle(ALICE, task_id, QueueTask())
+    edited = await other.handle(ALICE, task_id, edit("Fix it now"))
+    assert (edited.status, edited.title) == (TaskStatus.PENDING, "Fix it now")
+    assert edited.queued
+    assert read == [task_id, task_id], "once at first, once after the conflict"
+    await other.handle(ALICE, task_id, edit("Fix it soon"))
+    assert len(read) == 2
+
+
+async def test_a_refusal_holds_for_what_is_stored(bus: CommandBus) -> None:
+    """What this process remembers is no reason to refuse, to do nothing, or to fail."""
+    task_id, (other, _) = await create(bus), await reading(bus)
+    await bus.handle(ALICE, task_id, QueueTask())
+    assert (await other.handle(ALICE, task_id, QueueTask())).queued
+    await bus.handle(ALICE, task_id, UnqueueTask())
+    assert (await other.handle(ALICE, task_id, QueueTask())).queued, "it was in the queue when it was last read"
+    await bus.handle(ALICE, task_id, CancelTask(reason="enough"))
+    with pytest.raises(TransitionRefused):
+        await other.handle(ALICE, task_id, edit("Fix it"))
+
+
+async def test_a_state_that_is_remembered_as_another_kind_is_not_used(bus: CommandBus) -> None:
+    task_id = await create(bus)
+    await bus.handle(ALICE, task_id, edit("Fix it"))
+    assert bus.states.recent.knows("task", task_id)
+    assert not bus.states.recent.knows("agent", task_id)
+    assert bus.states.recent.get(AGENT, task_id) is None
+
+
+def test_memory_has_an_end() -> None:
+    recent = RecentStates(limit=2)
+    for number in range(3):
+        recent.remember(TASK, str(number), Loaded(None, number + 1))
+    assert [recent.get(TASK, str(number)) is None for number in range(3)] == [True, False, False]
+    recent.remember(TASK, "2", Loaded(None, 1))
+    found = recent.get(TASK, "2")
+    assert found is not None
+    assert found.version == 3, "the later one stays"
+    recent.outdate("2", 4)
+    assert recent.get(TASK, "2") is None
 
 
 async def test_many_at_once_all_get_their_turn(bus: CommandBus) -> None:

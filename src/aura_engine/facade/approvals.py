@@ -27,13 +27,13 @@ from aura_contracts.approval import (
 )
 from aura_contracts.errors import AmbiguousId, CommandRefused, InvalidInput
 from aura_contracts.execution import ExecutionStatus
-from aura_contracts.ids import ApprovalId
+from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.patches import LineAnchor, line_now, lines_of
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import ApprovalQuery
 from aura_contracts.ports.rows import Page
 from aura_contracts.quoting import listed
-from aura_contracts.task import TaskStatus
+from aura_contracts.task import TASK, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import runtime
 from aura_engine.facade.arguments import Kept
@@ -331,25 +331,28 @@ class Approvals:
     async def _decide(self, approval: str, command: Command[Approval], by: str | None) -> Approval:
         approval_id = await self._core.find("approval", approval)
 
-        async def decide(unit: UnitOfWork) -> Approval:
+        async def decide(unit: UnitOfWork) -> tuple[Approval, TaskId | None]:
             state = await unit.handle(approval_id, command)
-            await self._apply(unit.acting_as(ENGINE), state)
-            return state
+            return state, await self._apply(unit.acting_as(ENGINE), state)
 
-        state = await self._core.bus.transact(self._core.actor(by), decide)
-        task_id = state.task_id
-        if task_id is not None and state.status is not ApprovalStatus.PENDING:
+        state, task_id = await self._core.bus.transact(self._core.actor(by), decide)
+        if task_id is not None:
             await self._core.drive(task_id)
         return state
 
-    async def _apply(self, unit: UnitOfWork, approval: Approval) -> None:
-        """Apply the decision to the task, unless its files must be examined first: the task's driver does that."""
+    async def _apply(self, unit: UnitOfWork, approval: Approval) -> TaskId | None:
+        """Apply the decision to the task, unless its files must be examined first: the task's driver does that.
+
+        Return the task, if there is something to drive."""
         task_id = approval.task_id
-        about_work = approval.kind in _APPLIED_TO_TASK
-        if approval.status is ApprovalStatus.PENDING or task_id is None or not about_work:
-            return
+        if approval.status is ApprovalStatus.PENDING or task_id is None:
+            return None
+        if approval.kind not in _APPLIED_TO_TASK:
+            return task_id
         view = await view_in(unit, task_id)
         if view.execution is not None and view.execution.status is ExecutionStatus.CLEANUP:
-            return  # no agent is there to hear of it: the review that follows applies it
+            return task_id  # no agent is there to hear of it: the review that follows applies it
         if view.task.status is TaskStatus.AWAITING_APPROVAL and view.task.approval_id == approval.id:
             await runtime.decided(self._core.runtime, unit, view, approval)
+        task = await unit.require(TASK, task_id)
+        return task_id if task.execution_id is not None or task.pooled else None

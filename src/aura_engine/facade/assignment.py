@@ -13,7 +13,7 @@ from aura_contracts.execution import CancelExecution, Execution
 from aura_contracts.ids import AgentId, ExecutionId, TaskId
 from aura_contracts.ports.read_models import LIMIT, AgentQuery
 from aura_contracts.run_plan import RunPlan
-from aura_contracts.task import AgentType, AssignTask, PoolRequest, QueueTask, Task, TaskStatus
+from aura_contracts.task import TASK, AgentType, AssignTask, PoolRequest, QueueTask, Task, TaskStatus
 from aura_contracts.workspace import RequestWorkspace, WorkspaceLayout
 from aura_engine import runtime
 from aura_engine.facade.board_moves import refusal
@@ -41,13 +41,13 @@ class TaskAssignment:
     async def record(self, task_id: TaskId, by: str | None) -> Task:
         """Queue the task, or assign it and queue its run, in one append; return the task."""
         given = self._given
-        before = await self._core.view(task_id)
-        runs = before.workspace is not None or bool(given.repositories)
         agent_id = None if given.agent is None else AgentId(await self._core.find("agent", given.agent))
-        workspace = await self._placement.workspace(task_id, before.task.title, given)
+        title = (await self._core.stored(TASK, task_id)).title if given.repositories else ""
+        workspace = await self._placement.workspace(task_id, title, given)
 
         async def decide(unit: UnitOfWork) -> Task:
             view = await view_in(unit, task_id)
+            runs = view.workspace is not None or workspace is not None
             _require_free(view, workspace)
             await require_only_revert(unit, view.task)
             if agent_id is None and given.executor is None:

@@ -211,6 +211,8 @@ class Core:
 
         Raises `AggregateNotFound`, `AmbiguousId`, and `InvalidId` for text that cannot be part of an id, as that of
         `field` if it is not the kind that names the argument."""
+        if self.bus.states.recent.knows(kind, text):
+            return text
         try:
             matches = await self.reads.find(kind, text)
         except InvalidInput as error:

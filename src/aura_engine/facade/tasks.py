@@ -1,12 +1,14 @@
 """Tasks: pieces of work, from creation to result."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeVar, Unpack
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack
 
 import attrs
 from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE, actor_name
+from aura_contracts.actors import agent as agent_actor
+from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput
@@ -17,6 +19,7 @@ from aura_contracts.ports.rows import Page
 from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import (
     TASK,
+    CompleteTask,
     CreateTask,
     EditTask,
     ReparentTask,
@@ -81,7 +84,7 @@ class Tasks:
         Raises `GitError` for a repository that cannot be worked on, as `Engine.run` does.
         """
         given = facade.NewTask.model_validate({"title": title, **options})
-        task_id = TaskId(self._core.bus.ids())
+        task_id = TaskId(self._core.bus.new_id())
         parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent, "parent"))
         workspace = await self._placement.workspace(task_id, title, given)
         project = await self._placement.project(given.project, workspace, parent_id)
@@ -298,7 +301,7 @@ class Tasks:
         in force rejects it or demands a human. Raises `InvalidInput` for such a proposal in other modes.
         """
         task_id = TaskId(await self._core.find("task", task))
-        approval_id = ApprovalId(self._core.bus.ids())
+        approval_id = ApprovalId(self._core.bus.new_id())
 
         async def decide(unit: UnitOfWork, view: View) -> Approval:
             decisions.require_concern(view.task, self._core.actor(by), "submit")
@@ -306,6 +309,31 @@ class Tasks:
             return await submission.ask(self._core, unit, view, approval_id)
 
         return await self._proposed(await self._transact(task_id, decide, by))
+
+    async def complete(
+        self, task: str, result: Kept[Mapping[str, Any] | None] = None, *, by: str | None = None
+    ) -> Task:
+        """Complete a task, on behalf of the assigned agent outside AURA, with what came of it; release the agent.
+
+        `result` holds JSON values. Unless the approval mode is ``auto``, a proposal has to be approved first: raises
+        `RuleViolated`, as for a task that an agent of AURA works on.
+        """
+        task_id = TaskId(await self._core.find("task", task))
+
+        async def decide(unit: UnitOfWork, view: View) -> Task:
+            decisions.require_concern(view.task, self._core.actor(by), "complete")
+            if view.worked_on:
+                remedy = f"wait for it, or `tasks.cancel({task_id!r})`"
+                raise facade.refusal(task_id, "complete", "an agent of AURA works on it", remedy)
+            assigned = view.task.assigned_agent
+            agent = unit if assigned is None else unit.acting_as(agent_actor(assigned))
+            completed = await agent.handle(task_id, CompleteTask(result=dict(result or {})))
+            if view.agent is not None and view.agent.has(task_id):
+                release = ReleaseAgent(task_id=task_id, outcome=TaskOutcome.COMPLETED)
+                await unit.acting_as(ENGINE).handle(view.agent.id, release)
+            return completed
+
+        return await self._transact_and_drive(task_id, decide, by)
 
     async def _proposed(self, approval: Approval) -> Approval:
         """Have this engine carry out what a policy decided at once."""
@@ -322,7 +350,7 @@ class Tasks:
         proposal that waits for a decision is replaced: so a human edits the plan of an agent before approving it.
         """
         task_id = TaskId(await self._core.find("task", task))
-        approval_id = ApprovalId(self._core.bus.ids())
+        approval_id = ApprovalId(self._core.bus.new_id())
         subtasks = tuple(Subtask(TaskId(self._core.bus.ids()), title) for title in titles)
         if plan is not None:
             subtasks = (*subtasks, *facade.read_plan(plan, self._core.bus.ids))

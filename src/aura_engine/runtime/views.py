@@ -1,6 +1,7 @@
 """Views: a task with the current state of everything that belongs to it, and the events that concern it."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Self
 from uuid import UUID, uuid5
 
@@ -27,11 +28,13 @@ from aura_contracts.workspace import (
 from aura_engine.unit_of_work import CommandBus, UnitOfWork, existing
 
 
+@lru_cache(4_096)
 def workspace_of(task_id: TaskId) -> WorkspaceId:
     """Return the id of the task's workspace: one for each task (UUIDv5)."""
     return WorkspaceId(str(uuid5(UUID(task_id), "workspace")))
 
 
+@lru_cache(4_096)
 def lease_of(execution_id: ExecutionId) -> LeaseId:
     """Return the id of the execution's lease: one for each execution (UUIDv5)."""
     return LeaseId(str(uuid5(UUID(execution_id), "lease")))

@@ -55,6 +55,7 @@ COMMANDS = MAKING | {
     "tasks.interrupt": lambda e, x: e.tasks.interrupt(x.task),
     "tasks.cancel": lambda e, x: e.tasks.cancel(x.task),
     "tasks.submit": lambda e, x: e.tasks.submit(x.new, "a plan"),
+    "tasks.complete": lambda e, x: e.tasks.complete(x.new),
     "tasks.decompose": lambda e, x: e.tasks.decompose(x.new, ["one", "two"]),
     "tasks.request_decomposition": lambda e, x: e.tasks.request_decomposition(x.new, executor="custom"),
     "tasks.revert": lambda e, x: e.tasks.revert(x.task),
