@@ -4,7 +4,7 @@ import threading
 
 import anyio
 import pytest
-from worker_stage import WORKER, Plain, Stage, StagedExecutors, StagedRunner, script, token_of
+from worker_stage import WORKER, Plain, Stage, StagedExecutors, script, token_of
 
 from aura_contracts.errors import (
     DirtyWorktree,
@@ -47,6 +47,7 @@ from aura_worker_protocol.messages import (
 )
 from byte_transport import byte_pair
 from conditions import until
+from staged_processes import StagedRunner
 
 pytestmark = pytest.mark.anyio
 

@@ -60,6 +60,8 @@ async def test_assign_task(opened, repository, tmp_path):
         agent = await engine.agents.get(dba.id)
         assert (agent.status, agent.current_task_id) == (AgentStatus.WORKING, task.id)  # 4. and 5.
         await until(lambda: is_at_work(engine, task))  # 6. its execution is triggered
+        assert (await topics(engine, task.id))[-2:] == ["task.assigned", "task.execution_started"]
+        assert (await topics(engine, dba.id)) == ["agent.registered", "agent.task_taken"]
         more = await engine.tasks.assign((await engine.tasks.create("More")).id, agent_type="database")
         assert more.pooled  # no agent of the type is idle: it waits for one
         (tmp_path / "go").touch()
@@ -150,17 +152,33 @@ async def is_idle(engine, agent_id):
     return (await engine.agents.get(agent_id)).status is AgentStatus.IDLE
 
 
-async def test_decompose_task(opened):
+async def test_decompose_task(opened, repository):
+    parts = [{"id": "prices", "title": "Prices"}, {"id": "basket", "title": "Basket", "after": ["prices"]}]
     async with opened() as engine:
-        task = await engine.tasks.create("Build the shop")
-        assigned = await engine.tasks.assign(task.id, executor="scripted")  # 1. an agent analyses the task
-        asked = await engine.tasks.decompose(task.id, ["Prices", "Basket"], by=f"agent:{assigned.assigned_agent}")
-        assert (asked.kind, asked.proposed_solution) == (ApprovalKind.DECOMPOSITION, "Prices\nBasket")  # 2. it proposes
+        dev = await engine.agents.add("dev", executor="scripted", options=rounds_of([write("made.txt", "x\n")]))
+        task = await engine.tasks.create("Build the shop", repositories=[str(repository)], approval="auto")
+        plan = {"say": f"It takes two steps. {json.dumps({'subtasks': parts})}"}
+        await engine.tasks.request_decomposition(task.id, **scripted([plan]))
+        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        execution = (await engine.tasks.view(task.id)).execution
+        analysed = await topics(engine, execution.id)
+        assert "split it into subtasks" in execution.prompt  # 1. an agent analyses the task
+        assert {"execution.process_started", "execution.coding_changed_nothing"} <= set(analysed)
+        assert (await topics(engine, task.id))[-1] == "task.decomposition_proposed"  # 2. it proposes a decomposition
+        (asked,) = await open_questions(engine, task.id)
+        assert (asked.kind, asked.requested_by) == (ApprovalKind.DECOMPOSITION, f"agent:{execution.agent_id}")
         assert (await engine.tasks.parts(task.id)) == []
         assert (await engine.approvals.approve(asked.id)).status is ApprovalStatus.APPROVED  # 3. a human approves
-        parts = await engine.tasks.parts(task.id)
-        assert [(part.title, part.parent_id) for part in parts] == [("Prices", task.id), ("Basket", task.id)]  # 4.
-        assert all(part.queued for part in parts)  # 5. they are queued for agents
+        assert (await topics(engine, asked.id))[-2:] == ["approval.vote_cast", "approval.approved"]
+        prices, basket = await engine.tasks.parts(task.id)
+        assert [(part.title, part.parent_id) for part in (prices, basket)] == [
+            ("Prices", task.id),
+            ("Basket", task.id),
+        ]  # 4. records of the subtasks, with their parent
+        for part in (basket, prices):
+            assert (await topics(engine, part.id))[:2] == ["task.created", "task.queued"]  # 5. queued for agents
+            await engine.resume(part.id)
+        assert (await settled(engine, basket.id)).assigned_agent == dev.id
 
 
 @pytest.mark.parametrize("error", [None, "no network"])
@@ -185,3 +203,25 @@ async def test_execute_agent(opened, repository, error):
         assert (result.proposal, result.confidence, result.requires_approval) == ("I wrote it", 0.6, True)
         assert task.status is TaskStatus.AWAITING_APPROVAL  # requiresApproval
         assert (await engine.tasks.view(run.id)).execution.status is ExecutionStatus.REVIEW
+
+
+async def test_execute_agent_in_process(opened, repository):
+    """Option A of the specification: a function in the program's own process, with the same result."""
+    calls = []
+
+    async def architect(call):
+        calls.append(call.prompt)
+        await (anyio.Path(call.folder) / "design").write_text("two layers\n")
+        return json.dumps({"proposal": "Two layers", "confidence": 0.8, "requires_approval": True, "error": None})
+
+    async with opened(agents={"architect": architect}) as engine:
+        task = await engine.tasks.create("Design", repositories=[str(repository)], approval="auto")
+        await engine.tasks.assign(task.id, agent_type="architect")
+        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL  # requiresApproval
+        assert [call.partition("\n")[0] for call in calls] == ["Design"]  # agents[agentType].execute(task)
+        result = (await engine.tasks.view(task.id)).execution.result
+        assert (result.proposal, result.confidence, result.error) == ("Two layers", 0.8, None)
+        assert not (repository / "design").exists()
+        await engine.approvals.approve(task.id)
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED  # success
+        assert (repository / "design").read_text() == "two layers\n"

@@ -9,13 +9,15 @@ import pytest
 from aura_contracts.agent import AgentChanges
 from aura_contracts.errors import CyclicDependency, InvalidInput, RuleViolated, TransitionRefused
 from aura_contracts.execution import ExecutionStatus
-from aura_contracts.task import CompleteTask, DependencyPolicy, PartPolicy, TaskChanges, TaskStatus
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.task import CompleteTask, DependencyPolicy, FailTask, PartPolicy, TaskChanges, TaskStatus
 from conditions import until
 from engines import ONCE, events_of, open_questions, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
 
 FAILING = [{"fail": {"exit_code": 1}}]
+LOST = Failure(FailureReason.DEPENDENCY_FAILED, "it waits for a task that failed")
 
 
 def work(repository, name, *steps):
@@ -297,6 +299,31 @@ async def test_a_task_is_cancelled_between_two_agents(opened, repository, tmp_pa
         await until(lambda: all_idle(engine, former, other.id))
         runs = (await engine.executions.list(task=held.id)).rows
         assert {run.status for run in runs} == {ExecutionStatus.CANCELLED}
+
+
+async def test_an_agent_is_free_when_its_task_is_cancelled_before_any_engine_began_it(opened, repository):
+    async with opened(record_only=True) as recorder:
+        held = await assigned(recorder, repository, "held")
+        other = await recorder.agents.add("other", executor="scripted", options=rounds_of([]))
+        given = await recorder.tasks.assign(held.id, agent=other.id)
+        await recorder.tasks.cancel(held.id)
+        assert await all_idle(recorder, held.assigned_agent, given.assigned_agent)
+        runs = (await recorder.executions.list(task=held.id)).rows
+        assert [run.status for run in runs] == [ExecutionStatus.CANCELLED] * 2
+
+
+async def test_an_engine_ends_the_run_of_a_task_that_failed_before_it_began(opened, repository):
+    """The engine that recorded the failure died before it could go on."""
+    async with opened(record_only=True) as recorder:
+        first = await recorder.tasks.create("first")
+        second = await assigned(recorder, repository, "second", after=[first.id])
+        await recorder._core.bus.handle("system:engine", second.id, FailTask(failure=LOST))
+        unfinished = (await recorder.tasks.list(unfinished=True)).rows
+        assert [task.id for task in unfinished] == [second.id]
+    async with opened(drive_all=True) as engine:
+        await until(lambda: all_idle(engine, second.assigned_agent))
+        assert (await engine.tasks.view(second.id)).execution.status is ExecutionStatus.CANCELLED
+        assert not (await engine.tasks.list(unfinished=True)).rows
 
 
 async def all_idle(engine, *agents):

@@ -133,7 +133,7 @@ class TaskQuery(Query[Task], frozen=True, kw_only=True):
     pooled: bool | None = None
     """Waiting for an agent of the pool."""
     unfinished: bool | None = None
-    """Not finished: they had a run, and they or its lease have not ended, or their worktrees remain."""
+    """Not finished: they had a run, and they, it or its lease have not ended, or their worktrees remain."""
     folder: str | None = None
     """Absolute; matches tasks on a repository or folder there or below."""
     search: str | None = None

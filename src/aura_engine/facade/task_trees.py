@@ -49,7 +49,7 @@ async def _cancel(unit: UnitOfWork, view: View, reason: str, by: str) -> Task:
     cancelled = await unit.handle(task.id, CancelTask(reason=reason))
     if execution is not None and not execution.final:
         await unit.handle(execution.id, CancelExecution(reason=reason))
-    elif execution is None and view.agent is not None and view.agent.has(task.id):
+    if not view.leased and view.agent is not None and view.agent.has(task.id):  # else once nothing runs any more
         await engine.handle(view.agent.id, ReleaseAgent(task_id=task.id, outcome=TaskOutcome.CANCELLED))
     if task.next_execution_id is not None and execution is not None:
         if not (await unit.require(EXECUTION, task.next_execution_id)).final:

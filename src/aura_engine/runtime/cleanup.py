@@ -88,17 +88,26 @@ async def lose_worker(runtime: Runtime, view: View) -> None:
 
 
 async def cancel_execution(runtime: Runtime, view: View) -> None:
-    """Cancel an execution whose task has ended."""
-    await runtime.bus.handle(
-        ENGINE, view.require_execution().id, CancelExecution(reason=f"the task is {view.task.status}")
-    )
+    """Cancel an execution whose task has ended; one that no worker was given also releases its agent."""
+    cancel = CancelExecution(reason=f"the task is {view.task.status}")
+    async with runtime.bus.unit(ENGINE) as unit:
+        await unit.handle(view.require_execution().id, cancel)
+        if not view.leased:
+            await _release_agent(unit, view)
+
+
+async def _release_agent(unit: UnitOfWork, view: View) -> None:
+    """Release the agent of an ended task, if it still has it."""
+    if view.agent is not None and view.agent.has(view.task.id):
+        outcome = _OUTCOMES.get(view.task.status, TaskOutcome.CANCELLED)
+        await unit.handle(view.agent.id, ReleaseAgent(task_id=view.task.id, outcome=outcome))
 
 
 async def release(runtime: Runtime, view: View) -> None:
     """End running processes, release lease, workspace and agent, and withdraw open questions."""
     execution = view.require_execution()
     await end_processes(runtime, view)
-    if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
+    if view.leased:
         await runtime.gateway.outputs.close(execution.id)
     runtime.gateway.forget(execution.id)
     over, workspace = view.task.ended, view.workspace
@@ -115,9 +124,7 @@ async def release(runtime: Runtime, view: View) -> None:
             await unit.handle(workspace.id, merge_end)
         if over:
             await withdraw_questions(unit, view, f"the task is {view.task.status}")
-            if view.agent is not None and view.agent.has(view.task.id):
-                outcome = _OUTCOMES.get(view.task.status, TaskOutcome.CANCELLED)
-                await unit.handle(view.agent.id, ReleaseAgent(task_id=view.task.id, outcome=outcome))
+            await _release_agent(unit, view)
 
 
 async def withdraw_questions(unit: UnitOfWork, view: View, reason: str) -> None:

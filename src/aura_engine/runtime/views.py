@@ -14,7 +14,7 @@ from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import EXECUTION, Execution, ExecutionQueued
 from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
-from aura_contracts.lease import WORKER_LEASE, WorkerLease
+from aura_contracts.lease import WORKER_LEASE, LeaseStatus, WorkerLease
 from aura_contracts.plain_data import Plain
 from aura_contracts.task import TASK, ApprovalMode, DependencyPolicy, Task, TaskStatus
 from aura_contracts.workspace import (
@@ -87,6 +87,11 @@ class View(Plain):
         if self.task.next_execution_id is not None:
             return True
         return self.execution is not None and (not self.execution.final or self.task.retry_at is not None)
+
+    @property
+    def leased(self) -> bool:
+        """Whether a worker has, or may still have, something of the execution."""
+        return self.lease is not None and self.lease.status is not LeaseStatus.CLOSED
 
     def is_in_hand(self, *, waiting: bool) -> bool:
         """Whether the task's agent has it, and waits in it for a human, or works: it may have other tasks, too."""

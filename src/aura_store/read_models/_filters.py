@@ -238,13 +238,15 @@ def _but(statuses: type[StrEnum], *without: StrEnum) -> str:
     return _listed(status for status in statuses if status not in without)
 
 
-_ENDED_RUN: Final = _listed((ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
+_ENDED: Final = (ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+_ENDED_RUN: Final = _listed(_ENDED)
 _LIVE_TASK: Final = _but(TaskStatus, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
 _LEASED: Final = f"SELECT execution_id FROM leases WHERE status IN ({_but(LeaseStatus, LeaseStatus.CLOSED)})"
 _WORKTREES_KEPT: Final = f"status IN ({_but(WorkspaceStatus, WorkspaceStatus.REMOVED)})"
 _WITH_WORKTREES: Final = f"SELECT task_id FROM workspaces WHERE NOT in_place AND {_WORKTREES_KEPT}"
+_AT_WORK: Final = f"SELECT id FROM executions WHERE status IN ({_but(ExecutionStatus, *_ENDED)})"
 _UNFINISHED: Final = (
-    f"(execution_id IS NOT NULL AND (status IN ({_LIVE_TASK}) OR execution_id IN ({_LEASED})"
+    f"(execution_id IS NOT NULL AND (status IN ({_LIVE_TASK}) OR execution_id IN ({_LEASED} UNION {_AT_WORK})"
     f" OR (status = '{TaskStatus.COMPLETED}' AND id IN ({_WITH_WORKTREES}))))"
 )
 

@@ -44,7 +44,9 @@ class Faults:
         self.kill_at = None
 
 
-class _FaultyTransaction:
+class FaultyTransaction:
+    """A write transaction whose steps fail as `faults` says."""
+
     def __init__(self, inner: WriteTransaction, faults: Faults) -> None:
         self._inner = inner
         self._strike = faults.strike
@@ -82,7 +84,7 @@ class FaultyRecorder(Recorder):
     def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[WriteTransaction]:
         self.faults.strike("begin")
         with self.inner.writing(stream_ids) as transaction:
-            yield _FaultyTransaction(transaction, self.faults)
+            yield FaultyTransaction(transaction, self.faults)
             self.faults.strike("commit")
         self.faults.strike("committed")
 

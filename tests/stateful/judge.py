@@ -1,0 +1,332 @@
+"""A judge of what engines have recorded: it reads the log alone, in its order, and knows the promises in other words.
+
+It keeps small notes of tasks, questions, agents and runs, and uses nothing of the engine's decisions or states. Each
+event is held against the notes as they were before it; a broken promise is an `AssertionError`. What the engines still
+have to do is said in `duties`.
+"""
+
+import attrs
+from notes import Asked, Crew, Notes, Run, Work
+
+from aura_contracts.events import EventRecord
+
+PEOPLE_OF_HARD = {"carol"}
+"""Whom the policy has asked about urgent tasks."""
+
+POLICY_TEXT = """
+rules:
+  - approve: easy
+    when: {task_type: easy}
+  - ask: hard
+    when: {priority: high}
+    then: {reviewers: carol}
+  - reject: bad
+    when: {priority: low, kind: changes}
+    because: Not like that.
+  - never: secret
+    when: {task_type: secret}
+"""
+
+
+AFTER = {
+    "completed": {"task.reopened", "task.part_added", "task.part_removed"},
+    "failed": {
+        *("task.edited", "task.part_added", "task.part_removed", "task.queued", "task.completed", "task.assigned"),
+        *("task.retried", "task.cancelled", "task.deleted"),
+    },
+    "cancelled": set(),
+    "deleted": set(),
+}
+"""What may still happen to a task that has ended in each way, besides refusals."""
+
+STATUS_AFTER = {
+    "task.queued": "pending",
+    "task.assigned": "in_progress",
+    "task.unassigned": "pending",
+    "task.proposal_submitted": "awaiting_approval",
+    "task.decomposition_proposed": "awaiting_approval",
+    "task.approved": "approved",
+    "task.decomposed": "approved",
+    "task.rejected": "rejected",
+    "task.revision_started": "in_progress",
+    "task.changes_requested": "in_progress",
+    "task.blocked": "blocked",
+    "task.unblocked": "in_progress",
+    "task.completed": "completed",
+    "task.failed": "failed",
+    "task.cancelled": "cancelled",
+    "task.deleted": "deleted",
+    "task.retried": "in_progress",
+    "task.reopened": "in_progress",
+}
+
+CLOSED = {
+    "approval.approved": "approved",
+    "approval.rejected": "rejected",
+    "approval.changes_requested": "needs_changes",
+    "approval.expired": "expired",
+    "approval.withdrawn": "withdrawn",
+}
+
+OVER = {"execution.completed": "done", "execution.failed": "failed", "execution.cancelled": "cancelled"}
+
+ACCOUNTS = ("execution.process_exited", "execution.usage_recorded", "execution.message_said", "execution.agent_")
+"""What may still be told of a run that has ended."""
+
+
+@attrs.define
+class Judge(Notes):
+    """Reads the records of a log in their order."""
+
+    def see(self, record: EventRecord) -> None:
+        """Hold one event against what was before, and note it."""
+        assert record.position == self.position + 1, "the log has no gaps"
+        self.position = record.position
+        self.history.append(record)
+        topic = record.event.topic
+        if topic.endswith("command_refused"):
+            return
+        note = getattr(self, f"_{topic.partition('.')[0]}", None)
+        if note is not None:
+            note(record, topic, record.event)
+
+    # --- Tasks --------------------------------------------------------------------------------------------------------
+
+    def _task(self, record, topic, event):
+        task_id = record.stream_id
+        if topic == "task.created":
+            spec = event.spec
+            self.tasks[task_id] = Work(spec, record.actor, type=spec.agent_type, after=spec.after)
+            return
+        task = self.tasks[task_id]
+        if task.ended:
+            assert topic in AFTER[task.status], f"{topic} after the end: {record}"
+        self._decided(task_id, task, event)
+        self._changed(task_id, task, event)
+        task.pooled = event.request if topic == "task.queued" else task.pooled
+        task.status = STATUS_AFTER.get(topic, task.status)
+        if topic == "task.unqueued" or task.status != "pending":
+            task.pooled = None
+
+    def _changed(self, task_id, task, event):
+        match event.topic:
+            case "task.edited":
+                task.after = task.after if event.changes.after is None else event.changes.after
+            case "task.part_added":
+                task.parts |= {event.part_id}
+            case "task.part_removed":
+                task.parts -= {event.part_id}
+            case "task.dependency_ended":
+                task.lost.add(event.dependency_id)
+            case "task.assigned":
+                self._assigned(task_id, task, event)
+            case "task.execution_started":
+                assert event.execution_id != task.run
+                task.run, task.next_run = event.execution_id, None
+                task.status = "in_progress" if task.status == "pending" else task.status
+            case "task.unassigned":
+                task.agent = None
+
+    def _decided(self, task_id, task, event):
+        match event.topic:
+            case "task.proposal_submitted" | "task.decomposition_proposed":
+                task.question = event.approval_id
+            case "task.approved" | "task.decomposed":
+                self._approved(task_id, task, event)
+            case "task.rejected" | "task.changes_requested":
+                assert self.asked[event.approval_id].status in ("rejected", "needs_changes")
+                self.rejections[task_id] = self.rejections.get(task_id, 0) + 1
+
+    def _assigned(self, task_id, task, event):
+        agent = self.agents.get(event.agent_id)
+        assert agent is None or agent.enabled, "an agent that is disabled is given nothing"  # one is registered with it
+        if event.selection is not None:
+            wanted = task.pooled
+            assert agent is not None
+            assert wanted is not None, "the pool gives away only what waits in it"
+            assert wanted.agent_type in (None, agent.type)
+            assert not self.unmet(task), "what cannot begin is given to nobody"
+            assert len(agent.holds - {task_id}) < agent.capacity, "nobody is given more than the capacity allows"
+        task.agent, task.type, task.split = event.agent_id, event.agent_type or task.type, False
+        task.next_run = event.execution_id
+
+    def _approved(self, task_id, task, event):
+        asked = self.asked[event.approval_id]
+        assert asked.status == "approved", f"{task_id} is approved without a decision"
+        assert (asked.task, task.question) == (task_id, event.approval_id), "a decision is about its own proposal"
+        if event.topic == "task.decomposed":
+            task.split = True
+            task.parts |= set(event.subtask_ids)
+
+    # --- Questions ----------------------------------------------------------------------------------------------------
+
+    def _approval(self, record, topic, event):
+        if topic == "approval.requested":
+            self._requested(record, event.question)
+            return
+        asked = self.asked[record.stream_id]
+        assert asked.status == "pending", f"a question that is closed stays closed: {record}"
+        match topic:
+            case "approval.policies_applied":
+                asked.verdict = event.decision.verdict.value
+                assert asked.verdict == self.verdict_on(asked), (asked.verdict, asked.question)
+            case "approval.vote_cast":
+                self._voted(asked, record, event.ballot)
+            case "approval.level_approved":
+                assert event.level == asked.level
+                self._require_quorum(asked)
+                asked.level += 1
+            case "approval.delegated":
+                self._delegated(asked, record, event)
+            case "approval.approved":
+                self._granted(asked, record)
+            case "approval.rejected" if record.actor == "system:policy":
+                assert asked.verdict == "reject"
+        asked.status = CLOSED.get(topic, asked.status)
+
+    def _requested(self, record, question):
+        levels = [(set(question.reviewers), question.quorum)]
+        levels += [(set(level.reviewers), level.quorum) for level in question.levels]
+        rejections = self.rejections.get(question.task_id, 0)
+        asked = Asked(question, question.kind.value, question.task_id, levels, rejections=rejections)
+        self.asked[record.stream_id] = asked
+        if question.task_id is None or asked.kind not in ("plan", "changes", "decomposition"):
+            return
+        task = self.tasks[question.task_id]
+        name = task.creator.removeprefix("human:") if task.creator.startswith("human:") else task.spec.on_behalf_of
+        barred = {name} if task.spec.no_self_approval else set()
+        assert set(question.barred) == barred
+        may = {name, *task.spec.reviewers} | (PEOPLE_OF_HARD if task.spec.priority == "high" else set())
+        assert set(question.reviewers) <= may - barred, "only those who are concerned are asked"
+        assert question.quorum >= task.spec.quorum
+        assert [set(level.reviewers) for level in question.levels] == [
+            set(level.reviewers) for level in task.spec.levels
+        ]
+
+    def verdict_on(self, asked: Asked) -> str:
+        """Return what the policy says about a question, in other words than the rulebook."""
+        task = self.tasks[asked.task]
+        if task.type == "secret":
+            return "never"
+        if task.spec.priority == "low" and asked.kind == "changes":
+            return "reject" if asked.rejections < 3 else "ask"
+        if task.spec.priority == "high":
+            return "ask"
+        return "approve" if task.type == "easy" and asked.kind != "merge_conflict" else "ask"
+
+    def _voted(self, asked, record, ballot):
+        assert record.actor == f"human:{ballot.reviewer}", "humans vote for themselves"
+        names, _ = asked.levels[asked.level - 1]
+        assert ballot.level == asked.level
+        assert ballot.seat in names, "only a seat of the level that is asked has a vote"
+        assert ballot.reviewer in asked.chain(ballot.seat, record.time), f"{ballot.reviewer} is not entitled: {record}"
+        assert ballot.reviewer not in asked.question.barred
+        assert ballot.reviewer not in {vote.reviewer for vote in asked.votes}, "nobody votes twice"
+        assert (ballot.level, ballot.seat) not in {(vote.level, vote.seat) for vote in asked.votes}
+        asked.votes.append(ballot)
+
+    def _delegated(self, asked, record, event):
+        assert record.actor == f"human:{event.delegator}"
+        names, _ = asked.levels[asked.level - 1]
+        assert any(event.delegator in asked.chain(name, record.time) for name in names)
+        assert event.delegate not in asked.question.barred
+        asked.delegations[event.delegator] = (event.delegate, event.until)
+
+    def _require_quorum(self, asked):
+        votes = [vote for vote in asked.votes if vote.level == asked.level]
+        assert all(vote.decision == "approved" for vote in votes)
+        assert len(votes) >= asked.levels[asked.level - 1][1], "as many approve as have to"
+
+    def _granted(self, asked, record):
+        if record.actor == "system:policy":
+            assert asked.verdict == "approve", "a policy approves only what its rules approve"
+            return
+        assert record.actor.startswith("human:")
+        assert asked.level == len(asked.levels), "every level is asked"
+        self._require_quorum(asked)
+
+    # --- Agents and runs ----------------------------------------------------------------------------------------------
+
+    def _agent(self, record, topic, event):
+        if topic == "agent.registered":
+            spec = event.spec
+            self.agents[record.stream_id] = Crew(spec.type, spec.capacity, not spec.ad_hoc)
+            return
+        agent = self.agents[record.stream_id]
+        match topic:
+            case "agent.edited":
+                agent.capacity = event.changes.capacity or agent.capacity
+            case "agent.task_taken":
+                assert agent.enabled
+                agent.holds.add(event.task_id)
+                assert len(agent.holds) <= agent.capacity, f"more than its capacity: {record}"
+            case "agent.released":
+                agent.holds.remove(event.task_id)
+            case "agent.disabled" | "agent.enabled":
+                agent.enabled = topic == "agent.enabled"
+
+    def _execution(self, record, topic, event):
+        if topic == "execution.queued":
+            self.runs[record.stream_id] = Run(event.spec.task_id, event.spec.agent_id)
+            return
+        run = self.runs[record.stream_id]
+        if run.status not in ("queued", "works"):
+            assert topic.startswith(ACCOUNTS), f"{topic} after the end: {record}"
+        elif topic in OVER:
+            run.status = OVER[topic]
+        elif topic == "execution.leased":
+            run.status = "works"
+        if topic == "execution.message_said":
+            self.said.append(event.entry.text)
+
+    def _lease(self, record, topic, event):
+        self.leases[record.stream_id] = topic.partition(".")[2]
+
+    def _workspace(self, record, topic, event):
+        if topic == "workspace.requested":
+            self.workspaces[record.stream_id] = [event.layout.task_id, "requested", None]
+            return
+        workspace = self.workspaces[record.stream_id]
+        workspace[1] = topic.partition(".")[2]
+        match topic:
+            case "workspace.acquired":
+                holder = workspace[2]
+                assert holder in (None, event.execution_id) or self.runs[holder].status not in ("queued", "works")
+                workspace[2] = event.execution_id
+            case "workspace.released":
+                workspace[2] = None
+            case "workspace.merged":
+                for commit in event.commits:
+                    merge = (record.stream_id, commit.commit)
+                    assert merge not in self.merged, "work is merged once"
+                    self.merged.add(merge)
+
+    # --- The world ----------------------------------------------------------------------------------------------------
+
+    def compare(self, world) -> None:
+        """Hold what the world has seen against the log: agents that work, and what was merged."""
+        at_work: dict[str, int] = {}
+        tasks: set[str] = set()
+        for start in world.runner.at_work:
+            run = self.runs[start.execution_id]
+            assert run.task not in tasks, "one agent at a time works on a task"
+            tasks.add(run.task)
+            at_work[run.agent] = at_work.get(run.agent, 0) + 1
+            assert at_work[run.agent] <= self.agents[run.agent].capacity, "capacity is never exceeded"
+        for start in world.runner.starts:
+            task = self.tasks[self.runs[start.execution_id].task]
+            if task.mode in ("plan", "both") and "Do not change any files" not in start.prompt:
+                assert self._is_granted(self.runs[start.execution_id].task, "plan"), "an unapproved plan is carried out"
+        for merge in world.workspaces.merges:
+            task_id = self.workspaces[merge.workspace_id][0]
+            task = self.tasks[task_id]
+            held_back = task.type == "secret" or task.spec.priority == "low"
+            if task.mode in ("changes", "both") or held_back or merge.asks:
+                assert self._is_granted(task_id, "changes", merge.head), f"merged without approval: {merge}"
+
+    def _is_granted(self, task_id: str, kind: str, head: str | None = None) -> bool:
+        return any(
+            (one.task, one.kind, one.status) == (task_id, kind, "approved")
+            and (head is None or head in one.question.commits.values())
+            for one in self.asked.values()
+        )
