@@ -162,9 +162,7 @@ class UnitOfWork:
             stored = await self.bus.states.stored(loaded.aggregate, stream_id)
             if stored.version != loaded.version:
                 self.bus.states.evict(self._loaded)
-                raise VersionConflict(
-                    store=self.bus.log.name, stream_id=stream_id, expected=loaded.version, actual=stored.version
-                )
+                raise VersionConflict(stream_id=stream_id, expected=loaded.version, actual=stored.version)
 
     def add(self, append: Append) -> None:
         """Record events decided elsewhere together with this unit."""
@@ -325,9 +323,9 @@ class CommandBus:
         unit = UnitOfWork(self, actor, self.ids(), memory.load)
         try:
             result = await decide(unit)
-        except StoreUnavailable:
-            raise
-        except Exception:  # whatever it is, states that never were together may be the reason
+        except Exception as error:  # whatever it is, states that never were together may be the reason
+            if isinstance(error, StoreUnavailable):
+                raise
             self.states.recent.forget(unit.streams)
             return None
         try:

@@ -28,7 +28,7 @@ from aura_contracts.task import (
     UnqueueTask,
 )
 from aura_engine.state_cache import RecentStates
-from aura_engine.unit_of_work import CommandBus
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 from aura_store import open_log
 from aura_store.repository import Loaded
 
@@ -183,6 +183,29 @@ def test_memory_has_an_end() -> None:
     assert found.version == 3, "the later one stays"
     recent.outdate("2", 4)
     assert recent.get(TASK, "2") is None
+
+
+async def test_what_is_refused_on_states_that_never_were_together_is_decided_again(bus: CommandBus) -> None:
+    """Somebody records two tasks after this unit has read that the first one is missing."""
+    one, other = TaskId(new_id()), TaskId(new_id())
+    seen = []
+
+    async def decide(unit: UnitOfWork) -> None:
+        seen.append(await unit.get(TASK, one) is not None)
+        if seen[-1]:
+            return
+        async with bus.unit(ALICE) as faster:
+            for task_id in (one, other):
+                await faster.handle(task_id, CreateTask(task_id=task_id, spec=TaskSpec(title="Mine")))
+        await unit.handle(other, CreateTask(task_id=other, spec=TaskSpec(title="Mine")))
+
+    await bus.transact(ENGINE, decide)
+    assert seen == [False, True]
+    seen.clear()
+    one, other = TaskId(new_id()), TaskId(new_id())
+    await bus.transact(ALICE, decide)
+    assert seen[0] is False
+    assert seen[-1] is True
 
 
 async def test_many_at_once_all_get_their_turn(bus: CommandBus) -> None:
