@@ -69,7 +69,7 @@ def test_a_name_belongs_to_one_project_at_a_time():
     error = refusal(NameTaken, state, create(description="another"), BOB)
     assert (error.name, str(error)) == (
         "shop",
-        "there is a project named shop already; choose another name, or edit that one",
+        f"there is a project named shop already: {state.id}; choose another name, or edit that one",
     )
     removed = after(state, RemoveProject(reason="sold"))
     refusal(TransitionRefused, removed, EditProject(changes=ProjectChanges(description="x")))

@@ -123,7 +123,7 @@ class AggregateExists(CommandRefused, code="exists"):
 class NameTaken(AggregateExists, code="name_taken"):
     """Another one has the name already."""
 
-    summary = "there is a {aggregate} named {name} already"
+    summary = "there is a {aggregate} named {name} already: {aggregate_id}"
     name: str
     remedy: str = "choose another name, or edit that one"
 
