@@ -23,6 +23,7 @@ from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.lease import WORKER_LEASE
 from aura_contracts.ledger import LEDGER
+from aura_contracts.lock_table import LOCK_TABLE
 from aura_contracts.output import OUTPUT
 from aura_contracts.task import TASK
 from aura_contracts.template import PROMPT_TEMPLATE
@@ -91,6 +92,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     WORKFLOW,
     BOARD,
     PROMPT_TEMPLATE,
+    LOCK_TABLE,
     LEDGER,
 )
 """Every aggregate, in the order of the documentation."""

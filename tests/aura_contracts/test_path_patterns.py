@@ -29,7 +29,7 @@ def test_patterns_overlap_exactly_if_a_path_matches_both():
     """All pairs of all short patterns, against all short paths."""
     matched = {
         pattern: sum(1 << number for number, path in enumerate(PATHS) if fits(path, pattern))
-        for pattern in texts("ab./*?", 3)
+        for pattern in texts("a./*?", 3)
     }
     for (one, some), (other, others) in combinations_with_replacement(matched.items(), 2):
         assert overlap(one, other) == overlap(other, one) == bool(some & others), (one, other)

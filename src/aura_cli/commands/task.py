@@ -22,7 +22,7 @@ from aura_cli.arguments.options import (
 )
 from aura_cli.arguments.parser import Subcommands, add_subcommand, add_subcommands
 from aura_cli.arguments.values import instant, number
-from aura_cli.rendering.formatting import counted, minute_text, state_heading, state_lines, task_text
+from aura_cli.rendering.formatting import claim_text, counted, minute_text, state_heading, state_lines, task_text
 from aura_contracts.board import canonical_of_task
 from aura_contracts.errors import InvalidInput
 from aura_contracts.first_use import convert
@@ -66,6 +66,7 @@ def configure(parser: ArgumentParser) -> None:
     listing.add_argument("--blocked", action="store_true", help="only tasks held up by other tasks or a conflict")
     listing.add_argument("--limit", metavar="N", type=number, help="only the newest N")
     _add_id(add_subcommand(commands, "show", "show a task and everything that belongs to it", _show))
+    add_subcommand(commands, "locks", "list what tasks have for themselves alone, and who waits for it", _locks)
     _add_id(add_subcommand(commands, "executions", "list the runs of a task's agents, oldest first", _executions))
     assigning = add_subcommand(
         commands, "assign", "assign a task to an agent and start it", _assign, epilog=FOLLOW_EPILOG
@@ -192,14 +193,18 @@ async def _show(call: Invocation) -> None:
         "workspace": view.workspace,
         "approval": view.approval,
     }
+    locks = () if view.claim is None else (claim_text(view.claim),)
     lines = [f"{state_heading('task', task, call.terminal)} ({state})", *state_lines(task)]
     for name, part in parts.items():
         if part is not None:
             lines += [state_heading(name, part, call.terminal), *state_lines(part)]
+    lines += locks
     lines += [f"{by} by task {one.id} ({one.status}): {one.title}" for by, ones in linked.items() for one in ones]
     links = {by: [one.id for one in ones] for by, ones in linked.items()}
     shown = {name: None if part is None else part.as_dict() for name, part in parts.items()}
-    call.terminal.item({**task.as_dict(), "canonical_state": state, **shown, **links}, "\n".join(lines))
+    call.terminal.item(
+        {**task.as_dict(), "canonical_state": state, **shown, "claim": view.claim, **links}, "\n".join(lines)
+    )
     call.terminal.say(f"history: aura replay --task {task.id}")
 
 
@@ -208,6 +213,24 @@ async def _linked(engine: "Engine", task_id: str) -> Mapping[str, Sequence[Task]
     fixing = await all_rows(engine.tasks.list, fixes=task_id)
     reverting = await all_rows(engine.tasks.list, reverts=task_id)
     return {"repaired": fixing, "reverted": reverting}
+
+
+async def _locks(call: Invocation) -> None:
+    async with engine_of(call, read_only=True) as engine:
+        claims = await engine.tasks.locks()
+    call.terminal.table(
+        claims,
+        ("task", "status", "since (UTC)", "locks", "waits for"),
+        lambda claim: (
+            claim.task_id,
+            "holds" if claim.held else "waits",
+            minute_text(claim.held_since or claim.requested_at),
+            short(str(claim.locks)),
+            ", ".join(claim.waits_for),
+        ),
+        lambda claim: {"id": claim.task_id, **claim.as_dict()},
+    )
+    call.terminal.say(counted(len(claims), "claim"))
 
 
 async def _executions(call: Invocation) -> None:

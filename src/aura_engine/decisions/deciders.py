@@ -16,6 +16,7 @@ from aura_engine.decisions.approval import APPROVAL_DECIDER
 from aura_engine.decisions.board import BOARD_DECIDER
 from aura_engine.decisions.execution import EXECUTION_DECIDER
 from aura_engine.decisions.lease import WORKER_LEASE_DECIDER
+from aura_engine.decisions.lock_table import LOCK_TABLE_DECIDER
 from aura_engine.decisions.output import OUTPUT_DECIDER
 from aura_engine.decisions.task import TASK_DECIDER
 from aura_engine.decisions.template import PROMPT_TEMPLATE_DECIDER
@@ -38,6 +39,7 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
             WORKFLOW_DECIDER,
             BOARD_DECIDER,
             PROMPT_TEMPLATE_DECIDER,
+            LOCK_TABLE_DECIDER,
         )
     }
 )

@@ -35,7 +35,7 @@ from aura_engine.policy.conditions import Condition, PolicySubject, value_of
 REJECTIONS = 3
 """How often proposals of a task are sent back before policies leave it to a human."""
 
-UNANSWERABLE = frozenset({ApprovalKind.QUESTION, ApprovalKind.MERGE_CONFLICT})
+UNANSWERABLE = frozenset({ApprovalKind.QUESTION, ApprovalKind.MERGE_CONFLICT, ApprovalKind.LOCK_CONFLICT})
 """Questions that yes and no do not answer: policies say only who is asked, and until when."""
 
 EXPIRING = frozenset({ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.TOOL_CALL})
