@@ -20,14 +20,13 @@ from aura_contracts.execution import (
     StartPreparation,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import AgentId, ExecutionId, IdFactory, TaskId, WorkerId
+from aura_contracts.ids import AgentId, ExecutionId, IdFactory, TaskId, WorkerId, lease_of
 from aura_contracts.ports import Clock, EventLog
 from aura_contracts.ports.read_models import ReadModels
 from aura_contracts.task import AssignTask, CreateTask, StartExecution, TaskSpec
 from aura_engine.agent_tools.access import TaskScope
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.host import new_ids, now
-from aura_engine.runtime.views import lease_of
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
 from aura_store import open_log, open_read_models

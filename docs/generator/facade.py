@@ -93,7 +93,8 @@ def options() -> str:
         "from aura_contracts.approval import Level\n"
         "from aura_contracts.ports.read_models import Words\n"
         "from aura_contracts.run_plan import Script\n"
-        "from aura_contracts.task import ApprovalMode, DependencyPolicy, PartPolicy, Priority, RetryPolicy\n\n"
+        "from aura_contracts.task import ApprovalMode, CollisionPolicy, DependencyPolicy, PartPolicy, Priority,"
+        " RetryPolicy\n\n"
         "Strings = list[str] | tuple[str, ...]\n"
     )
     parts = [_of_model(name, model, without) for name, (model, without) in INPUTS.items()]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli._subjects import subjects_of
-from aura_cli.rendering.formatting import counted, minute_text, state_heading, state_lines
+from aura_cli.rendering.formatting import claim_text, counted, minute_text, state_heading, state_lines
 from aura_contracts.board import canonical_of_task
 from aura_contracts.plain_data import short
 from aura_contracts.quoting import one_line
@@ -70,14 +70,18 @@ async def show_task(call: Invocation) -> None:
         "workspace": view.workspace,
         "approval": view.approval,
     }
+    locks = () if view.claim is None else (claim_text(view.claim),)
     lines = [f"{state_heading('task', task, call.terminal)} ({state})", *state_lines(task)]
     for name, part in parts.items():
         if part is not None:
             lines += [state_heading(name, part, call.terminal), *state_lines(part)]
+    lines += locks
     lines += [f"{by} by task {one.id} ({one.status}): {one.title}" for by, ones in linked.items() for one in ones]
     links = {by: [one.id for one in ones] for by, ones in linked.items()}
     shown = {name: None if part is None else part.as_dict() for name, part in parts.items()}
-    call.terminal.item({**task.as_dict(), "canonical_state": state, **shown, **links}, "\n".join(lines))
+    call.terminal.item(
+        {**task.as_dict(), "canonical_state": state, **shown, "claim": view.claim, **links}, "\n".join(lines)
+    )
     call.terminal.say(f"history: aura replay --task {task.id}")
 
 
@@ -86,6 +90,25 @@ async def _linked(engine: "Engine", task_id: str) -> Mapping[str, Sequence[Task]
     fixing = await all_rows(engine.tasks.list, fixes=task_id)
     reverting = await all_rows(engine.tasks.list, reverts=task_id)
     return {"repaired": fixing, "reverted": reverting}
+
+
+async def list_locks(call: Invocation) -> None:
+    """Print what tasks have for themselves alone, and who waits for it."""
+    async with engine_of(call, read_only=True) as engine:
+        claims = await engine.tasks.locks()
+    call.terminal.table(
+        claims,
+        ("task", "status", "since (UTC)", "locks", "waits for"),
+        lambda claim: (
+            claim.task_id,
+            "holds" if claim.held else "waits",
+            minute_text(claim.held_since or claim.requested_at),
+            short(str(claim.locks)),
+            ", ".join(claim.waits_for),
+        ),
+        lambda claim: {"id": claim.task_id, **claim.as_dict()},
+    )
+    call.terminal.say(counted(len(claims), "claim"))
 
 
 async def list_executions(call: Invocation) -> None:

@@ -103,6 +103,10 @@ if TYPE_CHECKING:
     from aura_contracts.ledger import LEDGER_ID as LEDGER_ID
     from aura_contracts.ledger import Ledger as Ledger
     from aura_contracts.ledger import LedgerStatus as LedgerStatus
+    from aura_contracts.lock_table import LOCK_TABLE as LOCK_TABLE
+    from aura_contracts.lock_table import LOCK_TABLE_ID as LOCK_TABLE_ID
+    from aura_contracts.lock_table import LockTable as LockTable
+    from aura_contracts.lock_table import LockTableStatus as LockTableStatus
     from aura_contracts.output import OUTPUT as OUTPUT
     from aura_contracts.output import Output as Output
     from aura_contracts.output import OutputStatus as OutputStatus

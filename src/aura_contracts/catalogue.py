@@ -23,6 +23,7 @@ from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.lease import WORKER_LEASE
 from aura_contracts.ledger import LEDGER
+from aura_contracts.lock_table import LOCK_TABLE
 from aura_contracts.output import OUTPUT
 from aura_contracts.project import PROJECT
 from aura_contracts.task import TASK
@@ -93,6 +94,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     BOARD,
     PROMPT_TEMPLATE,
     PROJECT,
+    LOCK_TABLE,
     LEDGER,
 )
 """Every aggregate, in the order of the documentation."""

@@ -87,6 +87,12 @@ def uuid7_factory(milliseconds: Callable[[], int], random_bits: Callable[[int], 
     return next_id
 
 
+@lru_cache(4_096)
+def lease_of(execution_id: ExecutionId) -> LeaseId:
+    """Return the id of the execution's lease: one for each execution (UUIDv5)."""
+    return LeaseId(str(uuid5(UUID(execution_id), "lease")))
+
+
 def output_stream(execution_id: ExecutionId) -> StreamId:
     """Return the stream for the output of an execution, which is separate from its decisions.
 

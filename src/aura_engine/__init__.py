@@ -253,6 +253,13 @@ if TYPE_CHECKING:
     from aura_contracts.ledger import Ledger as Ledger
     from aura_contracts.ledger import LedgerStatus as LedgerStatus
     from aura_contracts.ledger import OutageEnded as OutageEnded
+    from aura_contracts.lock_table import CollisionAsked as CollisionAsked
+    from aura_contracts.lock_table import LockClaim as LockClaim
+    from aura_contracts.lock_table import LocksReleased as LocksReleased
+    from aura_contracts.lock_table import LocksRequested as LocksRequested
+    from aura_contracts.lock_table import LocksTaken as LocksTaken
+    from aura_contracts.lock_table import LockTable as LockTable
+    from aura_contracts.lock_table import LockTableStatus as LockTableStatus
     from aura_contracts.output import Chunk as Chunk
     from aura_contracts.output import Output as Output
     from aura_contracts.output import OutputClosed as OutputClosed

@@ -18,6 +18,7 @@ from aura_contracts.execution import Execution
 from aura_contracts.ids import TaskId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ledger import Checkpointed
+from aura_contracts.lock_table import LockClaim
 from aura_contracts.output import Chunk
 from aura_contracts.ports.archive import (
     AggregateChange,
@@ -111,6 +112,10 @@ class BlockingTasks:
         Those that cannot begin before others complete come last.
         """
         return self._portal.call(self._target.queue)
+
+    def locks(self) -> Sequence[LockClaim]:
+        """Return what tasks have for themselves alone, or wait for, and for which tasks; the oldest claim first."""
+        return self._portal.call(self._target.locks)
 
     def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
         """Create a task without starting it. With `repositories` it gets a workspace, created when work begins.

@@ -22,6 +22,7 @@ from aura_contracts.approval import Level
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.executor_names import executor_name
 from aura_contracts.first_use import convert
+from aura_contracts.path_patterns import require_pattern
 from aura_contracts.permission import Rule
 from aura_contracts.plain_data import is_too_deep
 from aura_contracts.run_plan import Script
@@ -79,6 +80,15 @@ def _rule(text: str) -> str:
     return text
 
 
+def _path_pattern(text: str) -> str:
+    try:
+        require_pattern(text, "pattern")
+    except InvalidInput as error:
+        given = {"reason": error.reason, "remedy": error.remedy}
+        raise PydanticCustomError("pattern", "{reason}", given) from error
+    return text
+
+
 def _struct(kind: type[T]) -> Callable[[Any], T]:
     """Return a converter from plain data to a struct; structs pass unchanged."""
 
@@ -111,6 +121,7 @@ AwareTime = Annotated[datetime, AfterValidator(_aware)]
 Filled = Annotated[str, AfterValidator(_filled)]
 ExecutorName = Annotated[Filled, AfterValidator(executor_name)]
 Key = Annotated[str, Field(max_length=KEY_LENGTH), AfterValidator(_filled), AfterValidator(_storable)]
+PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Person = Annotated[str, AfterValidator(_person)]
 RuleText = Annotated[str, AfterValidator(_rule)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

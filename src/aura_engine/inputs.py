@@ -24,7 +24,16 @@ from aura_contracts.project import ProjectSpec
 from aura_contracts.quoting import CUT
 from aura_contracts.run_plan import OUTPUT_LIMIT, RunPlan
 from aura_contracts.secrets import require_no_secret, require_no_secrets
-from aura_contracts.task import AgentType, ApprovalMode, DependencyPolicy, PartPolicy, Priority, RetryPolicy
+from aura_contracts.task import (
+    LOCK_LIMIT,
+    AgentType,
+    ApprovalMode,
+    CollisionPolicy,
+    DependencyPolicy,
+    PartPolicy,
+    Priority,
+    RetryPolicy,
+)
 from aura_engine.decisions.agent import CAPACITY_LIMIT
 from aura_engine.host import require_person
 from aura_engine.input_values import (
@@ -34,6 +43,7 @@ from aura_engine.input_values import (
     Input,
     Key,
     LevelInput,
+    PathPattern,
     Person,
     RetryInput,
     RuleText,
@@ -120,6 +130,15 @@ class Review(Input):
     priority: Priority = Field(Priority.MEDIUM, description="low, medium or high")
     project: str | None = Field(None, description="The project that it belongs to; None: that of its repository")
     context: dict[str, Any] = Field({}, description="Further data about the task, as JSON values")
+    locks: tuple[Filled, ...] = Field(
+        (), max_length=LOCK_LIMIT, description="Names, such as deploy, of what no other task uses at the same time"
+    )
+    locked_paths: tuple[PathPattern, ...] = Field(
+        (), max_length=LOCK_LIMIT, description="Patterns for paths, such as src/api/*, that no other task changes then"
+    )
+    on_collision: CollisionPolicy = Field(
+        CollisionPolicy.WAIT, description="If another task has one of its locks: wait, or ask a human"
+    )
     labels: tuple[Filled, ...] = Field((), description="Words to find it by, such as bug or backend")
     due_at: AwareTime | None = Field(None, description="When it should be done")
     on_dependency_failure: DependencyPolicy = Field(

@@ -32,7 +32,7 @@ from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import IdFactory, StreamId, TaskId
 from aura_contracts.ports import Clock, EventLog
 from aura_contracts.task import TASK, Task
-from aura_engine import decisions, parts
+from aura_engine import decisions, lock_releases, parts
 from aura_engine.retries import retrying
 from aura_engine.state_cache import Load, LoadedState, StateCache
 from aura_engine.waiting_circles import waiting_circle
@@ -123,7 +123,9 @@ class UnitOfWork:
         loaded.state = decision.state
         loaded.facts += [self._fact(event, now) for event in decision.events]
         if decision.events and isinstance(decision.state, Task):
-            await parts.follow(self, before if isinstance(before, Task) else None, decision.state)
+            changed = before if isinstance(before, Task) else None
+            await lock_releases.follow(self, changed, decision.state)
+            await parts.follow(self, changed, decision.state)
         return decision.state
 
     async def _task(self, task_id: TaskId) -> Task | None:

@@ -95,6 +95,7 @@ class LocalWorkspaces:
             path=top,
             name=name,
             repository=True,
+            common_dir=info.common_dir,
             branch=info.branch,
             head=info.head,
             subfolder=subfolder,

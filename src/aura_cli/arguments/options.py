@@ -76,6 +76,19 @@ TERMS = (
 REVIEWER = Option("reviewers", "--reviewer", "additional reviewer", "NAME", repeatable=True)
 ATTEMPTS = Option("retry.max_attempts", "--attempts", "attempts at each stage", "N", number, default=3)
 
+LOCKS = (
+    Option("locks", "--lock", "what no other task may use at the same time, such as deploy", "NAME", repeatable=True),
+    Option("locked_paths", "--lock-path", "files that no other task changes then: src/api/*", "GLOB", repeatable=True),
+    Option(
+        "on_collision",
+        "--on-collision",
+        "what happens if another task has one of its locks, by default wait",
+        "WHAT",
+        choices=("wait", "ask"),
+    ),
+)
+"""What a task needs for itself alone."""
+
 LABEL = Option("labels", "--label", "word to find it by", "WORD", repeatable=True)
 DUE = Option("due_at", "--due", "when it should be done: 2026-01-04, or 2026-01-04T10:00:00Z", "TIME", instant)
 ON_DEPENDENCY_FAILURE = Option(
@@ -136,6 +149,7 @@ RUN = (
             Option("", "--after", "task that must complete first", "ID", repeatable=True),
             ON_DEPENDENCY_FAILURE,
             PROJECT,
+            *LOCKS,
             LABEL,
             FIXES,
         ),
@@ -161,6 +175,7 @@ CREATE = (
             Option("after", "--after", "task that must complete first", "ID", repeatable=True),
             ON_DEPENDENCY_FAILURE,
             ON_PART_FAILURE,
+            *LOCKS,
             LABEL,
             DUE,
             FIXES,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aura_cli._call import Invocation, engine_of
-from aura_cli._shown_tasks import list_executions, list_tasks, show_task
+from aura_cli._shown_tasks import list_executions, list_locks, list_tasks, show_task
 from aura_cli.arguments.declarations import add_option, add_options, values_of
 from aura_cli.arguments.options import (
     ASSIGN,
@@ -63,6 +63,7 @@ def configure(parser: ArgumentParser) -> None:
     listing.add_argument("--blocked", action="store_true", help="only tasks held up by other tasks or a conflict")
     listing.add_argument("--limit", metavar="N", type=number, help="only the newest N")
     _add_id(add_subcommand(commands, "show", "show a task and everything that belongs to it", show_task))
+    add_subcommand(commands, "locks", "list what tasks have for themselves alone, and who waits for it", list_locks)
     _add_id(add_subcommand(commands, "executions", "list the runs of a task's agents, oldest first", list_executions))
     assigning = add_subcommand(
         commands, "assign", "assign a task to an agent and start it", _assign, epilog=FOLLOW_EPILOG

@@ -10,6 +10,7 @@ from aura_cli.rendering.terminal import Terminal
 from aura_contracts.aggregate import State
 from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.events import EventRecord, event_fields
+from aura_contracts.lock_table import LockClaim
 from aura_contracts.plain_data import short
 from aura_contracts.quoting import one_line
 from aura_contracts.task import Task
@@ -111,6 +112,14 @@ def counted(number: int, thing: str) -> str:
 def state_heading(aggregate: str, state: State, terminal: Terminal) -> str:
     """Return the kind, id and status of an aggregate."""
     return f"{aggregate} {terminal.style(state.id, 'bold')} {terminal.style(state.status, 'cyan')}"
+
+
+def claim_text(claim: LockClaim) -> str:
+    """Return what a task has for itself alone, or waits for, in a line."""
+    if claim.held_since is not None:
+        return one_line(f"has {claim.locks} for itself since {time_text(claim.held_since)}")
+    others = ", ".join(f"task {task_id}" for task_id in claim.waits_for)
+    return one_line(f"waits for {others} since {time_text(claim.requested_at)}, to have {claim.locks} for itself")
 
 
 def task_text(task: Task) -> str:

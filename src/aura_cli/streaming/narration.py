@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from aura_contracts import approval, execution, task, workspace
+from aura_contracts import approval, execution, lock_table, task, workspace
 from aura_contracts.actors import actor_name
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.events import EventRecord
@@ -21,7 +21,7 @@ STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
 DIFF_LINES = 40
 """Maximum lines of a diff to show when an agent asks."""
 
-_OWN_WORDS = frozenset({ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT})
+_OWN_WORDS = frozenset({ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT, ApprovalKind.LOCK_CONFLICT})
 """Questions in words of AURA's own; others are the agent's, and indented."""
 
 
@@ -47,6 +47,7 @@ class Narration:
         self.questions: dict[str, bool] = {}
         """The ids of the pending approvals, oldest first; whether a running agent waits for the answer."""
         self._agent_runs = False
+        self._waits_for_locks = False
         self._held: dict[str, tuple[str, ...]] = {}
         """The commands that answer an agent's questions, by question, held back until the next record, because a rule's
         answer is recorded together with the question."""
@@ -77,6 +78,8 @@ class Narration:
                 return self._of_execution(record)
             case "approval":
                 return self._of_approval(record)
+            case "lock_table":
+                return self._of_locks(record)
             case _:
                 return iter(())
 
@@ -106,6 +109,19 @@ class Narration:
         if self._in_place and changed:
             yield f"{changed} file{'s' * (changed != 1)} changed"
             yield from self.where()
+
+    def _of_locks(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case lock_table.LocksRequested() if event.waits_for:
+                self._waits_for_locks = True
+                others = ", ".join(f"task {task_id}" for task_id in event.waits_for)
+                yield f"waits for {others}: it needs {event.locks} for itself"
+            case lock_table.LocksTaken() if self._waits_for_locks:
+                self._waits_for_locks = False
+                yield "has its locks now" if event.allowed_by is None else "begins without its locks being free"
+            case _:
+                return
 
     def _of_workspace(self, record: EventRecord) -> Iterator[str]:
         event = record.event

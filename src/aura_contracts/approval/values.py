@@ -43,6 +43,8 @@ class ApprovalKind(StrEnum):
     """An agent asks for permission to use a tool."""
     DECOMPOSITION = "decomposition"
     MERGE_CONFLICT = "merge_conflict"
+    LOCK_CONFLICT = "lock_conflict"
+    """A task needs a lock that another one has."""
     QUESTION = "question"
     """An agent asks something in the middle of its work; the agent decides what to do with the answer."""
     WORKFLOW_STEP = "workflow_step"

@@ -152,6 +152,8 @@ class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The name of that folder, changed if necessary to be valid in a workspace."""
     repository: bool
+    common_dir: str = ""
+    """The folder of git's own data, the same for all worktrees of the repository."""
     branch: str | None = None
     head: str | None = None
     subfolder: str = ""

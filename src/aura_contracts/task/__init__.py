@@ -70,10 +70,13 @@ from aura_contracts.task.state import Task as Task
 from aura_contracts.task.values import AGENT_TYPE_LIMIT as AGENT_TYPE_LIMIT
 from aura_contracts.task.values import AGENT_TYPES as AGENT_TYPES
 from aura_contracts.task.values import LABEL_LIMIT as LABEL_LIMIT
+from aura_contracts.task.values import LOCK_LENGTH as LOCK_LENGTH
+from aura_contracts.task.values import LOCK_LIMIT as LOCK_LIMIT
 from aura_contracts.task.values import WAITS_FOR_HUMAN as WAITS_FOR_HUMAN
 from aura_contracts.task.values import AgentType as AgentType
 from aura_contracts.task.values import ApprovalMode as ApprovalMode
 from aura_contracts.task.values import Candidate as Candidate
+from aura_contracts.task.values import CollisionPolicy as CollisionPolicy
 from aura_contracts.task.values import Conflict as Conflict
 from aura_contracts.task.values import DependencyPolicy as DependencyPolicy
 from aura_contracts.task.values import Feedback as Feedback

@@ -85,9 +85,25 @@ class Task(TaskSpec, State, frozen=True, kw_only=True):
         return self.decomposed or (self.assigned_agent is None and self.execution_id is None)
 
     @property
+    def in_hand(self) -> bool:
+        """Whether an agent has it, or its work waits for a human: while it does, it keeps its locks.
+
+        Not so once it is decomposed: then its parts do the work, each with locks of its own.
+        """
+        return self.status in _IN_HAND and not self.decomposed
+
+    @property
+    def needs_locks(self) -> bool:
+        """Whether it needs anything for itself alone."""
+        return bool(self.locks or self.locked_paths)
+
+    @property
     def pooled(self) -> bool:
         """Whether it waits for an agent of the pool."""
         return self.status is TaskStatus.PENDING and self.queued and self.request is not None
+
+
+_IN_HAND = frozenset({TaskStatus.IN_PROGRESS, TaskStatus.AWAITING_APPROVAL, TaskStatus.APPROVED, TaskStatus.BLOCKED})
 
 
 # --- Table ------------------------------------------------------------------------------------------------------------

@@ -91,6 +91,21 @@ class PartPolicy(StrEnum):
     """It completes without the part."""
 
 
+class CollisionPolicy(StrEnum):
+    """What happens to a task that needs a lock which another one has, or waits for before it."""
+
+    WAIT = "wait"
+    """It waits."""
+    ASK = "ask"
+    """It is paused, and a human is asked."""
+
+
+LOCK_LIMIT = 20
+"""The most locks of one kind that a task needs."""
+
+LOCK_LENGTH = 100
+"""The most characters in the name of a lock."""
+
 LABEL_LIMIT = 50
 """The most characters in a label."""
 
@@ -209,6 +224,11 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tasks that must complete before this one starts."""
     on_dependency_failure: DependencyPolicy = DependencyPolicy.FAIL
     on_part_failure: PartPolicy = PartPolicy.WAIT
+    locks: tuple[str, ...] = ()
+    """Names that it needs for itself while it is worked on: no other task has one of these meanwhile."""
+    locked_paths: tuple[str, ...] = ()
+    """Patterns for paths in its repositories that it needs for itself, see `aura_contracts.path_patterns`."""
+    on_collision: CollisionPolicy = CollisionPolicy.WAIT
     labels: tuple[str, ...] = ()
     due_at: Instant | None = None
     """When it should be done. AURA enforces nothing."""

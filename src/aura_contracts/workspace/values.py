@@ -61,6 +61,13 @@ class Repository(msgspec.Struct, frozen=True, gc=False):
     """The revision to start from; empty for the tip of the target branch."""
     plain: bool = False
     """`path` is a folder in no repository: its versions are kept in a private repository of the worker."""
+    common_dir: str = ""
+    """The folder of git's own data, the same for all worktrees of a repository; empty for a plain folder."""
+
+    @property
+    def identity(self) -> str:
+        """What worktrees of the same repository have in common."""
+        return self.common_dir or self.path
 
 
 class Worktree(msgspec.Struct, frozen=True, gc=False):

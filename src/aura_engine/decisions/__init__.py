@@ -16,5 +16,6 @@ if TYPE_CHECKING:
     from aura_engine.decisions.deciders import DECIDERS as DECIDERS
     from aura_engine.decisions.deciders import decider_of as decider_of
     from aura_engine.decisions.deciders import record_of_refusal as record_of_refusal
+    from aura_engine.decisions.lock_table import claims_before as claims_before
 
 export_lazily(__name__)

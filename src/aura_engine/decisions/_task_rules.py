@@ -6,9 +6,12 @@ from msgspec.structs import replace
 
 from aura_contracts.actors import Actor, actor_kind, actor_name
 from aura_contracts.aggregate import Command
-from aura_contracts.errors import ActorNotAllowed, CyclicDependency, CyclicParent
+from aura_contracts.errors import ActorNotAllowed, CyclicDependency, CyclicParent, InvalidInput
+from aura_contracts.path_patterns import require_pattern
 from aura_contracts.task import (
     LABEL_LIMIT,
+    LOCK_LENGTH,
+    LOCK_LIMIT,
     ApprovalMode,
     ApproveTask,
     CreateTask,
@@ -148,6 +151,22 @@ def require_labels(labels: tuple[str, ...]) -> None:
         if not label.strip() or label != label.strip() or len(label) > LABEL_LIMIT:
             reason = f"{label!r} is not a label of 1 to {LABEL_LIMIT} characters without blanks around it"
             raise RuleBroken("labels", reason)
+
+
+def require_locks(spec: TaskSpec) -> None:
+    """Refuse locks that are too many, or that nothing can be named or matched by."""
+    for name in spec.locks:
+        if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LOCK_LENGTH:
+            reason = f"{name!r} is not a name of 1 to {LOCK_LENGTH} characters without blanks around it"
+            raise RuleBroken("locks", reason, "write it like deploy")
+    for field, given in (("locks", spec.locks), ("locked_paths", spec.locked_paths)):
+        if len(given) > LOCK_LIMIT:
+            raise RuleBroken(field, f"there are {len(given)}, and at most {LOCK_LIMIT} are possible", "name fewer")
+    try:
+        for pattern in spec.locked_paths:
+            require_pattern(pattern, "locked_paths")
+    except InvalidInput as error:
+        raise RuleBroken("locked_paths", error.reason, error.remedy) from None
 
 
 def require_deciders(creator: Actor, spec: TaskSpec) -> None:

@@ -22,6 +22,7 @@ from aura_engine.decisions.approval import APPROVAL_DECIDER
 from aura_engine.decisions.board import BOARD_DECIDER
 from aura_engine.decisions.execution import EXECUTION_DECIDER
 from aura_engine.decisions.lease import WORKER_LEASE_DECIDER
+from aura_engine.decisions.lock_table import LOCK_TABLE_DECIDER
 from aura_engine.decisions.output import OUTPUT_DECIDER
 from aura_engine.decisions.project import PROJECT_DECIDER
 from aura_engine.decisions.task import TASK_DECIDER
@@ -46,6 +47,7 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
             BOARD_DECIDER,
             PROMPT_TEMPLATE_DECIDER,
             PROJECT_DECIDER,
+            LOCK_TABLE_DECIDER,
         )
     }
 )

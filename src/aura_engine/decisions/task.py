@@ -100,6 +100,7 @@ from aura_engine.decisions._task_rules import (
     require_deciders,
     require_feedback,
     require_labels,
+    require_locks,
     require_new_approval,
     require_no_circle,
     require_own_agent,
@@ -122,6 +123,7 @@ def _create(_: None, command: CreateTask, context: Context) -> Events:
         raise RuleBroken("retry", problem)
     require_agent_type(spec.agent_type)
     require_labels(spec.labels)
+    require_locks(spec)
     require_zone("due_at", spec.due_at)
     require_no_circle(command.task_id, command, context)
     require_deciders(context.actor, spec)

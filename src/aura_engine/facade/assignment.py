@@ -118,6 +118,8 @@ class TaskAssignment:
         if workspace is not None:
             await unit.handle(workspace.workspace_id, workspace)
         elif view.workspace is None:
+            if not self.decomposes:
+                await runtime.require_claimed(unit, assigned)
             return assigned
         services, plan = self._core.runtime, self._plan
         prompt = await runtime.first_prompt(services, view, plan, agent.executor)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict
 from aura_contracts.approval import Level
 from aura_contracts.ports.read_models import Words
 from aura_contracts.run_plan import Script
-from aura_contracts.task import ApprovalMode, DependencyPolicy, PartPolicy, Priority, RetryPolicy
+from aura_contracts.task import ApprovalMode, CollisionPolicy, DependencyPolicy, PartPolicy, Priority, RetryPolicy
 
 Strings = list[str] | tuple[str, ...]
 
@@ -38,6 +38,12 @@ class RunOptions(TypedDict, total=False):
     """The project that it belongs to; None: that of its repository."""
     context: Mapping[str, Any]
     """Further data about the task, as JSON values."""
+    locks: Strings
+    """Names, such as deploy, of what no other task uses at the same time."""
+    locked_paths: Strings
+    """Patterns for paths, such as src/api/*, that no other task changes then."""
+    on_collision: CollisionPolicy | Literal["wait", "ask"]
+    """If another task has one of its locks: wait, or ask a human."""
     labels: Strings
     """Words to find it by, such as bug or backend."""
     due_at: datetime | None
@@ -109,6 +115,12 @@ class NewTaskOptions(TypedDict, total=False):
     """The project that it belongs to; None: that of its repository."""
     context: Mapping[str, Any]
     """Further data about the task, as JSON values."""
+    locks: Strings
+    """Names, such as deploy, of what no other task uses at the same time."""
+    locked_paths: Strings
+    """Patterns for paths, such as src/api/*, that no other task changes then."""
+    on_collision: CollisionPolicy | Literal["wait", "ask"]
+    """If another task has one of its locks: wait, or ask a human."""
     labels: Strings
     """Words to find it by, such as bug or backend."""
     due_at: datetime | None

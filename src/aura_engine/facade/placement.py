@@ -64,6 +64,9 @@ class Placement:
             no_self_approval=request.no_self_approval,
             retry=request.retry,
             context=request.context,
+            locks=request.locks,
+            locked_paths=request.locked_paths,
+            on_collision=request.on_collision,
             labels=request.labels,
             due_at=request.due_at,
             on_dependency_failure=request.on_dependency_failure,
@@ -186,5 +189,5 @@ def _named(found: Sequence[RepositoryDescription], target_branch: str, *, in_pla
             raise InvalidInput(field="target_branch", reason=reason, remedy=remedy)
         name = one.name if one.name not in names else f"{one.name}-{names.count(one.name) + 1}"
         names.append(one.name)
-        repositories.append(Repository(name=name, path=one.path, target_branch=target or ""))
+        repositories.append(Repository(name=name, path=one.path, target_branch=target or "", common_dir=one.common_dir))
     return tuple(repositories)

@@ -6,11 +6,17 @@ import msgspec
 
 from aura_contracts.agent import Agent, AgentStatus
 from aura_contracts.ids import TaskId
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
+from aura_contracts.quoting import listed
 from aura_contracts.task import Task
+from aura_engine import decisions, runtime
 from aura_engine.facade.core import Core
 from aura_engine.scheduling import Needs, PoolAgent, Schedule, WaitingTask
+
+_LOCKS_NAMED = 5
+"""The most locks that a reason names."""
 
 
 class QueuePlace(msgspec.Struct, Plain, frozen=True, kw_only=True):
@@ -28,13 +34,30 @@ async def places(core: Core) -> Sequence[QueuePlace]:
     agents = [agent async for agent in core.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT))]
     waiting, held_up = list[Task](), list[QueuePlace]()
     async for task in core.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT)):
-        unmet = (await core.view(task.id)).unmet if task.after else ()
-        if not unmet:
+        reason = await _obstacle(core, task)
+        if reason is None:
             waiting.append(task)
         else:
-            reason = f"it waits for task {unmet[0].id}, which is {unmet[0].status}"
             held_up.append(QueuePlace(task_id=task.id, place=None, reason=reason))
     return [*_in_line(waiting, agents, core.bus.clock().timestamp()), *held_up]
+
+
+async def _obstacle(core: Core, task: Task) -> str | None:
+    """Return what keeps a task from beginning, even if an agent is free; None: nothing."""
+    if not (task.after or task.needs_locks):
+        return None
+    view = await core.view(task.id)
+    if view.unmet:
+        return f"it waits for task {view.unmet[0].id}, which is {view.unmet[0].status}"
+    table = await core.bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
+    if table is None:
+        return None
+    command = runtime.request_of(task, view.locks)
+    first = next(iter(decisions.claims_before(table, command, core.bus.clock())), None)
+    if first is None:
+        return None
+    what = listed(view.locks.collisions(first.locks), _LOCKS_NAMED)
+    return f"it waits for task {first.task_id}, which {'has' if first.held else 'goes first with'} {what}"
 
 
 def _in_line(tasks: Iterable[Task], agents: Sequence[Agent], now: float) -> Iterable[QueuePlace]:

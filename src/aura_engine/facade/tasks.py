@@ -14,6 +14,7 @@ from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ExecutionStatus, QueueMessage, RequestInterrupt
 from aura_contracts.ids import ApprovalId, TaskId
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LockClaim
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.rows import Page
 from aura_contracts.run_plan import RunPlan
@@ -76,6 +77,11 @@ class Tasks:
         """
         return await places(self._core)
 
+    async def locks(self) -> Sequence[LockClaim]:
+        """Return what tasks have for themselves alone, or wait for, and for which tasks; the oldest claim first."""
+        table = await self._core.bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
+        return () if table is None else table.claims
+
     # --- Creating -----------------------------------------------------------------------------------------------------
 
     async def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
@@ -105,6 +111,9 @@ class Tasks:
             no_self_approval=given.no_self_approval,
             retry=given.retry,
             context=given.context,
+            locks=given.locks,
+            locked_paths=given.locked_paths,
+            on_collision=given.on_collision,
             labels=given.labels,
             due_at=given.due_at,
             after=await self._found(given.after, "after"),

@@ -22,7 +22,7 @@ from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import RunNotDriven, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import CODING, EXECUTION, Execution, ExecutionStatus
-from aura_contracts.ids import ApprovalId, StreamId, TaskId
+from aura_contracts.ids import ApprovalId, StreamId, TaskId, lease_of
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus
 from aura_contracts.output import OutputRecorded
 from aura_contracts.ports.read_models import ApprovalQuery, ExecutionQuery
@@ -32,7 +32,7 @@ from aura_engine import runtime
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade import part_progress
 from aura_engine.facade.core import Core
-from aura_engine.runtime.views import EventSelector, lease_of, streams_of, workspace_of
+from aura_engine.runtime.views import EventSelector, streams_of, workspace_of
 
 _TOPICS = tuple(f"{aggregate.name}.*" for aggregate in AGGREGATES)
 """A program's own events, in the same log, are passed over: this one may not know them."""

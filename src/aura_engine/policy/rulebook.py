@@ -32,7 +32,7 @@ from aura_engine.policy.terms import Terms, on_terms
 REJECTIONS = 3
 """How often proposals of a task are sent back before policies leave it to a human."""
 
-UNANSWERABLE = frozenset({ApprovalKind.QUESTION, ApprovalKind.MERGE_CONFLICT})
+UNANSWERABLE = frozenset({ApprovalKind.QUESTION, ApprovalKind.MERGE_CONFLICT, ApprovalKind.LOCK_CONFLICT})
 """Questions that yes and no do not answer: policies say only who is asked, and until when."""
 
 PolicyAnswer = PolicyVerdict | str | tuple[PolicyVerdict | str, str] | None

@@ -29,6 +29,8 @@
     decomposition    splits a task into parts
     reverts          undoes merged work with git, in place of an agent
     dependencies     what the end of a task means for one that waits for it
+    lock_waits       the tasks of the queue that cannot have their locks yet
+    lock_claims      takes what a task needs for itself alone, or asks a human about a collision
     cleanup          releases and removes what is no longer needed
     worktrees        what a human asks a worker about worktrees, outside of any run
 
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
     from aura_engine.runtime.decomposition import propose_subtasks as propose_subtasks
     from aura_engine.runtime.first_prompts import first_prompt as first_prompt
     from aura_engine.runtime.follower import LOCK_CHECK as LOCK_CHECK
+    from aura_engine.runtime.lock_claims import request_of as request_of
+    from aura_engine.runtime.lock_claims import require_claimed as require_claimed
     from aura_engine.runtime.output_recorder import pieces as pieces
     from aura_engine.runtime.review import decided as decided
     from aura_engine.runtime.review import submit as submit

@@ -19,7 +19,7 @@ from aura_contracts.lease import (
     RevokeLease,
     WorkerLease,
 )
-from aura_contracts.task import FailTask, RecordAttemptFailure, StartExecution, Task, TaskStatus
+from aura_contracts.task import TASK, FailTask, RecordAttemptFailure, StartExecution, Task, TaskStatus
 from aura_contracts.workspace import (
     AbandonMerge,
     KeepWorkspace,
@@ -32,6 +32,7 @@ from aura_contracts.workspace import (
     WorkspaceStatus,
     unsaved_text,
 )
+from aura_engine.lock_releases import release as release_locks
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.attempts import requeue
@@ -104,7 +105,7 @@ async def _release_agent(unit: UnitOfWork, view: View) -> None:
 
 
 async def release(runtime: Runtime, view: View) -> None:
-    """End running processes, release lease, workspace and agent, and withdraw open questions."""
+    """End running processes, release lease, workspace, locks and agent, and withdraw open questions."""
     execution = view.require_execution()
     await end_processes(runtime, view)
     if view.leased:
@@ -122,6 +123,8 @@ async def release(runtime: Runtime, view: View) -> None:
             await unit.handle(workspace.id, ReleaseWorkspace(execution_id=execution.id))
         if workspace is not None and merge_end is not None:
             await unit.handle(workspace.id, merge_end)
+        if view.claim is not None and not (task := await unit.require(TASK, view.task.id)).in_hand:
+            await release_locks(unit, task)
         if over:
             await withdraw_questions(unit, view, f"the task is {view.task.status}")
             await _release_agent(unit, view)

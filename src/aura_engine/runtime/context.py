@@ -176,7 +176,7 @@ def subtask_spec(
     agent_type_reason: str = "",
     after: tuple[TaskId, ...] = (),
 ) -> TaskSpec:
-    """Return the spec of a subtask, reviewed, approved and retried like `task`, and for the same human."""
+    """Return the spec of a subtask, reviewed, approved, locked and retried like `task`, and for the same human."""
     return TaskSpec(
         title=title,
         description=description,
@@ -192,6 +192,9 @@ def subtask_spec(
         quorum=task.quorum,
         levels=task.levels,
         no_self_approval=task.no_self_approval,
+        locks=task.locks,
+        locked_paths=task.locked_paths,
+        on_collision=task.on_collision,
         on_behalf_of=task.requester,
         retry=task.retry,
     )

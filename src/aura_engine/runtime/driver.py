@@ -33,7 +33,17 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
 from aura_contracts.task import ProposalSubmitted
-from aura_engine.runtime import cleanup, decomposition, dependencies, leases, merges, obstacles, review, stages
+from aura_engine.runtime import (
+    cleanup,
+    decomposition,
+    dependencies,
+    leases,
+    lock_claims,
+    merges,
+    obstacles,
+    review,
+    stages,
+)
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_turns import SessionTurns
 from aura_engine.runtime.steps import STARTING, Do, Step, is_driven_elsewhere, next_step
@@ -47,6 +57,9 @@ Perform = Callable[[Runtime, View], Awaitable[None]]
 PERFORM: Mapping[Do, Perform] = MappingProxyType(
     {
         Do.END_DEPENDENCY: dependencies.end_dependency,
+        Do.TAKE_LOCKS: lock_claims.take,
+        Do.RESOLVE_COLLISION: lock_claims.resolve,
+        Do.RELEASE_LOCKS: lock_claims.give_back,
         Do.START_NEXT: cleanup.start_next,
         Do.LEASE: leases.lease,
         Do.LEASE_AGAIN: leases.lease_again,
@@ -154,6 +167,12 @@ class Driver:
     def woken(self) -> bool:
         """Whether the driver was woken since it last looked."""
         return self._changed.is_set()
+
+    @property
+    def waits_for_locks(self) -> bool:
+        """Whether the task waits for locks that others have."""
+        claim = self._view.claim if self._view else None
+        return claim is not None and not claim.held
 
     def step_back(self) -> None:
         """Stop, because another engine has the task's lock. What runs is left to that engine."""

@@ -39,6 +39,7 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
+from aura_engine.runtime.lock_claims import stranded
 from aura_engine.runtime.pool import Pool
 from aura_engine.runtime.queue_locks import QueueLocks
 from aura_engine.runtime.session_turns import SessionTurns
@@ -52,7 +53,7 @@ LOCK_CHECK = 1.0
 TAIL_PAUSE = 1.0
 """Seconds before the log is read again after the store did not answer for the whole outage timeout."""
 
-_FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
+_FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*", "lock_table.*")
 
 
 class Follower:
@@ -221,7 +222,7 @@ class Follower:
         self._defects.pop(task_id, None)
         self._standby.discard(task_id)
         group.start_soon(self._run_driver, driver)
-        self._watch()
+        self.watch()
         return True
 
     async def _let_go(self, task_id: TaskId) -> None:
@@ -264,16 +265,17 @@ class Follower:
     def _own_lock(self) -> str:
         return lock_of_engine(self._runtime.gateway.engine_id)
 
-    def _watch(self) -> None:
+    def watch(self) -> None:
         """Look at the locks at intervals, for as long as there is one that matters."""
         if not self._watches_locks:
             self._watches_locks = True
             self._require_open().start_soon(self._watch_locks)
 
     async def _watch_locks(self) -> None:
-        while self._standby or self._drivers:
+        while self._standby or self._drivers or self.pool.lock_waits:
             await anyio.sleep(LOCK_CHECK)
             await self._retake_lost()
+            await self._find_stranded()
             await self._standby.take_over()
         self._watches_locks = False
         await self._locks.release(self._own_lock)  # a driver that starts now has it taken again in its first round
@@ -290,6 +292,15 @@ class Follower:
                 await self._retake(task_id)
         except AuraError as error:  # the next round tries again; meanwhile nothing can be recorded
             _LOG.warning("locks that have ended cannot be taken again yet: %s", error)
+
+    async def _find_stranded(self) -> None:
+        """Stand by for tasks that have ended without releasing what tasks of this engine wait for."""
+        if self.pool.lock_waits or any(driver.waits_for_locks for driver in self._drivers.values()):
+            try:
+                for task_id in await stranded(self._runtime.bus):
+                    self._standby.add(task_id)
+            except AuraError as error:  # the next round tries again
+                _LOG.debug("the locks of ended tasks cannot be looked for: %s", error)
 
     async def _retake(self, task_id: TaskId) -> None:
         async with self._turn(task_id):
@@ -313,7 +324,7 @@ class Follower:
 
     def _stand_by(self, task_id: TaskId, error: AuraError | None = None) -> None:
         self._standby.add(task_id, error)
-        self._watch()
+        self.watch()
 
     async def take_on_started(self, task_id: TaskId) -> None:
         """Take on a task that another engine left or has started; a failure does not affect other tasks."""

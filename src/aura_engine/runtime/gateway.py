@@ -25,13 +25,12 @@ from aura_contracts.errors import (
     WorkerUnavailable,
 )
 from aura_contracts.execution import EXECUTION, Execution
-from aura_contracts.ids import ExecutionId, WorkerId, WorkerIdentity
+from aura_contracts.ids import ExecutionId, WorkerId, WorkerIdentity, lease_of
 from aura_contracts.lease import LateReport, RecordStaleReport
 from aura_contracts.ports.executors import Capability, ExecutorInfo
 from aura_engine.permissions.questions import Reviewers
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.output_recorder import OutputRecorder
-from aura_engine.runtime.views import lease_of
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 from aura_worker_protocol.messages import (
     PROTOCOL_VERSION,

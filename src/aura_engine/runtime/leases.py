@@ -3,9 +3,11 @@
 from aura_contracts.actors import ENGINE
 from aura_contracts.errors import WorkerUnavailable
 from aura_contracts.execution import Execution, LeaseExecution, StartPreparation
+from aura_contracts.ids import lease_of
 from aura_contracts.lease import GrantLease
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.views import View, lease_of
+from aura_engine.runtime.lock_claims import are_held
+from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 
 
@@ -13,6 +15,8 @@ async def lease(runtime: Runtime, view: View) -> None:
     """Grant the execution to the connected worker, under a new epoch."""
     execution = view.require_execution()
     async with runtime.bus.unit(ENGINE) as unit:
+        if not await are_held(unit, view):
+            return  # look again
         epoch = await _grant(runtime, unit, execution)
         await unit.handle(execution.id, StartPreparation(epoch=epoch))
 

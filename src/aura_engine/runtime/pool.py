@@ -31,6 +31,7 @@ from aura_contracts.errors import AuraError, CommandRefused, Recovery, UnknownEx
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ExecutionId, StreamId, TaskId
+from aura_contracts.lock_table import LOCK_TABLE
 from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
 from aura_contracts.task import (
     TASK,
@@ -51,6 +52,7 @@ from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.dependencies import Dependents, end_dependency
 from aura_engine.runtime.failures import failure_from_error
 from aura_engine.runtime.first_prompts import first_prompt
+from aura_engine.runtime.lock_waits import LockWaits
 from aura_engine.runtime.views import load_view, view_in, workspace_of
 from aura_engine.scheduling import Allocation, PoolAgent, Schedule, WaitingTask
 from aura_engine.unit_of_work import UnitOfWork
@@ -90,6 +92,10 @@ class Drivers(Protocol):
         """Drive the task, or take it over when the engine stops that drives it."""
         ...
 
+    def watch(self) -> None:
+        """Look at the locks at intervals, for as long as there is one that matters."""
+        ...
+
     def notify(self) -> None:
         """Wake those who wait for a task: one has changed hands."""
         ...
@@ -117,6 +123,7 @@ class Pool:
     _stale_agents: set[AgentId] = attrs.field(factory=set)
     _dependents: Dependents = attrs.field(factory=Dependents)
     """The tasks of the queue that cannot begin yet."""
+    lock_waits: LockWaits = attrs.field(init=False)
     _left: dict[TaskId, tuple[float, Allocation]] = attrs.field(factory=dict)
     """Assignments that are left to other engines, and until when."""
     _unable: set[str] = attrs.field(factory=set)
@@ -125,6 +132,9 @@ class Pool:
     _changed: anyio.Event = attrs.field(factory=anyio.Event)
     _turn: anyio.Lock = attrs.field(factory=anyio.Lock)
     _works: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.lock_waits = LockWaits(self._runtime.bus, self._drivers.watch)
 
     # --- What happens -------------------------------------------------------------------------------------------------
 
@@ -136,6 +146,8 @@ class Pool:
         elif isinstance(event, _CHANGES):
             task_id = TaskId(record.stream_id)
             self._stale_tasks |= {task_id, *self._dependents.pop(task_id)}
+        elif isinstance(event, LOCK_TABLE.events):
+            self._stale_tasks |= {*self.lock_waits.on_change()}
         else:
             return
         if self._works:
@@ -191,6 +203,7 @@ class Pool:
         self._schedule = None
         for kept in (self._stale_tasks, self._stale_agents, self._dependents, self._left):
             kept.clear()
+        self.lock_waits.on_change()
 
     # --- Rounds -------------------------------------------------------------------------------------------------------
 
@@ -241,7 +254,7 @@ class Pool:
             await self._record(chosen)
             given = True
         except (_Overtaken, VersionConflict):
-            pass
+            self._stale_tasks |= {*self.lock_waits.on_change()}
         except UnknownExecutor as error:
             self._unable.add(error.name)
         except CommandRefused as error:
@@ -295,6 +308,8 @@ class Pool:
         assign = AssignTask(agent_id=agent.id, agent_type=wanted, reason=why, selection=chosen.selection)
         task = await unit.handle(task_id, assign)
         await unit.handle(agent.id, TakeTask(task_id=task_id))
+        if not await self.lock_waits.claim(unit, task, view.workspace):
+            raise _Overtaken
         if view.workspace is None:
             return task
         prompt = await first_prompt(self._runtime, view, request.plan, agent.executor)
@@ -375,7 +390,7 @@ class Pool:
         schedule.remove(task.id, now)
         if not task.pooled:
             return
-        if not (task.after and await self._unmet(task)):
+        if not ((task.after and await self._unmet(task)) or await self.lock_waits.hold_up(task)):
             schedule.put(WaitingTask.of(task), now)
 
     async def _unmet(self, task: Task) -> Sequence[Task]:

@@ -21,12 +21,11 @@ import attrs
 
 from aura_contracts.errors import SessionBusy
 from aura_contracts.execution import CODING, Execution, ExecutionQueued
-from aura_contracts.ids import ExecutionId, TaskId
+from aura_contracts.ids import ExecutionId, TaskId, lease_of
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_replay import BEGINNINGS
 from aura_engine.runtime.session_runs import others_in_session
-from aura_engine.runtime.views import lease_of
 
 _NEWEST = 50
 """Runs of a session that are looked at: those before have ended long ago."""

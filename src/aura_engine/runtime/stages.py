@@ -23,7 +23,7 @@ from aura_contracts.execution import (
     RetryStage,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import ExecutionId
+from aura_contracts.ids import ExecutionId, lease_of
 from aura_contracts.lease import RecordProcess, RevokeLease
 from aura_contracts.ports.workspaces import CollectedWork
 from aura_contracts.quoting import bounded
@@ -52,7 +52,7 @@ from aura_engine.runtime.processes import agent_work, exit_report, start_request
 from aura_engine.runtime.project_context import context_report
 from aura_engine.runtime.proposals import last_message
 from aura_engine.runtime.reverts import run_revert
-from aura_engine.runtime.views import View, lease_of, spec_of
+from aura_engine.runtime.views import View, spec_of
 from aura_engine.runtime.worktrees import inspect_worktrees
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages

@@ -1,6 +1,7 @@
 """Steps: from the state of a task to its next step. Pure; the whole strategy of the engine.
 
-    Queued            wait for the tasks that must complete first; lease it to a worker when a slot is free
+    Queued            wait for the tasks that must complete first, then for its locks; lease it to a worker when a
+                      slot is free
     PrepareWorkspace  have the worktrees created
     Setup             run the setup script
     Coding...         run the agent; count what it changed
@@ -37,6 +38,12 @@ class Do(Enum):
 
     END_DEPENDENCY = auto()
     """Record that a task that had to complete first has ended without, and what follows from it."""
+    TAKE_LOCKS = auto()
+    """Claim what the task needs for itself alone."""
+    RESOLVE_COLLISION = auto()
+    """Go on after a human has decided about locks that another task has, or after they were released."""
+    RELEASE_LOCKS = auto()
+    """Release the locks of a task that cannot begin."""
     START_NEXT = auto()
     """Start the run of the agent that the task was reassigned to."""
     LEASE = auto()
@@ -77,7 +84,7 @@ class Do(Enum):
 
 
 STARTING = frozenset(
-    {Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN}
+    {Do.TAKE_LOCKS, Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN}
     | {Do.DELIVER_MESSAGES},
 )
 """The steps that start an agent or a script, or lead to one."""
@@ -169,7 +176,25 @@ def _lost_worker(view: View, execution: Execution, worker: WorkerId, now: dateti
 def _queued(view: View, now: datetime) -> Step:
     if view.lost_dependency is not None:
         return Step(Do.END_DEPENDENCY)
-    return WAIT if view.unmet else Step(Do.LEASE)
+    if view.unmet:
+        return WAIT if view.claim is None else Step(Do.RELEASE_LOCKS)  # or what it waits for may wait for them
+    return _before_its_locks(view) or Step(Do.LEASE)
+
+
+def _before_its_locks(view: View) -> Step | None:
+    """Return the step of a task that does not have its locks, or a question about them; None: it may begin."""
+    claim, question = view.claim, view.collision
+    if not view.locks:
+        return None
+    if claim is None:
+        return WAIT if view.task.status is TaskStatus.BLOCKED else Step(Do.TAKE_LOCKS)
+    if question is None:
+        return None if claim.held else WAIT
+    pending, blocked = question.status is ApprovalStatus.PENDING, view.task.status is TaskStatus.BLOCKED
+    if claim.held:
+        return Step(Do.RESOLVE_COLLISION) if pending or blocked else None
+    answered = question.granted or question.status is ApprovalStatus.REJECTED
+    return Step(Do.RESOLVE_COLLISION) if answered or (blocked and not pending) else WAIT
 
 
 def _prepare(view: View, now: datetime) -> Step:
@@ -199,7 +224,7 @@ def _review(view: View, now: datetime) -> Step:
         case TaskStatus.BLOCKED:
             return _blocked(view)
         case _:
-            return WAIT
+            return WAIT if view.claim is None else Step(Do.RELEASE_LOCKS)
 
 
 def _after_the_work(view: View) -> Do:
@@ -287,6 +312,7 @@ def _holds_something(view: View, execution: Execution) -> bool:
         or (workspace is not None and workspace.holder == execution.id)
         or (workspace is not None and over and workspace.status in UNMERGED)
         or (agent is not None and over and agent.has(view.task.id))
+        or (view.claim is not None and not view.task.in_hand)
         or (over and view.approval is not None and view.approval.status is ApprovalStatus.PENDING)
         or (over and view.conflict is not None and view.conflict.status is ApprovalStatus.PENDING)
     )

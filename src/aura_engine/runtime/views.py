@@ -13,8 +13,9 @@ from aura_contracts.aggregate import Aggregate
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import EXECUTION, Execution, ExecutionQueued
-from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
+from aura_contracts.ids import ExecutionId, StreamId, TaskId, WorkspaceId, lease_of, output_stream
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus, WorkerLease
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LockClaim, Locks, LockTable, PathLock
 from aura_contracts.plain_data import Plain
 from aura_contracts.task import TASK, ApprovalMode, DependencyPolicy, Task, TaskStatus
 from aura_contracts.workspace import (
@@ -32,12 +33,6 @@ from aura_engine.unit_of_work import CommandBus, UnitOfWork, existing
 def workspace_of(task_id: TaskId) -> WorkspaceId:
     """Return the id of the task's workspace: one for each task (UUIDv5)."""
     return WorkspaceId(str(uuid5(UUID(task_id), "workspace")))
-
-
-@lru_cache(4_096)
-def lease_of(execution_id: ExecutionId) -> LeaseId:
-    """Return the id of the execution's lease: one for each execution (UUIDv5)."""
-    return LeaseId(str(uuid5(UUID(execution_id), "lease")))
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +53,10 @@ class View(Plain):
     """The agent's question that its stage waits for, because the agent gave up waiting itself."""
     dependencies: tuple[Task, ...] = ()
     """The tasks that must complete first."""
+    claim: LockClaim | None = None
+    """What it has for itself alone, or waits for."""
+    collision: Approval | None = None
+    """The question about what its claim collides with."""
 
     @property
     def planning(self) -> bool:
@@ -80,6 +79,12 @@ class View(Plain):
         fails = self.task.on_dependency_failure is DependencyPolicy.FAIL
         recorded = () if fails else self.task.dependencies_ended
         return next((one for one in self.unmet if one.ended and one.id not in recorded), None)
+
+    @property
+    def locks(self) -> Locks:
+        """What its run needs for itself alone: nothing if it only plans how to split the task."""
+        plans = self.execution is not None and self.execution.plan.decomposes
+        return Locks() if plans else locks_of(self.task, self.workspace)
 
     @property
     def worked_on(self) -> bool:
@@ -115,12 +120,22 @@ class View(Plain):
     @property
     def streams(self) -> frozenset[StreamId]:
         """The streams of everything that belongs to the task; an event in any of them may require a step."""
-        approvals = (self.approval, self.conflict, self.question)
+        approvals = (self.approval, self.conflict, self.question, self.collision)
         own = (self.task, self.agent, self.execution, self.lease, self.workspace, *approvals)
         parts = (*own, *self.dependencies)
         ids = {part.id for part in parts if part is not None}
         lease = {lease_of(self.execution.id)} if self.execution else set()  # before it is granted, too
-        return frozenset({*ids, *lease, workspace_of(self.task.id)})
+        locks = {LOCK_TABLE_ID} if self.task.needs_locks else set()  # before there is one, too
+        return frozenset({*ids, *lease, *locks, workspace_of(self.task.id)})
+
+
+def locks_of(task: Task, workspace: WorkspaceLayout | None) -> Locks:
+    """Return what a task needs for itself alone; its patterns hold in each of its repositories."""
+    if workspace is None or not task.locked_paths:
+        return Locks(names=task.locks)
+    folders = [repository.identity for repository in workspace.repositories] or [workspace.root]
+    paths = (PathLock(folder, pattern) for folder in folders for pattern in task.locked_paths)
+    return Locks(names=task.locks, paths=tuple(paths))
 
 
 async def load_view(bus: CommandBus, task_id: TaskId) -> View:
@@ -166,6 +181,8 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
     workspace: Workspace | None = await load(WORKSPACE, workspace_of(task_id))
     execution: Execution | None = await load(EXECUTION, task.execution_id)
     waits = execution is not None and execution.retry_at is not None
+    table: LockTable | None = await load(LOCK_TABLE, LOCK_TABLE_ID if task.needs_locks else None)
+    claim = None if table is None else table.claim_of(task_id)
     return View(
         task=task,
         agent=await load(AGENT, task.assigned_agent),
@@ -176,6 +193,8 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
         conflict=await load(APPROVAL, workspace.approval_id if workspace else None),
         question=await load(APPROVAL, execution.open_question if execution and waits else None),
         dependencies=tuple([await load(TASK, task_id) for task_id in task.after]),
+        claim=claim,
+        collision=await load(APPROVAL, claim.approval_id if claim else None),
     )
 
 
@@ -221,8 +240,8 @@ class EventSelector:
     """Selects the events that concern a thing, such as a task: those of its streams, and those that name it.
 
     A stream whose first event names the thing is one of its streams, such as an approval of a task. Later events that
-    name it concern it too, but not the rest of their stream: an agent also works on other tasks. Whatever concerns a
-    run of a task concerns the task.
+    name it concern it too, but not the rest of their stream: an agent also works on other tasks, and the lock table is
+    about all of them. Whatever concerns a run of a task concerns the task.
     """
 
     def __init__(self, names: Iterable[str], streams: Iterable[StreamId]) -> None:
@@ -244,7 +263,7 @@ class EventSelector:
         if record.stream_id not in self._streams:
             if self._names.isdisjoint(_named_in(record.event)):
                 return False
-            if record.version == 1:
+            if record.version == 1 and record.stream_id != LOCK_TABLE_ID:
                 self._streams.add(record.stream_id)
         if isinstance(record.event, ExecutionQueued):
             self._names.add(record.event.execution_id)

@@ -19,6 +19,11 @@ TOP_LEVEL = 2
 _LEVELS: Mapping[Priority, int] = MappingProxyType({Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: TOP_LEVEL})
 
 
+def level_of(priority: Priority) -> int:
+    """Return a priority as a number, the highest for the most urgent."""
+    return _LEVELS[priority]
+
+
 class Needs(msgspec.Struct, frozen=True):
     """What a task asks of its agent."""
 

@@ -18,10 +18,9 @@ from aura_contracts.execution import (
     MessageSaid,
     ProgressReported,
 )
-from aura_contracts.ids import WorkerId
+from aura_contracts.ids import WorkerId, lease_of
 from aura_contracts.output import Chunk, OutputSource
 from aura_engine.host import now
-from aura_engine.runtime.views import lease_of
 from aura_worker_protocol.messages import AppendOutput, ParsedRecord
 
 pytestmark = pytest.mark.anyio

@@ -13,6 +13,7 @@ from aura_contracts.execution import Execution, ExecutionStatus, HumanMessage, O
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import WorkerIdentity
 from aura_contracts.lease import LeaseStatus, WorkerLease
+from aura_contracts.lock_table import LockClaim, Locks
 from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import ApprovalMode, Priority, Task, TaskStatus
 from aura_contracts.workspace import Repository, Workspace, WorkspaceStatus, Worktree
@@ -96,6 +97,15 @@ def approval(status=ApprovalStatus.PENDING, kind=ApprovalKind.CHANGES, **more):
     )
 
 
+def locking(status=TaskStatus.IN_PROGRESS):
+    return task(status, locks=("deploy",))
+
+
+def claim(**more):
+    names = Locks(names=("deploy",))
+    return LockClaim(task_id=IDS[0], locks=names, priority=Priority.MEDIUM, since=EPOCH, requested_at=EPOCH, **more)
+
+
 DONE = Outcome(changed_files=1, commits={"app": TREE.head})
 E, T, A = ExecutionStatus, TaskStatus, ApprovalStatus
 review = execution(E.REVIEW, outcome=DONE)
@@ -112,6 +122,27 @@ CASES = [
     (Do.LEASE, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(T.COMPLETED),)}),
     (Do.NOTHING, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(T.COMPLETED), task())}),
     (Do.END_DEPENDENCY, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(), task(T.FAILED))}),
+    (Do.TAKE_LOCKS, {"task": locking(), "execution": execution(E.QUEUED)}),
+    (Do.LEASE, {"task": locking(), "execution": execution(E.QUEUED), "claim": claim(held_since=EPOCH)}),
+    (Do.NOTHING, {"task": locking(), "execution": execution(E.QUEUED), "claim": claim(waits_for=(IDS[2],))}),
+    (
+        Do.RELEASE_LOCKS,  # what it waits for may wait for them
+        {
+            "task": locking(),
+            "execution": execution(E.QUEUED),
+            "claim": claim(held_since=EPOCH),
+            "dependencies": (task(),),
+        },
+    ),
+    (
+        Do.RESOLVE_COLLISION,
+        {
+            "task": locking(T.BLOCKED),
+            "execution": execution(E.QUEUED),
+            "claim": claim(waits_for=(IDS[2],)),
+            "collision": approval(A.REJECTED, ApprovalKind.LOCK_CONFLICT),
+        },
+    ),
     (Do.PREPARE, {"task": task(), "execution": execution(E.PREPARE_WORKSPACE), **held}),
     (Do.RUN_SETUP, {"task": task(), "execution": execution(E.SETUP), **held}),
     (Do.RUN_AGENT, {"task": task(), "execution": execution(E.CODING_INITIAL), **held}),

@@ -1,0 +1,54 @@
+"""Lock releases: what the end of a task means for the locks that it has, recorded in the same unit of work.
+
+A task has its locks until its work is merged, or given up. If something of it may still run at that moment, as after a
+cancellation, they are released together with the lease of its run: see `aura_engine.runtime.cleanup`.
+"""
+
+from typing import Protocol, TypeVar
+
+from aura_contracts.actors import ENGINE, Actor
+from aura_contracts.aggregate import Aggregate, Command, State
+from aura_contracts.approval import APPROVAL, ApprovalStatus, WithdrawApproval
+from aura_contracts.ids import StreamId, lease_of
+from aura_contracts.lease import WORKER_LEASE, LeaseStatus
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, ReleaseLocks
+from aura_contracts.task import Task
+
+S = TypeVar("S", bound=State)
+
+
+class Unit(Protocol):
+    """A unit of work."""
+
+    def acting_as(self, actor: Actor) -> "Unit": ...
+    async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None: ...
+    async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S: ...
+
+
+async def follow(unit: Unit, before: Task | None, after: Task) -> None:
+    """Add to `unit` the release of the locks of a task that has ended, or was given back, if nothing of it runs."""
+    if before is not None and before.in_hand and not after.in_hand and not await _runs(unit, after):
+        await release(unit, after)
+
+
+async def release(unit: Unit, task: Task) -> None:
+    """Add to `unit` the release of a task's locks, if it claims any; the question about them is withdrawn."""
+    if not task.needs_locks:
+        return
+    table, engine = await unit.get(LOCK_TABLE, LOCK_TABLE_ID), unit.acting_as(ENGINE)
+    claim = None if table is None else table.claim_of(task.id)
+    if claim is None:
+        return
+    reason = f"the task is {task.status}"
+    await engine.handle(LOCK_TABLE_ID, ReleaseLocks(task_id=task.id, reason=reason))
+    question = None if claim.approval_id is None else await unit.get(APPROVAL, claim.approval_id)
+    if question is not None and question.status is ApprovalStatus.PENDING:
+        await engine.handle(question.id, WithdrawApproval(reason=reason))
+
+
+async def _runs(unit: Unit, task: Task) -> bool:
+    """Whether something of a task may run: its execution is leased to a worker."""
+    if not task.needs_locks or task.execution_id is None:
+        return False
+    lease = await unit.get(WORKER_LEASE, lease_of(task.execution_id))
+    return lease is not None and lease.status is not LeaseStatus.CLOSED

@@ -1,0 +1,166 @@
+"""Lock claims: takes what a task needs for itself alone before its run begins, or asks a human about a collision.
+
+Invariants:
+
+- A task claims when it could begin, and only then: one that waits for others, or for an agent of the pool, has no lock.
+- A run is leased to a worker under the claim of its task, which the same append checks (`are_held`).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from aura_contracts.actors import ENGINE
+from aura_contracts.approval import ApprovalKind, ApprovalStatus, Question, RequestApproval, WithdrawApproval
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ids import ApprovalId, TaskId
+from aura_contracts.lock_table import (
+    LOCK_TABLE,
+    LOCK_TABLE_ID,
+    AllowCollision,
+    LockClaim,
+    Locks,
+    LockTable,
+    RecordCollisionQuestion,
+    RequestLocks,
+)
+from aura_contracts.quoting import listed
+from aura_contracts.task import TASK, BlockTask, CancelTask, CollisionPolicy, Task, TaskStatus, UnblockTask
+from aura_engine.lock_releases import release
+from aura_engine.policy.consultation import pose
+from aura_engine.policy.evidence import evidence_of
+from aura_engine.policy.rulebook import Rulebook
+from aura_engine.runtime.context import Runtime, reviewers_of
+from aura_engine.runtime.views import View, view_in
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
+
+_STARTING = frozenset({TaskStatus.IN_PROGRESS, TaskStatus.APPROVED})
+
+_NAMED = 5
+"""The most tasks, or locks, that a sentence names."""
+
+
+async def claim(unit: UnitOfWork, task: Task, locks: Locks) -> LockClaim:
+    """Add to `unit` a claim of `locks` for a task that could begin; return it. It may have to wait."""
+    table = await unit.acting_as(ENGINE).handle(LOCK_TABLE_ID, request_of(task, locks))
+    made = table.claim_of(task.id)
+    assert made is not None, "it was just made, or there before"
+    return made
+
+
+def request_of(task: Task, locks: Locks) -> RequestLocks:
+    """Return the command that claims locks for a task. The time that it waited in the queue of the pool counts."""
+    since = task.queued_at if task.executions <= 1 else None
+    return RequestLocks(task_id=task.id, locks=locks, priority=task.priority, since=since)
+
+
+async def take(runtime: Runtime, view: View) -> None:
+    """Claim the locks of a task that could begin; if they collide with those of others, wait, or ask a human."""
+    book = await runtime.policies.book(view.workspace)
+
+    async def decide(unit: UnitOfWork) -> None:
+        now = await view_in(unit, view.task.id)
+        if now.unmet or now.claim is not None or now.task.status not in _STARTING:
+            return  # look again
+        made = await claim(unit, now.task, now.locks)
+        if not made.held and now.task.on_collision is CollisionPolicy.ASK:
+            await _ask(runtime, unit, now, made, book)
+
+    await runtime.bus.transact(ENGINE, decide)
+
+
+async def _ask(runtime: Runtime, unit: UnitOfWork, view: View, made: LockClaim, book: Rulebook) -> None:
+    """Block the task until a human has decided, or until nothing collides any more."""
+    task, approval_id = view.task, ApprovalId(runtime.bus.ids())
+    others = [other for one in made.waits_for if (other := await unit.get(TASK, one)) is not None]
+    table = await unit.require(LOCK_TABLE, LOCK_TABLE_ID)
+    what = _listed(_collisions(table, made))
+    who = _listed(f"task {other.id} ({other.title}), which is {other.status}" for other in others)
+    reason = f"It needs {what} for itself, and so does {who}."
+    remedy = (
+        "Approve to let it run at the same time, or reject to cancel it. It goes on by itself when the other one has"
+        " ended; to let it wait for that without this question, request changes."
+    )
+    question = Question(
+        kind=ApprovalKind.LOCK_CONFLICT,
+        reviewers=reviewers_of(task),
+        task_id=task.id,
+        execution_id=task.execution_id,
+        proposed_solution=f"{reason}\n\n{remedy}",
+        evidence=evidence_of(task, agent=view.agent, execution=view.execution, workspace=view.workspace),
+    )
+    await pose(unit, book, RequestApproval(approval_id=approval_id, question=question))
+    await unit.handle(LOCK_TABLE_ID, RecordCollisionQuestion(task_id=task.id, approval_id=approval_id))
+    await unit.handle(task.id, BlockTask(reason=reason, resource=what, conflicting_task_id=made.waits_for[0]))
+
+
+def _collisions(table: LockTable, made: LockClaim) -> Iterable[str]:
+    """Return the locks of a claim that collide with those that it waits for, each once."""
+    others = [one for one in table.claims if one.task_id in made.waits_for]
+    return dict.fromkeys(lock for other in others for lock in made.locks.collisions(other.locks))
+
+
+def _listed(words: Iterable[str]) -> str:
+    return listed([*words], _NAMED)
+
+
+async def resolve(runtime: Runtime, view: View) -> None:
+    """Go on after a human has decided about a collision, or after there is none any more."""
+
+    async def decide(unit: UnitOfWork) -> None:
+        now = await view_in(unit, view.task.id)
+        made, question, task = now.claim, now.collision, now.task
+        if made is None or question is None:
+            return
+        if question.status is ApprovalStatus.PENDING:
+            if not made.held:
+                return
+            await unit.handle(question.id, WithdrawApproval(reason="nothing is in the way any more"))
+        elif question.status is ApprovalStatus.REJECTED and not made.held:
+            await unit.handle(task.id, CancelTask(reason=question.feedback or "it would collide with another task"))
+            return
+        elif question.granted and not made.held:
+            await unit.handle(LOCK_TABLE_ID, AllowCollision(task_id=task.id, approval_id=question.id))
+        if task.status is TaskStatus.BLOCKED:
+            await unit.handle(task.id, UnblockTask(resolution=question.feedback or ""))
+
+    await runtime.bus.transact(ENGINE, decide)
+
+
+async def give_back(runtime: Runtime, view: View) -> None:
+    """Release the locks of a task that cannot begin, or is no longer worked on."""
+
+    async def decide(unit: UnitOfWork) -> None:
+        now = await view_in(unit, view.task.id)
+        if now.task.in_hand and not now.unmet:
+            return
+        await release(unit, now.task)
+        if now.collision is not None and now.task.status is TaskStatus.BLOCKED:
+            await unit.handle(now.task.id, UnblockTask())
+
+    await runtime.bus.transact(ENGINE, decide)
+
+
+async def require_claimed(unit: UnitOfWork, task: Task) -> None:
+    """Add to `unit` the claim of a task that an agent outside AURA has. Raises `InvalidInput` if it had to wait."""
+    if not task.locks:
+        return
+    made = await claim(unit, task, Locks(names=task.locks))
+    if not made.held:
+        table = await unit.require(LOCK_TABLE, LOCK_TABLE_ID)
+        reason = f"it needs {_listed(_collisions(table, made))}, and task {made.waits_for[0]} goes first"
+        raise InvalidInput(field="task", reason=reason, remedy="assign it when that one has ended")
+
+
+async def stranded(bus: CommandBus) -> Sequence[TaskId]:
+    """Return the tasks that have ended and have locks all the same: their engine died before it released them."""
+    table = await bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
+    tasks = [await bus.fetch(TASK, made.task_id) for made in (table.claims if table is not None else ())]
+    return [task.id for task in tasks if task is not None and not task.in_hand]
+
+
+async def are_held(unit: UnitOfWork, view: View) -> bool:
+    """Whether the task has the locks that its run needs; recording the unit fails if that has changed by then."""
+    if not view.locks:
+        return True
+    table = await unit.get(LOCK_TABLE, LOCK_TABLE_ID)
+    made = None if table is None else table.claim_of(view.task.id)
+    return made is not None and made.held

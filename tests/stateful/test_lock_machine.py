@@ -1,0 +1,184 @@
+"""The lock table under any sequence of takers and releasers: a model that knows files decides beside it.
+
+The model repeats the promises in other words than the engine: it lists which of a few files each task is about, and
+keeps the line in which the tasks stand.
+"""
+
+from datetime import timedelta
+from itertools import combinations
+
+import pytest
+from hypothesis import assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.json import encode
+from msgspec.structs import replace
+
+from aura_contracts.actors import agent, human
+from aura_contracts.actors import system as part
+from aura_contracts.errors import ActorNotAllowed, CommandRefused, RuleViolated
+from aura_contracts.events import Fact
+from aura_contracts.first_use import decode_json
+from aura_contracts.lock_table import (
+    EMPTY,
+    LOCK_TABLE,
+    LOCK_TABLE_ID,
+    AllowCollision,
+    Locks,
+    LocksTaken,
+    PathLock,
+    RecordCollisionQuestion,
+    ReleaseLocks,
+    RequestLocks,
+)
+from aura_contracts.permission.wildcards import fits
+from aura_contracts.task import Priority
+from aura_engine.decisions import Context
+from aura_engine.decisions.lock_table import LOCK_TABLE_DECIDER
+from aura_engine.scheduling import AGEING
+from strategies import EPOCH
+
+ENGINE = part("engine")
+QUESTION = "0192f0c1-2d3e-7abc-8def-0000000000ff"
+TASKS = tuple(f"0192f0c1-2d3e-7abc-8def-0000000000{n:02}" for n in range(1, 9))
+FILES = [(folder, path) for folder in ("/app", "/lib") for path in ("README", "src/a.py", "src/b.py", "src/api/a.py")]
+PATTERNS = ("README", "src/*", "src/a.*", "src/api/*", "*/a.py", "*", "src/b.py", "src/a??y")
+LEVEL = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
+
+path_locks = st.builds(PathLock, st.sampled_from(("/app", "/lib")), st.sampled_from(PATTERNS))
+locks = st.builds(
+    lambda names, paths: Locks(names=tuple(names), paths=tuple(paths)),
+    st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+    st.lists(path_locks, max_size=2),
+).filter(bool)
+
+
+def things(wanted):
+    """Return the names and files that some locks are about."""
+    files = {
+        (folder, path)
+        for folder, path in FILES
+        if any(one.repository == folder and fits(path, one.pattern) for one in wanted.paths)
+    }
+    return files | set(wanted.names)
+
+
+class Takers(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.facts, self.now = [], EPOCH
+        self.wanted, self.places, self.allowed = {}, {}, set()
+
+    @property
+    def table(self):
+        return LOCK_TABLE.fold(self.facts) or EMPTY
+
+    @property
+    def held(self):
+        return {claim.task_id for claim in self.table.claims if claim.held}
+
+    def do(self, command, actor=ENGINE):
+        before = LOCK_TABLE.fold(self.facts)
+        context = Context(actor=actor, now=self.now)
+        decision = LOCK_TABLE_DECIDER.decide(LOCK_TABLE_ID, before, command, context)
+        self.facts += [Fact(event, self.now, actor, "", "") for event in decision.events]
+        stored = [replace(fact, event=decode_json(encode(fact.event), type(fact.event))) for fact in self.facts]
+        assert decision.state == LOCK_TABLE.fold(stored), "replay equals live state"
+        return decision.events
+
+    @initialize(wanted=locks)
+    def begin(self, wanted):
+        self.take(TASKS[0], wanted, Priority.MEDIUM, 0)
+
+    @rule(
+        task=st.sampled_from(TASKS),
+        wanted=locks,
+        priority=st.sampled_from(Priority),
+        waited=st.sampled_from([0, 5, AGEING, 3 * AGEING]),
+    )
+    def take(self, task, wanted, priority, waited):
+        since = self.now - timedelta(seconds=waited)
+        events = self.do(RequestLocks(task_id=task, locks=wanted, priority=priority, since=since))
+        if task in self.wanted:
+            assert not events, "a task has one claim"
+            return
+        self.wanted[task] = things(wanted)
+        self.places[task] = (since.timestamp() - AGEING * LEVEL[priority], task)
+
+    @rule(task=st.sampled_from(TASKS))
+    def release(self, task):
+        waiting = set(self.wanted) - self.held
+        events = self.do(ReleaseLocks(task_id=task, reason="it has ended"))
+        assert bool(events) == (task in self.wanted), "released twice is released once"
+        self.wanted.pop(task, None)
+        self.allowed.discard(task)
+        woken = {event.task_id for event in events if isinstance(event, LocksTaken)}
+        assert woken == self.held & waiting - {task}, "whoever can go on is told in the same append"
+
+    @rule(task=st.sampled_from(TASKS))
+    def allow(self, task):
+        assume(task in self.wanted)
+        self._if_it_waits(task, AllowCollision(task_id=task, approval_id=QUESTION))
+        if self.table.claim_of(task).allowed_by:
+            self.allowed.add(task)
+
+    @rule(task=st.sampled_from(TASKS))
+    def ask(self, task):
+        self._if_it_waits(task, RecordCollisionQuestion(task_id=task, approval_id=QUESTION))
+
+    def _if_it_waits(self, task, command):
+        waits = task in self.wanted and task not in self.held
+        try:
+            self.do(command)
+        except RuleViolated:
+            assert not waits
+        else:
+            assert waits
+
+    @rule(task=st.sampled_from(TASKS), actor=st.sampled_from([human("alice"), agent(TASKS[0])]), wanted=locks)
+    def anyone_else(self, task, actor, wanted):
+        for command in (RequestLocks(task_id=task, locks=wanted), ReleaseLocks(task_id=task, reason="mine")):
+            with pytest.raises((ActorNotAllowed, CommandRefused)):
+                self.do(command, actor)
+
+    @rule(seconds=st.sampled_from([1, AGEING]))
+    def time_passes(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+    @invariant()
+    def what_collides_is_held_once_unless_a_human_allows_it(self):
+        for one, other in combinations(self.held, 2):
+            assert not self.wanted[one] & self.wanted[other] or self.allowed & {one, other}
+
+    @invariant()
+    def nothing_leaks(self):
+        assert {claim.task_id for claim in self.table.claims} == set(self.wanted)
+
+    @invariant()
+    def whoever_waits_waits_for_one_that_holds_or_goes_first(self):
+        """So there is no circle, nobody waits for nothing, and only finitely many go before anyone."""
+        held = self.held
+        for claim in self.table.claims:
+            if not claim.held:
+                assert claim.waits_for
+                assert len(set(claim.waits_for)) == len(claim.waits_for)
+            for other in claim.waits_for:
+                assert self.wanted[other] & self.wanted[claim.task_id]
+                assert other in held or self.places[other] < self.places[claim.task_id]
+
+    @invariant()
+    def whoever_collides_with_one_that_goes_first_waits_for_it(self):
+        claims = {claim.task_id: claim for claim in self.table.claims}
+        for one, other in combinations(claims, 2):
+            waiting = {one, other} - self.held
+            if waiting and self.wanted[one] & self.wanted[other]:
+                assert other in claims[one].waits_for or one in claims[other].waits_for
+
+    def teardown(self):
+        for task in TASKS:
+            self.do(ReleaseLocks(task_id=task, reason="the end")) if self.facts else None
+        assert self.table.claims == ()
+
+
+TestTakers = Takers.TestCase
+TestTakers.settings = settings(stateful_step_count=40)
