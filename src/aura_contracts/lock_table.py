@@ -12,7 +12,7 @@ Invariants:
 - Of two claims that collide, one waits for the other. Only a human can let both hold.
 - A claim is taken as soon as nothing that it waits for is left, together with what it was waiting for being released.
   So no claim holds one lock while it waits for another one.
-- A claim waits for claims that hold, and for those that go first; nobody waits in a circle.
+- A claim waits for claims that hold, and for those that go first; no task waits in a circle.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,6 @@ from aura_contracts.task import Priority
 
 LOCK_TABLE_ID: StreamId = "00000000-0000-7000-8000-000000000001"
 """The id of the lock table's stream, the same in every log."""
-
 
 _NAMED = 5
 """The most locks that a sentence names."""

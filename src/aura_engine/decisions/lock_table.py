@@ -3,7 +3,7 @@
 Source: specification, "Concurrent Modifications".
 
 Claims go in the order of age and priority, in which a priority counts as much as ten minutes of waiting, as in the
-queue of the pool. The order of two claims never changes, and only finitely many go before any one: nobody starves.
+queue of the pool. The order of two claims never changes, and only finitely many go before any one: no task starves.
 
 Only AURA gives these commands: it claims for tasks that could begin, and releases what has ended.
 """

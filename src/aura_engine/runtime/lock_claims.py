@@ -76,7 +76,7 @@ async def _ask(runtime: Runtime, unit: UnitOfWork, view: View, made: LockClaim, 
     who = _listed(f"task {other.id} ({other.title}), which is {other.status}" for other in others)
     reason = f"It needs {what} for itself, and so does {who}."
     remedy = (
-        "Approve to let it run at the same time, or reject to cancel it. It goes on by itself when the other one has"
+        "Approve to let it run at the same time, or reject to cancel it. It resumes by itself when the other one has"
         " ended; to let it wait for that without this question, request changes."
     )
     question = Question(
@@ -103,7 +103,7 @@ def _listed(words: Iterable[str]) -> str:
 
 
 async def resolve(runtime: Runtime, view: View) -> None:
-    """Go on after a human has decided about a collision, or after there is none any more."""
+    """Continue after a human has decided about a collision, or after it has gone."""
 
     async def decide(unit: UnitOfWork) -> None:
         now = await view_in(unit, view.task.id)

@@ -41,7 +41,7 @@ class Do(Enum):
     TAKE_LOCKS = auto()
     """Claim what the task needs for itself alone."""
     RESOLVE_COLLISION = auto()
-    """Go on after a human has decided about locks that another task has, or after they were released."""
+    """Continue after a human has decided about locks that another task has, or after they were released."""
     RELEASE_LOCKS = auto()
     """Release the locks of a task that cannot begin."""
     START_NEXT = auto()
