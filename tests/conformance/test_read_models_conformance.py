@@ -81,7 +81,7 @@ class ReadModelsConformance:
             assert await models.catch_up() == await models.position() == end
             tables = await tables_of(models)
             assert same(tables, await fresh_fold(store.log))
-            assert [name for name, found in tables.items() if not found] == ["boards", "templates"]
+            assert [name for name, found in tables.items() if not found] == ["boards", "templates", "projects"]
 
     async def test_answers_include_what_was_appended_before(self, open_store: OpenStore) -> None:
         async with open_store() as store:

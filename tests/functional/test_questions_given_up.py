@@ -44,7 +44,9 @@ for line in sys.stdin:
             Path("new.txt").write_text("x")
         break
 out("user", message={{"content": [{{"type": "tool_result", "tool_use_id": call["id"], "content": "ok"}}]}})
-out("result", subtype="success", is_error=False, result="Done")
+done = json.dumps(dict(proposal="I wrote it", confidence=0.9, requires_approval=False, error=None))
+out("assistant", message={{"id": "b", "content": [{{"type": "text", "text": done}}]}})
+out("result", subtype="success", is_error=False, result=done)
 """
 
 

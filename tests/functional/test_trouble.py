@@ -675,7 +675,7 @@ async def test_a_template_that_is_broken_when_work_is_rejected_does_not_use_up_t
     async with opened() as engine:
         run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
         await settled(engine, run.id)
-        monkeypatch.setattr(type(engine._core.runtime.prompts), "make", broken)
+        monkeypatch.setattr(type(engine._core.runtime.prompts), "asking", broken)
         with pytest.raises(TemplateError):
             await engine.approvals.reject(run.id, "more than more")
         (question,) = await open_questions(engine, run.id)
