@@ -57,7 +57,7 @@ class PathLock(msgspec.Struct, frozen=True, gc=False):
         return self.repository == other.repository and overlap(self.pattern, other.pattern)
 
 
-class Locks(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class TaskLocks(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a task needs for itself alone."""
 
     names: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Locks(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         patterns = dict.fromkeys(quoted(one.pattern) for one in self.paths)
         return listed([*self.names, *patterns], _NAMED)
 
-    def collisions(self, other: "Locks") -> tuple[str, ...]:
+    def collisions(self, other: "TaskLocks") -> tuple[str, ...]:
         """Return which of these locks collide with another task's, in words."""
         names = (name for name in self.names if name in other.names)
         paths = (quoted(one.pattern) for one in self.paths if any(one.collides(each) for each in other.paths))
@@ -81,7 +81,7 @@ class LockClaim(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """What a task claims, and whether it has it."""
 
     task_id: TaskId
-    locks: Locks
+    locks: TaskLocks
     priority: Priority
     since: datetime
     """Since when it counts as waiting, for the order."""
@@ -109,7 +109,7 @@ class LocksRequested(Event, frozen=True, kw_only=True):
 
     topic = "lock_table.requested"
     task_id: TaskId
-    locks: Locks
+    locks: TaskLocks
     priority: Priority
     since: Instant
     """Since when it counts as waiting, for the order."""
@@ -152,7 +152,7 @@ class RequestLocks(Command["LockTable"], frozen=True, kw_only=True):
 
     emits = (LocksRequested, LocksTaken)
     task_id: TaskId
-    locks: Locks
+    locks: TaskLocks
     priority: Priority = Priority.MEDIUM
     since: datetime | None = None
 

@@ -4,25 +4,13 @@ A task has its locks until its work is merged, or given up. If something of it m
 cancellation, they are released together with the lease of its run: see `aura_engine.runtime.cleanup`.
 """
 
-from typing import Protocol, TypeVar
-
-from aura_contracts.actors import ENGINE, Actor
-from aura_contracts.aggregate import Aggregate, Command, State
+from aura_contracts.actors import ENGINE
 from aura_contracts.approval import APPROVAL, ApprovalStatus, WithdrawApproval
-from aura_contracts.ids import StreamId, lease_of
+from aura_contracts.ids import lease_of
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus
 from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, ReleaseLocks
 from aura_contracts.task import Task
-
-S = TypeVar("S", bound=State)
-
-
-class Unit(Protocol):
-    """A unit of work."""
-
-    def acting_as(self, actor: Actor) -> "Unit": ...
-    async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None: ...
-    async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S: ...
+from aura_engine.parts import Unit
 
 
 async def follow(unit: Unit, before: Task | None, after: Task) -> None:

@@ -24,12 +24,12 @@ from aura_contracts.lock_table import (
     LOCK_TABLE,
     LOCK_TABLE_ID,
     AllowCollision,
-    Locks,
     LocksTaken,
     PathLock,
     RecordCollisionQuestion,
     ReleaseLocks,
     RequestLocks,
+    TaskLocks,
 )
 from aura_contracts.permission.wildcards import fits
 from aura_contracts.task import Priority
@@ -47,7 +47,7 @@ LEVEL = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
 
 path_locks = st.builds(PathLock, st.sampled_from(("/app", "/lib")), st.sampled_from(PATTERNS))
 locks = st.builds(
-    lambda names, paths: Locks(names=tuple(names), paths=tuple(paths)),
+    lambda names, paths: TaskLocks(names=tuple(names), paths=tuple(paths)),
     st.lists(st.sampled_from("abc"), max_size=2, unique=True),
     st.lists(path_locks, max_size=2),
 ).filter(bool)

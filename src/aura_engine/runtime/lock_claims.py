@@ -17,10 +17,10 @@ from aura_contracts.lock_table import (
     LOCK_TABLE_ID,
     AllowCollision,
     LockClaim,
-    Locks,
     LockTable,
     RecordCollisionQuestion,
     RequestLocks,
+    TaskLocks,
 )
 from aura_contracts.quoting import listed
 from aura_contracts.task import TASK, BlockTask, CancelTask, CollisionPolicy, Task, TaskStatus, UnblockTask
@@ -38,7 +38,7 @@ _NAMED = 5
 """The most tasks, or locks, that a sentence names."""
 
 
-async def claim(unit: UnitOfWork, task: Task, locks: Locks) -> LockClaim:
+async def claim(unit: UnitOfWork, task: Task, locks: TaskLocks) -> LockClaim:
     """Add to `unit` a claim of `locks` for a task that could begin; return it. It may have to wait."""
     table = await unit.acting_as(ENGINE).handle(LOCK_TABLE_ID, request_of(task, locks))
     made = table.claim_of(task.id)
@@ -46,7 +46,7 @@ async def claim(unit: UnitOfWork, task: Task, locks: Locks) -> LockClaim:
     return made
 
 
-def request_of(task: Task, locks: Locks) -> RequestLocks:
+def request_of(task: Task, locks: TaskLocks) -> RequestLocks:
     """Return the command that claims locks for a task. The time that it waited in the queue of the pool counts."""
     since = task.queued_at if task.executions <= 1 else None
     return RequestLocks(task_id=task.id, locks=locks, priority=task.priority, since=since)
@@ -143,7 +143,7 @@ async def require_claimed(unit: UnitOfWork, task: Task) -> None:
     """Add to `unit` the claim of a task that an agent outside AURA has. Raises `InvalidInput` if it had to wait."""
     if not task.locks:
         return
-    made = await claim(unit, task, Locks(names=task.locks))
+    made = await claim(unit, task, TaskLocks(names=task.locks))
     if not made.held:
         table = await unit.require(LOCK_TABLE, LOCK_TABLE_ID)
         reason = f"it needs {_listed(_collisions(table, made))}, and task {made.waits_for[0]} goes first"

@@ -15,7 +15,7 @@ from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import EXECUTION, Execution, ExecutionQueued
 from aura_contracts.ids import ExecutionId, StreamId, TaskId, WorkspaceId, lease_of, output_stream
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus, WorkerLease
-from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LockClaim, Locks, LockTable, PathLock
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LockClaim, LockTable, PathLock, TaskLocks
 from aura_contracts.plain_data import Plain
 from aura_contracts.task import TASK, ApprovalMode, DependencyPolicy, Task, TaskStatus
 from aura_contracts.workspace import (
@@ -81,10 +81,10 @@ class View(Plain):
         return next((one for one in self.unmet if one.ended and one.id not in recorded), None)
 
     @property
-    def locks(self) -> Locks:
+    def locks(self) -> TaskLocks:
         """What its run needs for itself alone: nothing if it only plans how to split the task."""
         plans = self.execution is not None and self.execution.plan.decomposes
-        return Locks() if plans else locks_of(self.task, self.workspace)
+        return TaskLocks() if plans else locks_of(self.task, self.workspace)
 
     @property
     def worked_on(self) -> bool:
@@ -129,13 +129,13 @@ class View(Plain):
         return frozenset({*ids, *lease, *locks, workspace_of(self.task.id)})
 
 
-def locks_of(task: Task, workspace: WorkspaceLayout | None) -> Locks:
+def locks_of(task: Task, workspace: WorkspaceLayout | None) -> TaskLocks:
     """Return what a task needs for itself alone; its patterns hold in each of its repositories."""
     if workspace is None or not task.locked_paths:
-        return Locks(names=task.locks)
+        return TaskLocks(names=task.locks)
     folders = [repository.identity for repository in workspace.repositories] or [workspace.root]
     paths = (PathLock(folder, pattern) for folder in folders for pattern in task.locked_paths)
-    return Locks(names=task.locks, paths=tuple(paths))
+    return TaskLocks(names=task.locks, paths=tuple(paths))
 
 
 async def load_view(bus: CommandBus, task_id: TaskId) -> View:

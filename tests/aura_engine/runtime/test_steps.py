@@ -13,7 +13,7 @@ from aura_contracts.execution import Execution, ExecutionStatus, HumanMessage, O
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import WorkerIdentity
 from aura_contracts.lease import LeaseStatus, WorkerLease
-from aura_contracts.lock_table import LockClaim, Locks
+from aura_contracts.lock_table import LockClaim, TaskLocks
 from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import ApprovalMode, Priority, Task, TaskStatus
 from aura_contracts.workspace import Repository, Workspace, WorkspaceStatus, Worktree
@@ -102,7 +102,7 @@ def locking(status=TaskStatus.IN_PROGRESS):
 
 
 def claim(**more):
-    names = Locks(names=("deploy",))
+    names = TaskLocks(names=("deploy",))
     return LockClaim(task_id=IDS[0], locks=names, priority=Priority.MEDIUM, since=EPOCH, requested_at=EPOCH, **more)
 
 
