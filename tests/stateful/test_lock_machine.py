@@ -181,4 +181,4 @@ class Takers(RuleBasedStateMachine):
 
 
 TestTakers = Takers.TestCase
-TestTakers.settings = settings(stateful_step_count=40)
+TestTakers.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=40)
