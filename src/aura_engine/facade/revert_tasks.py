@@ -1,6 +1,5 @@
 """Reverts: a task that undoes the merged work of another one."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid5
 
 import attrs
@@ -50,7 +49,7 @@ async def _new_id(unit: UnitOfWork, task_id: TaskId) -> TaskId:
 
     Raises `InvalidInput` unless the reverts before had no effect or were reverted themselves.
     """
-    made = [revert async for revert in _reverts(unit, task_id)]
+    made = await _reverts(unit, task_id)
     for other in made:
         if await _has_effect(unit, other):
             reason = f"task {other.id} reverts it already, and is {other.status}"
@@ -65,7 +64,7 @@ async def require_only_revert(unit: UnitOfWork, task: Task) -> None:
     """
     if task.reverts is None or task.status not in _WITHOUT_EFFECT:
         return
-    async for other in _reverts(unit, task.reverts):
+    for other in await _reverts(unit, task.reverts):
         if other.id != task.id and await _has_effect(unit, other):
             reason = f"task {other.id} reverts the same task, and is {other.status}"
             raise InvalidInput(field="task", reason=reason, remedy=f"see tasks.get({other.id!r})")
@@ -75,15 +74,15 @@ async def _has_effect(unit: UnitOfWork, revert: Task) -> bool:
     """Whether a revert is at work or merged, and was not reverted itself."""
     if revert.status in _WITHOUT_EFFECT:
         return False
-    return not any([one.status is TaskStatus.COMPLETED async for one in _reverts(unit, revert.id)])
+    return all(one.status is not TaskStatus.COMPLETED for one in await _reverts(unit, revert.id))
 
 
-async def _reverts(unit: UnitOfWork, task_id: TaskId) -> AsyncIterator[Task]:
-    """Yield the reverts of a task as `unit` sees them, oldest first."""
-    number = 1
-    while (revert := await unit.get(TASK, _revert_id(task_id, number))) is not None:
-        yield revert
-        number += 1
+async def _reverts(unit: UnitOfWork, task_id: TaskId) -> list[Task]:
+    """Return the reverts of a task as `unit` sees them, oldest first."""
+    made: list[Task] = []
+    while (revert := await unit.get(TASK, _revert_id(task_id, len(made) + 1))) is not None:
+        made.append(revert)
+    return made
 
 
 def _revert_id(task_id: TaskId, number: int) -> TaskId:
