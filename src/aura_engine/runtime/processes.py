@@ -21,15 +21,14 @@ _LOG = logging.getLogger(__name__)
 async def agent_work(runtime: Runtime, view: View) -> AgentWork:
     """Return the work of the agent: the same at every call, until it is started again."""
     execution, workspace = view.working()
-    begun, since = await beginning_of(runtime.bus, execution.id)
-    events = await runtime.bus.events(execution.id)
+    begun, before, since = await beginning_of(runtime.bus, execution.id)
     return AgentWork(
         executor=execution.executor,
         prompt=await prompt_of(runtime, view, begun, since),
         options=view.agent.options if view.agent is not None else {},
         session_id=begun.session_id,
         fork=begun.fork,
-        elsewhere=await is_elsewhere(runtime, workspace, begun, events[: len(events) - len(since)]),
+        elsewhere=await is_elsewhere(runtime, workspace, begun, before),
         session_usage=await session_usage(runtime.reads, begun),
         task_id=execution.task_id if execution.plan.tools else None,
         review=str(view.task.approval_mode),
@@ -85,7 +84,7 @@ async def end_processes(runtime: Runtime, view: View) -> None:
 async def _settle(runtime: Runtime, view: View, token: str, reason: str) -> None:
     """Take over an agent that no engine awaited when its execution was cancelled; record its usage and its exit."""
     execution, gateway = view.require_execution(), runtime.gateway
-    begun, _ = await beginning_of(runtime.bus, execution.id)
+    begun = (await beginning_of(runtime.bus, execution.id)).execution
     if begun.status not in CODING or str(begun.process_token) != token:
         return
     try:

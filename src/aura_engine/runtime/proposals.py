@@ -44,8 +44,8 @@ async def last_message(bus: CommandBus, execution_id: ExecutionId, unrecorded: S
     last = next((entry.text for entry in reversed(unrecorded) if isinstance(entry, Message)), None)
     if last is not None:
         return last
-    _, since = await beginning_of(bus, execution_id)  # what it says may be recorded before its start is
-    return next((event.entry.text for event in reversed(since) if isinstance(event, MessageSaid)), "")
+    begun = await beginning_of(bus, execution_id)  # what it says may be recorded before its start is
+    return next((event.entry.text for event in reversed(begun.since) if isinstance(event, MessageSaid)), "")
 
 
 async def _written(log: EventLog, execution_id: ExecutionId, since: datetime) -> str:

@@ -1,6 +1,7 @@
 """Session replay: the conversation of a session that the agent lost, as a prompt."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.events import Event
@@ -37,8 +38,16 @@ BEGINNINGS = (SetupFinished, FollowUpRequested, StageRetried)
 """The events that begin an attempt of the agent."""
 
 
-async def beginning_of(bus: CommandBus, execution_id: ExecutionId) -> tuple[Execution, Sequence[Event]]:
-    """Return an execution as it was just before its agent started, and the events since.
+class Beginning(NamedTuple):
+    """An execution as it was just before its agent started, the events that led to it, and those since."""
+
+    execution: Execution
+    before: Sequence[Event]
+    since: Sequence[Event]
+
+
+async def beginning_of(bus: CommandBus, execution_id: ExecutionId) -> Beginning:
+    """Return where the latest attempt of an execution's agent begins.
 
     A repeated start of the agent, after a restart, must be the same: its conversation begins as it did then, before the
     agent had named a session.
@@ -48,7 +57,8 @@ async def beginning_of(bus: CommandBus, execution_id: ExecutionId) -> tuple[Exec
     place = places[-1] if places else len(facts)
     begun = EXECUTION.fold(facts[:place])
     assert begun is not None, "it has been queued"
-    return begun, [fact.event for fact in facts[place:]]
+    events = [fact.event for fact in facts]
+    return Beginning(begun, events[:place], events[place:])
 
 
 async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Sequence[Event]) -> str:

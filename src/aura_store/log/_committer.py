@@ -136,14 +136,10 @@ class BatchCommitter:
 
 
 def check_ends(recorder: Recorder) -> int:
-    """Return the head. Raises `LogDamaged` unless the last event is there: events are never removed.
-
-    Other processes may append in the meantime, so the last position is read before and after the head.
-    """
-    before, head = recorder.last_position(), recorder.head()
-    last = recorder.last_position() if before < head else head
-    if before > head:
-        reason = f"the log should end at position {head}, but continues to {before}"
+    """Return the head. Raises `LogDamaged` unless the last event is there: events are never removed."""
+    last, head = recorder.ends()
+    if last > head:
+        reason = f"the log should end at position {head}, but continues to {last}"
         raise LogDamaged(store=recorder.name, position=head + 1, reason=reason)
     if last < head:
         reason = f"the log should end at position {head}, but ends at {last}"

@@ -179,8 +179,7 @@ class RecorderEventLog(EventLog):
         self._require_open()
         require_numbers(after=after)
         if self._watcher is None:
-            self._watch()
-            await self.head()
+            self._watch()  # it tells the head as soon as it has begun
         while self._head <= after:
             self._require_open()
             self._grown = self._grown or anyio.Event()

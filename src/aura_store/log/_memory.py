@@ -126,8 +126,8 @@ class MemoryRecorder(Recorder):
     def head(self) -> int:
         return len(self.events.rows)
 
-    def last_position(self) -> int:
-        return len(self.events.rows)
+    def ends(self) -> tuple[int, int]:
+        return self.head(), self.head()
 
     def heads(self) -> Iterator[int]:
         seen = -1

@@ -108,8 +108,8 @@ class Recorder(ABC):
         """Return the recorded position of the last event."""
 
     @abstractmethod
-    def last_position(self) -> int:
-        """Return the position of the last event that actually exists."""
+    def ends(self) -> tuple[int, int]:
+        """Return the position of the last event that actually exists, and the head, both of one moment."""
 
     @abstractmethod
     def heads(self) -> Iterator[int]:

@@ -108,9 +108,10 @@ class SQLRecorder(Recorder):
     def head(self) -> int:
         return the_head(self.execute(HEAD))
 
-    def last_position(self) -> int:
-        last: int = self.execute(f"SELECT coalesce(max({self.position}), 0) FROM stored_events")[0][0]
-        return last
+    def ends(self) -> tuple[int, int]:
+        last = f"SELECT coalesce(max({self.position}), 0) FROM stored_events"
+        ((end, head),) = self.execute(f"SELECT ({last}), ({HEAD})")
+        return end, the_head([] if head is None else [(head,)])
 
     # --- Snapshots and meta -------------------------------------------------------------------------------------------
 

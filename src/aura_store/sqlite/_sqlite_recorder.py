@@ -150,8 +150,7 @@ class SQLiteRecorder(SQLRecorder):
             remedy = "use a path in a folder that can be read and written"
             raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
         self._require_database()
-        self._require_own()
-        if not self._has_tables():
+        if not self._require_own() >= TABLES and not self._has_tables():
             self._create_tables(meta)
         return self.meta()
 
@@ -177,23 +176,25 @@ class SQLiteRecorder(SQLRecorder):
                     remedy="check --store and AURA_STORE; if it was a store, restore the newest backup",
                 )
 
-    def _require_own(self) -> None:
+    def _require_own(self) -> set[str]:
         """Refuse the database of another program, on a connection that changes nothing: not even the journal mode.
 
-        The connection ignores a WAL. So it may see nothing yet of a log that another process creates.
+        Return the names of the tables that it sees. The connection ignores a WAL, so it may see nothing yet of a log
+        that another process creates.
         """
         file = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
         try:
             with closing(sqlite3.connect(file, uri=True)) as connection:
                 found = {name for (name,) in connection.execute(_NAMES)}
         except sqlite3.Error:  # said better by the connections that follow
-            return
+            return set()
         if "read_models" in found and "stored_events" not in found:
             reason = "it holds the read models of a store, not the store"
             raise StoreMisconfigured(store=self.name, reason=reason, remedy="use the file name without .models")
         if found and not found & TABLES:
             reason = f"it is the database of another program: it has {cut(', '.join(sorted(found)))}"
             raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a file of its own")
+        return found
 
     def _has_tables(self) -> bool:
         return self.has_tables({name for (name,) in self.execute(_NAMES)})

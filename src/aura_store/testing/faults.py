@@ -116,8 +116,8 @@ class FaultyRecorder(Recorder):
     def head(self) -> int:
         return self._alive().head()
 
-    def last_position(self) -> int:
-        return self._alive().last_position()
+    def ends(self) -> tuple[int, int]:
+        return self._alive().ends()
 
     def heads(self) -> Iterator[int]:
         return self.inner.heads()

@@ -44,7 +44,7 @@ def runtime_of(agent):
 
 
 async def prompt(agent):
-    begun, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
+    begun, _, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
     view = await load_view(agent.bus, agent.work.task_id)
     return await prompt_of(runtime_of(agent), view, begun, since)
 
@@ -66,12 +66,12 @@ async def replayed(agent):
 async def test_who_asks_again_asks_for_the_session_that_was_there_at_the_beginning():
     async with talking_agent(session_id="one") as agent:
         await agent.says(SessionStarted(session_id="two"), Message(text="a"))
-        begun, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
+        begun, _, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
         assert begun.session_id == "one"
         assert (await agent.execution()).session_id == "two"
         assert len(since) == 2
         await fail(agent, Failure(FailureReason.AGENT_ERROR))
-        begun, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
+        begun, _, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
         assert (begun.session_id, begun.attempt, since) == ("two", 2, [])
         assert await prompt(agent) == "Do it"
 
@@ -154,6 +154,6 @@ async def test_what_follows_goes_on_with_what_there_was(session, then, wanted, f
         view = await load_view(agent.bus, agent.work.task_id)
         async with agent.bus.unit(ENGINE) as unit:
             execution_id = (await requeue(runtime_of(agent), unit, view.task, ended)).execution_id
-        begun, _ = await beginning_of(agent.bus, execution_id)
+        begun = (await beginning_of(agent.bus, execution_id)).execution
         somebody_elses = session is not None and then != "named"
         assert (begun.session_id, begun.fork) == (wanted, fork and somebody_elses)
