@@ -12,6 +12,9 @@ def duties_of(notes: Notes, world) -> Iterator[str]:
     for task_id, task in notes.tasks.items():
         for duty in _ended(notes, task_id, task) if task.ended else _open(notes, task_id, task, at_work):
             yield f"{task_id} is {task.status}: {duty}\n{notes.story_of(task_id)}"
+    for run in at_work:
+        if notes.runs[run].status not in ("queued", "works"):
+            yield f"ends the agent of {run}, which is over\n{notes.story_of(notes.runs[run].task)}"
 
 
 def _ended(notes: Notes, task_id: str, task: Work) -> Iterator[str]:

@@ -140,11 +140,12 @@ class Engines(House, RuleBasedStateMachine):
         after=st.lists(some, max_size=2),
         failure=st.sampled_from(["fail", "wait", "start"]),
         parent=st.one_of(st.none(), some),
+        part_failure=st.sampled_from(["wait", "wait", "fail", "ignore"]),
         attempts=st.sampled_from([1, 2]),
         way=st.sampled_from(["pool", "pool", "executor", "backlog", "decompose"]),
         wait=waits,
     )
-    def create(self, via, mode, review, kind, priority, after, failure, parent, attempts, way, wait):
+    def create(self, via, mode, review, kind, priority, after, failure, parent, part_failure, attempts, way, wait):
         tasks = self.judge.tasks
         options = {
             **review,
@@ -153,6 +154,7 @@ class Engines(House, RuleBasedStateMachine):
             "priority": priority,
             "after": list({self.pick(tasks, one) for one in after} - {None}),
             "on_dependency_failure": failure,
+            "on_part_failure": part_failure,
             "parent": None if parent is None else self.pick(tasks, parent),
             "retry": RetryPolicy(max_attempts=attempts, base_delay=0.001, max_delay=0.001),
             "repositories": ["/app"],
@@ -269,13 +271,18 @@ class Engines(House, RuleBasedStateMachine):
             assert who, f"nobody can answer {waiting[0]}"
             self.answer(0, waiting[0], who[0], "approve")
         elif left := [key for key, one in self.judge.tasks.items() if not one.ended]:
-            idle = [key for key in left if self.judge.tasks[key].run is None or self.judge.unmet(self.judge.tasks[key])]
-            assert idle, f"nobody can do anything about {left}"
+            idle = [key for key in left if self._needs_somebody(self.judge.tasks[key])]
+            assert idle, "nobody can do anything about this:\n" + "\n".join(map(self.judge.story_of, left))
             self.give(0, lambda engine: engine.tasks.cancel(idle[0], by=self._creator(idle[0])))
             assert self.judge.tasks[idle[0]].ended
         else:
             return False
         return True
+
+    def _needs_somebody(self, task):
+        """Whether a task that no agent works on and nobody is asked about waits for a human's command."""
+        parts_over = task.split and all(self.judge.tasks[part].ended for part in task.parts)
+        return task.run is None or parts_over or bool(self.judge.unmet(task))
 
     def _creator(self, task):
         kind, _, name = self.judge.tasks[task].creator.partition(":")

@@ -39,6 +39,9 @@ RENAMED = {
     "template": {"creator": "created_by"},
     "project": {"creator": "created_by"},
 }
+UNLISTED = {"task": "deleted", "project": "removed"}
+"""The states that a list has only if it is asked for them."""
+
 PLACE = {"position", "version", "updated_at"}
 DERIVED = {
     "task": {*PLACE, "metadata", "created_by"},
@@ -105,9 +108,7 @@ async def compare(log, models):
         rows = {row["id"]: row for row in tables[listed.table.name]}
         assert rows.keys() == states.keys()
         found = [state async for state in models.rows(QUERIES[listed.table.name](limit=2, sort="id"))]
-        wanted = sorted(states, reverse=True)
-        if kind == "task":
-            wanted = [task_id for task_id in wanted if states[task_id].status != "deleted"]
+        wanted = sorted((key for key, state in states.items() if state.status != UNLISTED.get(kind)), reverse=True)
         assert [state.id for state in found] == wanted
         for state in found:
             assert state == states[state.id] == await models.get(listed.aggregate, state.id)
