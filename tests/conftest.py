@@ -1,9 +1,10 @@
 """Settings of the whole test run.
 
 Tests marked ``deep`` run with ``-m deep``, or where the environment variable ``AURA_DEEP`` is set, which makes some
-tests larger. For properties, Hypothesis has two profiles, chosen by ``HYPOTHESIS_PROFILE``: ``default``, quick enough
-for every run, and ``deep``, for the nightly one. Time limits on examples are off, because the machines that run the
-tests are shared; in CI the examples are the same at every run, so that a red build can be repeated.
+tests larger. ``AURA_SAMPLE=SEED/4`` leaves one in four of what is chosen, others for each seed. For properties,
+Hypothesis has two profiles, chosen by ``HYPOTHESIS_PROFILE``: ``default``, quick enough for every run, and ``deep``,
+for the nightly one. Time limits on examples are off, because the machines that run the tests are shared; in CI the
+examples are the same at every run, so that a red build can be repeated.
 
 Tests marked ``anyio`` run on asyncio and on trio; where they are many and costly, on trio only if deep: see
 ``backends.py``. Fixtures that start a PostgreSQL server are in ``databases.py``.
@@ -12,6 +13,7 @@ Tests marked ``anyio`` run on asyncio and on trio; where they are many and costl
 import gc
 import os
 import signal
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -76,9 +78,16 @@ FIRST = Path(__file__).parent / "stateful"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is deep, unless it is asked for. Begin with what takes long, so that one worker gets all of it."""
+    """Leave out what is deep, unless it is asked for, and what is not in the sample.
+
+    Begin with what takes long, so that one worker gets all of it.
+    """
+    left_out = set[pytest.Item]()
     if not os.environ.get("AURA_DEEP") and "deep" not in config.option.markexpr:
-        deep = {item for item in items if item.get_closest_marker("deep")}
-        config.hook.pytest_deselected(items=list(deep))
-        items[:] = [item for item in items if item not in deep]
+        left_out |= {item for item in items if item.get_closest_marker("deep")}
+    if share := os.environ.get("AURA_SAMPLE"):
+        seed, _, one_in = share.rpartition("/")
+        left_out |= {item for item in items if zlib.crc32(f"{seed} {item.nodeid}".encode()) % int(one_in)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.path.parent != FIRST)
