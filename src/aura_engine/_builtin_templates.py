@@ -14,7 +14,7 @@
     replay           history: the conversation of a session that the agent lost; prompt
 
 If a task's description begins with its title, as in a task made from a prompt, the prompt is the description alone,
-unchanged to the character. The context of a task, if it has any, follows as JSON.
+unchanged to the character. The context of a task, if it has any, follows as JSON, up to 20,000 characters of it.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _CODING = """\
 {%- endif -%}
 {%- if task.context %}
 
-Context: {{ task.context | tojson }}
+Context: {{ task.context | tojson | truncate(20000, true, " [...] (cut here: the task has the rest)") }}
 {%- endif -%}
 """
 

@@ -32,6 +32,7 @@ from aura_contracts.task import (
     UnqueueTask,
 )
 from aura_engine.decisions import Context
+from aura_engine.decisions._task_rules import CONTEXT_LIMIT
 from aura_engine.decisions.task import TASK_DECIDER
 
 TASK_ID = TaskId("0192f0c1-2d3e-7abc-8def-000000000001")
@@ -191,3 +192,17 @@ def test_what_was_asked_of_the_pool_is_over_once_the_task_has_an_agent():
     story.do(ENGINE, AssignTask(agent_id=AGENT_ID))
     story.do(ALICE, UnassignTask(reason="on holiday"))
     assert (story.state.status, story.state.queued, story.state.pooled) == (TaskStatus.PENDING, True, False)
+
+
+@pytest.mark.parametrize("limit", [True, False])
+def test_a_context_is_bounded_when_a_task_is_made_and_when_it_is_edited(limit):
+    story, context = Story(), {"notes": "x" * (CONTEXT_LIMIT - len('{"notes":""}') + (not limit))}
+    create = CreateTask(task_id=TASK_ID, spec=TaskSpec(title="Fix", context=context))
+    edit = EditTask(changes=TaskChanges(context=context))
+    if limit:
+        assert TASK_DECIDER.decide(TASK_ID, None, create, Context(actor=ALICE, now=NOW)).events
+        assert story.do(ALICE, edit)
+        return
+    for state, command in ((None, create), (story.state, edit)):
+        with pytest.raises(RuleViolated, match=f"it takes {CONTEXT_LIMIT + 1} bytes; the limit is {CONTEXT_LIMIT}"):
+            TASK_DECIDER.decide(TASK_ID, state, command, Context(actor=ALICE, now=NOW))

@@ -91,6 +91,15 @@ def test_the_context_of_a_task_reaches_its_prompt():
         assert text.startswith('Fix the login\n\nContext: {"page": "/login", "tries": 3}')
 
 
+def test_a_prompt_has_the_beginning_of_a_long_context_and_says_so():
+    text = render(
+        builtin("coding"), {"task": {"title": "Fix", "description": "", "context": {"notes": "x" * 100_000, "last": 1}}}
+    )
+    assert len(text) < 20_100
+    assert text.startswith('Fix\n\nContext: {"notes": "xxx')
+    assert text.endswith("xxx [...] (cut here: the task has the rest)")
+
+
 @pytest.mark.parametrize("name", BUILTIN)
 def test_the_built_in_ones_render_with_what_they_say_they_need(name: str):
     assert set(KNOWN) == set(BUILTIN)

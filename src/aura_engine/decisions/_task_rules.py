@@ -1,7 +1,9 @@
 """Rules about tasks: who may do what, and what a description of a task must hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor, actor_kind, actor_name
@@ -38,6 +40,9 @@ from aura_engine.decisions._question import asking_problem
 
 TITLE_LIMIT = 500
 """Characters; a title is one line in a list."""
+
+CONTEXT_LIMIT = 262_144
+"""Bytes of JSON; prompts have the beginning of it."""
 
 
 def require_own_agent(state: Task, command: Command[Task], context: Context) -> None:
@@ -113,6 +118,12 @@ def require_title(title: str) -> None:
     if not title.strip() or len(title) > TITLE_LIMIT:
         reason = f"a title has 1 to {TITLE_LIMIT} characters, this one has {len(title.strip())}"
         raise RuleBroken("title", reason)
+
+
+def require_context(context: Mapping[str, Any]) -> None:
+    if (size := len(msgspec.json.encode(context))) > CONTEXT_LIMIT:
+        remedy = "put it into a file that the agent can read, and name the file"
+        raise RuleBroken("context", f"it takes {size} bytes; the limit is {CONTEXT_LIMIT}", remedy)
 
 
 def require_feedback(feedback: str) -> None:

@@ -96,6 +96,7 @@ from aura_engine.decisions._decider import (
 from aura_engine.decisions._task_rules import (
     require_concerned,
     require_concerned_human,
+    require_context,
     require_current_approval,
     require_deciders,
     require_feedback,
@@ -118,6 +119,7 @@ _only_system = only_system("AURA records refusals")
 def _create(_: None, command: CreateTask, context: Context) -> Events:
     spec = command.spec
     require_title(spec.title)
+    require_context(spec.context)
     require_parent(command.task_id, command, context)
     if problem := retry_problem(spec.retry):
         raise RuleBroken("retry", problem)
@@ -133,6 +135,7 @@ def _create(_: None, command: CreateTask, context: Context) -> Events:
 def _edit(state: Task, command: EditTask, context: Context) -> Events:
     if command.changes.title is not None:
         require_title(command.changes.title)
+    require_context(command.changes.context or {})
     require_labels(command.changes.labels or ())
     require_zone("due_at", command.changes.due_at)
     require_no_circle(state.id, command, context)
