@@ -228,6 +228,7 @@ def test_the_store_is_in_the_users_data_folder_otherwise(tmp_path):
     assert store["id"].startswith(f"sqlite:///{tmp_path}")
 
 
+@pytest.mark.deep
 def test_an_encrypted_compressed_store_is_read_with_its_key_and_audited_without(tmp_path):
     store = f"sqlite:///{tmp_path}/aura.db"
     key = {"AURA_ENCRYPTION_KEY": "MDEyMzQ1Njc4OWFiY2RlZg=="}
@@ -280,6 +281,7 @@ def on_a_terminal(*words: str, **environment: str) -> str:
     return seen.decode()
 
 
+@pytest.mark.deep
 def test_colour_is_for_terminals_that_want_it(store):
     words = ("audit", "verify", "--store", store)
     assert "\x1b[" in on_a_terminal(*words)
@@ -391,6 +393,7 @@ def test_every_command_is_a_module():
     assert all(re.fullmatch(r"[a-z]+", name) for name in modules)
 
 
+@pytest.mark.deep
 def test_every_command_works_on_postgres(postgres_url):
     for words in (("demo",), ("db", "rebuild"), ("audit", "checkpoint"), *LISTS, ("db", "check")):
         answer = call_aura(*words, "--store", postgres_url)

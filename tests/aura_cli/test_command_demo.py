@@ -42,6 +42,7 @@ def played(tmp_path_factory):
     return store, answer
 
 
+@pytest.mark.deep
 def test_the_log_is_kept_where_a_store_is_given(played):
     store, answer = played
     assert all(line["id"] for line in answer.objects)
@@ -74,6 +75,7 @@ def test_the_demo_kills_aura_and_resumes_with_the_same_agent(played):
     assert shown["text"] == play.THIRD.strip()
 
 
+@pytest.mark.deep
 def test_a_log_that_replays_to_other_states_is_an_error(monkeypatch, tmp_path):
     states_of = play._states
 

@@ -96,7 +96,7 @@ def test_a_value_that_is_nested_too_deeply_is_refused(place, depth):
 # --- Output and exit codes --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["repository", "folder"])
+@pytest.mark.parametrize("kind", ["repository", pytest.param("folder", marks=pytest.mark.deep)])
 def test_the_third_command_of_the_seed(kind, folder):
     if kind == "repository":
         make_repository(folder)
@@ -390,6 +390,7 @@ def test_an_interrupt_says_how_to_resume_and_how_to_clear_up(place):
     assert call_aura("doctor", "--quiet").code == 0
 
 
+@pytest.mark.deep
 def test_two_interrupts_leave_at_once_and_nothing_behind(place):
     stubborn = f"trap '' INT TERM; {WAITS}"
     with Running(place, stubborn) as running:
@@ -404,6 +405,7 @@ def test_two_interrupts_leave_at_once_and_nothing_behind(place):
     assert call_aura("doctor", "--fix", "--quiet").code == 0
 
 
+@pytest.mark.deep
 def test_the_same_request_after_an_interrupt_is_a_new_task(place):
     """Also while the one that was called off has not been brought in order."""
     with Running(place, f"trap '' INT TERM; {WAITS}") as running:
@@ -434,6 +436,7 @@ def test_a_reader_that_goes_away_is_an_interrupt(place):
     assert [task["status"] for task in tasks()] == ["cancelled"]
 
 
+@pytest.mark.deep
 def test_an_interrupt_reaches_a_run_that_nobody_reads(place):
     """A full pipe holds up the printing, not the interrupt."""
     with Running(place, "echo $$ > ../pid; yes " + "x" * 500) as running:
@@ -471,6 +474,7 @@ def test_a_key_starts_one_task(place):
     assert len(tasks()) == 1
 
 
+@pytest.mark.deep
 def test_another_request_or_a_fresh_one_is_a_task_of_its_own(place):
     with Running(place, WAITS) as running:
         running.process.kill()

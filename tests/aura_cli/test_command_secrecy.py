@@ -78,6 +78,7 @@ def test_secrets_of_the_environment_are_masked_in_what_is_recorded(repository: P
     assert "3f9c2b7e1d" not in call_aura("events", "--json").out
 
 
+@pytest.mark.deep
 def test_a_filter_of_the_agent_is_not_run_and_leaves_nothing(repository: Path) -> None:
     trace = repository.parent / "trace"
     trap = repository.parent / "trap"

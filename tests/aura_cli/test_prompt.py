@@ -179,6 +179,7 @@ def test_typed_ahead_and_unclear_words_leave_the_question_open(place, tmp_path):
     assert content(place, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 def test_a_question_is_shown_whole_where_the_human_is_though_the_output_goes_to_a_file(place, tmp_path):
     with session(place, *custom("echo more > new.txt"), out=tmp_path / "log") as terminal:
         terminal.until("[y/n/d/e/l/?]")
@@ -213,6 +214,7 @@ def test_an_agent_that_waits_for_an_answer_is_asked_about_at_once_and_one_decide
     assert content(place, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 def test_a_question_that_is_decided_elsewhere_is_withdrawn_and_the_next_is_asked(place):
     steps = [
         {"ask": {"tool": "First", "arguments": {}}},

@@ -184,6 +184,7 @@ async def test_humans_see_progress(place):
     assert event["actor"] == f"agent:{place.work.agent_id}"
 
 
+@pytest.mark.deep
 async def test_many_at_once_from_several_servers(place):
     async with place.tools() as one, place.tools() as other:
         async with anyio.create_task_group() as group:
@@ -268,6 +269,7 @@ async def test_a_task_that_is_over_has_no_open_questions(place, tmp_path):
         assert (await engine.approvals.list(task=task.id, status="pending")).rows == ()
 
 
+@pytest.mark.deep
 async def test_a_server_that_is_killed_leaves_the_question_open(place):
     with anyio.fail_after(PATIENCE):
         async with Client(stdio_client(place.parameters())) as client:

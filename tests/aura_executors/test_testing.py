@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BAD = '''
 import json
 import random
@@ -120,6 +122,7 @@ LEAKS = {
 }
 
 
+@pytest.mark.deep
 def test_a_bad_executor_is_found_out(tmp_path: Path):
     (tmp_path / "test_bad.py").write_text(BAD)
     (tmp_path / "conftest.py").write_text(WITHOUT_SHRINKING)

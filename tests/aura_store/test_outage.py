@@ -63,6 +63,7 @@ async def test_a_server_that_is_read_only_for_a_while_is_waited_for(postgres, po
 # --- A server that crashes --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_appends_survive_a_crash_of_the_server(restartable: tuple[PostgresServer, str]) -> None:
     """Twice the server is killed in the middle of twenty writers; nobody is told, nothing is lost, nothing doubled."""
     server, url = restartable

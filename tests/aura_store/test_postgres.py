@@ -78,6 +78,7 @@ async def test_a_reader_never_sees_a_position_before_the_one_below_it(postgres, 
         assert seen == [(1, "first"), (2, "first"), (3, "third"), (4, "fourth")]
 
 
+@pytest.mark.deep
 @pytest.mark.anyio
 async def test_processes_that_append_at_once_leave_no_gap(postgres_url):
     processes, streams, events = 4, 8, 12

@@ -173,6 +173,7 @@ def test_killed_while_collecting(world: World, crash: Crash) -> None:
     assert killed * STRIDE >= 10
 
 
+@pytest.mark.deep
 def test_killed_while_merging(world: World, crash: Crash) -> None:
     killed = 0
     for step in STEPS:
@@ -225,6 +226,7 @@ def test_git_goes_on_while_its_caller_is_dead_and_the_next_one_prepares(world: W
         assert world.left_over() == [], step
 
 
+@pytest.mark.deep
 def test_a_workspace_stays_locked_until_the_git_of_a_killed_caller_has_ended(world: World, tmp_path: Path) -> None:
     go, fake = tmp_path / "go", tmp_path / "git"
     fake.write_text(

@@ -151,6 +151,7 @@ def test_killed_writers_lose_nothing_on_postgres(postgres: PostgresServer) -> No
     assert witness.acknowledged > 0
 
 
+@pytest.mark.deep
 def test_a_killed_server_process_loses_nothing(restartable_postgres: PostgresServer) -> None:
     """The backend that serves the writer is killed: the server ends all connections, recovers, the writer goes on."""
     server = restartable_postgres

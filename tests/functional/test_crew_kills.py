@@ -215,6 +215,7 @@ async def killed(folder, moments, pauses):
         return await site.account()
 
 
+@pytest.mark.deep
 async def test_a_crew_that_is_killed_at_random_moments_ends_as_one_that_is_not(tmp_path):
     seed = int(os.environ.get("AURA_SEED", "0")) or random.randrange(1, 2**32)
     chance = random.Random(seed)

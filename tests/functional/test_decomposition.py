@@ -112,6 +112,7 @@ async def test_parts_are_done_by_the_engine_that_drives_the_task_if_another_one_
         assert (await finished(engine, whole.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep
 async def test_parts_that_an_engine_left_are_done_once_their_task_is_resumed(opened, repository):
     async with opened() as engine:
         whole = await proposed(engine, repository, MODEL, PAGE)
@@ -124,6 +125,7 @@ async def test_parts_that_an_engine_left_are_done_once_their_task_is_resumed(ope
             assert (await run.result()).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep
 async def test_a_split_task_is_idle_while_its_parts_wait_for_humans(opened, repository):
     """One part asks, and the other waits for it; a third that no agent suits holds nothing up."""
     other = {"id": "other", "title": "Design it", "agent_type": "designer"}

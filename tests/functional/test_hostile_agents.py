@@ -243,6 +243,7 @@ def test_children_that_ignore_signals_end_with_their_parent_that_is_done(site):
     assert content(site.repository, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 def test_an_agent_that_closes_its_output_is_not_taken_for_one_that_ended(site):
     ended = site.run("exec >&- 2>&-; sleep 0.3; echo more > new.txt")
     assert (ended.status, ended.failure) == ("completed", None)
@@ -294,6 +295,7 @@ def test_an_agent_that_is_not_there_says_what_to_do(site):
 # --- Agents that write much -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 def test_a_million_lines_are_kept_in_order(site):
     lines = 1_000_000
     ended = site.run(f"seq {lines}; until [ -e {site.seen} ]; do sleep 0.02; done")
@@ -304,6 +306,7 @@ def test_a_million_lines_are_kept_in_order(site):
     assert site.check_log() == (len(expected), sha256(expected).hexdigest())
 
 
+@pytest.mark.deep
 def test_output_without_a_newline_ends_at_the_limit(site):
     ended = site.run(f"{STUBBORN} yes | tr -d '\\n'", output_limit=64 * MIB)
     assert (ended.status, ended.reason) == ("failed", FailureReason.OUTPUT_LIMIT)
@@ -334,6 +337,7 @@ def test_two_gibibytes_without_a_newline(site, limit):
 # --- What is deleted under an agent -----------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 def test_the_repository_is_deleted(site):
     ended = site.run(f"echo more > new.txt; rm -rf '{site.repository}'", retry={"max_attempts": 2, "base_delay": 0.01})
     assert (ended.status, ended.reason) == ("failed", FailureReason.WORKSPACE_ERROR)
@@ -348,6 +352,7 @@ def test_the_worktree_is_deleted(site):
     site.check_clean(recorded=1)
 
 
+@pytest.mark.deep
 def test_the_home_is_deleted(site):
     ended = site.run(f"rm -rf '{site.home}'; echo gone; {STAY}")
     assert (ended.status, ended.reason) == ("failed", FailureReason.STORAGE_FULL)
@@ -391,6 +396,7 @@ def test_the_disk_of_the_store_is_full(site, small_disk):
     assert site.check_log()[0] > 0
 
 
+@pytest.mark.deep
 def test_a_run_goes_on_when_there_is_room_in_the_store_again(site, small_disk):
     """The second engine finds the agent where the first one left it; not a byte is lost or doubled."""
     site.store = small_disk

@@ -185,6 +185,7 @@ async def test_the_newest_session_is_that_of_the_same_folder(opened, monorepo):
 # --- Again ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("kind", ["plain", "in place", "subfolder in place", "worktree", "nothing changed"])
 async def test_the_same_request_after_the_first_has_completed_runs_again(opened, monorepo, plain, tmp_path, kind):
     where = {"plain": plain, "subfolder in place": monorepo / "packages/app"}.get(kind, monorepo)

@@ -111,6 +111,7 @@ async def test_a_follow_up_in_the_session_does_not_tell_it_again(opened, shop):
         assert _written(view).count("# A") == prompt.count("# A") == 1
 
 
+@pytest.mark.deep
 async def test_a_session_that_takes_the_place_of_a_lost_one_begins_with_it(opened, shop):
     lost = {"fail": {"reason": "SessionLost", "message": "No conversation found"}}
     async with opened() as engine:
@@ -203,6 +204,7 @@ async def test_a_command_gets_no_documents_as_its_arguments(opened, shop):
         assert view.task.project == "shop"
 
 
+@pytest.mark.deep
 async def test_a_second_attempt_and_a_retried_task_are_told_the_same(opened, shop):
     once = "test -e ../tried || { touch ../tried; exit 3; }; cat > told.txt"
     twice = "cat > told.txt; git commit -qm x --allow-empty; exit $(test -e ../again; echo $(($? * 3)))"

@@ -174,6 +174,7 @@ async def test_feedback_from_another_engine_waits_until_the_worktree_is_removed(
         assert (await settled(other, run.id)).executions == 2
 
 
+@pytest.mark.deep
 async def test_feedback_on_a_completed_task_continues_in_a_worktree_that_was_kept(opened, repository):
     ignore = "echo out > .gitignore; mkdir -p out; truncate -s 17M out/database; echo more >> new.txt"
     work = {"executor": "custom", "options": {"base_command": "sh", "params": ["-c", ignore]}, "approval": "auto"}

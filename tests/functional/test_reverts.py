@@ -89,6 +89,7 @@ async def test_only_merged_work_is_reverted_by_those_it_concerns(opened, reposit
             await engine.tasks.revert(unchanged.id)
 
 
+@pytest.mark.deep
 async def test_a_failed_revert_does_not_begin_again_after_another_one_was_made(opened, repository):
     async with opened() as engine:
         done = await merged(engine, repository)

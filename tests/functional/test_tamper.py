@@ -297,6 +297,7 @@ def rows_of(path: Path) -> object:
         return repr(error)
 
 
+@pytest.mark.deep
 @given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 7))
 @example(0, 0, 0)
 @example(0, 1, 7)

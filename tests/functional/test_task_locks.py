@@ -101,6 +101,7 @@ async def test_worktrees_of_one_repository_are_one_repository(opened, repository
 # --- The order --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_the_urgent_one_goes_first_and_one_with_many_locks_is_not_passed_by(opened, repository, tmp_path):
     async with opened() as engine:
         first = await begin(engine, repository, "first", gate(tmp_path), locks=["a"])
@@ -189,6 +190,7 @@ async def test_a_task_that_is_cancelled_while_it_waits_is_waited_for_no_longer(o
         assert await engine.tasks.locks() == ()
 
 
+@pytest.mark.deep
 async def test_a_task_keeps_its_locks_while_it_is_tried_again_and_gives_them_back_with_its_failure(
     opened, repository, tmp_path
 ):

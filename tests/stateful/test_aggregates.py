@@ -163,7 +163,7 @@ GUIDES = {
 every_aggregate = pytest.mark.parametrize("name", DECIDERS)
 
 
-few = settings(max_examples=settings.default.max_examples // 3)  # of each aggregate
+few = settings(max_examples=settings.default.max_examples // 5)  # of each aggregate
 
 
 @cache

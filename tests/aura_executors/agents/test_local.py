@@ -392,6 +392,7 @@ def test_it_stops_after_so_many_turns(stage: Stage):
 # --- Ends
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupt_in_a_command_leaves_nothing_and_the_session_goes_on(stage: Stage, number: signal.Signals):
     marker = f"3{os.getpid()}{int(number)}"

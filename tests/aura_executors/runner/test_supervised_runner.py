@@ -632,6 +632,7 @@ async def test_a_folder_deleted_under_it_ends_the_agent_and_is_told(runner: Supe
 # --- Nothing leaks ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_many_runs_leave_nothing(runner: SupervisedRunner, tmp_path: Path) -> None:
     runs = int(os.environ.get("AURA_RUNS", "100")) // 2
     for number in range(runs):

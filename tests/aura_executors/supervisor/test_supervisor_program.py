@@ -265,6 +265,7 @@ def test_a_worker_is_killed_while_output_comes_and_none_is_lost_or_doubled(tmp_p
     assert 0 < seen[1] <= seen[-1] < kept(file)[0]
 
 
+@pytest.mark.deep
 def test_a_starter_is_killed_at_any_moment_and_one_agent_runs(tmp_path: Path) -> None:
     dice = random.Random(5)
     for number in range(ROUNDS):
