@@ -35,8 +35,8 @@ class Fault:
 
 
 def create(machine, *, mode="changes", review=None, after=(), way="pool"):
-    given = {"kind": "plain", "priority": "medium", "failure": "fail", "parent": None, "attempts": 1}
-    machine.create(0, mode, review or {}, after=list(after), way=way, wait=True, **given)
+    given = {"kind": "plain", "priority": "medium", "failure": "fail", "parent": None, "part_failure": "wait"}
+    machine.create(0, mode, review or {}, after=list(after), attempts=1, way=way, wait=True, **given)
 
 
 def story(machine, fault):
