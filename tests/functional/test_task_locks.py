@@ -297,6 +297,23 @@ async def test_a_human_cancels_the_task(opened, repository, tmp_path):
         assert await completed(first)
 
 
+async def test_a_task_that_a_human_cancelled_does_not_run_because_nothing_is_in_the_way_by_now(opened, repository):
+    async with opened() as engine:
+        outside = await engine.agents.add("outside", "scripted", type="developer")
+        first = await engine.tasks.create("first", locks=["deploy"])
+        await engine.tasks.assign(first.id, agent=outside.id)
+        second = await begin(engine, repository, "second", locks=["deploy"], on_collision="ask")
+        question = await next_question(engine, second.id)
+    async with opened(record_only=True) as engine:
+        await engine.approvals.reject(question.id, "never")
+        await engine.tasks.cancel(first.id)
+        assert [(one.task_id, one.held) for one in await engine.tasks.locks()] == [(second.id, True)]
+    async with opened(drive_all=True) as engine:
+        await until(lambda: has_status(engine, second, TaskStatus.CANCELLED))
+        assert await engine.tasks.locks() == ()
+        assert "second.txt" not in git(repository, "ls-tree", "--name-only", "main")
+
+
 async def has_status(engine, run, status):
     return (await engine.tasks.get(run.id)).status is status
 

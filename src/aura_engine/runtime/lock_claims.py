@@ -114,7 +114,7 @@ async def resolve(runtime: Runtime, view: View) -> None:
             if not made.held:
                 return
             await unit.handle(question.id, WithdrawApproval(reason="nothing is in the way any more"))
-        elif question.status is ApprovalStatus.REJECTED and not made.held:
+        elif question.status is ApprovalStatus.REJECTED:  # also if nothing is in the way by now
             await unit.handle(task.id, CancelTask(reason=question.feedback or "it would collide with another task"))
             return
         elif question.granted and not made.held:
