@@ -343,9 +343,9 @@ FOLLOW = (
 
 NO_WAIT = Option("", "--no-wait", "record it only, without driving the task")
 FOLLOW_EPILOG = """\
-The agent then works here, and its output is shown as `aura run` shows it,
-unless another process drives the task already. With --no-wait it is left to
-whatever drives the task next, such as `aura task resume`.
+What follows happens here and is shown as `aura run` shows it, unless another
+process drives the task already. With --no-wait it is left to whatever drives
+the task next, such as `aura task resume`.
 """
 
 
