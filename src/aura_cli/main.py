@@ -56,7 +56,7 @@ def _guarded(words: Sequence[str]) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    from aura_cli.arguments.parser import parse
+    from aura_cli.arguments.program import parse
 
     arguments = parse(words)
     from aura_cli._call import Invocation

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import aura_cli
-from aura_cli.arguments.parser import COMMANDS
+from aura_cli.arguments.program import COMMANDS
 from aura_contracts import __version__
 from command_line import AURA, ENVIRONMENT, call_aura, run_aura, running_aura
 

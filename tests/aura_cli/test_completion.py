@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from aura_cli.arguments.parser import COMMANDS, program_with
+from aura_cli.arguments.program import COMMANDS, program_with
 from aura_cli.shell_completion.scripts import script_for
 from aura_cli.shell_completion.tree import candidates
 from command_line import ENVIRONMENT, run_aura

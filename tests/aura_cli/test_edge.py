@@ -47,7 +47,7 @@ ALLOWED = {
     "aura_executors/supervisor/__main__.py": {"os.environ", "sys.argv", "sys.stdin"},
 }
 
-PRINTS = {"aura_cli/arguments/parser.py", "aura_executors/agents/local/program/main.py"}
+PRINTS = {"aura_cli/arguments/program.py", "aura_executors/agents/local/program/main.py"}
 """Where `print` is called: everything else is written by the terminal."""
 
 

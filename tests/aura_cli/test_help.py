@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from aura_cli.arguments.parser import COMMANDS, GROUPS, Parser, program_with
+from aura_cli.arguments.parser import Parser
+from aura_cli.arguments.program import COMMANDS, GROUPS, program_with
 from aura_contracts import __version__
 from command_line import call_aura
 

@@ -1,75 +1,15 @@
-"""Parser: the commands, the options they share, and the parser of the selected command.
+"""Parser: how commands are declared, with the options they share, and what their help and errors look like.
 
 Shared options may precede or follow the command: ``aura --json events`` is ``aura events --json``. They are declared
 twice, on the program with a default and on each command without one, so that the later does not overwrite the earlier.
-Only the module of the selected command is imported.
 """
 
 import argparse
-import os
-from collections.abc import Container, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 
 TYPE_CHECKING = False  # importing `typing` would take as long as everything else in this module
 if TYPE_CHECKING:
     from typing import Any, NoReturn
-
-GROUPS = {
-    "start here": {
-        "demo": "watch the whole lifecycle on a throw-away repository",
-        "run": "run one task, from prompt to review, on the current repository",
-    },
-    "tasks and reviews": {
-        "task": "create, assign, follow up, retry, cancel and move tasks",
-        "review": "walk through the questions that wait for you",
-        "approval": "review what is waiting for a human",
-        "workspace": "inspect, save, restore and clean up worktrees",
-        "session": "find agent sessions that can be resumed",
-        "project": "name repositories, and what agents read first in them",
-        "policy": "check and back-test the rules that answer for humans",
-    },
-    "agents": {
-        "executors": "list the supported agents and whether they are installed",
-        "agent": "manage the pool of agents",
-        "usage": "report tokens and cost by run, task, agent, model or day",
-        "mcp": "serve AURA's tools to an agent (Model Context Protocol)",
-    },
-    "the log": {
-        "events": "list the log, or follow it live",
-        "replay": "show any state, now or at a past moment, and what changed",
-        "audit": "prove that the log has not been tampered with",
-        "db": "inspect, check and rebuild the read models",
-    },
-    "this installation": {
-        "doctor": "find and fix leftovers and stuck tasks",
-        "completion": "print a completion script for your shell",
-    },
-}
-"""Every command with its summary, grouped and ordered as in ``aura --help``."""
-
-COMMANDS = {name: summary for group in GROUPS.values() for name, summary in group.items()}
-
-_EPILOG = """\
-environment:
-  AURA_HOME            folder of AURA's data
-                       (default: the platform's user data folder)
-  AURA_STORE           the store, as --store
-  AURA_COMPRESSION     zlib or zstd, as --compression
-  AURA_ENCRYPTION_KEY  key of an encrypted store: 16, 24 or 32 bytes in base64
-                       (never an option: other users can see arguments)
-  AURA_GRACE           seconds that agents keep running after AURA was killed
-                       (default: 30)
-  AURA_USER            your name on what you do (default: your login)
-  AURA_ROLE            observer: read everything, change nothing
-  AURA_DEBUG           show the traceback of an unexpected error
-  NO_COLOR             output without colour
-
-exit codes:
-  0 done, 1 failed, 2 wrong usage, 130 interrupted;
-  `aura run` passes on the exit code of an agent that fails
-
-`aura help COMMAND` describes a command.
-"""
 
 _EVERYWHERE = """
 on every command: --store URL, --compression KIND, --json, --quiet, --no-color;
@@ -80,10 +20,6 @@ _WIDTH = 78
 """Columns of help at most."""
 
 _HELP_COLUMN = 26
-
-_VERBATIM = {"run": ("--param",), "task": ("--param",)}
-"""Options whose value may begin with a hyphen, by command: ``--param -lc``, which `argparse` refuses."""
-
 
 Subcommands = argparse._SubParsersAction  # noqa: SLF001 - has no public name
 
@@ -206,163 +142,14 @@ def closest(typed: str, known: Sequence[str]) -> str:
     return next(iter(get_close_matches(typed, known, 1, cutoff=0.6)), "")
 
 
-def read_version() -> str:
-    """Return the version, read from its file: importing `aura_contracts` would take ten times as long."""
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib costs a millisecond
-    path = os.path.join(here, "..", "..", "aura_contracts", "_version.py")  # noqa: PTH118
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123
-        return file.read().split('"')[1]
-
-
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments, with the function of their command as `run`.
-
-    Raises `WrongUsage`, and `SystemExit` after printing the help or the version.
-    """
-    words = _without_help(words)
-    helps = "--json" in words and not {"-h", "--help"}.isdisjoint(words)
-    try:
-        return _parsed_with_help(words) if helps else _parsed(words)
-    except WrongUsage as wrong:
-        raise _with_suggestion(wrong, [word for word in words if word not in ("-h", "--help")]) from None
-
-
-def _without_help(words: Sequence[str]) -> list[str]:
-    """Return ``COMMAND --help`` for ``help COMMAND``."""
-    first = next((index for index, word in enumerate(words) if not word.startswith("-")), None)
-    if first is None or words[first] != "help":
-        return list(words)
-    return [*words[:first], *words[first + 1 :], "--help"]
-
-
-def _parsed_with_help(words: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments, or print help as an object."""
-    import json
-    from contextlib import redirect_stdout
-    from io import StringIO
-
-    with redirect_stdout(StringIO()) as printed:
-        try:
-            return _parsed(words)
-        except SystemExit:
-            pass
-    program = command_of(program_with(words), words).prog
-    print(json.dumps({"id": program, "help": printed.getvalue()}))  # noqa: T201
-    raise SystemExit(0)
-
-
-def _parsed(words: Sequence[str]) -> argparse.Namespace:
-    program = program_with(words)
-    arguments, unknown = program.parse_known_args(_joined(words))
-    if unknown:
-        meant = command_of(program, words)
-        raise WrongUsage(f"unexpected argument {unknown[0]!r}", meant)
-    if arguments.version:  # also before a command, which then does not run
-        version = read_version()
-        print(f'{{"id": "aura", "version": "{version}"}}' if arguments.json else f"aura {version}")  # noqa: T201
-    elif arguments.command is not None:
-        return arguments
-    elif arguments.json:
-        raise WrongUsage("a command is required", program)
-    else:
-        program.print_help()
-    raise SystemExit(0)
-
-
-def program_with(configured: Container[str]) -> Parser:
-    """Return the parser of the program, in which only the `configured` commands have arguments."""
-    program = Parser(prog="aura", description=_described(), epilog=_EPILOG)
-    program.add_argument("--version", action="store_true", help="show the version and exit")
-    _add_everywhere(program.add_argument_group("options on every command"), inherited=False)
-    commands = program.add_subparsers(
-        prog=program.prog, metavar="COMMAND", dest="command", help=argparse.SUPPRESS, parser_class=Parser
-    )
-    for name, summary in COMMANDS.items():
-        if name in configured:
-            command = commands.add_parser(name, help=summary, description=_sentence(summary))
-            import_module(f"aura_cli.commands.{name}").configure(command)
-        else:  # a name to choose, of which nothing else is needed
-            commands.choices[name] = program
-    return program
-
-
-def _described() -> str:
-    lines = ["Orchestrates coding agents, with a human in the loop."]
-    for title, group in GROUPS.items():
-        lines += ["", f"{title}:", *(f"  {name:<12}{summary}" for name, summary in group.items())]
-    return "\n".join(lines)
-
-
-def command_of(program: Parser, words: Sequence[str]) -> Parser:
-    """Return the parser of the command or subcommand named by `words`."""
-    for word in words:
-        program = program.subcommands.get(word, program)
-    return program
-
-
-def _with_suggestion(wrong: WrongUsage, words: Sequence[str]) -> WrongUsage:
-    """Add a suggestion: the most similar command with its subcommand, or the most similar option."""
-    corrected = list(words)
-    if wrong.typed and wrong.program == "aura":
-        wrong.meant = _command_with(wrong.typed) or wrong.meant
-    better: WrongUsage | None = wrong
-    while better is not None and better.meant:
-        place = corrected.index(better.typed)
-        corrected[place : place + 1] = better.meant.split()
-        better = _still_wrong(corrected)
-    meant = command_of(program_with(corrected), corrected)
-    if wrong.meant:
-        wrong.suggestion = meant.prog
-    elif not wrong.typed:
-        names = [name for action in meant.options for name in action.option_strings]
-        given = (word.partition("=")[0] for word in _joined(_before_dashes(words)) if word.startswith("--"))
-        if unknown := next((name for name in given if name not in names), None):
-            wrong = WrongUsage(f"unknown option {unknown}", meant)
-            wrong.suggestion = closest(unknown, [name for name in names if name.startswith("--")])
-    wrong.usage, wrong.program = meant.usage_line(), meant.prog
-    return wrong
-
-
-def _still_wrong(words: Sequence[str]) -> WrongUsage | None:
-    """Return the error about a command's name if that is the next error, with a corrected option or subcommand."""
-    try:
-        program_with(words).parse_known_args(_joined(words))
-    except WrongUsage as wrong:
-        return wrong if wrong.typed else None
-    return None
-
-
-def _command_with(subcommand: str) -> str:
-    """Return ``approval approve`` for ``approve``, or "" unless exactly one command has such a subcommand."""
-    having = [name for name, command in program_with(COMMANDS).subcommands.items() if subcommand in command.subcommands]
-    return f"{having[0]} {subcommand}" if len(having) == 1 else ""
-
-
-def _before_dashes(words: Sequence[str]) -> Sequence[str]:
-    return words[: words.index("--")] if "--" in words else words
-
-
-def _joined(words: Sequence[str]) -> list[str]:
-    """Return the words, joining options to values that `argparse` would take for options."""
-    options: tuple[str, ...] = ()
-    joined: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        options = options or _VERBATIM.get(word, ())
-        value = next(rest, None) if word in options else None
-        joined.append(word if value is None else f"{word}={value}")
-        if word == "--":
-            break
-    return [*joined, *rest]
-
-
-def _sentence(summary: str) -> str:
+def sentence(summary: str) -> str:
+    """Return a summary as the sentence that a description begins with."""
     return f"{summary[0].upper()}{summary[1:]}."
 
 
 def add_subcommands(parser: argparse.ArgumentParser) -> "Subcommands[argparse.ArgumentParser]":
     """Give a command subcommands: ``aura audit verify``."""
-    _add_everywhere(parser, inherited=True)
+    add_shared_options(parser, inherited=True)
     # with `prog`, `argparse` does not have to format help, which imports a lot
     return parser.add_subparsers(
         title="commands", prog=parser.prog, metavar="COMMAND", dest="subcommand", required=True
@@ -373,18 +160,18 @@ def add_subcommand(
     commands: "Subcommands[argparse.ArgumentParser]", name: str, summary: str, run: object, *, epilog: str = ""
 ) -> argparse.ArgumentParser:
     """Add ``aura COMMAND name`` with the shared options."""
-    parser = commands.add_parser(name, help=summary, description=_sentence(summary), epilog=epilog)
+    parser = commands.add_parser(name, help=summary, description=sentence(summary), epilog=epilog)
     finish(parser, run)
     return parser
 
 
 def finish(parser: argparse.ArgumentParser, run: object) -> None:
     """Give a command the shared options and the function that runs it."""
-    _add_everywhere(parser, inherited=True)
+    add_shared_options(parser, inherited=True)
     parser.set_defaults(run=run)
 
 
-def _add_everywhere(parser: "argparse.ArgumentParser | argparse._ArgumentGroup", *, inherited: bool) -> None:
+def add_shared_options(parser: "argparse.ArgumentParser | argparse._ArgumentGroup", *, inherited: bool) -> None:
     """Declare the shared options; on a command without defaults, and without help, which is `_EVERYWHERE`."""
     text = argparse.SUPPRESS if inherited else None
     flag = argparse.SUPPRESS if inherited else False

@@ -14,7 +14,7 @@ import msgspec
 from anyio.abc import Process
 
 from aura_cli._call import Invocation, make_room
-from aura_cli.arguments.parser import parse
+from aura_cli.arguments.program import parse
 from aura_cli.arguments.request import run_request
 from aura_cli.demonstration.presenter import Presenter
 from aura_cli.rendering.errors import DemoFailed, ReplayDiffers

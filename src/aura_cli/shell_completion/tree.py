@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from aura_cli.arguments.parser import COMMANDS, Parser, program_with
+from aura_cli.arguments.parser import Parser
+from aura_cli.arguments.program import COMMANDS, program_with
 
 _FILES = frozenset({"PATH", "FILE", "GLOB"})
 """Metavars of values that are paths."""
