@@ -8,6 +8,8 @@ Invariants:
 - Only streams that a driver keeps are cached. All others are read from the log at each load.
 - A cached state is one that the stream had at some version. It may lag behind another process until the tail
   catches up; a decision on it then fails with `VersionConflict`, evicts it, and is repeated on the stored state.
+- A cached state is read from the log again, now and then, although it is known: reading leaves a snapshot behind, from
+  which another process starts. Without, it would replay all that happened while this one folded the stream forward.
 - It is never behind what this process has observed. An event is folded only into the version just before it; a gap
   evicts. A state read or appended before the stream was kept, or read before it was evicted, is not cached: the tail
   may have delivered a later event to a cache that did not listen.
@@ -113,6 +115,10 @@ class RecentStates:
             del self._states[stream_id]
 
 
+REREAD = 500
+"""Events of a kept stream after which it is read from the log again: as many as justify a snapshot."""
+
+
 class _Slot(msgspec.Struct, eq=False):
     """A stream that is kept, from the first `keep` to the last `release`."""
 
@@ -122,6 +128,8 @@ class _Slot(msgspec.Struct, eq=False):
     """The latest version observed since the stream was first kept."""
     evictions: int = 0
     """Evictions since the stream was first kept; a state read before the latest one is not cached."""
+    reread_at: int = REREAD
+    """The version from which on the stream is read again."""
 
 
 @attrs.define
@@ -143,9 +151,13 @@ class StateCache:
         slot = self._slots.get(aggregate_id)
         if slot is None:
             return await self.stored(aggregate, aggregate_id)
+        if slot.entry is not None and slot.entry.version >= slot.reread_at:
+            slot.reread_at = slot.entry.version + REREAD
+            await self.stored(aggregate, aggregate_id)
         while slot.entry is None:
             evictions = slot.evictions
             loaded = await self.stored(aggregate, aggregate_id)
+            slot.reread_at = loaded.version + REREAD
             if slot.entry is None and loaded.version >= slot.seen and slot.evictions == evictions:
                 slot.entry = _CachedState(aggregate, loaded.state, loaded.version)
         return slot.entry

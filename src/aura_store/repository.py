@@ -1,13 +1,13 @@
 """Repository: aggregates by id, folded from their streams, with snapshots for long streams."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from aura_contracts.aggregate import Aggregate, State
+from aura_contracts.aggregate import Aggregate, HappenedFact, State
 from aura_contracts.errors import (
     EventOutOfOrder,
     ImpossibleTransition,
@@ -34,20 +34,27 @@ class Loaded(msgspec.Struct, Generic[S], frozen=True):
 
 
 class AggregateRepository:
-    """Loads aggregates from a log. Keeps nothing in memory: every load reads what is stored."""
+    """Loads aggregates from a log. Every load reads what is stored; only which streams are long is remembered."""
 
     def __init__(self, log: EventLog, *, snapshot_after: int | None = SNAPSHOT_AFTER) -> None:
         """Load from `log`; with `snapshot_after` None, snapshots are neither written nor read."""
         self.log = log
         self._snapshot_after = snapshot_after
+        self._long: set[StreamId] = set()
+        """Streams with enough events for a snapshot: they are read from it on, instead of from the first event."""
 
     async def load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> Loaded[S]:
         """Return the state and version of an aggregate; state None and version 0 if it does not exist.
 
         Raises `EventOutOfOrder` if its events are not possible in this order, and other `LogDamaged` errors.
         """
-        start, facts = Loaded[S](None, 0), await self.log.facts(aggregate_id, upto=self._snapshot_after)
-        if self._snapshot_after is not None and len(facts) >= self._snapshot_after:  # long enough to have a snapshot
+        start = Loaded[S](None, 0)
+        facts: Sequence[HappenedFact] = ()
+        if aggregate_id not in self._long:
+            facts = await self.log.facts(aggregate_id, upto=self._snapshot_after)
+        if self._snapshot_after is not None and len(facts) >= self._snapshot_after:
+            self._long.add(aggregate_id)
+        if aggregate_id in self._long:
             start = await self._from_snapshot(aggregate, aggregate_id)
             begun = facts if start.version == 0 else ()
             facts = [*begun, *await self.log.facts(aggregate_id, after=start.version + len(begun))]

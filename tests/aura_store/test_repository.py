@@ -64,8 +64,11 @@ async def test_a_snapshot_saves_reading_and_gives_the_same(
         first = await repository.load(TASK, task_id)
         await log.append(Append(task_id, 10, (fact(TaskEdited(changes=TaskChanges(title="Newer"))),)))
         second = await repository.load(TASK, task_id)
+        other = await AggregateRepository(log, snapshot_after=5).load(TASK, task_id)
         whole = await AggregateRepository(log, snapshot_after=None).load(TASK, task_id)
-    assert starts == [0, 5, 0, 10, 0], "the beginning, which tells how long it is; then what the snapshot does not know"
+    told = "the beginning, which tells how long it is, once; then what the snapshot does not know"
+    assert starts == [0, 5, 10, 0, 10, 0], told
+    assert other == whole
     assert first.version == 10
     assert second == whole
     assert second.state is not None

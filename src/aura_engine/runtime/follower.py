@@ -297,7 +297,7 @@ class Follower:
         """Stand by for tasks that have ended without releasing what tasks of this engine wait for."""
         if self.pool.lock_waits or any(driver.waits_for_locks for driver in self._drivers.values()):
             try:
-                for task_id in await stranded(self._runtime.bus):
+                for task_id in await stranded(self._runtime):
                     self._standby.add(task_id)
             except AuraError as error:  # the next round tries again
                 _LOG.debug("the locks of ended tasks cannot be looked for: %s", error)

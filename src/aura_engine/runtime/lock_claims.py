@@ -22,6 +22,7 @@ from aura_contracts.lock_table import (
     RequestLocks,
     TaskLocks,
 )
+from aura_contracts.ports.read_models import LIMIT, TaskQuery
 from aura_contracts.quoting import listed
 from aura_contracts.task import TASK, BlockTask, CancelTask, CollisionPolicy, Task, TaskStatus, UnblockTask
 from aura_engine.lock_releases import release
@@ -30,7 +31,7 @@ from aura_engine.policy.evidence import evidence_of
 from aura_engine.policy.rulebook import Rulebook
 from aura_engine.runtime.context import Runtime, reviewers_of
 from aura_engine.runtime.views import View, view_in
-from aura_engine.unit_of_work import CommandBus, UnitOfWork
+from aura_engine.unit_of_work import UnitOfWork
 
 _STARTING = frozenset({TaskStatus.IN_PROGRESS, TaskStatus.APPROVED})
 
@@ -150,11 +151,15 @@ async def require_claimed(unit: UnitOfWork, task: Task) -> None:
         raise InvalidInput(field="task", reason=reason, remedy="assign it when that one has ended")
 
 
-async def stranded(bus: CommandBus) -> Sequence[TaskId]:
+async def stranded(runtime: Runtime) -> Sequence[TaskId]:
     """Return the tasks that have ended and have locks all the same: their engine died before it released them."""
-    table = await bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
-    tasks = [await bus.fetch(TASK, made.task_id) for made in (table.claims if table is not None else ())]
-    return [task.id for task in tasks if task is not None and not task.in_hand]
+    table = await runtime.bus.get(LOCK_TABLE, LOCK_TABLE_ID)
+    claims = () if table is None else tuple(made.task_id for made in table.claims)
+    found = list[TaskId]()
+    for part in (claims[start : start + LIMIT] for start in range(0, len(claims), LIMIT)):
+        rows = (await runtime.reads.list(TaskQuery(id=part, limit=LIMIT))).rows
+        found += [task.id for task in rows if not task.in_hand]
+    return found
 
 
 async def are_held(unit: UnitOfWork, view: View) -> bool:

@@ -61,7 +61,7 @@ class LockWaits:
     async def _current(self) -> LockTable:
         while self._table is None:
             changes = self._changes
-            table = await self._bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
+            table = await self._bus.get(LOCK_TABLE, LOCK_TABLE_ID)
             if changes == self._changes:
                 self._table = table or EMPTY
         return self._table
