@@ -24,6 +24,13 @@ from aura_engine import inputs
 ROOT = Path(__file__).parents[2]
 FACADE = ROOT / "src" / "aura_engine" / "facade"
 
+SHARED = {
+    "PlaceOptions": inputs.Place,
+    "HowToRunOptions": inputs.HowToRun,
+    "ReviewOptions": inputs.Review,
+}
+"""Typed dictionary that others extend -> the model that theirs extend."""
+
 INPUTS = {
     "RunOptions": (inputs.RunRequest, ("prompt", "executor")),
     "NewTaskOptions": (inputs.NewTask, ("title",)),
@@ -97,15 +104,22 @@ def options() -> str:
         " RetryPolicy\n\n"
         "Strings = list[str] | tuple[str, ...]\n"
     )
-    parts = [_of_model(name, model, without) for name, (model, without) in INPUTS.items()]
+    parts = [_of_model(name, model, ()) for name, model in SHARED.items()]
+    parts += [_of_model(name, model, without) for name, (model, without) in INPUTS.items()]
     parts += [_of_query(name, query) for name, query in FILTERS.items()]
     return "\n\n".join([head, *parts])
 
 
 def _of_model(name: str, model: type[BaseModel], without: tuple[str, ...]) -> str:
-    lines = [f"class {name}(TypedDict, total=False):", f'    """See `aura_engine.inputs.{model.__name__}`."""', ""]
+    """Return the source of the typed dictionary of a model: like the model, it extends those of `SHARED`.
+
+    A typed dictionary has a field once: what a model says about an inherited one is said in the model alone."""
+    bases = {options: shared for options, shared in SHARED.items() if shared in model.__bases__}
+    extends = ", ".join(bases) or "TypedDict"
+    lines = [f"class {name}({extends}, total=False):", f'    """See `aura_engine.inputs.{model.__name__}`."""', ""]
+    inherited = {field for shared in bases.values() for field in shared.model_fields}
     for field, info in model.model_fields.items():
-        if field not in without:
+        if field not in without and field not in inherited:
             lines.append(f"    {field}: {_text(info.annotation)}")
             lines.append(f'    """{info.description}."""')
     return "\n".join(lines) + "\n"

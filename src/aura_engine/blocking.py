@@ -387,8 +387,9 @@ class BlockingApprovals:
     ) -> Sequence[AnswerOutcome]:
         """Give one answer to several questions: those named, or else all that wait for the actor, by kind and task.
 
-        Each answer is decided and recorded alone, in the order in which they were asked; one that is refused stops none
-        of the others. Return an outcome for each. Raises `InvalidInput` for a no without feedback.
+        Each answer is decided and recorded alone, in the order in which they were asked; one that is refused, or that
+        the store could not record, stops none of the others. Their tasks continue once all are recorded. Return an
+        outcome for each. Raises `InvalidInput` for a no without feedback.
         """
         return self._portal.call(
             self._target.answer_all, decision, feedback, approvals=approvals, kind=kind, task=task, source=source, by=by
@@ -405,7 +406,8 @@ class BlockingApprovals:
     ) -> Approval:
         """Delegate the decision to another human, by name; until a moment, if given, and then it is yours alone again.
 
-        Refused with `RuleViolated` if it would go in a circle, or give a person a second vote.
+        Refused with `RuleViolated` if it would go in a circle, or give a person a second vote. Raises `InvalidInput`
+        unless `to` can be the name of a person.
         """
         return self._portal.call(self._target.delegate, approval, to, reason, until=until, by=by)
 

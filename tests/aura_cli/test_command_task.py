@@ -231,6 +231,47 @@ def test_what_a_policy_has_answered_is_said(place):
     assert [row["title"] for row in call_aura("task", "list", "--json").objects] == ["Whole", "One"]
 
 
+# --- Complete ---------------------------------------------------------------------------------------------------------
+
+
+def outside(*words):
+    """Return the id of a task that an agent outside AURA works on."""
+    task_id = create("Rotate the keys", *words)
+    assert call_aura("task", "assign", task_id, "--executor", "custom", "--outside").code == 0
+    return task_id
+
+
+def test_an_agent_outside_completes_what_was_approved_and_is_released(place):
+    task_id = outside("--approval", "plan")
+    early = call_aura("task", "complete", task_id, "--json")
+    assert (early.code, early.error["code"]) == (1, "rule_violated")
+    assert call_aura("task", "submit", task_id, "--proposal", "I replace them").code == 0
+    assert call_aura("task", "complete", task_id).code == 1, "no one has approved it"
+    assert call_aura("approval", "approve", task_id).code == 0
+    answer = call_aura("task", "complete", task_id, "--result", "keys=3", "--result", "by=hand", "--json")
+    (done,) = answer.objects
+    assert (answer.code, done["status"], done["result"]) == (0, "completed", {"keys": 3, "by": "hand"})
+    assert [row["status"] for row in call_aura("agent", "list", "--json").objects] == ["idle"]
+    again = call_aura("task", "complete", task_id, "--json")
+    assert (again.code, again.error["code"]) == (1, "wrong_state")
+
+
+def test_a_task_without_approval_is_completed_at_once_by_whom_it_concerns(place, monkeypatch):
+    task_id = outside("--approval", "auto")
+    refused = call_aura("task", "complete", task_id, "--json", AURA_USER="mallory")
+    assert (refused.code, refused.error["code"]) == (1, "not_allowed")
+    assert call_aura("task", "complete", task_id, "--result", "keys").code == 2, "no KEY=VALUE"
+    assert "is completed" in call_aura("task", "complete", task_id).out
+
+
+def test_what_an_agent_of_aura_works_on_is_not_completed_by_hand(place):
+    task_id = create("Go", "--repo", place)
+    assert call_aura("task", "assign", task_id, *scripted({"write": {"path": "a", "text": "x"}})).code == 0
+    refused = call_aura("task", "complete", task_id, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "rule_violated")
+    assert f"aura task cancel {task_id}" in refused.error["remedy"]
+
+
 # --- Move -------------------------------------------------------------------------------------------------------------
 
 

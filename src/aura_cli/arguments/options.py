@@ -233,6 +233,16 @@ DECOMPOSE = (
 )
 """Of `Tasks.decompose` and `Tasks.request_decomposition`."""
 
+COMPLETE = (
+    OptionGroup(
+        "",
+        (
+            TASK_ID,
+            Option("result", "--result", "what came of it: JSON or text", "KEY=VALUE", setting, repeatable=True),
+        ),
+    ),
+)
+
 SUBMIT = (
     OptionGroup(
         "",

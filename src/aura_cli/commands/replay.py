@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
 from aura_cli.arguments.values import moment
-from aura_cli.rendering.formatting import change_text, history_data, state_data, state_heading, state_lines, title_of
+from aura_cli.rendering.formatting import (
+    change_text,
+    counted,
+    history_data,
+    state_data,
+    state_heading,
+    state_lines,
+    title_of,
+)
 from aura_contracts.ports.archive import Past
 from aura_contracts.quoting import one_line
 
@@ -55,7 +63,7 @@ async def _show_all(engine: "Engine", call: Invocation) -> None:
         lambda named: (named[0], named[1].id, named[1].status, title_of(named[1])),
         lambda named: state_data(*named),
     )
-    call.terminal.say(f"{len(states):,} aggregates as of position {world.position:,}")
+    call.terminal.say(f"{counted(len(states), 'aggregate')} as of position {world.position:,}")
 
 
 async def _show_changes(engine: "Engine", ids: Sequence[str], call: Invocation) -> None:

@@ -10,6 +10,7 @@ from aura_cli._shown_tasks import list_executions, list_locks, list_tasks, show_
 from aura_cli.arguments.declarations import add_option, add_options, values_of
 from aura_cli.arguments.options import (
     ASSIGN,
+    COMPLETE,
     CREATE,
     DECOMPOSE,
     EDIT,
@@ -117,6 +118,11 @@ def _configure_moves(commands: "Subcommands[ArgumentParser]") -> None:
     )
     add_options(submitting, SUBMIT)
     add_follow_options(submitting)
+    completing = add_subcommand(
+        commands, "complete", "complete the task of an agent outside AURA, and release the agent", _complete
+    )
+    completing.epilog = "Unless the approval mode is auto, a proposal has to be approved first:\n`aura task submit`."
+    add_options(completing, COMPLETE)
     splitting = add_subcommand(commands, "decompose", "propose to split a task into subtasks", _decompose)
     splitting.epilog = (
         "Without --subtask and --plan an agent proposes how to split it.\n"
@@ -185,6 +191,12 @@ async def _end(engine: "Engine", task_id: str) -> None:
     run = await engine.attach(task_id)
     if run.driven:
         await run.idle()
+
+
+async def _complete(call: Invocation) -> None:
+    given = values_of(call.arguments, COMPLETE)
+    async with engine_of(call, record_only=True) as engine:
+        _say(await engine.tasks.complete(call.arguments.id, given.get("result")), call)
 
 
 async def _submit(call: Invocation) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import json, to_builtins
 
+from aura_cli.rendering.errors import as_commands
 from aura_cli.rendering.formatting import minute_text
 from aura_cli.rendering.subject import Subject
 from aura_contracts.actors import actor_name
@@ -174,7 +175,9 @@ def outcome_data(outcome: "AnswerOutcome") -> dict[str, Any]:
     """Return what became of one of several answers, as data."""
     if outcome.answered is not None:
         return outcome.answered.as_dict()
-    return {"id": outcome.approval, "status": "refused", "error": to_builtins(outcome.refused)}
+    assert outcome.refused is not None, "an answer that was not recorded was refused"
+    error = {**to_builtins(outcome.refused), "remedy": as_commands(outcome.refused.remedy)}
+    return {"id": outcome.approval, "status": "refused", "error": error}
 
 
 def outcome_text(outcome: "AnswerOutcome") -> str:
@@ -182,7 +185,9 @@ def outcome_text(outcome: "AnswerOutcome") -> str:
     if outcome.answered is not None:
         return f"approval {outcome.answered.id} is {outcome.answered.status}"
     assert outcome.refused is not None, "an answer that was not recorded was refused"
-    return one_line(f"approval {outcome.approval} is not answered: {outcome.refused.message}")
+    remedy = as_commands(outcome.refused.remedy)
+    why = f"{outcome.refused.message}; {remedy}" if remedy else outcome.refused.message
+    return one_line(f"approval {outcome.approval} is not answered: {why}")
 
 
 def _remembered(approval: Approval) -> str:

@@ -111,6 +111,7 @@ _NOUNS = {
 """Nouns of the library, and their commands."""
 
 _OTHERS = {
+    "approvals.list(pending=True)": "aura approval list",
     "doctor.fix(finding)": "aura doctor --fix",
     "doctor.list(unknown=True)": "aura doctor --fix --unknown",
     "executions.list()": "aura replay",

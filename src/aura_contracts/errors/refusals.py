@@ -144,7 +144,7 @@ class AlreadyAnswered(TransitionRefused, code="already_answered"):
 
     answered_by: str
     answered_at: str
-    remedy: str = "nothing of your answer was recorded; the decision stands"
+    remedy: str = "yours was not recorded; the decision stands"
 
     def message(self) -> str:
         return (
@@ -157,7 +157,7 @@ class QuestionWithdrawn(TransitionRefused, code="question_withdrawn"):
 
     summary = "{aggregate} {aggregate_id} was withdrawn: {reason}"
     reason: str
-    remedy: str = "there is nothing to answer any more"
+    remedy: str = "yours was not recorded; `approvals.list(pending=True)` lists what is open"
 
     def message(self) -> str:
         return self.summary.format_map(self.facts())
@@ -168,7 +168,7 @@ class QuestionExpired(TransitionRefused, code="question_expired"):
 
     summary = "{aggregate} {aggregate_id} has expired: its deadline was {deadline}"
     deadline: str
-    remedy: str = "ask again, with a later deadline"
+    remedy: str = "yours was not recorded"
 
     def message(self) -> str:
         return self.summary.format_map(self.facts())

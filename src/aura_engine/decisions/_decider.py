@@ -75,6 +75,7 @@ class NotAllowed(Exception):
 
     rule: str
     reason: str
+    remedy: str = ""
 
 
 class Decision(msgspec.Struct, Generic[S], frozen=True):
@@ -90,10 +91,10 @@ class Decider(Generic[S]):
 
     aggregate: Aggregate[S]
     decisions: Mapping[type[Command[S]], tuple[Guard, Decide]] = attrs.field(repr=False)
-    impossible: "Callable[[S, Command[S], dict[str, Any]], CommandRefused | None]" = attrs.field(
-        repr=False, default=lambda _state, _command, _about: None
+    impossible: "Callable[[S, Command[S], Context, dict[str, Any]], CommandRefused | None]" = attrs.field(
+        repr=False, default=lambda _state, _command, _context, _facts: None
     )
-    """``(state, command, facts)`` -> a more telling error for a command that is not possible in this status."""
+    """``(state, command, context, facts)`` -> a more telling error for what is not possible in this status."""
 
     def __attrs_post_init__(self) -> None:
         for command, (_, decide) in self.decisions.items():
@@ -109,14 +110,15 @@ class Decider(Generic[S]):
             "aggregate_id": aggregate_id,
             "command": type(command).__name__,
         }
-        self._require_possible(about, state, command)
+        self._require_possible(about, state, command, context)
         guard, decide = self.decisions[type(command)]
         refuse_observer(context.actor, about)
         try:
             guard(state, command, context)
             events = tuple(decide(state, command, context))
         except NotAllowed as refused:
-            raise ActorNotAllowed(**about, actor=context.actor, rule=refused.rule, reason=refused.reason) from None
+            why = {"rule": refused.rule, "reason": refused.reason, "remedy": refused.remedy}
+            raise ActorNotAllowed(**about, actor=context.actor, **why) from None
         except RuleBroken as broken:
             raise RuleViolated(**about, rule=broken.rule, reason=broken.reason, remedy=broken.remedy) from None
         for event in events:
@@ -130,7 +132,7 @@ class Decider(Generic[S]):
         assert state is not None, "a command is possible without a state only if it leads to one"
         return Decision(events, state)
 
-    def _require_possible(self, about: dict[str, Any], state: S | None, command: Command[S]) -> None:
+    def _require_possible(self, about: dict[str, Any], state: S | None, command: Command[S], context: Context) -> None:
         table = self.aggregate.table
         row = table.get(None if state is None else state.status, {})
         if any(event in row for event in command.emits):
@@ -141,13 +143,14 @@ class Decider(Generic[S]):
         if not allowed:
             raise AggregateExists(**about)
         facts = {**about, "status": state.status, "allowed_in": allowed}
-        raise self.impossible(state, command, facts) or TransitionRefused(**facts)
+        raise self.impossible(state, command, context, facts) or TransitionRefused(**facts)
 
 
 def refuse_observer(actor: Actor, about: Mapping[str, str]) -> None:
     """Raise `ActorNotAllowed` for an observer, who only reads, whatever the command `about` which aggregate is."""
     if actor_kind(actor) == "observer":
-        raise ActorNotAllowed(**about, actor=actor, rule="observer", reason="observers only read")
+        reason, remedy = "observers only read", "ask a person who may change it"
+        raise ActorNotAllowed(**about, actor=actor, rule="observer", reason=reason, remedy=remedy)
 
 
 def anyone(_state: object, _command: object, _context: Context) -> None:

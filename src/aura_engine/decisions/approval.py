@@ -7,8 +7,6 @@ decides, not even on its own question. The requester may withdraw the question. 
 A decision after the deadline is refused as late, even if the expiry has not been recorded yet."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
 
 from aura_contracts.actors import actor_name
 from aura_contracts.aggregate import Command
@@ -27,7 +25,6 @@ from aura_contracts.approval import (
     ApprovalGranted,
     ApprovalKind,
     ApprovalRejected,
-    ApprovalStatus,
     ApprovalWithdrawn,
     Approve,
     Ballot,
@@ -35,7 +32,6 @@ from aura_contracts.approval import (
     CommentAdded,
     CommentOnLine,
     DelegateApproval,
-    Entitlement,
     EscalateApproval,
     ExpireApproval,
     LevelApproved,
@@ -51,13 +47,7 @@ from aura_contracts.approval import (
     VoteCast,
     WithdrawApproval,
 )
-from aura_contracts.errors import (
-    AlreadyAnswered,
-    InvalidInput,
-    QuestionChanged,
-    QuestionExpired,
-    QuestionWithdrawn,
-)
+from aura_contracts.errors import InvalidInput, QuestionChanged
 from aura_contracts.events import Event
 from aura_contracts.patches import LineAnchor
 from aura_contracts.permission import Rule
@@ -73,7 +63,9 @@ from aura_engine.decisions._decider import (
     only_system,
     require_zone,
 )
+from aura_engine.decisions._late_answer import require_before_deadline, too_late
 from aura_engine.decisions._question import request, require_own_name
+from aura_engine.decisions._seats import entitlement, require_delegate, require_open_seat, require_seat, waits_for
 
 COMMENT_LIMIT = 500
 """The most comments on one question."""
@@ -82,70 +74,10 @@ COMMENT_LIMIT = 500
 # --- Deciding ---------------------------------------------------------------------------------------------------------
 
 
-def _impossible(
-    state: Approval, command: Command[Approval], facts: dict[str, Any]
-) -> AlreadyAnswered | QuestionWithdrawn | QuestionExpired | None:
-    """Return the error that tells a human who answers why it is too late."""
-    if not isinstance(command, AnswerApproval | DelegateApproval | CommentOnLine):
-        return None
-    match state.status:
-        case ApprovalStatus.WITHDRAWN:
-            return QuestionWithdrawn(**facts, reason=state.withdrawal_reason or "no reason was given")
-        case ApprovalStatus.EXPIRED:
-            return QuestionExpired(**facts, deadline=_text_of(state.deadline))
-        case _:
-            by = "" if state.reviewed_by is None else actor_name(state.reviewed_by)
-            return AlreadyAnswered(**facts, answered_by=by, answered_at=_text_of(state.responded_at))
-
-
-def _text_of(time: datetime | None) -> str:
-    return "" if time is None else time.isoformat()
-
-
-def _require_before_deadline(state: Approval, command: Command[Approval], context: Context) -> None:
-    if state.deadline is not None and context.now >= state.deadline:
-        deadline = _text_of(state.deadline)
-        raise QuestionExpired(
-            aggregate=APPROVAL.name,
-            aggregate_id=state.id,
-            command=type(command).__name__,
-            status=state.status,
-            deadline=deadline,
-        )
-
-
-def _require_seat(state: Approval, command: Command[Approval], context: Context) -> None:
-    """Only humans who are asked now, or act for one who is, decide or delegate."""
-    name = actor_name(context.actor)
-    if is_human(context) and state.seats_of(name, context.now):
-        return
-    if name in state.barred:
-        raise NotAllowed("self_approval", "no one approves what they asked for themselves")
-    if state.seats_of(name):
-        raise NotAllowed("delegation_ended", "what was delegated to them has ended")
-    later = [number for number, level in enumerate(state.stages, 1) if name in level.reviewers and number > state.level]
-    if later:
-        raise NotAllowed("level", f"they are asked at level {later[0]}, and it is level {state.level} that decides now")
-    waits = ", ".join(state.awaited)
-    raise NotAllowed("seat", f"it waits for {waits}; only a reviewer, a delegate or an escalation contact may decide")
-
-
 def _require_seat_or_policy(state: Approval, command: Command[Approval], context: Context) -> None:
     """The policy decides too."""
     if context.actor != POLICY:
-        _require_seat(state, command, context)
-
-
-def _require_open_seat(state: Approval, name: str, context: Context) -> str:
-    """Return an unused seat of `name`. Each human and each seat has one vote."""
-    if any(vote.reviewer == name for vote in state.votes):
-        raise RuleBroken("already_voted", f"{name} has voted, and a vote is not replaced")
-    seats = state.seats_of(name, context.now)
-    for seat in seats:
-        if seat in state.open_seats:
-            return seat
-    used = {vote.seat: vote.reviewer for vote in state.level_votes}
-    raise RuleBroken("delegation_used", f"{used[seats[0]]} has voted with the vote of {seats[0]} already")
+        require_seat(state, command, context)
 
 
 def _require_same_commits(state: Approval, command: AnswerApproval) -> None:
@@ -159,22 +91,16 @@ def _commits_text(commits: Mapping[str, str]) -> str:
     return ", ".join(f"{commit} of {repository}" for repository, commit in commits.items()) or "no commits"
 
 
-def _entitlement(state: Approval, name: str, seat: str) -> Entitlement:
-    if name != seat:
-        return Entitlement.DELEGATION
-    return Entitlement.ESCALATION if seat in state.escalated_to else Entitlement.REVIEWER
-
-
 def _vote(
     state: Approval, command: Approve | Reject | RequestChanges, context: Context, decision: ApprovalDecision
 ) -> list[Event]:
     """Return the vote of the acting human; the policy decides without a vote."""
-    _require_before_deadline(state, command, context)
+    require_before_deadline(state, command, context)
     _require_same_commits(state, command)
     if context.actor == POLICY:
         return []
     name = actor_name(context.actor)
-    seat = _require_open_seat(state, name, context)
+    seat = require_open_seat(state, name, context)
     remember, pattern = (command.remember, command.pattern) if isinstance(command, Approve) else (Remember.ONCE, None)
     return [
         VoteCast(
@@ -186,7 +112,7 @@ def _vote(
                 remember=remember,
                 pattern=pattern,
                 level=state.level,
-                entitlement=_entitlement(state, name, seat),
+                entitlement=entitlement(state, name, seat),
                 source=command.source,
                 commits=command.commits,
             )
@@ -196,7 +122,7 @@ def _vote(
 
 def _require_feedback(command: Reject | RequestChanges) -> None:
     if not command.feedback.strip():
-        raise RuleBroken("feedback_required", "say what should be different")
+        raise RuleBroken("feedback_required", "a no needs a reason", "say what should be different")
 
 
 def _require_rememberable(state: Approval, command: Approve) -> None:
@@ -267,33 +193,15 @@ def _request_changes(state: Approval, command: RequestChanges, context: Context)
 
 def _delegate(state: Approval, command: DelegateApproval, context: Context) -> Events:
     name = actor_name(context.actor)
-    _require_before_deadline(state, command, context)
-    _require_open_seat(state, name, context)
+    require_before_deadline(state, command, context)
+    require_open_seat(state, name, context)
     require_zone("until", command.until)
     if command.until is not None and command.until <= context.now:
-        raise RuleBroken("delegation_ended", f"it would have ended at {_text_of(command.until)} already")
-    _require_delegate(state, name, command.delegate, context)
+        ended = command.until.isoformat()
+        raise RuleBroken("delegation_ended", f"it would have ended at {ended} already", "name a later end, or none")
+    require_delegate(state, name, command.delegate, context)
     delegate, reason, until = command.delegate, command.reason, command.until
     return [ApprovalDelegated(delegator=name, delegate=delegate, reason=reason, until=until)]
-
-
-def _require_delegate(state: Approval, delegator: str, delegate: str, context: Context) -> None:
-    """Require a person with a name, who gets no second vote by it, now or at a later level."""
-    if not delegate.strip():
-        raise RuleBroken("delegate", "the delegate has no name")
-    if delegate in state.barred:
-        raise RuleBroken("self_approval", f"{delegate} asked for this work and may not decide about it")
-    if delegate == delegator:
-        raise RuleBroken("delegation_loop", f"{delegator} would delegate to themselves", "name another person")
-    held = [state.holders(seat, context.now) for seat in state.seats_of(delegate, context.now)]
-    if any(delegator in names[names.index(delegate) :] for names in held):
-        reason = f"{delegate} has delegated to {delegator}, so that the delegation would go in a circle"
-        raise RuleBroken("delegation_loop", reason, "name a person who is not part of it")
-    if held or any(delegate in level.reviewers for level in state.stages):
-        reason = f"{delegate} may decide already"
-        raise RuleBroken("delegate_may_decide", reason, "delegate to a person who may not decide yet")
-    if any(vote.reviewer == delegate for vote in state.votes):
-        raise RuleBroken("delegate_has_voted", f"{delegate} has voted, and no one votes twice", "name another person")
 
 
 # --- Commenting -------------------------------------------------------------------------------------------------------
@@ -304,7 +212,8 @@ def _require_asked(state: Approval, command: Command[Approval], context: Context
     name = actor_name(context.actor)
     asked = {name for level in state.stages for name in level.reviewers} | {*state.barred, *state.escalated_to}
     if not is_human(context) or not (name in asked or state.seats_of(name, context.now)):
-        raise NotAllowed("asked", "only humans who are asked comment on it")
+        remedy = f"tell {waits_for(state, context)} what you would comment"
+        raise NotAllowed("asked", "only humans who are asked comment on it", remedy)
 
 
 def _comment(state: Approval, command: CommentOnLine, context: Context) -> Events:
@@ -348,7 +257,7 @@ _only_system = only_system("AURA does this when it is due")
 
 
 def _remind(state: Approval, command: RemindReviewers, context: Context) -> Events:
-    _require_before_deadline(state, command, context)
+    require_before_deadline(state, command, context)
     if state.remind_at is None or context.now < state.remind_at:
         due = "never" if state.remind_at is None else state.remind_at.isoformat()
         raise RuleBroken("not_due", f"the next reminder is due: {due}")
@@ -356,7 +265,7 @@ def _remind(state: Approval, command: RemindReviewers, context: Context) -> Even
 
 
 def _escalate(state: Approval, command: EscalateApproval, context: Context) -> Events:
-    _require_before_deadline(state, command, context)
+    require_before_deadline(state, command, context)
     if state.escalate_at is None or context.now < state.escalate_at:
         due = "never" if state.escalate_at is None else state.escalate_at.isoformat()
         raise RuleBroken("not_due", f"the escalation is due: {due}")
@@ -389,7 +298,7 @@ APPROVAL_DECIDER = Decider(
         Approve: (_require_seat_or_policy, _approve),
         Reject: (_require_seat_or_policy, _reject),
         RequestChanges: (_require_seat_or_policy, _request_changes),
-        DelegateApproval: (_require_seat, _delegate),
+        DelegateApproval: (require_seat, _delegate),
         RecordApprovalRefusal: (_only_system, becomes(ApprovalCommandRefused)),
         CommentOnLine: (_require_asked, _comment),
         RemindReviewers: (_only_system, _remind),
@@ -397,5 +306,5 @@ APPROVAL_DECIDER = Decider(
         ExpireApproval: (_only_system, _expire),
         WithdrawApproval: (_require_requester, becomes(ApprovalWithdrawn)),
     },
-    impossible=_impossible,
+    impossible=too_late,
 )

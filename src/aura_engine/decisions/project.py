@@ -86,7 +86,7 @@ def _edit(state: Project, command: EditProject, context: Context) -> Events:
     return [ProjectEdited(changes=changes)] if changes.given() else []
 
 
-def _taken(state: Project, command: Command[Project], facts: dict[str, Any]) -> NameTaken | None:
+def _taken(state: Project, command: Command[Project], _: Context, facts: dict[str, Any]) -> NameTaken | None:
     """Return the error for a name that another project has."""
     if not isinstance(command, CreateProject):
         return None

@@ -25,7 +25,7 @@ from aura_contracts.approval import (
     Remember,
     RequestChanges,
 )
-from aura_contracts.errors import AmbiguousId, CommandRefused, InvalidInput
+from aura_contracts.errors import AmbiguousId, AuraError, InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.patches import LineAnchor, line_now, lines_of
@@ -41,6 +41,7 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import ApprovalFilters
+from aura_engine.host import require_person
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -274,15 +275,19 @@ class Approvals:
     ) -> Sequence[AnswerOutcome]:
         """Give one answer to several questions: those named, or else all that wait for the actor, by kind and task.
 
-        Each answer is decided and recorded alone, in the order in which they were asked; one that is refused stops none
-        of the others. Return an outcome for each. Raises `InvalidInput` for a no without feedback.
+        Each answer is decided and recorded alone, in the order in which they were asked; one that is refused, or that
+        the store could not record, stops none of the others. Their tasks continue once all are recorded. Return an
+        outcome for each. Raises `InvalidInput` for a no without feedback.
         """
         self._core.bus.require_writable()
         decided = ApprovalDecision(decision)
         if decided is not ApprovalDecision.APPROVED and not (feedback or "").strip():
             raise InvalidInput(field="feedback", reason="a no needs a reason", remedy="say what should be different")
         names = list(dict.fromkeys(approvals)) or await self._awaiting(by, kind, task)
-        return [await self._outcome(name, decided, feedback, source, by) for name in names]
+        recorded = [await self._outcome(name, decided, feedback, source, by) for name in names]
+        for task_id in dict.fromkeys(task_id for _, task_id in recorded if task_id is not None):
+            await self._core.drive(task_id)
+        return [outcome for outcome, _ in recorded]
 
     async def _awaiting(self, by: str | None, kind: str | None, task: str | None) -> Sequence[str]:
         """Return the ids of the open questions that wait for an actor, oldest first."""
@@ -293,7 +298,8 @@ class Approvals:
 
     async def _outcome(
         self, name: str, decision: ApprovalDecision, feedback: str | None, source: AnswerSource | None, by: str | None
-    ) -> AnswerOutcome:
+    ) -> tuple[AnswerOutcome, TaskId | None]:
+        """Record one of several answers; return what became of it, and the task that continues, if any."""
         seen = self._seen(None, source)
         command: Command[Approval]
         match decision:
@@ -304,10 +310,13 @@ class Approvals:
             case ApprovalDecision.NEEDS_CHANGES:
                 command = RequestChanges(feedback=feedback or "", **seen)
         try:
-            return AnswerOutcome(approval=name, answered=await self._decide(name, command, by))
-        except (CommandRefused, InvalidInput, AmbiguousId) as refused:
+            answered, task_id = await self._record(name, command, by)
+        except AuraError as refused:
+            if self._core.closed:  # none of the others could be recorded either
+                raise
             told = {"code": refused.code, "message": refused.message(), "remedy": refused.remedy}
-            return AnswerOutcome(approval=name, refused=AnswerRefusal(**told, facts=refused.facts()))
+            return AnswerOutcome(approval=name, refused=AnswerRefusal(**told, facts=refused.facts())), None
+        return AnswerOutcome(approval=name, answered=answered), task_id
 
     async def delegate(
         self,
@@ -320,8 +329,10 @@ class Approvals:
     ) -> Approval:
         """Delegate the decision to another human, by name; until a moment, if given, and then it is yours alone again.
 
-        Refused with `RuleViolated` if it would go in a circle, or give a person a second vote.
+        Refused with `RuleViolated` if it would go in a circle, or give a person a second vote. Raises `InvalidInput`
+        unless `to` can be the name of a person.
         """
+        require_person(to, "to")
         return await self._decide(approval, DelegateApproval(delegate=to, reason=reason, until=until), by)
 
     def _seen(self, commits: Mapping[str, str] | None, source: AnswerSource | None) -> dict[str, Any]:
@@ -329,16 +340,22 @@ class Approvals:
         return {"commits": dict(commits or {}), "source": source or self._core.source}
 
     async def _decide(self, approval: str, command: Command[Approval], by: str | None) -> Approval:
+        state, task_id = await self._record(approval, command, by)
+        if task_id is not None:
+            await self._core.drive(task_id)
+        return state
+
+    async def _record(
+        self, approval: str, command: Command[Approval], by: str | None
+    ) -> tuple[Approval, TaskId | None]:
+        """Record a decision and its effect on the task; return the task, if there is something to drive."""
         approval_id = await self._core.find("approval", approval)
 
         async def decide(unit: UnitOfWork) -> tuple[Approval, TaskId | None]:
             state = await unit.handle(approval_id, command)
             return state, await self._apply(unit.acting_as(ENGINE), state)
 
-        state, task_id = await self._core.bus.transact(self._core.actor(by), decide)
-        if task_id is not None:
-            await self._core.drive(task_id)
-        return state
+        return await self._core.bus.transact(self._core.actor(by), decide)
 
     async def _apply(self, unit: UnitOfWork, approval: Approval) -> TaskId | None:
         """Apply the decision to the task, unless its files must be examined first: the task's driver does that.

@@ -17,8 +17,48 @@ from aura_contracts.task import ApprovalMode, CollisionPolicy, DependencyPolicy,
 Strings = list[str] | tuple[str, ...]
 
 
-class RunOptions(TypedDict, total=False):
-    """See `aura_engine.inputs.RunRequest`."""
+class PlaceOptions(TypedDict, total=False):
+    """See `aura_engine.inputs.Place`."""
+
+    repositories: Strings
+    """Paths of repositories, of a subfolder of one, or of one folder outside any."""
+    in_place: bool
+    """Work directly in the given folder, without a worktree."""
+    target_branch: str
+    """The branch to merge into; empty: the one that is checked out."""
+    copy_files: Strings
+    """Patterns of untracked files that worktrees need, such as .env."""
+
+
+class HowToRunOptions(TypedDict, total=False):
+    """See `aura_engine.inputs.HowToRun`."""
+
+    options: Mapping[str, Any]
+    """Settings of the executor; never secrets, the log keeps them."""
+    variant: str | None
+    """A named set of the executor's options, see profiles.toml."""
+    variables: Mapping[str, str]
+    """Variables for prompt templates."""
+    setup: Script | str | None
+    """A script to run before the agent."""
+    cleanup: Script | str | None
+    """A script to run after the agent, if it changed anything."""
+    timeout: float | None
+    """Seconds that each process may take."""
+    idle_timeout: float | None
+    """Seconds that each process may be silent."""
+    output_limit: int
+    """Bytes that each process may write."""
+    allow: Strings
+    """Tool calls to allow without asking: rules such as Bash(npm test)."""
+    deny: Strings
+    """Tool calls to refuse without asking; checked before allow."""
+    tools: bool
+    """Give the agent AURA's own tools."""
+
+
+class ReviewOptions(TypedDict, total=False):
+    """See `aura_engine.inputs.Review`."""
 
     approval: ApprovalMode | Literal["plan", "changes", "both", "auto"]
     """What a human approves: plan, changes, both, auto."""
@@ -54,36 +94,11 @@ class RunOptions(TypedDict, total=False):
     """If it completes with its parts and one of them fails: wait, fail or ignore."""
     fixes: str | None
     """The task that it repairs."""
-    options: Mapping[str, Any]
-    """Settings of the executor; never secrets, the log keeps them."""
-    variant: str | None
-    """A named set of the executor's options, see profiles.toml."""
-    variables: Mapping[str, str]
-    """Variables for prompt templates."""
-    setup: Script | str | None
-    """A script to run before the agent."""
-    cleanup: Script | str | None
-    """A script to run after the agent, if it changed anything."""
-    timeout: float | None
-    """Seconds that each process may take."""
-    idle_timeout: float | None
-    """Seconds that each process may be silent."""
-    output_limit: int
-    """Bytes that each process may write."""
-    allow: Strings
-    """Tool calls to allow without asking: rules such as Bash(npm test)."""
-    deny: Strings
-    """Tool calls to refuse without asking; checked before allow."""
-    tools: bool
-    """Give the agent AURA's own tools."""
-    repositories: Strings
-    """Paths of repositories, or of one folder."""
-    in_place: bool
-    """Work directly in the given folder, without a worktree."""
-    target_branch: str
-    """The branch to merge into; empty: the one that is checked out."""
-    copy_files: Strings
-    """Patterns of untracked files that worktrees need, such as .env."""
+
+
+class RunOptions(PlaceOptions, HowToRunOptions, ReviewOptions, total=False):
+    """See `aura_engine.inputs.RunRequest`."""
+
     title: str
     """A short name for the task; empty: taken from the prompt."""
     session_id: str | None
@@ -94,51 +109,9 @@ class RunOptions(TypedDict, total=False):
     """Resume a copy of the session; leave the original unchanged."""
 
 
-class NewTaskOptions(TypedDict, total=False):
+class NewTaskOptions(PlaceOptions, ReviewOptions, total=False):
     """See `aura_engine.inputs.NewTask`."""
 
-    approval: ApprovalMode | Literal["plan", "changes", "both", "auto"]
-    """What a human approves: plan, changes, both, auto."""
-    reviewers: Strings
-    """Names of people who may decide besides the creator."""
-    quorum: int
-    """How many of the creator and the reviewers must approve the work."""
-    levels: Sequence[Level]
-    """Further groups of people to ask in turn, each once the one before has approved."""
-    no_self_approval: bool
-    """The creator does not decide about the work."""
-    retry: RetryPolicy
-    """Attempts at each stage, and the pauses between them."""
-    priority: Priority | Literal["low", "medium", "high"]
-    """low, medium or high."""
-    project: str | None
-    """The project that it belongs to; None: that of its repository."""
-    context: Mapping[str, Any]
-    """Further data about the task, as JSON values."""
-    locks: Strings
-    """Names, such as deploy, of what no other task uses at the same time."""
-    locked_paths: Strings
-    """Patterns for paths, such as src/api/*, that no other task changes then."""
-    on_collision: CollisionPolicy | Literal["wait", "ask"]
-    """If another task has one of its locks: wait, or ask a human."""
-    labels: Strings
-    """Words to find it by, such as bug or backend."""
-    due_at: datetime | None
-    """When it should be done."""
-    on_dependency_failure: DependencyPolicy | Literal["fail", "wait", "start"]
-    """If a task that it waits for fails or is cancelled: fail, wait or start."""
-    on_part_failure: PartPolicy | Literal["wait", "fail", "ignore"]
-    """If it completes with its parts and one of them fails: wait, fail or ignore."""
-    fixes: str | None
-    """The task that it repairs."""
-    repositories: Strings
-    """Paths of repositories, of a subfolder of one, or of one folder outside any."""
-    in_place: bool
-    """Work directly in the given folder, without a worktree."""
-    target_branch: str
-    """The branch to merge into; empty: the one that is checked out."""
-    copy_files: Strings
-    """Patterns of untracked files that worktrees need, such as .env."""
     description: str
     """The task in full."""
     parent: str | None
@@ -149,39 +122,9 @@ class NewTaskOptions(TypedDict, total=False):
     """The type of agent to assign it to."""
 
 
-class AssignmentOptions(TypedDict, total=False):
+class AssignmentOptions(PlaceOptions, HowToRunOptions, total=False):
     """See `aura_engine.inputs.Assignment`."""
 
-    options: Mapping[str, Any]
-    """Settings of the executor; never secrets, the log keeps them."""
-    variant: str | None
-    """A named set of the executor's options, see profiles.toml."""
-    variables: Mapping[str, str]
-    """Variables for prompt templates."""
-    setup: Script | str | None
-    """A script to run before the agent."""
-    cleanup: Script | str | None
-    """A script to run after the agent, if it changed anything."""
-    timeout: float | None
-    """Seconds that each process may take."""
-    idle_timeout: float | None
-    """Seconds that each process may be silent."""
-    output_limit: int
-    """Bytes that each process may write."""
-    allow: Strings
-    """Tool calls to allow without asking: rules such as Bash(npm test)."""
-    deny: Strings
-    """Tool calls to refuse without asking; checked before allow."""
-    tools: bool
-    """Give the agent AURA's own tools."""
-    repositories: Strings
-    """Paths of repositories, of a subfolder of one, or of one folder outside any."""
-    in_place: bool
-    """Work directly in the given folder, without a worktree."""
-    target_branch: str
-    """The branch to merge into; empty: the one that is checked out."""
-    copy_files: Strings
-    """Patterns of untracked files that worktrees need, such as .env."""
     agent: str | None
     """A certain agent of the pool."""
     agent_type: str | None
