@@ -5,12 +5,13 @@ keys may be missing, and further ones are ignored. What is absent or malformed i
 whether a human should look, and it is unknown what it says, a human is asked: see `wants_human`.
 """
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import AgentResult
+from aura_engine.message_objects import objects_in
 
 KEYS = ("proposal", "confidence", "requires_approval", "error")
 
@@ -37,28 +38,26 @@ ASKED = frozenset(
 )
 """Executors whose agents are asked for a result. Others get their prompt to the character: it may be a command's."""
 
-_END = 64 * 1024
-"""Characters at the end of a message in which a result is looked for."""
-
-_CANDIDATES = 200
-"""The most opening braces that are tried, from the end."""
-
 
 def read_result(message: str) -> AgentResult | None:
-    """Return the last result in a message; None without one.
+    """Return the last result in a message; None without one, or if one of its keys occurs twice.
 
     >>> read_result('Done. {"confidence": 0.8, "error": null}')
     AgentResult(proposal=None, confidence=0.8, requires_approval=None, error=None)
     """
-    for found in _objects(message[-_END:]):
-        if len(found.keys() & set(KEYS)) > 1:
-            return AgentResult(
-                proposal=_text(found.get("proposal")),
-                confidence=_share(found.get("confidence")),
-                requires_approval=_flag(found.get("requires_approval")),
-                error=_text(found.get("error")),
-            )
-    return None
+    try:
+        results = [one for one in objects_in(message) if len(one.data.keys() & set(KEYS)) > 1]
+    except InvalidInput:
+        return None
+    if not results or results[-1].repeated is not None:
+        return None
+    found = results[-1].data
+    return AgentResult(
+        proposal=_text(found.get("proposal")),
+        confidence=_share(found.get("confidence")),
+        requires_approval=_flag(found.get("requires_approval")),
+        error=_text(found.get("error")),
+    )
 
 
 def wants_human(prompt: str, result: AgentResult | None) -> bool:
@@ -72,21 +71,6 @@ def wants_human(prompt: str, result: AgentResult | None) -> bool:
     if result is None or result.requires_approval is None:
         return REQUEST in prompt
     return result.requires_approval
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects in a text, the one that begins last first."""
-    decoder, end = json.JSONDecoder(), len(text)
-    for _ in range(_CANDIDATES):
-        end = text.rfind("{", 0, end)
-        if end < 0:
-            return
-        try:
-            found, _ = decoder.raw_decode(text, end)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict):
-            yield found
 
 
 def _text(value: object) -> str | None:

@@ -3,10 +3,10 @@
     {"subtasks": [{"id": "model", "title": "Add a price to the model"},
                   {"id": "page", "title": "Show the price", "after": ["model"], "agent_type": "developer"}]}
 
-Reading is tolerant of what stands around the plan, and strict about its content.
+Reading is tolerant of what stands around the plan, and strict about its content. A plan is one object: parts have no
+parts of their own.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import TaskId
 from aura_contracts.task import Priority, Subtask, parse_agent_type
+from aura_engine.message_objects import objects_in
 
 PLAN_LIMIT = 100
 """The most subtasks in a plan: a human has to read it."""
@@ -67,15 +68,15 @@ def plan_text(subtasks: Sequence[Subtask]) -> str:
 
 
 def _listed(text: str) -> object:
-    decoder, end = json.JSONDecoder(), len(text)
-    while (end := text.rfind("{", 0, end)) >= 0:
-        try:
-            found, _ = decoder.raw_decode(text, end)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict) and "subtasks" in found:
-            return found["subtasks"]
-    raise _refused("plan", "it holds no JSON object with the key subtasks")
+    try:
+        plans = [one for one in objects_in(text) if "subtasks" in one.data]
+    except InvalidInput as error:
+        raise _refused("plan", error.reason, error.remedy) from error
+    if not plans:
+        raise _refused("plan", "it holds no JSON object with the key subtasks")
+    if (repeated := plans[-1].repeated) is not None:
+        raise _refused("plan", f"the key {repeated!r} occurs twice in an object", "give each key once")
+    return plans[-1].data["subtasks"]
 
 
 def _checked(given: object, place: str) -> dict[str, Any]:

@@ -61,3 +61,21 @@ def test_any_message_is_read(before, after):
 
 def test_all_agents_are_asked_but_those_that_run_a_command():
     assert set(ExecutorRegistry().names()) - {"custom", "scripted"} == ASKED
+
+
+INNER = {"requires_approval": False, "confidence": 1}
+
+
+@pytest.mark.parametrize(
+    ("message", "asks"),
+    [
+        (json.dumps({**WHOLE, "requires_approval": True, "checks": INNER}), True),
+        (json.dumps({"report": {**WHOLE, "requires_approval": True}, "checks": INNER}), None),
+        (json.dumps({**WHOLE, "requires_approval": True, "checks": INNER})[:-1] + ",}", None),
+        ('{"confidence": 1, "requires_approval": true, "requires_approval": false}', None),
+        (json.dumps(WHOLE) + "{" * 60_000 + json.dumps({**WHOLE, "requires_approval": True}), True),
+    ],
+)
+def test_what_stands_inside_of_a_result_never_replaces_it(message, asks):
+    result = read_result(message)
+    assert (result and result.requires_approval) is asks
