@@ -8,8 +8,19 @@ from aura_cli.arguments.declarations import OptionGroup, add_options, values_of
 from aura_cli.arguments.options import ADD_PROJECT, ASSIGN, CREATE, RUN
 from aura_cli.arguments.parser import Parser
 from aura_cli.arguments.request import run_request
+from aura_cli.commands import approval, task
+from aura_contracts.approval import ApprovalKind
+from aura_contracts.board import CanonicalState
 from aura_contracts.run_plan import Shell
-from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
+from aura_contracts.task import (
+    ApprovalMode,
+    CollisionPolicy,
+    DependencyPolicy,
+    PartPolicy,
+    Priority,
+    RetryPolicy,
+    TaskStatus,
+)
 from aura_engine import Assignment, NewProject, NewTask, RunRequest
 
 
@@ -54,6 +65,12 @@ def test_choices_are_those_of_the_domain():
     choices = {option.field: option.choices for option in [*options_of(RUN), *options_of(CREATE)] if option.choices}
     assert choices["approval"] == tuple(ApprovalMode)
     assert choices["priority"] == tuple(Priority)
+    assert choices["on_collision"] == tuple(CollisionPolicy)
+    assert set(choices["on_dependency_failure"]) == set(DependencyPolicy)
+    assert set(choices["on_part_failure"]) == set(PartPolicy)
+    assert tuple(ApprovalKind) == approval._KINDS
+    assert tuple(TaskStatus) == task._STATUSES
+    assert set(task._STATES) == set(CanonicalState)
     (shell,) = [option for option in options_of(RUN) if option.flag == "--setup-shell"]
     assert shell.choices == tuple(Shell)
 

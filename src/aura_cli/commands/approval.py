@@ -35,7 +35,10 @@ as `aura run` shows it, unless another process drives the task already. With
 ID may be omitted if exactly one approval is pending.
 """
 
-_KINDS = ("plan", "changes", "tool_call", "decomposition", "merge_conflict", "question", "workflow_step")
+_KINDS = (
+    *("plan", "changes", "tool_call", "decomposition", "merge_conflict", "lock_conflict", "question"),
+    "workflow_step",
+)
 
 _ID_HELP = "the approval or its task: its id, or the first or last digits of it"
 
