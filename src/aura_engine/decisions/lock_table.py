@@ -39,7 +39,9 @@ def _request(state: LockTable | None, command: RequestLocks, context: Context) -
     if table.claim_of(command.task_id) is not None:
         return []
     first = claims_before(table, command, context.now)
-    later = [claim for claim in table.claims if claim not in first and claim.locks.collisions(command.locks)]
+    before = {claim.task_id for claim in first}
+    others = (claim for claim in table.claims if claim.task_id not in before)
+    later = [claim for claim in others if claim.locks.collisions(command.locks)]
     requested = LocksRequested(
         task_id=command.task_id,
         locks=command.locks,
