@@ -123,7 +123,7 @@ def _create(_: None, command: CreateTask, context: Context) -> Events:
         raise RuleBroken("retry", problem)
     require_agent_type(spec.agent_type)
     require_labels(spec.labels)
-    require_locks(spec)
+    require_locks(spec.locks, spec.locked_paths)
     require_zone("due_at", spec.due_at)
     require_no_circle(command.task_id, command, context)
     require_deciders(context.actor, spec)
@@ -134,6 +134,7 @@ def _edit(state: Task, command: EditTask, context: Context) -> Events:
     if command.changes.title is not None:
         require_title(command.changes.title)
     require_labels(command.changes.labels or ())
+    require_locks(command.changes.locks or (), command.changes.locked_paths or ())
     require_zone("due_at", command.changes.due_at)
     require_no_circle(state.id, command, context)
     changes = _news(command.changes, state)
