@@ -127,7 +127,8 @@ class BlockingTasks:
     def edit(self, task: str, changes: Kept[TaskChanges], *, by: str | None = None) -> Task:
         """Edit a task; fields that `changes` does not set stay as they are.
 
-        Raises `CyclicDependency` if the tasks in `after` wait for this one, be it through others.
+        Locks change until the work begins; one that waits for its locks then waits for the new ones. Raises
+        `RuleViolated` later, and `CyclicDependency` if the tasks in `after` wait for this one, be it through others.
         """
         return self._portal.call(self._target.edit, task, changes, by=by)
 

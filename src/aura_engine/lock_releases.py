@@ -14,12 +14,19 @@ from aura_engine.parts import Unit
 
 
 async def follow(unit: Unit, before: Task | None, after: Task) -> None:
-    """Add to `unit` the release of the locks of a task that has ended, or was given back, if nothing of it runs."""
-    if before is not None and before.in_hand and not after.in_hand and not await _runs(unit, after):
+    """Add to `unit` the release of the locks of a task that has ended, or was given back, if nothing of it runs.
+
+    One whose locks were edited claims those that it needs now when it could begin.
+    """
+    if before is None:
+        return
+    if before.locking != after.locking:
+        await release(unit, before, "its locks were edited")
+    elif before.in_hand and not after.in_hand and not await _runs(unit, after):
         await release(unit, after)
 
 
-async def release(unit: Unit, task: Task) -> None:
+async def release(unit: Unit, task: Task, reason: str = "") -> None:
     """Add to `unit` the release of a task's locks, if it claims any; the question about them is withdrawn."""
     if not task.needs_locks:
         return
@@ -27,7 +34,7 @@ async def release(unit: Unit, task: Task) -> None:
     claim = None if table is None else table.claim_of(task.id)
     if claim is None:
         return
-    reason = f"the task is {task.status}"
+    reason = reason or f"the task is {task.status}"
     await engine.handle(LOCK_TABLE_ID, ReleaseLocks(task_id=task.id, reason=reason))
     question = None if claim.approval_id is None else await unit.get(APPROVAL, claim.approval_id)
     if question is not None and question.status is ApprovalStatus.PENDING:

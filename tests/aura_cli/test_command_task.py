@@ -74,6 +74,19 @@ def test_a_task_is_edited_and_deleted(place):
     assert call_aura("task", "edit", task_id, "--title", "Again", "--json").code == 1
 
 
+def test_the_locks_of_a_task_are_edited_and_removed(place):
+    task_id = create("Say more", "--lock", "deploy")
+    locks = ("--lock", "staging", "--lock", "docs", "--lock-path", "src/*", "--on-collision", "ask")
+    (edited,) = call_aura("task", "edit", task_id, *locks, "--json").objects
+    assert (edited["locks"], edited["locked_paths"]) == (["staging", "docs"], ["src/*"])
+    assert edited["on_collision"] == "ask"
+    (edited,) = call_aura("task", "edit", task_id, "--no-locks", "--json").objects
+    assert (edited["locks"], edited["locked_paths"], edited["on_collision"]) == ([], [], "ask")
+    both = call_aura("task", "edit", task_id, "--no-locks", "--lock", "deploy", "--json").error
+    assert (both["code"], both["facts"]["field"]) == ("invalid_input", "--no-locks")
+    assert call_aura("task", "edit", task_id, "--lock", " ", "--json").error["code"] == "rule_violated"
+
+
 def test_an_id_that_begins_nothing_is_an_error(place):
     create()
     answer = call_aura("task", "show", "ffff", "--json")

@@ -207,6 +207,9 @@ EDIT = (
             Option("after", "--after", "task that must complete first, instead of those", "ID", repeatable=True),
             ON_DEPENDENCY_FAILURE._replace(help="what happens if a task that it waits for fails or is cancelled"),
             ON_PART_FAILURE._replace(help="what happens if one of its parts fails"),
+            LOCKS[0]._replace(help="what no other task may use at the same time, instead of those it has"),
+            LOCKS[1]._replace(help="files that no other task changes then, instead of those it has"),
+            LOCKS[2]._replace(help="what happens if another task has one of its locks"),
         ),
     ),
 )

@@ -87,6 +87,7 @@ def configure(parser: ArgumentParser) -> None:
     place.add_argument("--parent", metavar="ID", help="task that it is a part of")
     place.add_argument("--no-parent", action="store_true", help="make it a part of no other task")
     editing.add_argument("--no-after", action="store_true", help="wait for no other task")
+    editing.add_argument("--no-locks", action="store_true", help="need nothing for itself alone")
     _configure_moves(commands)
 
 
@@ -163,6 +164,10 @@ async def _edit(call: Invocation) -> None:
         if "after" in given:
             raise InvalidInput(field="--no-after", reason="--after names tasks", remedy="give one of the two")
         given["after"] = ()
+    if call.arguments.no_locks:
+        if given.keys() & {"locks", "locked_paths"}:
+            raise InvalidInput(field="--no-locks", reason="--lock or --lock-path names some", remedy="give one of them")
+        given |= {"locks": (), "locked_paths": ()}
     changes = convert(given, TaskChanges)
     async with engine_of(call, record_only=True) as engine:
         task_id, parent = call.arguments.id, call.arguments.parent

@@ -24,7 +24,7 @@ from aura_contracts.events import Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
 from aura_contracts.task import event_types as events
-from aura_contracts.task.values import PoolRequest, Subtask, TaskSpec, TaskStatus
+from aura_contracts.task.values import CollisionPolicy, PoolRequest, Subtask, TaskSpec, TaskStatus
 
 
 class Task(TaskSpec, State, frozen=True, kw_only=True):
@@ -96,6 +96,11 @@ class Task(TaskSpec, State, frozen=True, kw_only=True):
     def needs_locks(self) -> bool:
         """Whether it needs anything for itself alone."""
         return bool(self.locks or self.locked_paths)
+
+    @property
+    def locking(self) -> tuple[tuple[str, ...], tuple[str, ...], CollisionPolicy]:
+        """What it needs for itself alone, and what happens if another task has it."""
+        return self.locks, self.locked_paths, self.on_collision
 
     @property
     def pooled(self) -> bool:

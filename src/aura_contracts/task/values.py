@@ -258,3 +258,6 @@ class TaskChanges(Changes, frozen=True, kw_only=True):
     after: tuple[TaskId, ...] | None = None
     on_dependency_failure: DependencyPolicy | None = None
     on_part_failure: PartPolicy | None = None
+    locks: tuple[str, ...] | None = None
+    locked_paths: tuple[str, ...] | None = None
+    on_collision: CollisionPolicy | None = None

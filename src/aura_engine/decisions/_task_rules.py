@@ -164,17 +164,17 @@ def require_labels(labels: tuple[str, ...]) -> None:
             raise RuleBroken("labels", reason)
 
 
-def require_locks(spec: TaskSpec) -> None:
+def require_locks(names: tuple[str, ...], patterns: tuple[str, ...]) -> None:
     """Refuse locks that are too many, or that nothing can be named or matched by."""
-    for name in spec.locks:
+    for name in names:
         if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LOCK_LENGTH:
             reason = f"{name!r} is not a name of 1 to {LOCK_LENGTH} characters without blanks around it"
             raise RuleBroken("locks", reason, "write it like deploy")
-    for field, given in (("locks", spec.locks), ("locked_paths", spec.locked_paths)):
+    for field, given in (("locks", names), ("locked_paths", patterns)):
         if len(given) > LOCK_LIMIT:
             raise RuleBroken(field, f"there are {len(given)}, and at most {LOCK_LIMIT} are possible", "name fewer")
     try:
-        for pattern in spec.locked_paths:
+        for pattern in patterns:
             require_pattern(pattern, "locked_paths")
     except InvalidInput as error:
         raise RuleBroken("locked_paths", error.reason, error.remedy) from None

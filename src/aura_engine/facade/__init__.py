@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.submissions import Submission as Submission
     from aura_engine.facade.submissions import submit_subtasks as submit_subtasks
     from aura_engine.facade.subscription import subscribe as subscribe
+    from aura_engine.facade.task_edits import edit_task as edit_task
     from aura_engine.facade.task_trees import cancel_tree as cancel_tree
     from aura_engine.facade.task_trees import delete_tree as delete_tree
     from aura_engine.facade.task_trees import parts_of as parts_of

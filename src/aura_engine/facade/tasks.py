@@ -22,7 +22,6 @@ from aura_contracts.task import (
     TASK,
     CompleteTask,
     CreateTask,
-    EditTask,
     ReparentTask,
     Subtask,
     Task,
@@ -133,11 +132,12 @@ class Tasks:
     async def edit(self, task: str, changes: Kept[TaskChanges], *, by: str | None = None) -> Task:
         """Edit a task; fields that `changes` does not set stay as they are.
 
-        Raises `CyclicDependency` if the tasks in `after` wait for this one, be it through others.
+        Locks change until the work begins; one that waits for its locks then waits for the new ones. Raises
+        `RuleViolated` later, and `CyclicDependency` if the tasks in `after` wait for this one, be it through others.
         """
         if changes.after is not None:
             changes = replace(changes, after=await self._found(changes.after, "after"))
-        return await self._core.handle(TASK, task, EditTask(changes=changes), by)
+        return await facade.edit_task(self._core, task, changes, by)
 
     async def _found(self, named: Iterable[str], field: str) -> tuple[TaskId, ...]:
         """Return the ids of tasks, each once."""

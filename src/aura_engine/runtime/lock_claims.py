@@ -8,6 +8,8 @@ Invariants:
 
 from collections.abc import Iterable, Sequence
 
+from attrs import evolve
+
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import ApprovalKind, ApprovalStatus, Question, RequestApproval, WithdrawApproval
 from aura_contracts.errors import InvalidInput
@@ -127,11 +129,11 @@ async def resolve(runtime: Runtime, view: View) -> None:
 
 
 async def give_back(runtime: Runtime, view: View) -> None:
-    """Release the locks of a task that cannot begin, or is no longer worked on."""
+    """Release the locks of a task that cannot begin, is no longer worked on, or needs none for its run."""
 
     async def decide(unit: UnitOfWork) -> None:
         now = await view_in(unit, view.task.id)
-        if now.task.in_hand and not now.unmet:
+        if now.task.in_hand and not now.unmet and now.locks:
             return
         await release(unit, now.task)
         if now.collision is not None and now.task.status is TaskStatus.BLOCKED:
@@ -164,7 +166,8 @@ async def stranded(runtime: Runtime) -> Sequence[TaskId]:
 
 async def are_held(unit: UnitOfWork, view: View) -> bool:
     """Whether the task has the locks that its run needs; recording the unit fails if that has changed by then."""
-    if not view.locks:
+    now = evolve(view, task=await unit.require(TASK, view.task.id))  # it may have been edited
+    if not now.locks:
         return True
     table = await unit.get(LOCK_TABLE, LOCK_TABLE_ID)
     made = None if table is None else table.claim_of(view.task.id)

@@ -15,7 +15,7 @@ from aura_contracts.task import CollisionPolicy, Task
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_engine.decisions import claims_before
 from aura_engine.runtime.lock_claims import claim, request_of
-from aura_engine.runtime.views import locks_of, workspace_of
+from aura_engine.runtime.views import View, workspace_of
 from aura_engine.scheduling import AGEING
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
@@ -48,11 +48,12 @@ class LockWaits:
         if not task.needs_locks:
             return False
         workspace = await self._bus.fetch(WORKSPACE, workspace_of(task.id))
-        if self._may_wait_with_its_agent(task, workspace):
+        locks = View(task=task, workspace=workspace).locks
+        if not locks or self._may_wait_with_its_agent(task, workspace):
             return False
         self._waiting.add(task.id)
         self._watch()
-        command = request_of(task, locks_of(task, workspace))
+        command = request_of(task, locks)
         first = claims_before(await self._current(), command, self._bus.clock())
         if not first:
             self._waiting.discard(task.id)
@@ -66,12 +67,14 @@ class LockWaits:
                 self._table = table or EMPTY
         return self._table
 
-    async def claim(self, unit: UnitOfWork, task: Task, workspace: Workspace | None) -> bool:
-        """Add to `unit` the claim of a task that is given to an agent; return False if its locks collide by now."""
-        locks = locks_of(task, workspace)
-        if not locks or self._may_wait_with_its_agent(task, workspace):
+    async def claim(self, unit: UnitOfWork, task: Task, view: View) -> bool:
+        """Add to `unit` the claim of a task that is given to an agent; return False if its locks collide by now.
+
+        `view` shows the task as it was in the queue.
+        """
+        if not view.locks or self._may_wait_with_its_agent(task, view.workspace):
             return True
-        return (await claim(unit, task, locks)).held
+        return (await claim(unit, task, view.locks)).held
 
     def _may_wait_with_its_agent(self, task: Task, workspace: Workspace | None) -> bool:
         """Not if the agent is one outside AURA, which begins as soon as it has the task."""

@@ -308,7 +308,7 @@ class Pool:
         assign = AssignTask(agent_id=agent.id, agent_type=wanted, reason=why, selection=chosen.selection)
         task = await unit.handle(task_id, assign)
         await unit.handle(agent.id, TakeTask(task_id=task_id))
-        if not await self.lock_waits.claim(unit, task, view.workspace):
+        if not await self.lock_waits.claim(unit, task, view):
             raise _Overtaken
         if view.workspace is None:
             return task

@@ -43,7 +43,7 @@ class Do(Enum):
     RESOLVE_COLLISION = auto()
     """Continue after a human has decided about locks that another task has, or after they were released."""
     RELEASE_LOCKS = auto()
-    """Release the locks of a task that cannot begin."""
+    """Release the locks of a task that cannot begin, or begins with what needs none."""
     START_NEXT = auto()
     """Start the run of the agent that the task was reassigned to."""
     LEASE = auto()
@@ -178,6 +178,8 @@ def _queued(view: View, now: datetime) -> Step:
         return Step(Do.END_DEPENDENCY)
     if view.unmet:
         return WAIT if view.claim is None else Step(Do.RELEASE_LOCKS)  # or what it waits for may wait for them
+    if view.task.status is TaskStatus.BLOCKED and view.collision is None:
+        return WAIT  # by a human
     return _before_its_locks(view) or Step(Do.LEASE)
 
 
@@ -185,9 +187,9 @@ def _before_its_locks(view: View) -> Step | None:
     """Return the step of a task that does not have its locks, or a question about them; None: it may begin."""
     claim, question = view.claim, view.collision
     if not view.locks:
-        return None
+        return None if claim is None else Step(Do.RELEASE_LOCKS)  # of a run before, which this one replaces
     if claim is None:
-        return WAIT if view.task.status is TaskStatus.BLOCKED else Step(Do.TAKE_LOCKS)
+        return Step(Do.TAKE_LOCKS)
     if question is None:
         return None if claim.held else WAIT
     pending, blocked = question.status is ApprovalStatus.PENDING, view.task.status is TaskStatus.BLOCKED

@@ -82,9 +82,15 @@ class View(Plain):
 
     @property
     def locks(self) -> TaskLocks:
-        """What its run needs for itself alone: nothing if it only plans how to split the task."""
-        plans = self.execution is not None and self.execution.plan.decomposes
-        return TaskLocks() if plans else locks_of(self.task, self.workspace)
+        """What its run, or the one that it waits for in the queue, needs for itself alone.
+
+        Nothing if that only plans how to split the task.
+        """
+        plan = self.execution.plan if self.execution is not None else None
+        if self.task.pooled and self.task.request is not None:
+            plan = self.task.request.plan
+        plans = plan is not None and plan.decomposes
+        return TaskLocks() if plans else _locks_of(self.task, self.workspace)
 
     @property
     def worked_on(self) -> bool:
@@ -129,7 +135,7 @@ class View(Plain):
         return frozenset({*ids, *lease, *locks, workspace_of(self.task.id)})
 
 
-def locks_of(task: Task, workspace: WorkspaceLayout | None) -> TaskLocks:
+def _locks_of(task: Task, workspace: WorkspaceLayout | None) -> TaskLocks:
     """Return what a task needs for itself alone; its patterns hold in each of its repositories."""
     if workspace is None or not task.locked_paths:
         return TaskLocks(names=task.locks)

@@ -135,6 +135,20 @@ CASES = [
         },
     ),
     (
+        Do.LEASE,  # it only plans
+        {"task": locking(), "execution": execution(E.QUEUED, plan=RunPlan(decomposes=True))},
+    ),
+    (
+        Do.RELEASE_LOCKS,  # those of the run that this one replaced
+        {
+            "task": locking(),
+            "execution": execution(E.QUEUED, plan=RunPlan(decomposes=True)),
+            "claim": claim(waits_for=(IDS[2],)),
+        },
+    ),
+    (Do.NOTHING, {"task": task(T.BLOCKED), "execution": execution(E.QUEUED)}),
+    (Do.NOTHING, {"task": locking(T.BLOCKED), "execution": execution(E.QUEUED), "claim": claim(held_since=EPOCH)}),
+    (
         Do.RESOLVE_COLLISION,
         {
             "task": locking(T.BLOCKED),
