@@ -431,6 +431,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import TaskFilters as TaskFilters
     from aura_engine.facade.options import UsageFilters as UsageFilters
     from aura_engine.facade.options import WorkspaceFilters as WorkspaceFilters
+    from aura_engine.facade.overlaps import Overlap as Overlap
     from aura_engine.facade.policies import PolicyInfo as PolicyInfo
     from aura_engine.facade.policies import PolicyRuleInfo as PolicyRuleInfo
     from aura_engine.facade.queue_places import QueuePlace as QueuePlace

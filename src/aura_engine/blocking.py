@@ -69,6 +69,7 @@ from aura_engine.facade.options import (
     UsageFilters,
     WorkspaceFilters,
 )
+from aura_engine.facade.overlaps import Overlap
 from aura_engine.facade.policies import Policies, PolicyInfo
 from aura_engine.facade.projects import Projects
 from aura_engine.facade.queue_places import QueuePlace
@@ -316,6 +317,14 @@ class BlockingApprovals:
         A comment whose line the diff no longer shows is outdated, and kept.
         """
         return self._portal.call(self._target.comments, approval)
+
+    def overlaps(self, approval: str) -> Sequence[Overlap]:
+        """Return the other unfinished tasks whose recorded changes are of files that this question is about, too.
+
+        Recorded are the changes that were proposed for review, unless they were too many. Empty for other questions.
+        Looks at the newest 1,000 tasks that are worked on or reviewed.
+        """
+        return self._portal.call(self._target.overlaps, approval)
 
     def approve(
         self,

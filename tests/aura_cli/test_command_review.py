@@ -84,6 +84,24 @@ def test_typed_ahead_is_no_answer_and_what_was_decided_elsewhere_is_passed_over(
     assert len(worktrees(place)) == 2
 
 
+def test_a_question_names_the_other_task_that_changes_the_same_file(place, tmp_path):
+    other = make_repository(tmp_path / "other")
+    first, second = asked(place, "One"), asked(place, "Two")
+    asked(other, "Elsewhere")
+    with aura_session(place, "review", "--no-wait") as terminal:
+        terminal.until(KEYS)
+        answer(terminal, "q\n")
+        assert terminal.ends() == 0
+        shown = "".join(terminal.seen.split())  # the terminal breaks lines
+        page = f"overlap   task {first['task_id']} (One), which is awaiting_approval, changes new.txt, too"
+        other_page = f"overlap   task {second['task_id']} (Two), which is awaiting_approval, changes new.txt, too"
+        assert "".join(page.split()) in shown or "".join(other_page.split()) in shown
+    (data,) = call_aura("approval", "show", second["id"], "--json").objects
+    overlap = {"task_id": first["task_id"], "title": "One", "status": "awaiting_approval", "files": 1}
+    assert data["overlaps"] == [{**overlap, "paths": ["new.txt"]}]
+    assert f"task {first['task_id']} (One)" in call_aura("approval", "show", second["id"]).out
+
+
 @pytest.mark.parametrize("words", [(), ("--json",)])
 def test_without_a_terminal_it_says_what_to_use(place, words):
     asked(place, "One")

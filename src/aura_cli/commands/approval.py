@@ -140,8 +140,10 @@ async def _show(call: Invocation) -> None:
         subject = (await subjects_of_approvals(engine, [approval]))[approval.id]
         diff = await engine.approvals.diff(approval.id) if call.arguments.diff else None
         comments = await engine.approvals.comments(approval.id)
-    lines = [*page_lines(approval, subject, comments), *(["", *diff_lines(approval, diff)] if diff else [])]
+        overlaps = await engine.approvals.overlaps(approval.id)
+    lines = [*page_lines(approval, subject, comments, overlaps), *(["", *diff_lines(approval, diff)] if diff else [])]
     data = {**approval.as_dict(), **subject.data, "comments": [comment_data(one) for one in comments]}
+    data["overlaps"] = [one.as_dict() for one in overlaps]
     call.terminal.item(data if diff is None else {**data, "diff": diff}, "\n".join(lines))
 
 

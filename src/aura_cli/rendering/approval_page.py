@@ -20,13 +20,16 @@ from aura_contracts.plain_data import short
 from aura_contracts.quoting import block, cut, one_line, printable, quoted
 
 if TYPE_CHECKING:
-    from aura_engine import AnswerOutcome, PlacedComment
+    from aura_engine import AnswerOutcome, Overlap, PlacedComment
 
 ABOUT_LIMIT = 80
 """Maximum characters of a question in a list."""
 
 _PADDING = re.compile(r" {50,}")
 """Spaces with which an agent may push the rest of a command off the screen; their number is shown instead."""
+
+_FILES_NAMED = 5
+"""The most files of another task that a page names."""
 
 TITLES = ("id", "status", "kind", "repository", "title", "asked (UTC)", "waits for")
 """The first columns of a list; `list_titles` adds the others."""
@@ -73,7 +76,12 @@ def _about(approval: Approval) -> str:
 # --- Pages ------------------------------------------------------------------------------------------------------------
 
 
-def page_lines(approval: Approval, subject: Subject, comments: "Sequence[PlacedComment]" = ()) -> Iterator[str]:
+def page_lines(
+    approval: Approval,
+    subject: Subject,
+    comments: "Sequence[PlacedComment]" = (),
+    overlaps: "Sequence[Overlap]" = (),
+) -> Iterator[str]:
     """Yield the lines of a page: the facts, then the whole question, then the comments on its diff."""
     facts = {
         "approval": approval.id,
@@ -95,11 +103,19 @@ def page_lines(approval: Approval, subject: Subject, comments: "Sequence[PlacedC
     yield from (f"{name:<9} {value}".rstrip() for name, value in facts.items() if value)
     yield from (f"{'delegated':<9} {_delegated(*one)}" for one in approval.delegations.items())
     yield from (f"{'answer':<9} {_vote(vote)}" for vote in approval.votes)
+    yield from (f"{'overlap':<9} {_overlap(one)}" for one in overlaps)
     if approval.feedback:
         yield from _field("feedback", approval.feedback)
     yield ""
     yield from question_lines(approval)
     yield from comment_lines(comments)
+
+
+def _overlap(other: "Overlap") -> str:
+    named = other.paths[:_FILES_NAMED]
+    more = f" and {other.files - len(named)} more" if other.files > len(named) else ""
+    files = ", ".join(map(quoted, named)) + more
+    return f"task {other.task_id} ({one_line(other.title)}), which is {other.status}, changes {files}, too"
 
 
 def comment_lines(comments: "Sequence[PlacedComment]") -> Iterator[str]:

@@ -328,7 +328,7 @@ class _Follower:
         subject = Subject.of(view.task, view.workspace)
 
         async def lines() -> Iterable[str]:
-            return page_lines(approval, subject)
+            return page_lines(approval, subject, overlaps=await self._engine.approvals.overlaps(approval.id))
 
         async def diff() -> Iterable[str]:
             try:

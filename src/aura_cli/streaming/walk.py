@@ -126,7 +126,9 @@ class Walk:
 
     def _prompt(self, approval: Approval, subject: Subject) -> DecisionPrompt:
         async def lines() -> Iterable[str]:
-            return page_lines(approval, subject, await self._engine.approvals.comments(approval.id))
+            approvals = self._engine.approvals
+            comments, overlaps = await approvals.comments(approval.id), await approvals.overlaps(approval.id)
+            return page_lines(approval, subject, comments, overlaps)
 
         async def diff() -> Iterable[str]:
             try:

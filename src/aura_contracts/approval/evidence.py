@@ -44,6 +44,8 @@ class ChangeSize(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Policy files of the project."""
     paths: tuple[str, ...] | None = None
     """Of all changed files, the old paths of renamed ones included; None if there are too many to record."""
+    repositories: dict[str, int] = {}
+    """How many of `paths` are of each repository, in their order; empty in old questions."""
 
 
 class CommandRun(msgspec.Struct, frozen=True, gc=False):

@@ -41,6 +41,7 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import ApprovalFilters
+from aura_engine.facade.overlaps import Overlap, overlaps_of
 from aura_engine.host import require_person
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
@@ -212,6 +213,14 @@ class Approvals:
         paths = {comment.anchor.path for one in asked for comment in one.comments}
         lines = [_recorded(one) for one in lines_of(await self.diff(question.id)) if one.path in paths]
         return [_placed(one, comment, question, lines) for one in asked for comment in one.comments]
+
+    async def overlaps(self, approval: str) -> Sequence[Overlap]:
+        """Return the other unfinished tasks whose recorded changes are of files that this question is about, too.
+
+        Recorded are the changes that were proposed for review, unless they were too many. Empty for other questions.
+        Looks at the newest 1,000 tasks that are worked on or reviewed.
+        """
+        return await overlaps_of(self._core, await self.get(approval))
 
     async def approve(
         self,

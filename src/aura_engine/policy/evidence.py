@@ -1,6 +1,8 @@
 """Evidence: what is known about a question when it is asked. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -61,7 +63,10 @@ def _model(agent: Agent | None, execution: Execution | None, events: Sequence[Ev
 
 def change_of(files: Sequence[FileSummary]) -> ChangeSize:
     """Return the size of changes."""
-    paths = dict.fromkeys(path for file in files for path in (file.path, file.old_path) if path is not None)
+    named = [(file.repository, path) for file in files for path in (file.path, file.old_path) if path is not None]
+    ordered = sorted(dict.fromkeys(named), key=itemgetter(0))  # the paths of a repository stay as they are
+    paths = [path for _, path in ordered]
+    recorded = len(paths) <= PATHS_LIMIT
     return ChangeSize(
         files=len(files),
         added=sum(file.added or 0 for file in files),
@@ -69,7 +74,8 @@ def change_of(files: Sequence[FileSummary]) -> ChangeSize:
         binary=sum(file.added is None for file in files),
         renames=sum(file.kind == "renamed" for file in files),
         policies=sum(is_project_path(path) for path in paths),
-        paths=tuple(paths) if len(paths) <= PATHS_LIMIT else None,
+        paths=tuple(paths) if recorded else None,
+        repositories=dict(Counter(repository for repository, _ in ordered)) if recorded else {},
     )
 
 

@@ -52,6 +52,7 @@ async def broken(*folders, user=None):
 def test_every_path_that_may_become_the_folder_of_policies_counts(path, counts):
     changed = change_of([FileSummary(repository="app", path=path, kind="added")])
     assert changed.policies == counts
+    assert changed.repositories == {"app": 1}
     renamed = change_of([FileSummary(repository="app", path="x", old_path=path, kind="renamed")])
     assert renamed.policies == counts
 
@@ -132,3 +133,17 @@ async def test_a_policy_that_stays_as_it_is_in_the_checkout_approves_nothing_and
     assert await in_place(project, APPROVES, APPROVES) == (PolicyVerdict.ASK, [])
     (project / PROJECT_FILE).unlink()
     assert await in_place(project, None, None) == (PolicyVerdict.ASK, [])
+
+
+def test_the_paths_of_changes_are_recorded_with_their_repositories():
+    """A renamed file counts with both names; a path that two repositories have counts in each."""
+    files = [
+        FileSummary(repository="app", path="new", old_path="old", kind="renamed"),
+        FileSummary(repository="lib", path="README", kind="modified"),
+        FileSummary(repository="app", path="README", kind="modified"),
+    ]
+    changed = change_of(files)
+    assert changed.paths == ("new", "old", "README", "README")
+    assert changed.repositories == {"app": 3, "lib": 1}
+    many = change_of([FileSummary(repository="app", path=str(number), kind="added") for number in range(1_001)])
+    assert (many.files, many.paths, many.repositories) == (1_001, None, {})
