@@ -10,7 +10,7 @@ from aura_cli.rendering.formatting import claim_text, counted, minute_text, stat
 from aura_contracts.board import canonical_of_task
 from aura_contracts.plain_data import short
 from aura_contracts.quoting import one_line
-from aura_contracts.task import Task
+from aura_contracts.task import Task, held_up
 
 if TYPE_CHECKING:
     from aura_engine import Engine
@@ -63,6 +63,7 @@ async def show_task(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         view = await engine.tasks.view(call.arguments.id)
         linked = await _linked(engine, view.task.id)
+        hindrances = await _hindrances(engine, view.task)
     task, state = view.task, canonical_of_task(view.task)
     parts = {
         "agent": view.agent,
@@ -75,14 +76,19 @@ async def show_task(call: Invocation) -> None:
     for name, part in parts.items():
         if part is not None:
             lines += [state_heading(name, part, call.terminal), *state_lines(part)]
-    lines += locks
+    lines += (*locks, *hindrances)
     lines += [f"{by} by task {one.id} ({one.status}): {one.title}" for by, ones in linked.items() for one in ones]
     links = {by: [one.id for one in ones] for by, ones in linked.items()}
     shown = {name: None if part is None else part.as_dict() for name, part in parts.items()}
-    call.terminal.item(
-        {**task.as_dict(), "canonical_state": state, **shown, "claim": view.claim, **links}, "\n".join(lines)
-    )
+    more = {"claim": view.claim, "held_up": hindrances, **links}
+    call.terminal.item({**task.as_dict(), "canonical_state": state, **shown, **more}, "\n".join(lines))
     call.terminal.say(f"history: aura replay --task {task.id}")
+
+
+async def _hindrances(engine: "Engine", whole: Task) -> Sequence[str]:
+    """Return why a task that completes with its parts waits for a human."""
+    parts = await engine.tasks.parts(whole.id) if whole.rolls_up else ()
+    return held_up(whole, [part for part in parts if part.parent_id == whole.id])
 
 
 async def _linked(engine: "Engine", task_id: str) -> Mapping[str, Sequence[Task]]:

@@ -2,13 +2,15 @@
 
     created, moved   the task above knows its parts
     ended            the task above completes with its parts, or fails with one of them, as its policy says
+    edited           a task whose policy changes does so with parts that had ended before; so does one that its agent
+                     gave back
 
 A task completes with its parts if it was decomposed, or if no agent was ever given it; one with work of its own
 completes with that work. Recording the unit fails if another part has ended meanwhile, so the last of two that end at
 one moment sees the other.
 """
 
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.aggregate import Aggregate, Command, State
@@ -24,11 +26,12 @@ from aura_contracts.task import (
     RemovePart,
     Task,
     TaskStatus,
+    are_over,
+    has_completed,
 )
 
 S = TypeVar("S", bound=State)
 
-_OVER = frozenset({TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.DELETED})
 _OPEN = frozenset({TaskStatus.PENDING, TaskStatus.APPROVED})
 
 
@@ -41,54 +44,52 @@ class Unit(Protocol):
 
 
 async def follow(unit: Unit, before: Task | None, after: Task) -> None:
-    """Add to `unit` what a change of a task means for the task above it."""
+    """Add to `unit` what a change of a task means for the task above it, and for itself if it completes with parts."""
     old = None if before is None else before.parent_id
     if old != after.parent_id:
         await _move(unit.acting_as(ENGINE), after, old)
     if after.parent_id is not None and after.ended and (before is None or before.status is not after.status):
-        await _roll_up(unit.acting_as(ENGINE), after, after.parent_id)
+        await _judge(unit.acting_as(ENGINE), after.parent_id)
+    if before is not None and after.rolls_up and _terms(before) != _terms(after):
+        await _judge(unit.acting_as(ENGINE), after.id)
+
+
+def _terms(whole: Task) -> tuple[bool, PartPolicy]:
+    """Return what decides about a task that completes with its parts, besides these."""
+    return whole.rolls_up, whole.on_part_failure
 
 
 async def _move(unit: Unit, part: Task, old: TaskId | None) -> None:
     if old is not None and (above := await unit.get(TASK, old)) is not None and not above.final:
         await unit.handle(old, RemovePart(part_id=part.id))
-        await _complete_if_over(unit, old)
+        await _judge(unit, old)
     if part.parent_id is not None:
         await unit.handle(part.parent_id, AddPart(part_id=part.id))
 
 
-async def _roll_up(unit: Unit, part: Task, whole_id: TaskId) -> None:
-    whole = await unit.get(TASK, whole_id)
-    if whole is None or not whole.rolls_up or part.id not in whole.subtask_ids:
-        return
-    if part.status is TaskStatus.FAILED and whole.on_part_failure is PartPolicy.FAIL and whole.status in _OPEN:
-        why = f": {part.failure.message}" if part.failure is not None and part.failure.message else ""
-        failure = Failure(FailureReason.PART_FAILED, bounded(f"part {part.id} ({part.title}) has failed{why}"))
-        await unit.handle(whole_id, FailTask(failure=failure))
-        return
-    await _complete_if_over(unit, whole_id)
-
-
-async def _complete_if_over(unit: Unit, whole_id: TaskId) -> None:
-    """Complete a task if all of its parts are over, one of them completed.
-
-    Parts that were cancelled or deleted hold nothing up, nor does a failed one that its policy ignores.
-    """
+async def _judge(unit: Unit, whole_id: TaskId) -> None:
+    """Complete a task if all of its parts are over, one of them completed; or fail it with one of them."""
     whole = await unit.get(TASK, whole_id)
     if whole is None or not whole.rolls_up or not _is_open(whole):
         return
-    over = _OVER | {TaskStatus.FAILED} if whole.on_part_failure is PartPolicy.IGNORE else _OVER
-    statuses: list[Any] = [await _status(unit, part_id) for part_id in whole.subtask_ids]
-    if over.issuperset(statuses) and TaskStatus.COMPLETED in statuses:
-        await unit.handle(whole_id, CompleteTask(result={"parts": statuses.count(TaskStatus.COMPLETED)}))
+    parts = [part for part_id in whole.subtask_ids if (part := await unit.get(TASK, part_id)) is not None]
+    if len(parts) < len(whole.subtask_ids):  # they are about to be created
+        return
+    failed = next((part for part in parts if part.status is TaskStatus.FAILED), None)
+    if failed is not None and whole.on_part_failure is PartPolicy.FAIL:
+        if whole.status in _OPEN:
+            await unit.handle(whole_id, FailTask(failure=_failure_of(failed)))
+    elif are_over(whole, parts) and has_completed(parts):
+        completed = sum(part.status is TaskStatus.COMPLETED for part in parts)
+        await unit.handle(whole_id, CompleteTask(result={"parts": completed}))
+
+
+def _failure_of(part: Task) -> Failure:
+    why = f": {part.failure.message}" if part.failure is not None and part.failure.message else ""
+    return Failure(FailureReason.PART_FAILED, bounded(f"part {part.id} ({part.title}) has failed{why}"))
 
 
 def _is_open(whole: Task) -> bool:
     """Whether it waits for its parts, or has failed with one of them."""
     by_part = whole.failure is not None and whole.failure.reason is FailureReason.PART_FAILED
     return whole.status in _OPEN or (whole.status is TaskStatus.FAILED and by_part)
-
-
-async def _status(unit: Unit, task_id: TaskId) -> TaskStatus | None:
-    task = await unit.get(TASK, task_id)
-    return None if task is None else task.status

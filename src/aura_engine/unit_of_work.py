@@ -126,7 +126,7 @@ class UnitOfWork:
             changed = before if isinstance(before, Task) else None
             await lock_releases.follow(self, changed, decision.state)
             await parts.follow(self, changed, decision.state)
-        return decision.state
+        return existing(loaded.state, decider.aggregate, aggregate_id)  # with what followed
 
     async def _task(self, task_id: TaskId) -> Task | None:
         return await self.get(TASK, task_id)

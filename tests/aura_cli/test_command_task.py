@@ -347,6 +347,21 @@ def test_a_task_becomes_a_part_of_another_and_the_newest_are_listed(place):
     assert [row["id"] for row in call_aura("task", "list", "--limit", "5", "--json").objects] == [whole, part]
 
 
+def test_a_task_says_that_it_waits_because_of_its_parts(place):
+    whole = create("Whole")
+    parts = [create(title, "--parent", whole, "--approval", "auto", "--attempts", "1") for title in ("One", "Two")]
+    assert call_aura("task", "show", whole, "--json").objects[0]["held_up"] == []
+    assert call_aura("task", "assign", parts[0], "--repo", ".", *FAILS).code == 3
+    failed = f"part {parts[0]} (One) has failed: it waits until that is retried and completes, or is cancelled"
+    assert failed in call_aura("task", "show", whole).out.splitlines()
+    assert call_aura("task", "edit", whole, "--on-part-failure", "ignore").code == 0
+    assert call_aura("task", "show", whole, "--json").objects[0]["held_up"] == []
+    assert call_aura("task", "cancel", parts[1]).code == 0
+    none = "none of its parts has completed: it waits until you add another one, assign it, or cancel it"
+    assert call_aura("task", "show", whole, "--json").objects[0]["held_up"] == [none]
+    assert none in call_aura("task", "show", whole).out.splitlines()
+
+
 def test_the_executions_of_a_task_are_listed(place):
     words = ("--executor", "custom", "--base-command", "true", "--prompt", "Do nothing", "--json")
     assert call_aura("run", *words).code == 0

@@ -188,6 +188,43 @@ async def test_what_the_failure_of_a_part_means_is_configured(opened, repository
         assert await status(engine, whole) is TaskStatus.COMPLETED
 
 
+@pytest.mark.parametrize("policy", ["ignore", "fail"])
+async def test_what_a_failure_means_may_be_decided_after_it(opened, policy):
+    async with opened(record_only=True) as engine:
+        whole = await engine.tasks.create("whole")
+        good, bad = [await engine.tasks.create(title, parent=whole.id, approval="auto") for title in ("good", "bad")]
+        await ended_by_hand(engine, good, CompleteTask())
+        await ended_by_hand(engine, bad, FailTask(failure=Failure(FailureReason.AGENT_ERROR, "it broke")))
+        assert await status(engine, whole) is TaskStatus.PENDING
+        judged = await engine.tasks.edit(whole.id, TaskChanges(on_part_failure=PartPolicy(policy)))
+        assert judged == await engine.tasks.get(whole.id)
+        if policy == PartPolicy.IGNORE:
+            assert (judged.status, judged.result) == (TaskStatus.COMPLETED, {"parts": 1})
+            return
+        assert judged.failure == Failure(FailureReason.PART_FAILED, f"part {bad.id} (bad) has failed: it broke")
+        await engine.tasks.edit(whole.id, TaskChanges(on_part_failure=PartPolicy.IGNORE))
+        assert await status(engine, whole) is TaskStatus.COMPLETED
+
+
+async def test_a_task_that_its_agent_gave_back_completes_with_parts_that_ended_meanwhile(opened):
+    async with opened(record_only=True) as engine:
+        whole = await engine.tasks.create("whole")
+        part = await engine.tasks.create("part", parent=whole.id, approval="auto")
+        agent = await engine.agents.add("outside", "scripted")
+        await engine.tasks.assign(whole.id, agent=agent.id)
+        await ended_by_hand(engine, part, CompleteTask())
+        assert await status(engine, whole) is TaskStatus.IN_PROGRESS
+        await engine.tasks.move(whole.id, "ready")
+        assert await status(engine, whole) is TaskStatus.COMPLETED
+
+
+async def ended_by_hand(engine, task, command):
+    """Have an agent outside AURA end a task."""
+    agent = await engine.agents.add(task.title, "scripted")
+    await engine.tasks.assign(task.id, agent=agent.id)
+    await engine._core.bus.handle("system:engine", task.id, command)
+
+
 async def test_a_whole_tree_is_cancelled_in_one_append(opened, repository, tmp_path):
     async with opened() as engine, opened(record_only=True) as other:
         whole = await engine.tasks.create("whole")

@@ -65,6 +65,9 @@ from aura_contracts.task.event_types import TaskRetried as TaskRetried
 from aura_contracts.task.event_types import TaskUnassigned as TaskUnassigned
 from aura_contracts.task.event_types import TaskUnblocked as TaskUnblocked
 from aura_contracts.task.event_types import TaskUnqueued as TaskUnqueued
+from aura_contracts.task.parts import are_over as are_over
+from aura_contracts.task.parts import has_completed as has_completed
+from aura_contracts.task.parts import held_up as held_up
 from aura_contracts.task.state import TASK as TASK
 from aura_contracts.task.state import Task as Task
 from aura_contracts.task.values import AGENT_TYPE_LIMIT as AGENT_TYPE_LIMIT

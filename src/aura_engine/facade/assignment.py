@@ -104,15 +104,14 @@ class TaskAssignment:
     async def _give(
         self, unit: UnitOfWork, view: View, chosen: tuple[Agent, str], workspace: RequestWorkspace | None
     ) -> Task:
-        (agent, why), task, given, before = chosen, view.task, self._given, _at_work(view)
+        (agent, why), task, given = chosen, view.task, self._given
+        before = None if agent.id == task.assigned_agent else _replaced(view)
         next_id = None if before is None else ExecutionId(self._core.bus.ids())
         wanted = AgentType(given.agent_type) if given.agent_type else agent.type
         assign = AssignTask(agent_id=agent.id, agent_type=wanted, reason=why, execution_id=next_id)
         assigned = await unit.handle(task.id, assign)
-        if before is not None:
-            reason = f"the task was given to {agent.name}"
-            await unit.handle(before.id, CancelExecution(reason=reason))
-            await runtime.withdraw_questions(unit.acting_as(ENGINE), view, reason)
+        if task.assigned_agent is not None:
+            await self._take_back(unit, view, assigned, before, f"the task was given to {agent.name}")
         if not agent.has(task.id):
             await unit.handle(agent.id, TakeTask(task_id=task.id))
         if workspace is not None:
@@ -126,6 +125,17 @@ class TaskAssignment:
         return await runtime.queue_first(
             services, unit, assigned, agent, prompt, plan, variant=given.variant, replacing=before
         )
+
+    async def _take_back(
+        self, unit: UnitOfWork, view: View, assigned: Task, before: Execution | None, reason: str
+    ) -> None:
+        """Take the task back from the agent that had it, at once unless its execution has to end first."""
+        engine, former = unit.acting_as(ENGINE), view.task.assigned_agent
+        if before is not None and not before.final:
+            await unit.handle(before.id, CancelExecution(reason=reason))
+        await runtime.withdraw_questions(engine, view, reason)
+        if before is None and former is not None:
+            await runtime.release_former(engine, assigned, former)
 
     async def _chosen(self, unit: UnitOfWork, view: View, agent_id: AgentId | None) -> tuple[Agent, str]:
         """Return the agent, and why an agent of its type."""
@@ -176,8 +186,14 @@ def _place(view: View, workspace: RequestWorkspace | None) -> WorkspaceLayout | 
 
 
 def _at_work(view: View) -> Execution | None:
-    """Return the execution that works on the task, if one does."""
-    return view.execution if view.execution is not None and not view.execution.final else None
+    """Return the execution that works on the task, or has ended and not given back what it held, if one does."""
+    execution = view.execution
+    return execution if execution is not None and (not execution.final or view.leased) else None
+
+
+def _replaced(view: View) -> Execution | None:
+    """Return the execution that another agent's would continue after: it works, or failed and would be repeated."""
+    return view.execution if view.task.in_hand else _at_work(view)
 
 
 def _require_free(view: View, workspace: RequestWorkspace | None) -> None:
@@ -188,7 +204,7 @@ def _require_free(view: View, workspace: RequestWorkspace | None) -> None:
     if view.task.next_execution_id is not None:
         reason = "it was given to another agent a moment ago, and the one before is still ending"
         raise InvalidInput(field="task", reason=reason, remedy="try again")
-    if _at_work(view) is not None and view.workspace is not None and view.workspace.status in UNMERGED:
+    if _replaced(view) is not None and view.workspace is not None and view.workspace.status in UNMERGED:
         reason = f"its work is {view.workspace.status}"
         raise InvalidInput(field="task", reason=reason, remedy="answer its question, or wait until it has merged")
 

@@ -19,11 +19,11 @@ def inquiry_id(task_id: TaskId, number: int) -> ApprovalId:
     return ApprovalId(str(uuid5(UUID(task_id), f"inquiry:{number}")))
 
 
-async def inquiries_of(bus: CommandBus, task_id: TaskId) -> Sequence[Approval]:
-    """Return the inquiries about a task, oldest first."""
+async def inquiries_of(source: CommandBus | UnitOfWork, task_id: TaskId) -> Sequence[Approval]:
+    """Return the inquiries about a task, oldest first. A unit is not recorded if another one is made meanwhile."""
     asked: list[Approval] = []
     while True:
-        approval = await bus.get(APPROVAL, inquiry_id(task_id, len(asked)))
+        approval = await source.get(APPROVAL, inquiry_id(task_id, len(asked)))
         if approval is None:
             return asked
         asked.append(approval)
@@ -31,7 +31,7 @@ async def inquiries_of(bus: CommandBus, task_id: TaskId) -> Sequence[Approval]:
 
 async def withdraw_inquiries(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
     """Withdraw the open inquiries about a task: no agent waits for the answers any more."""
-    for approval in await inquiries_of(unit.bus, task_id):
+    for approval in await inquiries_of(unit, task_id):
         if approval.status is ApprovalStatus.PENDING:
             await unit.handle(approval.id, WithdrawApproval(reason=reason))
 

@@ -50,6 +50,7 @@ _OUTCOMES = {
     TaskStatus.COMPLETED: TaskOutcome.COMPLETED,
     TaskStatus.FAILED: TaskOutcome.FAILED,
     TaskStatus.CANCELLED: TaskOutcome.CANCELLED,
+    TaskStatus.PENDING: TaskOutcome.UNASSIGNED,
 }
 
 
@@ -98,7 +99,7 @@ async def cancel_execution(runtime: Runtime, view: View) -> None:
 
 
 async def _release_agent(unit: UnitOfWork, view: View) -> None:
-    """Release the agent of an ended task, if it still has it."""
+    """Release the agent of a task that it is done with, if it still has it."""
     if view.agent is not None and view.agent.has(view.task.id):
         outcome = _OUTCOMES.get(view.task.status, TaskOutcome.CANCELLED)
         await unit.handle(view.agent.id, ReleaseAgent(task_id=view.task.id, outcome=outcome))
@@ -111,7 +112,7 @@ async def release(runtime: Runtime, view: View) -> None:
     if view.leased:
         await runtime.gateway.outputs.close(execution.id)
     runtime.gateway.forget(execution.id)
-    over, workspace = view.task.ended, view.workspace
+    over, workspace = view.given_up, view.workspace
     merge_end: RecordMerge | AbandonMerge | None = None
     if workspace is not None and over and workspace.status in UNMERGED:
         merge_end = await end_of_merge(runtime, workspace, f"the task is {view.task.status}")
@@ -131,7 +132,7 @@ async def release(runtime: Runtime, view: View) -> None:
 
 
 async def withdraw_questions(unit: UnitOfWork, view: View, reason: str) -> None:
-    """Withdraw every open question about an ended task: no one waits for the answers any more."""
+    """Withdraw every open question about a task that its agent is done with: no one waits for the answers any more."""
     for approval in (view.approval, view.conflict):
         if approval is not None and approval.status is ApprovalStatus.PENDING:
             await unit.handle(approval.id, WithdrawApproval(reason=reason))

@@ -295,10 +295,10 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
     task = view.task
     if _holds_something(view, execution):
         return Step(Do.RELEASE)
-    if task.ended or task.status is TaskStatus.PENDING:  # queued again, or given back: it does not wait for this one
+    if view.given_up:
         return Step(Do.CLEAR_WORKSPACE if task.ended and _is_to_be_cleared(view) else Do.REST)
-    if execution.status is not ExecutionStatus.FAILED:  # the task continues without this execution
-        return Step(Do.START_NEXT) if task.next_execution_id is not None else WAIT
+    if task.next_execution_id is not None or execution.status is not ExecutionStatus.FAILED:
+        return Step(Do.START_NEXT) if task.next_execution_id is not None else WAIT  # it continues without this one
     if task.status is TaskStatus.AWAITING_APPROVAL:
         return _asked(view, now)  # the agent ended while its proposal waited: the decision starts another execution
     if task.retry_at is None:
@@ -308,7 +308,7 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
 
 def _holds_something(view: View, execution: Execution) -> bool:
     lease, workspace, agent = view.lease, view.workspace, view.agent
-    over = view.task.ended
+    over = view.given_up
     return (
         (lease is not None and lease.status is not LeaseStatus.CLOSED)
         or (workspace is not None and workspace.holder == execution.id)

@@ -100,6 +100,11 @@ class View(Plain):
         return self.execution is not None and (not self.execution.final or self.task.retry_at is not None)
 
     @property
+    def given_up(self) -> bool:
+        """Whether its agent is done with it: the task has ended, was queued again, or given back."""
+        return self.task.ended or self.task.status is TaskStatus.PENDING
+
+    @property
     def leased(self) -> bool:
         """Whether a worker has, or may still have, something of the execution."""
         return self.lease is not None and self.lease.status is not LeaseStatus.CLOSED

@@ -18,7 +18,7 @@ from aura_contracts.approval import (
     RequestChanges,
     WithdrawApproval,
 )
-from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated
+from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated, VersionConflict
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.task import (
@@ -319,6 +319,15 @@ async def test_questions_that_nobody_answered_are_taken_back():
             await withdraw_inquiries(unit, work.task_id, "the task is over")
         told = [await work.own.wait(one.id) for one in (first, second)]
         assert [one.status for one in told] == [ApprovalStatus.APPROVED, ApprovalStatus.WITHDRAWN]
+
+
+async def test_a_question_that_is_asked_while_all_are_taken_back_is_not_left_open():
+    async with agent_at_work() as work:
+        with pytest.raises(VersionConflict):
+            async with work.bus.unit(ENGINE) as unit:
+                await withdraw_inquiries(unit, work.task_id, "the task is over")
+                await work.own.ask("May I?")
+                await unit.handle(work.task_id, EditTask(changes=TaskChanges(title="Another one")))
 
 
 async def test_who_asked_may_take_it_back_and_a_question_does_not_expire():

@@ -209,6 +209,7 @@ CASES = [
     (Do.RUN_AGAIN, {"task": task(retry_at=EPOCH), "execution": failed, **free}),
     (Do.NOTHING, {"task": task(retry_at=EPOCH + timedelta(hours=2)), "execution": failed, **free}),
     (Do.START_NEXT, {"task": task(next_execution_id=IDS[1]), "execution": execution(E.CANCELLED), **free}),
+    (Do.START_NEXT, {"task": task(next_execution_id=IDS[1]), "execution": failed, **free}),
     (Do.CLEAR_WORKSPACE, {"task": task(T.COMPLETED), "execution": execution(E.DONE), **free}),
     (Do.REST, {"task": task(T.FAILED), "execution": failed, **free}),
     (Do.REST, {"task": task(T.CANCELLED)}),
