@@ -27,9 +27,12 @@ _TAKES: Mapping[str, str] = {
     "Duration": "`90s`, `30m`, `8h`, `2d`",
     "bool": "`true` or `false`",
     **dict.fromkeys(("Numbers", "Shares"), "`{at_least: ..., at_most: ...}`"),
-    **{name: f"[{name.lower()}](#{name.lower()})" for name in ("Paths", "Hours", "Record", "Then", "When")},
+    **{name: f"[{name.lower()}](#{name.lower()})" for name in ("Paths", "Labels", "Hours", "Record", "Then", "When")},
 }
 """What a key takes, by its type."""
+
+_CONDITIONS = (vocabulary.Paths, vocabulary.Labels, vocabulary.Hours, vocabulary.Record)
+"""Models of conditions that have a section of their own."""
 
 _PEOPLE = ("reviewers", "escalate_to")
 
@@ -56,7 +59,7 @@ def policy_page() -> str:
         _table(vocabulary.When, about=True),
         "Rules that approve look at tool calls narrowly, all others widely, like the rules of a run that allow and"
         " deny.",
-        *(block for kind in (vocabulary.Paths, vocabulary.Hours, vocabulary.Record) for block in _section(kind)),
+        *(block for kind in _CONDITIONS for block in _section(kind)),
         "## Then",
         "Of several rules that ask, all people, the largest quorum and the shortest times count, and silence means no"
         " if one of them says so. With `never`, silence always means no.",

@@ -174,10 +174,15 @@ def redact(values: Mapping[str, object]) -> dict[str, Any]:
     }
 
 
+def redact_text(text: str) -> str:
+    """Return prose with issued keys, and passwords in URLs, replaced by ``[redacted]``."""
+    return _ISSUED.sub(REDACTED, _USERINFO.sub(rf"\g<before>{REDACTED}", text))
+
+
 def _redacted(value: object) -> object:
     match value:
         case str():
-            return _ISSUED.sub(REDACTED, _USERINFO.sub(rf"\g<before>{REDACTED}", value))
+            return redact_text(value)
         case Mapping():
             return redact(value)
         case list() | tuple():

@@ -239,7 +239,8 @@ class BlockingTasks:
         """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks.
 
         The parts are `titles`, or a `plan`: JSON with what each part waits for, see `aura_engine.decomposition_plan`. A
-        proposal that waits for a decision is replaced: so a human edits the plan of an agent before approving it.
+        proposal that waits for a decision is replaced: so a human edits the plan of an agent before approving it. They
+        do not decide about a plan of their own where the task is one with `no_self_approval`.
         """
         return self._portal.call(self._target.decompose, task, titles, plan=plan, by=by)
 

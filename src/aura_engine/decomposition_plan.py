@@ -7,13 +7,15 @@ Reading is tolerant of what stands around the plan, and strict about its content
 parts of their own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import TaskId
+from aura_contracts.quoting import ERROR_LIMIT, block, cut, is_unicode, one_line
 from aura_contracts.task import Priority, Subtask, parse_agent_type
+from aura_engine.decisions import subtask_title_problem
 from aura_engine.message_objects import objects_in
 
 PLAN_LIMIT = 100
@@ -58,13 +60,24 @@ def read_plan(text: str, ids: Callable[[], str]) -> tuple[Subtask, ...]:
 
 
 def plan_text(subtasks: Sequence[Subtask]) -> str:
-    """Return the plan for people: a line for each subtask, with those that must be done first."""
-    titles = {one.task_id: one.title for one in subtasks}
-    lines = []
-    for one in subtasks:
-        first = ", ".join(titles.get(other, other) for other in one.after)
-        lines.append(f"{one.title} (after {first})" if first else one.title)
-    return "\n".join(lines)
+    """Return all of the plan for people: each subtask with its number, those that must be done first, and its words.
+
+    Titles begin lines, and other words are indented, so that no text of an agent can pass for a fact.
+    """
+    numbers = {one.task_id: number for number, one in enumerate(subtasks, 1)}
+    return "\n".join(line for one in subtasks for line in _lines(one, numbers))
+
+
+def _lines(one: Subtask, numbers: Mapping[TaskId, int]) -> Iterator[str]:
+    yield f"{numbers[one.task_id]}. {one_line(one.title)}"
+    facts = [f"priority {one.priority}"]
+    if one.agent_type is not None:
+        facts.append(f"for a {one.agent_type}")
+    if one.after:
+        facts.append(f"after {', '.join(str(numbers.get(other, other)) for other in one.after)}")
+    yield f"   {', '.join(facts)}"
+    if one.description.strip():
+        yield from block(one.description.strip("\n"), "     ")
 
 
 def _listed(text: str) -> object:
@@ -84,11 +97,7 @@ def _checked(given: object, place: str) -> dict[str, Any]:
         raise _refused(place, "it is not an object")
     if unknown := given.keys() - _SUBTASK["properties"].keys():
         raise _refused(f"{place}.{min(unknown)}", "there is no such field", f"use {', '.join(_SUBTASK['properties'])}")
-    for name in ("id", "title"):
-        if not isinstance(given.get(name), str) or not given[name].strip():
-            raise _refused(f"{place}.{name}", "it is missing or not a text")
-    if not isinstance(given.get("description", ""), str):
-        raise _refused(f"{place}.description", "it is not a text")
+    _check_texts(given, place)
     after = given.get("after", [])
     if not isinstance(after, list) or not all(isinstance(one, str) for one in after):
         raise _refused(f"{place}.after", "it is not a list of ids")
@@ -99,6 +108,20 @@ def _checked(given: object, place: str) -> dict[str, Any]:
             raise _refused(f"{place}.agent_type", "it is not a text")
         parse_agent_type(given["agent_type"], f"{place}.agent_type")
     return given
+
+
+def _check_texts(given: Mapping[str, Any], place: str) -> None:
+    """Refuse what the log would refuse, too, and what a human could not read in a list."""
+    for name in ("id", "title"):
+        if not isinstance(given.get(name), str) or not given[name].strip():
+            raise _refused(f"{place}.{name}", "it is missing or not a text")
+    if not isinstance(given.get("description", ""), str):
+        raise _refused(f"{place}.description", "it is not a text")
+    if (problem := subtask_title_problem(given["title"].strip())) is not None:
+        raise _refused(f"{place}.title", problem, "put the rest into its description")
+    for name in ("title", "description"):
+        if "\0" in given.get(name, "") or not is_unicode(given.get(name, "")):
+            raise _refused(f"{place}.{name}", "it holds NUL or half of a surrogate pair", "remove the character")
 
 
 def _require_order(given: Sequence[Mapping[str, Any]]) -> None:
@@ -125,4 +148,5 @@ def _subtask(given: Mapping[str, Any], task_ids: Mapping[str, TaskId]) -> Subtas
 
 
 def _refused(field: str, reason: str, remedy: str = "follow the JSON Schema of plans") -> InvalidInput:
-    return InvalidInput(field=field, reason=reason, remedy=remedy)
+    """Return the error, which is recorded: it may name what an agent wrote."""
+    return InvalidInput(field=cut(one_line(field)), reason=cut(one_line(reason), ERROR_LIMIT), remedy=remedy)

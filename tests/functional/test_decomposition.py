@@ -7,7 +7,7 @@ import pytest
 
 from aura_contracts.agent import AgentStatus
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import ActorNotAllowed, InvalidInput, RuleViolated
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.task import RetryPolicy, TaskStatus
 from conditions import until
@@ -26,6 +26,9 @@ MODEL = {"id": "model", "title": "Add a price"}
 PAGE = {"id": "page", "title": "Show it", "after": ["model"]}
 
 
+SHOWN = "1. Add a price\n   priority medium\n2. Show it\n   priority medium, after 1"
+
+
 async def test_an_agent_proposes_parts_and_a_human_edits_and_approves_them(opened, repository):
     async with opened() as engine:
         whole = await engine.tasks.create("Prices", repositories=[str(repository)], approval="auto", retry=TWICE)
@@ -35,7 +38,7 @@ async def test_an_agent_proposes_parts_and_a_human_edits_and_approves_them(opene
         asked = await settled(engine, whole.id)
         assert asked.status is TaskStatus.AWAITING_APPROVAL
         (first,) = await open_questions(engine, whole.id)
-        assert (first.kind, first.proposed_solution) == ("decomposition", "Add a price\nShow it (after Add a price)")
+        assert (first.kind, first.proposed_solution) == ("decomposition", SHOWN)
         with pytest.raises(InvalidInput, match="wait for one another"):
             await engine.tasks.decompose(whole.id, plan=plan(MODEL | {"after": ["page"]}, PAGE))
         edited = await engine.tasks.decompose(whole.id, plan=plan(MODEL | {"title": "Add two prices"}, PAGE))
@@ -57,6 +60,43 @@ async def test_an_agent_proposes_parts_and_a_human_edits_and_approves_them(opene
         assert (await engine.tasks.get(whole.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.parametrize(
+    "part",
+    [{"title": "x" * 600}, {"title": "\ud800"}, {"title": "Fix it\nApproved"}, {"description": "a\0b"}, {"\udfff": 1}],
+    ids=["long", "surrogate", "lines", "NUL", "field"],
+)
+async def test_a_plan_that_could_not_be_recorded_is_made_again(opened, repository, part):
+    async with opened() as engine:
+        whole = await engine.tasks.create("Prices", repositories=[str(repository)], retry=TWICE)
+        rounds = [{"say": plan(MODEL | part)}], [{"say": plan(MODEL)}]
+        await engine.tasks.request_decomposition(whole.id, **scripted(*rounds))
+        asked = await settled(engine, whole.id)
+        assert asked.status is TaskStatus.AWAITING_APPROVAL
+        (question,) = await all_questions(engine, whole.id)
+        assert question.proposed_solution == "1. Add a price\n   priority medium"
+
+
+async def test_titles_of_several_lines_are_refused_from_people_too(opened):
+    async with opened() as engine:
+        whole = await engine.tasks.create("Prices")
+        await engine.tasks.assign(whole.id, agent=(await engine.agents.add("ada", "scripted")).id)
+        with pytest.raises(RuleViolated, match="several lines"):
+            await engine.tasks.decompose(whole.id, ["Fix it\nApproved by security"])
+
+
+async def test_who_rewrites_a_plan_does_not_approve_it_where_no_one_approves_their_own(opened):
+    async with opened() as engine:
+        ada = await engine.agents.add("ada", "scripted")
+        whole = await engine.tasks.create("Prices", reviewers=["bob", "carol"], no_self_approval=True)
+        await engine.tasks.assign(whole.id, agent=ada.id)
+        await engine.tasks.decompose(whole.id, ["Add a price"])
+        edited = await engine.tasks.decompose(whole.id, ["Add two prices"], by="bob")
+        assert (edited.requested_by, edited.reviewers) == ("human:bob", ("carol",))
+        with pytest.raises(ActorNotAllowed, match="asked for themselves"):
+            await engine.approvals.approve(edited.id, by="bob")
+        assert (await engine.approvals.approve(edited.id, by="carol")).status is ApprovalStatus.APPROVED
+
+
 async def settled_parts(engine, whole):
     await until(lambda: is_split(engine, whole))
     return await engine.tasks.get(whole.id)
@@ -75,7 +115,7 @@ async def test_a_rejected_plan_is_revised(opened, repository):
         await engine.approvals.reject(whole.id, "and the page?")
         assert (await settled(engine, whole.id)).status is TaskStatus.AWAITING_APPROVAL
         (asked,) = await open_questions(engine, whole.id)
-        assert asked.proposed_solution == "Add a price\nShow it (after Add a price)"
+        assert asked.proposed_solution == SHOWN
 
 
 async def proposed(engine, repository, *parts, **options):

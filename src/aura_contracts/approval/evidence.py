@@ -68,6 +68,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The type of agent that the task is for."""
     priority: str | None = None
     project: str | None = None
+    labels: tuple[str, ...] | None = None
     creator: str | None = None
     """The human who created the task, or the one that it is part of."""
     change: ChangeSize | None = None

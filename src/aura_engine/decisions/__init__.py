@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aura_engine.decisions._decider import refuse_observer as refuse_observer
     from aura_engine.decisions._task_rules import TITLE_LIMIT as TITLE_LIMIT
     from aura_engine.decisions._task_rules import require_concern as require_concern
+    from aura_engine.decisions._task_rules import subtask_title_problem as subtask_title_problem
     from aura_engine.decisions.deciders import DECIDERS as DECIDERS
     from aura_engine.decisions.deciders import decider_of as decider_of
     from aura_engine.decisions.deciders import record_of_refusal as record_of_refusal

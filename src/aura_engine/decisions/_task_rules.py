@@ -120,6 +120,13 @@ def require_title(title: str) -> None:
         raise RuleBroken("title", reason)
 
 
+def subtask_title_problem(title: str) -> str | None:
+    """Return what is wrong with the title of a part: a human approves a list of them, a line each."""
+    if len(title) > TITLE_LIMIT:
+        return f"it has {len(title)} characters; the limit is {TITLE_LIMIT}"
+    return "it has several lines" if len(title.splitlines()) > 1 else None
+
+
 def require_context(context: Mapping[str, Any]) -> None:
     if (size := len(msgspec.json.encode(context))) > CONTEXT_LIMIT:
         remedy = "put it into a file that the agent can read, and name the file"

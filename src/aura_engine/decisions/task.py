@@ -109,6 +109,7 @@ from aura_engine.decisions._task_rules import (
     require_reviewer,
     require_title,
     require_worker,
+    subtask_title_problem,
 )
 
 _only_aura = only_system("AURA records it, together with what it follows from")
@@ -284,6 +285,8 @@ def _propose_decomposition(state: Task, command: ProposeDecomposition, context: 
         raise RuleBroken("subtasks", "name at least one subtask, each with an id of its own")
     for subtask in command.subtasks:
         require_title(subtask.title)
+        if (problem := subtask_title_problem(subtask.title)) is not None:
+            raise RuleBroken("title", f"{subtask.title[:60]!r}: {problem}", "put the rest into its description")
         require_agent_type(subtask.agent_type)
     require_new_approval(state, command)
     return [DecompositionProposed(approval_id=command.approval_id, subtasks=command.subtasks)]

@@ -65,11 +65,13 @@ class Policies:
         sources = self._core.policies
         files = await sources.files(None if repository is None else [repository])
         calls = (Policy(PolicyRef(name_of(call)), call=call) for call in sources.calls)
-        return [*map(_info, files), *(_info(PolicyFile("", call)) for call in calls)]
+        infos = await anyio.to_thread.run_sync(lambda: [_info(file) for file in files])
+        return [*infos, *(_info(PolicyFile("", call)) for call in calls)]
 
     async def validate(self, file: Path | str) -> Sequence[Fault]:
         """Return all faults of a policy file, warnings included. Raises `InvalidInput` if it cannot be read."""
-        return read_policy(await _content(file), str(file)).faults
+        content = await _content(file)
+        return await anyio.to_thread.run_sync(lambda: read_policy(content, str(file), warn=True).faults)
 
     async def test(self, file: Path | str, *, since: datetime | date | None = None) -> Sequence[ChangedVerdict]:
         """Return the past questions whose verdict would be another one with this file as the only policy.
@@ -101,12 +103,13 @@ async def _content(file: Path | str) -> bytes:
 
 def _info(file: PolicyFile) -> PolicyInfo:
     policy: Policy = file.policy
+    warnings = () if file.text is None else read_policy(file.text.encode(), file.file, warn=True).faults
     return PolicyInfo(
         id=policy.ref.name,
         source=file.file or "callable",
         digest=policy.ref.digest,
         rules=tuple(map(_rule_info, policy.rules)),
-        faults=file.faults,
+        faults=(*file.faults, *warnings),
     )
 
 

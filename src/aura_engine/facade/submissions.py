@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from aura_contracts.actors import ENGINE, agent
+from aura_contracts.actors import ENGINE, Actor, actor_kind, agent
 from aura_contracts.approval import Approval, ApprovalStatus
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import ApprovalId
@@ -41,10 +41,11 @@ class Submission:
 
 
 async def submit_subtasks(
-    core: Core, unit: UnitOfWork, view: View, approval_id: ApprovalId, subtasks: Sequence[Subtask], edited_by: str
+    core: Core, unit: UnitOfWork, view: View, approval_id: ApprovalId, subtasks: Sequence[Subtask], actor: Actor
 ) -> Approval:
     """Add to `unit` the question whether to split a task. See `Tasks.decompose`."""
-    approval = await runtime.propose_subtasks(core.runtime, unit, view, approval_id, subtasks, edited_by=edited_by)
+    editor = actor if actor_kind(actor) == "human" else None
+    approval = await runtime.propose_subtasks(core.runtime, unit, view, approval_id, subtasks, editor=editor)
     return await _followed(core, unit, view.task, approval)
 
 

@@ -356,7 +356,8 @@ class Tasks:
         """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks.
 
         The parts are `titles`, or a `plan`: JSON with what each part waits for, see `aura_engine.decomposition_plan`. A
-        proposal that waits for a decision is replaced: so a human edits the plan of an agent before approving it.
+        proposal that waits for a decision is replaced: so a human edits the plan of an agent before approving it. They
+        do not decide about a plan of their own where the task is one with `no_self_approval`.
         """
         task_id = TaskId(await self._core.find("task", task))
         approval_id = ApprovalId(self._core.bus.new_id())
@@ -368,7 +369,7 @@ class Tasks:
             actor = self._core.actor(by)
             decisions.require_concern(view.task, actor, "decompose")
             facade.require_decomposable(view)
-            return await facade.submit_subtasks(self._core, unit, view, approval_id, subtasks, actor_name(actor))
+            return await facade.submit_subtasks(self._core, unit, view, approval_id, subtasks, actor)
 
         return await self._proposed(await self._transact(task_id, decide, by))
 

@@ -199,17 +199,24 @@ def _hours(key: str, given: Mapping[str, Any], verdict: PolicyVerdict) -> Test:
 
 
 def _paths(key: str, given: Mapping[str, Sequence[str]], verdict: PolicyVerdict) -> Test:
+    return _of_several(given, lambda subject: None if (change := subject.evidence.change) is None else change.paths)
+
+
+def _labels(key: str, given: Mapping[str, Sequence[str]], verdict: PolicyVerdict) -> Test:
+    return _of_several(given, lambda subject: subject.evidence.labels)
+
+
+def _of_several(given: Mapping[str, Sequence[str]], texts_of: Callable[[PolicySubject], Sequence[str] | None]) -> Test:
+    """What is said of all, any or none of several texts; the first does not hold where there are none."""
     every, some, none = (_pattern(given.get(name, ())) for name in ("all", "any", "none"))
 
     def test(subject: PolicySubject) -> Fit:
-        change = subject.evidence.change
-        if change is None or change.paths is None:
+        if (texts := texts_of(subject)) is None:
             return Fit.MAYBE
-        paths = change.paths
         holds = (
-            (every is None or (bool(paths) and all(map(every, paths))))
-            and (some is None or any(map(some, paths)))
-            and (none is None or not any(map(none, paths)))
+            (every is None or (bool(texts) and all(map(every, texts))))
+            and (some is None or any(map(some, texts)))
+            and (none is None or not any(map(none, texts)))
         )
         return _fit(holds)
 
@@ -217,7 +224,7 @@ def _paths(key: str, given: Mapping[str, Sequence[str]], verdict: PolicyVerdict)
 
 
 def _pattern(globs: Sequence[str]) -> Callable[[str], object] | None:
-    """Return what matches the paths that fit one of `globs`, as `fits` does; None without any."""
+    """Return what matches the texts that fit one of `globs`, as `fits` does; None without any."""
     if not globs:
         return None
     return re.compile("|".join(f"(?:{translate(glob.replace('[', '[[]'))})" for glob in globs)).match
@@ -293,6 +300,7 @@ _MAKERS: Mapping[str, Callable[[str, Any, PolicyVerdict], Test]] = MappingProxyT
         **dict.fromkeys(("agent", "executor", "model", "task_type", "priority", "project"), _words),
         **dict.fromkeys(_SIZES, _size),
         "paths": _paths,
+        "labels": _labels,
         "tests_passed": _tests_passed,
         "tools": _tools,
         "commands": _commands,
@@ -323,6 +331,11 @@ def _shown_paths(subject: PolicySubject) -> list[str] | None:
     return None if change is None or change.paths is None else list(change.paths[:_SHOWN])
 
 
+def _shown_labels(subject: PolicySubject) -> list[str] | None:
+    labels = subject.evidence.labels
+    return None if labels is None else list(labels[:_SHOWN])
+
+
 def _shown_call(subject: PolicySubject) -> str | None:
     """Return the recorded form of a call, without secrets."""
     call = subject.tool_call
@@ -337,6 +350,7 @@ _VALUES: Mapping[str, Callable[[PolicySubject], Any]] = MappingProxyType(
     {
         "kind": lambda subject: str(subject.kind),
         "paths": _shown_paths,
+        "labels": _shown_labels,
         "tests_passed": _shown_runs,
         "tools": _shown_call,
         "commands": _shown_call,

@@ -42,6 +42,7 @@ def evidence_of(
         task_type=task.agent_type,
         priority=str(task.priority),
         project=task.project,
+        labels=task.labels,
         creator=task.requester,
         change=None if files is None else change_of(files),
         commands=commands_run(events),

@@ -43,13 +43,18 @@ _TYPES = {
     "too_short": "the list is empty",
     "string_too_short": "the text is empty",
     "string_pattern_mismatch": "the text is blank, has several lines, or a space at an end",
+    "too_long": "there are {actual_length}, and at most {max_length} are possible",
+    "string_too_long": "the text has more than {max_length} characters",
+    "greater_than_equal": "the number is less than {ge}",
+    "greater_than": "the number is not more than {gt}",
+    "less_than_equal": "the number is more than {le}",
 }
-"""What to say for what pydantic found."""
+"""What to say for what pydantic found, with the facts that it gives."""
 
 
 @attrs.frozen
 class ReadPolicy:
-    """A policy file as read: the policy unless there are errors among the faults; warnings are faults, too."""
+    """A policy file as read: the policy, unless a fault is an error; warnings, if wanted, are faults, too."""
 
     faults: tuple[Fault, ...]
     policy: Policy | None = None
@@ -63,8 +68,11 @@ class ReadPolicy:
         return self.policy
 
 
-def read_policy(content: bytes, file: str, name: str = "policy") -> ReadPolicy:
-    """Return the policy that a file states; `name` is its name unless it names itself."""
+def read_policy(content: bytes, file: str, name: str = "policy", *, warn: bool = False) -> ReadPolicy:
+    """Return the policy that a file states; `name` is its name unless it names itself.
+
+    With `warn`, for a human who looks at the file, its rules are compared with each other, which can take a second.
+    """
     document = read_yaml(content, file)
     if document.faults:
         return ReadPolicy(tuple(document.faults))
@@ -78,12 +86,12 @@ def read_policy(content: bytes, file: str, name: str = "policy") -> ReadPolicy:
         faults += [*wrong, *_secrets(document, path, data)]
         if rule is not None:
             rules.append(_PlacedRule(path, rule))
-    faults += _faults_in(document, rules)
+    faults += [*_secrets(document, ("name",), entry and entry.name), *_faults_in(document, rules)]
     if entry is None or faults:
         return ReadPolicy(_sorted(faults))
     ref = PolicyRef(entry.name or name, file, sha256(content).hexdigest())
     made = tuple(_rule(document, one) for one in rules)
-    return ReadPolicy(_sorted(warnings_about(document, made)), Policy(ref, made))
+    return ReadPolicy(_sorted(warnings_about(document, made)) if warn else (), Policy(ref, made))
 
 
 @attrs.frozen
@@ -132,7 +140,8 @@ def _fault_of(document: YamlDocument, error: ErrorDetails, before: Path) -> Faul
     if kind in ("enum", "literal_error"):
         return document.fault(path, "unknown_word", _unknown_word(error))
     code = "wrong_type" if kind in _TYPES or kind.endswith("_type") else kind
-    return document.fault(path, code, _TYPES.get(kind, error["msg"]))
+    said = _TYPES[kind].format_map(context) if kind in _TYPES else error["msg"]
+    return document.fault(path, code, said)
 
 
 def _unknown_key(path: Path) -> str:
@@ -158,12 +167,12 @@ def _choice(given: str, known: Sequence[str]) -> str:
 # --- What only the whole shows ----------------------------------------------------------------------------------------
 
 
-def _secrets(document: YamlDocument, path: Path, rule: object) -> Iterator[Fault]:
-    """The log keeps the words and values of rules forever."""
+def _secrets(document: YamlDocument, path: Path, given: object) -> Iterator[Fault]:
+    """The log keeps the name of a policy, and the words and values of its rules, forever."""
     try:
-        require_no_secret_within(rule, "rule")
+        require_no_secret_within(given, "rule")
     except InvalidInput as error:
-        yield document.fault(path, "secret", f"there is a secret in this rule: {error.reason}")
+        yield document.fault(path, "secret", f"there is a secret here: {error.reason}")
 
 
 def _faults_in(document: YamlDocument, entries: Sequence[_PlacedRule]) -> Iterator[Fault]:

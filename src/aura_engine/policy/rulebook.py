@@ -25,7 +25,8 @@ from aura_contracts.approval import (
 )
 from aura_contracts.ids import ApprovalId
 from aura_contracts.permission import Fit, fits
-from aura_contracts.quoting import one_line
+from aura_contracts.quoting import ERROR_LIMIT, cut, one_line, printable
+from aura_contracts.secrets import redact_text
 from aura_engine.policy.conditions import Condition, PolicySubject, value_of
 from aura_engine.policy.terms import Terms, on_terms
 
@@ -36,7 +37,7 @@ UNANSWERABLE = frozenset({ApprovalKind.QUESTION, ApprovalKind.MERGE_CONFLICT, Ap
 """Questions that yes and no do not answer: policies say only who is asked, and until when."""
 
 PolicyAnswer = PolicyVerdict | str | tuple[PolicyVerdict | str, str] | None
-"""A verdict, with words or without; None: no opinion."""
+"""A verdict, with words or without, of which the log keeps the first 8,192 characters; None: no opinion."""
 
 PolicyCallable = Callable[[PolicySubject], PolicyAnswer]
 """A policy in Python. It is called for every question that its engine asks, and should be quick."""
@@ -226,13 +227,27 @@ def _called(name: str, call: PolicyCallable, subject: PolicySubject) -> list[_Ma
     """Return the match of a callable, none if it has no opinion."""
     try:
         answer = call(subject)
-        verdict, words = answer if isinstance(answer, tuple) else (answer, "")
+        verdict, words = answer if isinstance(answer, tuple) else (answer, None)
         if verdict is None:
             return []
-        match = RuleMatch(name, name, PolicyVerdict(verdict))
+        match = _Match(RuleMatch(name, name, PolicyVerdict(verdict)), "" if words is None else _recordable(str(words)))
     except Exception as error:  # noqa: BLE001 - code of an embedder: whatever it raises, a human decides
-        words = one_line(f"policy {name} failed: {type(error).__name__}: {error}")[:500]
-        return [_Match(RuleMatch(name, name, PolicyVerdict.NEVER, sure=False), words)]
-    if subject.kind in UNANSWERABLE and match.verdict in (PolicyVerdict.APPROVE, PolicyVerdict.REJECT):
+        words = f"policy {name} failed: {type(error).__name__}{_said_by(error)}"
+        return [_Match(RuleMatch(name, name, PolicyVerdict.NEVER, sure=False), cut(one_line(words), 500))]
+    if subject.kind in UNANSWERABLE and match.recorded.verdict in (PolicyVerdict.APPROVE, PolicyVerdict.REJECT):
         return []
-    return [_Match(match, str(words))]
+    return [match]
+
+
+def _said_by(error: Exception) -> str:
+    """Return the words of an exception, which are code of an embedder, too."""
+    try:
+        return f": {_recordable(str(error))}"
+    except Exception:  # noqa: BLE001 - as above
+        return ", whose text cannot be read"
+
+
+def _recordable(words: str) -> str:
+    """Return words as the log can keep them: of a bounded length, of characters it can store, without secrets."""
+    beginning = redact_text(words[: 2 * ERROR_LIMIT])
+    return cut(printable(beginning, keep="\n\t"), ERROR_LIMIT)

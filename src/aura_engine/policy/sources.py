@@ -26,6 +26,8 @@ import attrs
 from aura_contracts.approval import ApprovalKind, PolicyRef, PolicyVerdict
 from aura_contracts.errors import Fault, InvalidFile
 from aura_contracts.permission import Fit
+from aura_contracts.quoting import cut, one_line
+from aura_contracts.secrets import redact_text
 from aura_contracts.workspace import PolicyText, WorkspaceLayout
 from aura_engine.policy.conditions import Condition, PolicySubject
 from aura_engine.policy.rulebook import Policy, PolicyCallable, PolicyRule, Rulebook
@@ -84,7 +86,7 @@ _Stamp = tuple[int, int, int]
 
 @attrs.frozen
 class PolicyFile:
-    """A policy file that is there: its policy, and the faults it has."""
+    """A policy file that is there: its policy, and the errors it has."""
 
     file: str
     policy: Policy
@@ -150,8 +152,7 @@ class PolicySources:
         """Raise `InvalidFile` if the user's file or that of a project has faults: a run would stop at each question."""
         for one in await self.files(folders):
             if one.policy.broken:
-                errors = tuple(fault for fault in one.faults if fault.severity == "error")
-                raise InvalidFile(field=one.file, faults=errors, remedy=f"see `aura policy validate {one.file}`")
+                raise InvalidFile(field=one.file, faults=one.faults, remedy=f"see `aura policy validate {one.file}`")
 
     def _folders(self, workspace: WorkspaceLayout | None) -> list[str]:
         if workspace is None:
@@ -173,7 +174,9 @@ class PolicySources:
                     return known[1]
                 content = file.read(READ_LIMIT)
         except (FileNotFoundError, NotADirectoryError):
-            return _unreadable(path, _LINKED) if path != self.user and path.parent.is_symlink() else None
+            if path == self.user:
+                return _unreadable(path, "it is a link that leads to no file") if os.path.lexists(path) else None
+            return _unreadable(path, _LINKED) if path.parent.is_symlink() else None
         except OSError as error:
             return _unreadable(path, _LINKED if error.errno == errno.ELOOP else f"{error.strerror or error}")
         found = _parsed(content, path, self._name(path))
@@ -210,9 +213,8 @@ def _parsed(content: bytes, path: Path, name: str) -> PolicyFile:
     from aura_engine.policy.policy_file import read_policy  # noqa: PLC0415 - pydantic, only when a file exists
 
     read = read_policy(content, str(path), name)
-    errors = [fault for fault in read.faults if fault.severity == "error"]
     text = None if read.policy is None else content.decode()
-    return PolicyFile(str(path), read.policy or _broken(path, errors), read.faults, text)
+    return PolicyFile(str(path), read.policy or _broken(path, read.faults), read.faults, text)
 
 
 def _broken(path: Path, errors: Sequence[Fault]) -> Policy:
@@ -230,4 +232,4 @@ def _without_approval(rules: Sequence[PolicyRule]) -> tuple[PolicyRule, ...]:
 
 def name_of(call: PolicyCallable) -> str:
     """Return the name under which a callable is recorded."""
-    return str(getattr(call, "__name__", type(call).__name__))
+    return cut(one_line(redact_text(str(getattr(call, "__name__", type(call).__name__)))))

@@ -5,7 +5,7 @@ models exist only while a file is read: see `aura_engine.policy.policy_file`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import time
 from typing import Annotated, Any, Literal, LiteralString, Self
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from aura_contracts.approval import ApprovalKind, OnExpiry
 from aura_contracts.errors import InvalidInput
-from aura_contracts.permission import Rule
+from aura_contracts.permission import Rule, fits
 from aura_contracts.task import Priority
 
 RULE_LIMIT = 500
@@ -45,6 +45,10 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+_NAME_IN_BRACKETS = re.compile(r"(?!\[(\w-\w)+\w*\])\[{1,2}[\w.-]+\]{1,2}(\.\w+)*")
+"""How frameworks name files: ``[id]``, ``[[...path]].tsx``. Whoever writes ``[a-z]`` means any letter."""
+
+
 def _glob(pattern: str) -> str:
     """Check a pattern for paths, which git lists without ``./``, relative to their repository."""
     parts = pattern.split("/")
@@ -52,19 +56,21 @@ def _glob(pattern: str) -> str:
         raise wrong("glob", "a pattern does not begin or end with a space")
     if pattern.startswith(("/", "~", "./")):
         raise wrong("glob", f"{pattern!r} matches nothing: paths are relative to the repository, as in docs/*")
-    if ".." in parts or "" in parts[:-1] or parts[-1] == "":
+    if not {".", ".."}.isdisjoint(parts) or "" in parts[:-1] or parts[-1] == "":
         raise wrong("glob", f"{pattern!r} matches nothing: changed files are not named so; write {_fixed(parts)}")
     if pattern.startswith("!"):
         raise wrong("glob", "an exclamation mark makes no exception; put the pattern under none")
     if re.search(r"\{[^{}]*,[^{}]*\}", pattern):
         raise wrong("glob", f"{pattern!r} matches nothing: braces are ordinary characters; write each pattern out")
+    if not all(_NAME_IN_BRACKETS.fullmatch(part) for part in parts if "[" in part or "]" in part):
+        raise wrong("glob", f"{pattern!r}: brackets are ordinary characters; write ? for any character")
     if "\\" in pattern:
         raise wrong("glob", f"{pattern!r} matches nothing: paths have forward slashes")
     return pattern
 
 
 def _fixed(parts: list[str]) -> str:
-    kept = [part for part in parts if part not in ("", "..")]
+    kept = [part for part in parts if part not in ("", ".", "..")]
     return "/".join([*kept, "*"] if parts[-1] == "" else kept)
 
 
@@ -149,7 +155,30 @@ class Shares(_Bounds):
     at_most: Share | None = None
 
 
-class Paths(_Model):
+def _is_excluded(pattern: str, by: Sequence[str]) -> bool:
+    """Whether all that fits a pattern surely fits another one; a shorter pattern may cover a longer one."""
+    return any(fits(pattern, one) for one in by)
+
+
+class _Several(_Model):
+    """What is said of all, any or none of several texts."""
+
+    all: Any = None
+    any: Any = None
+    none: Any = None
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.all is None and self.any is None and self.none is None:
+            raise wrong("empty", "give all, any or none")
+        for name in ("all", "any"):
+            required = getattr(self, name)
+            if required is not None and all(_is_excluded(one, self.none or ()) for one in required):
+                raise wrong("contradiction", f"all that fits {', '.join(required)} is excluded under none", "none")
+        return self
+
+
+class Paths(_Several):
     """Patterns for the paths of changed files; ``*`` is any text, slashes included."""
 
     all: Globs | None = None
@@ -159,14 +188,16 @@ class Paths(_Model):
     none: Globs | None = None
     """No path fits any of these."""
 
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        if self.all is None and self.any is None and self.none is None:
-            raise wrong("empty", "give all, any or none")
-        for pattern in (*(self.all or ()), *(self.any or ())):
-            if pattern in (self.none or ()):
-                raise wrong("contradiction", f"{pattern!r} is required, and under none", "none")
-        return self
+
+class Labels(_Several):
+    """Patterns for the labels of a task; ``*`` is any text."""
+
+    all: Words | None = None
+    """Every label fits one of these, and there is at least one."""
+    any: Words | None = None
+    """At least one label fits one of these."""
+    none: Words | None = None
+    """No label fits any of these."""
 
 
 class Record(_Model):
@@ -234,6 +265,8 @@ class When(_Model):
     """The priority of the task."""
     project: Words | None = None
     """The project of the task."""
+    labels: Labels | None = None
+    """The labels of the task."""
     files: Numbers | None = None
     """Changed files."""
     added: Numbers | None = None
@@ -262,6 +295,19 @@ class When(_Model):
     human did."""
     hours: Hours | None = None
     """When the question is asked."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        most = None if self.files is None else self.files.at_most
+        if most is None:
+            return self
+        for name in ("binary", "renames", "added", "deleted"):
+            least = getattr(getattr(self, name), "at_least", None) or 0
+            if least > most and (most == 0 or name in ("binary", "renames")):
+                raise wrong("contradiction", f"{name} cannot be {least} or more with at most {most} files", name)
+        if most == 0 and self.paths is not None and (self.paths.all or self.paths.any):
+            raise wrong("contradiction", "no path fits if there are at most 0 files", "paths")
+        return self
 
 
 def _conditions(value: object) -> object:
@@ -368,6 +414,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "when": When,
     "then": Then,
     "paths": Paths,
+    "labels": Labels,
     "hours": Hours,
     "record": Record,
     "levels": LevelEntry,

@@ -158,9 +158,13 @@ class ReviewTerms(TypedDict):
     barred: tuple[str, ...]
 
 
-def review_of(task: Task) -> ReviewTerms:
-    """Return who decides about the work of a task: its people, except those of later levels, and then those."""
-    barred = (task.requester,) if task.no_self_approval and task.requester is not None else ()
+def review_of(task: Task, *, author: str | None = None) -> ReviewTerms:
+    """Return who decides about the work of a task: its people, except those of later levels, and then those.
+
+    `author` is a human who wrote what is proposed: no more than the requester may they decide about it alone.
+    """
+    own = [name for name in (task.requester, author) if name is not None]
+    barred = tuple(dict.fromkeys(own)) if task.no_self_approval else ()
     others = {*barred, *(name for level in task.levels for name in level.reviewers)}
     reviewers = tuple(name for name in reviewers_of(task) if name not in others)
     return ReviewTerms(reviewers=reviewers, quorum=task.quorum, levels=task.levels, barred=barred)

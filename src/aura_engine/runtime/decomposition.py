@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from aura_contracts.actors import ENGINE
+from aura_contracts.actors import ENGINE, Actor, actor_name
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import PauseAgent, ReleaseAgent, TaskOutcome
 from aura_contracts.approval import (
@@ -45,28 +45,29 @@ async def propose_subtasks(
     approval_id: ApprovalId,
     subtasks: Sequence[Subtask],
     *,
-    edited_by: str = "",
+    editor: Actor | None = None,
 ) -> Approval:
     """Add to `unit` a proposal to split the task, and the question about it, in place of an earlier one.
 
-    The policies may answer.
+    `editor` is the human who wrote the parts, and asks; without one, the agent did. The policies may answer.
     """
     task, agent, before = view.task, view.agent, view.approval
     run = view.execution if view.execution is not None and view.execution.plan.decomposes else None
     if before is not None and before.status is ApprovalStatus.PENDING:
-        reason = f"{edited_by or 'the agent'} has proposed other parts"
+        reason = f"{'the agent' if editor is None else actor_name(editor)} has proposed other parts"
         await unit.acting_as(ENGINE).handle(before.id, WithdrawApproval(reason=reason))
-    asking = unit if task.assigned_agent is None else unit.acting_as(agent_actor(task.assigned_agent))
-    await asking.handle(task.id, ProposeDecomposition(approval_id=approval_id, subtasks=tuple(subtasks)))
+    agents = unit if task.assigned_agent is None else unit.acting_as(agent_actor(task.assigned_agent))
+    await agents.handle(task.id, ProposeDecomposition(approval_id=approval_id, subtasks=tuple(subtasks)))
     question = Question(
         kind=ApprovalKind.DECOMPOSITION,
-        **review_of(task),
+        **review_of(task, author=None if editor is None else actor_name(editor)),
         task_id=task.id,
         execution_id=None if run is None else run.id,
         proposed_solution=plan_text(subtasks),
         evidence=evidence_of(task, agent=agent, execution=run, workspace=view.workspace),
     )
     book = await runtime.policies.book(view.workspace)
+    asking = agents if editor is None else unit.acting_as(editor)
     asked = await pose(asking, book, RequestApproval(approval_id=approval_id, question=question))
     if run is not None and agent is not None and view.is_in_hand(waiting=False):
         await unit.acting_as(ENGINE).handle(agent.id, PauseAgent(task_id=task.id, approval_id=approval_id))

@@ -54,12 +54,12 @@ brackets: Bash(git status)
 19:5: yes and no do not answer these questions: question; use ask
 19:5: say with `because` what the agent should do instead
 21:12: a rule that says reject asks no one
-23:28: 'a' is required, and under none
+23:28: all that fits a is excluded under none
 """
 
 
 def read(text):
-    return read_policy(text.encode(), "p.yaml")
+    return read_policy(text.encode(), "p.yaml", warn=True)
 
 
 def codes(text):
@@ -106,6 +106,19 @@ def test_all_faults_are_told_at_once_with_line_and_column():
         ("rules:\n  - {ask: a, when: {hours: {from: '09:00', to: '09:00', zone: UTC}}}", "contradiction"),
         ("rules:\n  - {ask: a, when: {files: true}}", "wrong_type"),
         ("rules:\n  - {ask: a, when: {agent: [1]}}", "wrong_type"),
+        ("rules:\n  - {ask: a, when: {paths: {all: src/api/x, none: src/*}}}", "contradiction"),
+        ("rules:\n  - {ask: a, when: {paths: {any: src/*, none: '*'}}}", "contradiction"),
+        ("rules:\n  - {ask: a, when: {labels: {any: [ui, db], none: '*'}}}", "contradiction"),
+        ("rules:\n  - {ask: a, when: {labels: [ui]}}", "wrong_type"),
+        ("rules:\n  - {ask: a, when: {labels: {}}}", "empty"),
+        ("rules:\n  - {ask: a, when: {files: {at_most: 0}, paths: {any: a}}}", "contradiction"),
+        ("rules:\n  - {ask: a, when: {files: {at_most: 0}, added: {at_least: 1}}}", "contradiction"),
+        ("rules:\n  - {ask: a, when: {files: {at_most: 2}, renames: {at_least: 3}}}", "contradiction"),
+        ("rules:\n  - {ask: a, when: {paths: {all: 'src/[a-z].py'}}}", "glob"),
+        ("rules:\n  - {ask: a, when: {paths: {all: 'src/[abc]*.py'}}}", "glob"),
+        ("rules:\n  - {ask: a, when: {paths: {all: '[abc.py'}}}", "glob"),
+        ("rules:\n  - {ask: a, when: {paths: {all: src/./a}}}", "glob"),
+        ("name: ghp_0123456789abcdefABCDEF0123456789abcd\nrules:\n  - {ask: a, when: always}", "secret"),
         ("rules:\n  - {ask: a, when: {project: ghp_0123456789abcdefABCDEF0123456789abcd}}", "secret"),
     ],
 )
@@ -114,8 +127,48 @@ def test_what_a_file_may_not_hold(text, code):
 
 
 @pytest.mark.parametrize(
+    "condition",
+    [
+        "paths: {all: src/*, none: src/api/*}",
+        "paths: {all: 'app/[id]/[...path].tsx'}",
+        "paths: {any: 'app/[user-id]/*'}",
+        "files: {at_most: 1}, added: {at_least: 5}, renames: {at_least: 1}",
+        "files: {at_most: 0}, paths: {none: a}",
+        "labels: {all: [ui, 'db-*'], none: db-prod}",
+    ],
+)
+def test_what_may_match_is_no_fault(condition):
+    assert read(f"rules:\n  - {{ask: a, when: {{{condition}}}}}").faults == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rules:\n  - {ask: a, when: {files: {at_most: -1}}}", "the number is less than 0"),
+        ("rules:\n  - {ask: a, when: {confidence: {at_least: 2}}}", "the number is more than 1.0"),
+        ("rules:\n  - {approve: a, when: always, then: {audit: 0}}", "the number is not more than 0.0"),
+        (f"rules:\n  - {{ask: {'x' * 201}, when: always}}", "the text has more than 200 characters"),
+        ("rules:" + "\n  - {ask: a, when: always}" * 501, "there are 501, and at most 500 are possible"),
+    ],
+)
+def test_limits_are_told_in_our_own_words(text, message):
+    assert message in {fault.message for fault in read(text).faults}
+
+
+def test_rules_are_compared_only_for_who_looks_at_the_file_and_not_without_end():
+    """A valid file of a third of the limit: comparing all of it would take a minute."""
+    globs = [", ".join(f"d{rule}x{place}/*" for place in range(60)) for rule in range(500)]
+    rules = [f"  - {{ask: r{place}, when: {{paths: {{any: [{several}]}}}}}}" for place, several in enumerate(globs)]
+    content = "\n".join(["rules:", *rules]).encode()
+    assert read_policy(content, "p.yaml").faults == ()
+    (warning,) = read_policy(content, "p.yaml", warn=True).faults
+    assert (warning.code, warning.severity) == ("not_compared", "warning")
+
+
+@pytest.mark.parametrize(
     ("rules", "code"),
     [
+        ("  - {approve: a, when: {labels: {all: ui}}}\n  - {ask: b, when: {labels: {any: u*}}}", "shadowed"),
         ("  - {approve: a, when: {record: {count: {at_least: 20}}}}", "never_matches"),
         ("  - {ask: a, when: {kind: workflow_step}}", "never_matches"),
         ("  - {approve: a, when: {paths: {all: d/x/*}}}\n  - {never: b, when: {paths: {any: d/*}}}", "shadowed"),

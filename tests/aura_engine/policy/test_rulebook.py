@@ -71,6 +71,10 @@ def verdict(subject, *rules):
     ("condition", "fits", "fits_not"),
     [
         ("kind: changes", changes("a"), call("ls")),
+        ("labels: {all: [ui, db-*]}", changes("a", labels=("ui", "db-1")), changes("a", labels=("ui", "api"))),
+        ("labels: {all: ui}", changes("a", labels=("ui",)), changes("a", labels=())),
+        ("labels: {any: db-*}", changes("a", labels=("ui", "db-1")), changes("a", labels=("ui",))),
+        ("labels: {none: db-*}", changes("a", labels=()), changes("a", labels=("ui", "db-1"))),
         ("agent: 'dev-*'", changes("a", agent="dev-1"), changes("a", agent="ops")),
         ("executor: [claude, codex]", changes("a", executor="codex"), changes("a", executor="custom")),
         ("model: 'opus*'", changes("a", model="opus-5"), changes("a", model="haiku")),
@@ -351,3 +355,53 @@ def test_an_approving_rule_never_overrides_what_matched_already(chosen, added, s
     after = Rulebook((with_more,)).decide(subject, ID)
     assert after.verdict is before.verdict
     assert after.verdict is not APPROVE
+
+
+class _Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class _NoText:
+    def __str__(self):
+        raise _Unspeakable
+
+
+def _raising(_):
+    raise _Unspeakable
+
+
+TOKEN = "ghp_0123456789abcdefABCDEF0123456789abcd"
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected", "said"),
+    [
+        (_raising, NEVER, "_Unspeakable, whose text cannot be read"),
+        (lambda _: ("ask", _NoText()), NEVER, "_Unspeakable, whose text cannot be read"),
+        (lambda _: (1, 2, 3), NEVER, "too many values"),
+        (lambda _: ("ask", None), ASK, "rule '<lambda>' of <lambda>"),
+        (lambda _: ("ask", 42), ASK, "42"),
+        (lambda _: ("reject", "a\0b\ud800\n\x1b[2J c"), REJECT, "a\\x00b\\ud800\n\\x1b[2J c"),
+        (lambda _: ("ask", f"use {TOKEN}"), ASK, "use [redacted]"),
+        (lambda _: ("ask", "x" * 3_000_000), ASK, "x…"),
+    ],
+    ids=["exception", "words", "three", "none", "number", "characters", "secret", "long"],
+)
+def test_whatever_a_callable_says_can_be_recorded(policy, expected, said):
+    decision = Rulebook((Policy(PolicyRef("<lambda>"), call=policy),)).decide(changes("a"), ID)
+    assert decision.verdict is expected
+    assert said in decision.reason
+    assert len(decision.reason) <= 8_192
+
+
+def test_the_secret_of_an_exception_is_not_recorded():
+    def policy(_):
+        raise ValueError(TOKEN)
+
+    decision = Rulebook((Policy(PolicyRef("p"), call=policy),)).decide(changes("a"), ID)
+    assert (TOKEN in decision.reason, "[redacted]" in decision.reason) == (False, True)
+
+
+def test_unknown_labels_have_a_human_asked():
+    assert verdict(changes("a"), "approve: a, when: {labels: {none: db}}") is ASK

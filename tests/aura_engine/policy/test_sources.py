@@ -74,6 +74,14 @@ async def test_the_file_of_the_user_may_be_a_link(tmp_path):
     assert await broken(user=tmp_path / "policies.yaml") == [""]
 
 
+async def test_a_link_of_the_user_that_leads_to_no_file_has_a_human_asked(tmp_path):
+    (tmp_path / "policies.yaml").symlink_to("gone.yaml")
+    assert await broken(user=tmp_path / "policies.yaml") == [
+        f"the policy file has faults: {tmp_path}/policies.yaml:1:1: it is a link that leads to no file"
+    ]
+    assert await broken(user=tmp_path / "none" / "policies.yaml") == []
+
+
 async def test_a_policy_that_is_no_file_has_a_human_asked(project):
     os.mkfifo(project / PROJECT_FILE)
     (why,) = await broken(project)
