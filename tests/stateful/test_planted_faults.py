@@ -93,7 +93,7 @@ FAULTS = {
     ),
     "a vote counts twice": Fault(
         "nobody votes twice",
-        (("aura_engine.decisions.approval", "_require_open_seat", lambda _state, name, _context: name),),
+        (("aura_engine.decisions.approval", "require_open_seat", lambda _state, name, _context: name),),
     ),
     "work is merged unseen": Fault(
         "merged without approval", (("aura_engine.runtime.steps", "is_approved", lambda *_: True),)
