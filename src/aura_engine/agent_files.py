@@ -9,24 +9,26 @@
 
     You review changes ...
 
-The front matter is written for a reader that is not strict: a description holds colons, which YAML refuses. So it is
-read line by line here: ``key: value`` to the end of the line, values in quotes, lists, and blocks after ``|`` or ``>``.
-Keys that AURA does not know are left out, and named.
+The front matter is YAML, but for the description: it holds colons, which YAML refuses, and is read to the end of its
+line, unless it is in quotes or a block. Keys that AURA does not know are left out, and named; one that takes something
+from the agent is refused instead, because the agent would be given more than its author wanted.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from aura_contracts.agent import AgentSpec
-from aura_contracts.errors import AgentFileProblem, AgentFilesRefused, InvalidInput
+from aura_contracts.errors import AgentFileProblem, AgentFilesRefused, Fault, InvalidInput
 from aura_contracts.permission import PermissionRules, Rule
+from aura_contracts.quoting import cut
 from aura_contracts.secrets import require_no_secret
 from aura_contracts.task import AgentType, parse_agent_type
-from aura_engine.decisions.agent import AGENT_PROMPT_LIMIT, NAME_LIMIT
+from aura_engine.decisions.agent import AGENT_PROMPT_LIMIT, agent_name_problem
+from aura_engine.yaml_document import YamlDocument, read_yaml
 
 SIZE_LIMIT = AGENT_PROMPT_LIMIT
 """Bytes of a file."""
@@ -34,7 +36,15 @@ SIZE_LIMIT = AGENT_PROMPT_LIMIT
 FILES_LIMIT = 1000
 """Files that one import reads."""
 
-KNOWN = ("name", "description", "tools", "model")
+KNOWN = ("name", "description", "tools", "disallowedTools", "model")
+
+_TAKES_NOTHING = {"permissionMode": ("default", "acceptEdits", "bypassPermissions")}
+"""Values of keys that only give an agent more; AURA asks a human all the same."""
+
+_TAKES = re.compile(
+    r"permission|allow|den[yi]|forbid|block|restrict|sandbox|read_?only|hook|max_?turns|limit", re.IGNORECASE
+)
+"""Names of keys that take something from an agent, in the documentation of Claude Code or by what they say."""
 
 READING_TOOLS = frozenset({"Read", "Grep", "Glob", "LS", "NotebookRead", "TodoRead", "TodoWrite"})
 """Tools that change nothing but the agent's own notes: where they are listed, no human is asked."""
@@ -45,7 +55,8 @@ OTHER_TOOLS = ("Bash", "Edit", "MultiEdit", "NotebookEdit", "Task", "WebFetch", 
 _Refuse = Callable[[int, str, str, str], None]
 """``(line, field, reason, remedy)``: notes a problem."""
 
-_KEY = re.compile(r"(?P<key>[A-Za-z][\w-]*)\s*:(?:\s+(?P<value>.*)|\s*)")
+_KEY = re.compile(r"[\"']?(?P<key>[A-Za-z][\w-]*)[\"']?\s*:(?:\s.*)?")
+_DESCRIPTION = re.compile(r"description\s*:\s+(?P<text>[^\s'\"|>].*)")
 
 
 @attrs.frozen
@@ -62,6 +73,10 @@ class AgentFile:
     prompt: str
     ignored: tuple[str, ...]
     """Keys that AURA does not know."""
+    denied: tuple[Rule, ...] = ()
+    """Tools that it may not use."""
+    lines: Mapping[str, int] = attrs.field(factory=dict, eq=False)
+    """The line of each key."""
 
     @property
     def type(self) -> AgentType:
@@ -77,17 +92,22 @@ class AgentFile:
 
         A tool that is listed is one that the agent has, not one that it may use without asking.
         """
+        denied = tuple(map(_text_of, self.denied))
         if self.tools is None:
-            return PermissionRules()
+            return PermissionRules(deny=denied)
         named = {rule.tool for rule in self.tools}
         harmless = [rule for rule in self.tools if rule.subject is not None or rule.tool in READING_TOOLS]
-        allow = [rule.tool if rule.subject is None else f"{rule.tool}({rule.subject})" for rule in harmless]
-        deny = [tool for tool in (*OTHER_TOOLS, *sorted(READING_TOOLS)) if tool not in named]
-        return PermissionRules(allow=tuple(allow), deny=tuple(deny))
+        others = [tool for tool in (*OTHER_TOOLS, *sorted(READING_TOOLS)) if tool not in named]
+        allow = dict.fromkeys(map(_text_of, harmless))
+        return PermissionRules(allow=tuple(allow), deny=tuple(dict.fromkeys((*others, *denied))))
 
     def spec(self, executor: str, *, asks: bool) -> AgentSpec:
         """Return the profile; `asks` is whether agents of the executor ask for permission, without which rules do
-        nothing."""
+        nothing. Raises `AgentFilesRefused` if tools are denied that the agent could use all the same."""
+        if self.denied and not asks:
+            reason = f"executor {executor} asks for no permission, so that it could not be kept"
+            line = self.lines["disallowedTools"]
+            raise _refused(self.path, line, "disallowedTools", reason, "import it with an executor that asks")
         return AgentSpec(
             name=self.name,
             type=self.type,
@@ -97,6 +117,10 @@ class AgentFile:
             prompt=self.prompt,
             permissions=self.rules if asks else PermissionRules(),
         )
+
+
+def _text_of(rule: Rule) -> str:
+    return rule.tool if rule.subject is None else f"{rule.tool}({rule.subject})"
 
 
 def read_agent_files(paths: Sequence[str]) -> list[AgentFile]:
@@ -161,16 +185,6 @@ def _refused(path: object, line: int, field: str, reason: str, remedy: str) -> A
 # --- One file ---------------------------------------------------------------------------------------------------------
 
 
-@attrs.define
-class _Value:
-    """The value of a key, and the line of the key."""
-
-    line: int
-    text: str
-    items: list[str] | None = None
-    """Its items, if it is a list."""
-
-
 def parse_agent_file(text: str, path: str) -> AgentFile:
     """Return the definition in a text. Raises `AgentFilesRefused` with everything that is wrong in it."""
     lines = text.replace("\r\n", "\n").split("\n")
@@ -184,41 +198,123 @@ def parse_agent_file(text: str, path: str) -> AgentFile:
     def refuse(line: int, field: str, reason: str, remedy: str) -> None:
         problems.append(AgentFileProblem(path, line, field, reason, remedy))
 
-    values: dict[str, _Value] = {}
-    for key, value in _values(lines[1:end], refuse):
-        if key in values:
-            refuse(value.line, key, f"it is also in line {values[key].line}", "keep one of them")
-        values.setdefault(key, value)
-    name = _name(values, refuse)
-    model = values["model"].text if "model" in values else ""
+    matter = _front_matter(["", *lines[1:end]], path, refuse)
+    if problems:
+        raise AgentFilesRefused(problems=tuple(problems))
+    name, description, model = (matter.text(key, refuse) for key in ("name", "description", "model"))
+    if not name and isinstance(matter.values.get("name"), str | None):
+        refuse(matter.line("name"), "name", "it is required", "add a line: name: NAME")
+    elif name and (wrong := agent_name_problem(name)) is not None:
+        refuse(matter.line("name"), "name", wrong, "name it with a word or two")
     prompt = "\n".join(lines[end + 1 :]).strip()
-    for field, line, said in (
-        ("prompt", end + 2, prompt),
-        *((key, value.line, value.text) for key, value in values.items()),
-    ):
-        _check_text(field, line, said, refuse)
-    tools = _tools(values["tools"], refuse) if "tools" in values else None
+    _check_text("prompt", end + 2, prompt, refuse)
+    tools, denied = matter.rules("tools", refuse), matter.rules("disallowedTools", refuse)
+    _refuse_limits(matter, refuse)
     if problems:
         raise AgentFilesRefused(problems=tuple(problems))
     return AgentFile(
         path=path,
         name=name,
-        description=values["description"].text if "description" in values else "",
+        description=description,
         model="" if model == "inherit" else model,
-        tools=tools,
+        tools=None if not tools or any(rule.tool == "*" for rule in tools) else tools,
         prompt=prompt,
-        ignored=tuple(key for key in values if key not in KNOWN),
+        ignored=tuple(key for key in matter.values if key not in KNOWN),
+        denied=denied,
+        lines={key: matter.line(key) for key in matter.values},
     )
 
 
-def _name(values: Mapping[str, _Value], refuse: _Refuse) -> str:
-    found = values.get("name")
-    if found is None or not found.text.strip():
-        refuse(1 if found is None else found.line, "name", "it is required", "add a line: name: NAME")
-        return ""
-    if len(found.text) > NAME_LIMIT:
-        refuse(found.line, "name", f"it has more than {NAME_LIMIT} characters", "shorten it")
-    return found.text
+@attrs.frozen
+class _FrontMatter:
+    """The keys above the prompt."""
+
+    document: YamlDocument
+    values: Mapping[str, Any]
+
+    def line(self, key: str) -> int:
+        """Return the line of a key; 1 without it."""
+        place = self.document.keys.get((key,))
+        return 1 if place is None else place.line
+
+    def text(self, key: str, refuse: _Refuse) -> str:
+        """Return a text; empty without one."""
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, str):
+            refuse(self.line(key), key, "it is not a text", "put it in quotes if it is one")
+        text = value.strip() if isinstance(value, str) else ""
+        _check_text(key, self.line(key), text, refuse)
+        return text
+
+    def rules(self, key: str, refuse: _Refuse) -> tuple[Rule, ...]:
+        """Return tools as rules. For nothing at all, as for ``*``, Claude Code takes all tools."""
+        value = self.values.get(key)
+        named = _split(value) if isinstance(value, str) else [] if value is None else value
+        if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+            refuse(self.line(key), key, "it is not a list of tools", "name tools, separated by commas")
+            return ()
+        if value == []:
+            refuse(self.line(key), key, "it is empty, and would mean all tools", "leave it out, or name tools")
+        found: list[Rule] = []
+        for text in named:
+            _check_text(key, self.line(key), text, refuse)
+            try:
+                found.append(Rule.parse(text))
+            except InvalidInput as error:
+                refuse(self.line(key), key, cut(error.reason, 500), error.remedy or "name tools, separated by commas")
+        return tuple(found)
+
+
+def _front_matter(lines: list[str], path: str, refuse: _Refuse) -> _FrontMatter:
+    """Return the keys in lines; the first is that of the file."""
+    description = _taken_description(lines)
+    document = read_yaml("\n".join(lines).encode("utf-8", "surrogatepass"), path)
+    for fault in document.faults:
+        line, field = _place_of(fault, lines)
+        remedy = "keep one of them" if fault.code == "duplicate_key" else "write it as KEY: VALUE, in YAML"
+        refuse(line, field, fault.message, remedy)
+    data = {} if document.data is None else document.data
+    if not isinstance(data, dict):
+        refuse(2, "front matter", "it is not a table of keys and values", "write each as KEY: VALUE")
+        data = {}
+    return _FrontMatter(document, data if description is None else {**data, "description": description})
+
+
+def _taken_description(lines: list[str]) -> str | None:
+    """Take the description that YAML may refuse out of lines, and return it; None if it is in quotes or a block."""
+    for place, line in enumerate(lines):
+        if (found := _DESCRIPTION.fullmatch(line.rstrip())) is None:
+            continue
+        end = place + 1
+        while end < len(lines) and lines[end][:1] in (" ", "\t"):
+            end += 1
+        said = [found["text"], *(more.strip() for more in lines[place + 1 : end])]
+        lines[place:end] = ["description:", *[""] * (end - place - 1)]
+        return " ".join(said)
+    return None
+
+
+def _place_of(fault: Fault, lines: Sequence[str]) -> tuple[int, str]:
+    """Return the line and the key that a fault is about: what is not closed is only missed at the end."""
+    at = min(fault.line, len(lines)) - 1
+    begun = next((number for number in range(at, 0, -1) if lines[number][:1].strip()), at)
+    found = _KEY.fullmatch(lines[begun])
+    return begun + 1, "front matter" if found is None else found["key"]
+
+
+def _refuse_limits(matter: _FrontMatter, refuse: _Refuse) -> None:
+    """Refuse keys that take something from the agent in a way that AURA does not know, and known ones misspelt."""
+    plain = {key.lower(): key for key in KNOWN}
+    for key, value in matter.values.items():
+        meant = plain.get(re.sub(r"[-_]", "", key).lower())
+        if key in KNOWN or value in _TAKES_NOTHING.get(key, ()):
+            continue
+        if meant is not None:
+            refuse(matter.line(key), key, "there is no such key", f"write it as {meant}")
+        elif _TAKES.search(key):
+            reason = "it takes something from the agent, and AURA does not know how"
+            remedy = "remove it, and say with disallowedTools what the agent may not use"
+            refuse(matter.line(key), key, reason, remedy)
 
 
 def _check_text(field: str, line: int, text: str, refuse: _Refuse) -> None:
@@ -230,18 +326,6 @@ def _check_text(field: str, line: int, text: str, refuse: _Refuse) -> None:
         refuse(line, field, error.reason, error.remedy)
 
 
-def _tools(value: _Value, refuse: _Refuse) -> tuple[Rule, ...] | None:
-    """Return the tools as rules; None for ``*``, and for nothing at all, which Claude Code takes for all tools."""
-    named = value.items if value.items is not None else _split(value.text)
-    found: list[Rule] = []
-    for text in named:
-        try:
-            found.append(Rule.parse(text))
-        except InvalidInput as error:
-            refuse(value.line, "tools", error.reason, error.remedy or "name tools, separated by commas")
-    return None if not named or any(rule.tool == "*" for rule in found) else tuple(found)
-
-
 def _split(text: str) -> list[str]:
     """Return the parts between commas that are in no brackets.
 
@@ -249,52 +333,3 @@ def _split(text: str) -> list[str]:
     ['Read', 'Bash(git log, x)', 'Grep']
     """
     return [part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip()]
-
-
-def _values(lines: Sequence[str], refuse: _Refuse) -> Iterator[tuple[str, _Value]]:
-    """Yield each key with its value; the first of `lines` is the second of the file."""
-    at = 0
-    while at < len(lines):
-        line, number = lines[at], at + 2
-        at += 1
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        found = _KEY.fullmatch(line.rstrip())
-        if found is None:
-            refuse(number, "front matter", f"{line.strip()[:60]!r} is not a key with a value", "write it as KEY: VALUE")
-            continue
-        more = []
-        while at < len(lines) and (not lines[at].strip() or lines[at][0] in " \t-"):
-            more.append(lines[at])
-            at += 1
-        yield found["key"], _value(number, found["key"], (found["value"] or "").strip(), more, refuse)
-
-
-def _value(number: int, key: str, text: str, more: list[str], refuse: _Refuse) -> _Value:
-    told = [line.strip() for line in more if line.strip()]
-    if text[:1] in ("|", ">") and len(text) <= 2:
-        return _Value(number, ("\n" if text[0] == "|" else " ").join(told))
-    if not text and told and all(line.startswith("-") for line in told):
-        items = [_unquoted(line[1:].strip()) or "" for line in told]
-        return _Value(number, ", ".join(items), items)
-    if text.startswith("[") and text.endswith("]"):
-        items = [_unquoted(part) or "" for part in _split(text[1:-1])]
-        return _Value(number, ", ".join(items), items)
-    whole = _unquoted(" ".join(part for part in (text, *told) if part))
-    if whole is None:
-        refuse(number, key, "its quotation mark is not closed", "close it, or leave both out")
-    return _Value(number, whole or "")
-
-
-def _unquoted(text: str) -> str | None:
-    """Return a value without its quotation marks; None if the first is not closed."""
-    if text[:1] not in ("'", '"'):
-        return text
-    if len(text) < 2 or text[-1] != text[0]:
-        return None
-    if text[0] == "'":
-        return text[1:-1].replace("''", "'")
-    try:
-        return str(json.loads(text))
-    except ValueError:
-        return text[1:-1]

@@ -86,6 +86,15 @@ def test_tools_are_left_out_where_no_one_is_asked(place, tmp_path):
     assert "tools are left out: executor custom asks for no permission" in added["notes"]
 
 
+def test_denied_tools_are_not_left_out_where_no_one_is_asked(place, tmp_path):
+    (tmp_path / "ada.md").write_text("---\nname: ada\ndisallowedTools: Bash\n---\n")
+    refused = call_aura("agent", "import", str(tmp_path / "ada.md"), "--executor", "custom", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "agent_files_refused")
+    assert call_aura("agent", "list", "--json").objects == []
+    (added,) = call_aura("agent", "import", str(tmp_path / "ada.md"), "--executor", "scripted", "--json").objects
+    assert added["permissions"] == {"allow": [], "deny": ["Bash"]}
+
+
 def test_of_files_with_a_fault_none_is_imported(place, tmp_path):
     (tmp_path / "a.md").write_text(REVIEWER)
     (tmp_path / "b.md").write_text("# Read me")

@@ -86,7 +86,9 @@ def test_a_registered_agent_is_idle_and_says_who_it_is_and_what_runs_it():
     assert (state.registered_by, state.created_at, state.updated_at) == (ALICE, START, START)
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * (NAME_LIMIT + 1)])
+@pytest.mark.parametrize(
+    "name", ["", "   ", "x" * (NAME_LIMIT + 1), "a\nb", "a\x1b[2K", "a\u202eb", "agent:x", "human:alice"]
+)
 def test_a_name_is_not_blank_and_fits_a_line(name):
     with refused("name"):
         Story(name=name)

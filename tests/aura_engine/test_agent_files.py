@@ -47,21 +47,66 @@ def test_tools_become_rules_that_allow_no_more_than_reading():
         ("description: >-\n  one\n  two", "one two"),
         ("description: one\n  and more", "one and more"),
         ("description:", ""),
+        ("description: a # b: [c", "a # b: [c"),
+        ('description: "one: two" # said', "one: two"),
     ],
 )
 def test_values_are_written_in_any_of_the_usual_ways(written, read):
     assert parse_agent_file(f"---\nname: ada\n{written}\n---\n", "ada.md").description == read
 
 
-@pytest.mark.parametrize("tools", ["tools: Read, Grep", "tools: [Read, Grep]", "tools:\n  - Read\n  - Grep"])
+@pytest.mark.parametrize(
+    "tools",
+    [
+        "tools: Read, Grep",
+        "tools: Read, Grep # no more",
+        "tools: [Read, Grep]",
+        "tools: [Read,\n  Grep]",
+        "tools:\n  - Read\n  - Grep",
+        "tools:\n- Read\n- Grep",
+    ],
+)
 def test_tools_are_a_list(tools):
     found = parse_agent_file(f"---\nname: ada\n{tools}\n---\n", "ada.md")
     assert [rule.tool for rule in found.tools] == ["Read", "Grep"]
 
 
+@pytest.mark.parametrize("written", ["ada # comment", '"ada" # comment', "'ada'"])
+def test_a_comment_is_no_part_of_a_name(written):
+    assert parse_agent_file(f"---\nname: {written}\n---\n", "ada.md").name == "ada"
+
+
+def test_what_an_agent_may_not_use_is_denied():
+    found = parse_agent_file("---\nname: ada\ndisallowedTools: Write, Bash(rm *)\n---\n", "ada.md")
+    assert (found.rules.allow, found.rules.deny, found.ignored) == ((), ("Write", "Bash(rm *)"), ())
+    both = parse_agent_file("---\nname: ada\ntools: Read, Write, Bash\ndisallowedTools: [Write]\n---\n", "ada.md").rules
+    assert {"Write", "Edit"} <= set(both.deny)
+    assert "Bash" not in both.deny
+
+
+def test_what_only_gives_an_agent_more_is_left_out():
+    text = "---\nname: ada\npermissionMode: bypassPermissions\nskills: [x]\n---\n"
+    assert parse_agent_file(text, "ada.md").ignored == ("permissionMode", "skills")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "field"),
     [
+        ("---\nname: ada\npermissionMode: plan\n---\n", 3, "permissionMode"),
+        ("---\nname: ada\ntools: []\n---\n", 3, "tools"),
+        ("---\nname: ada\nhooks:\n  PreToolUse: [x]\n---\n", 3, "hooks"),
+        ("---\nname: ada\nmaxTurns: 3\n---\n", 3, "maxTurns"),
+        ("---\nname: ada\ndisallowed_tools: Bash\n---\n", 3, "disallowed_tools"),
+        ("---\nname: ada\nTools: Read\n---\n", 3, "Tools"),
+        ("---\nname: ada\ndisallowedTools: Bash(\n---\n", 3, "disallowedTools"),
+        ("---\nname: ada\ndisallowedTools: {Bash: true}\n---\n", 3, "disallowedTools"),
+        ("---\nname: ada\ndescription: it: is\n  strict\ntools: [Read\n---\n", 5, "tools"),
+        ("---\nname: |\n  a\n  b\n---\n", 2, "name"),
+        ("---\nname: ada\u202e\n---\n", 2, "name"),
+        ("---\nname: agent:x\n---\n", 2, "name"),
+        ("---\nname: [a, b]\n---\n", 2, "name"),
+        ("---\nname: 7\n---\n", 2, "name"),
+        ("---\n- name: ada\n---\n", 2, "front matter"),
         ("# Read me\n\nHello", 1, "front matter"),
         ("", 1, "front matter"),
         ("---\nname: ada\n", 1, "front matter"),

@@ -6,7 +6,9 @@ Who may do what: humans and AURA itself manage the pool; an agent acts for itsel
 task for a disabled agent.
 """
 
-from aura_contracts.actors import actor_kind
+from typing import get_args
+
+from aura_contracts.actors import ActorKind, actor_kind
 from aura_contracts.agent import (
     AGENT,
     Agent,
@@ -34,6 +36,7 @@ from aura_contracts.agent import (
 )
 from aura_contracts.aggregate import Command
 from aura_contracts.permission import PermissionRules, known_rule
+from aura_contracts.quoting import is_visible
 from aura_engine.decisions._decider import (
     Context,
     Decider,
@@ -79,13 +82,22 @@ def _named(state: Agent) -> str:
     return ", ".join(task.task_id for task in state.tasks)
 
 
+def agent_name_problem(name: str) -> str | None:
+    """Return what is wrong with the name of an agent: people read it, in lines with the names of humans."""
+    if not 1 <= len(name.strip()) <= NAME_LIMIT:
+        return f"a name has 1 to {NAME_LIMIT} characters, this one has {len(name.strip())}"
+    if not is_visible(name):
+        return "a name is one line of characters that can be seen"
+    kind = name.strip().partition(":")[0]
+    return f"a name does not begin with {kind}:, as actors do" if ":" in name and kind in get_args(ActorKind) else None
+
+
 def _require_valid(command: RegisterAgent | EditAgent) -> None:
     """Require a name and an executor that are not blank, and distinct capabilities."""
     given = command.spec if isinstance(command, RegisterAgent) else command.changes
     name, executor, capabilities = given.name, given.executor, given.capabilities or ()
-    if name is not None and not 1 <= len(name.strip()) <= NAME_LIMIT:
-        reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(name.strip())}"
-        raise RuleBroken("name", reason)
+    if name is not None and (problem := agent_name_problem(name)) is not None:
+        raise RuleBroken("name", problem)
     if executor is not None and not executor.strip():
         raise RuleBroken("executor", "the executor that runs the agent has no name")
     require_agent_type(given.type)
