@@ -71,6 +71,7 @@ from aura_engine.decisions._decider import (
     is_human,
     is_system,
     only_system,
+    require_people,
     require_zone,
 )
 from aura_engine.decisions._question import request, require_own_name
@@ -278,9 +279,8 @@ def _delegate(state: Approval, command: DelegateApproval, context: Context) -> E
 
 
 def _require_delegate(state: Approval, delegator: str, delegate: str, context: Context) -> None:
-    """Require a person with a name, who gets no second vote by it, now or at a later level."""
-    if not delegate.strip():
-        raise RuleBroken("delegate", "the delegate has no name")
+    """Require a person, who gets no second vote by it, now or at a later level."""
+    require_people("delegate", [delegate])
     if delegate in state.barred:
         raise RuleBroken("self_approval", f"{delegate} asked for this work and may not decide about it")
     if delegate == delegator:
