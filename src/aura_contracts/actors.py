@@ -51,6 +51,14 @@ def parse_actor(text: str) -> Actor:
     return Actor(text)
 
 
+def is_person(name: object) -> bool:
+    """Whether `name` can be the name of a person: printable, without blanks around it, and without a colon.
+
+    A colon would make it an actor of another kind, such as ``agent:ID``.
+    """
+    return isinstance(name, str) and bool(name) and name == name.strip() and name.isprintable() and ":" not in name
+
+
 ENGINE = system("engine")
 """The engine, acting on its own."""
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import attrs
 
-from aura_contracts.actors import Actor, human, observer
+from aura_contracts.actors import Actor, human, is_person, observer
 from aura_contracts.approval import AnswerSource
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import IdFactory, uuid7_factory
 from aura_contracts.ports import Clock
 from aura_contracts.private_files import make_private_folder, write_private
-from aura_contracts.quoting import is_unicode
 
 
 def now() -> datetime:
@@ -80,11 +79,8 @@ def user_of(environment: Mapping[str, str]) -> Actor:
 
 
 def require_person(name: Any, field: str) -> None:
-    """Raise `InvalidInput` unless `name` can be the name of a person wherever AURA asks for one.
-
-    A colon would make it an actor of another kind, such as ``agent:ID``.
-    """
-    if not isinstance(name, str) or not name.strip() or ":" in name or "\0" in name or not is_unicode(name):
+    """Raise `InvalidInput` unless `name` can be the name of a person, wherever AURA asks for one: see `is_person`."""
+    if not is_person(name):
         remedy = "give a login name or an e-mail address, without a colon"
         raise InvalidInput(field=field, reason=f"{ascii(name)[:80]} is not the name of a person", remedy=remedy)
 

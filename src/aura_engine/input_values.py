@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from aura_contracts.actors import is_person
 from aura_contracts.approval import Level
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.executor_names import executor_name
@@ -57,7 +58,7 @@ def _storable(text: str) -> str:
 
 
 def _person(text: str) -> str:
-    if ":" in _filled(text):
+    if not is_person(_filled(text)):
         raise PydanticCustomError(
             "person", "{text} is not a name", {"text": repr(text), "remedy": "write the name alone, such as alice"}
         )

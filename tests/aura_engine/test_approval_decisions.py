@@ -364,6 +364,12 @@ def test_a_delegation_to_somebody_who_may_decide_is_refused(delegate, rule):
         Story().do(ALICE, DelegateApproval(delegate=delegate))
 
 
+@pytest.mark.parametrize("name", ["", " erin ", "dave\nroot", "agent:1"])
+def test_only_people_are_delegates(name):
+    with refused("delegate"):
+        Story().do(ALICE, DelegateApproval(delegate=name))
+
+
 def test_delegations_do_not_go_in_circles():
     story = Story()
     story.do(ALICE, DelegateApproval(delegate="carol"))

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from aura_contracts.actors import agent, human, system
+from aura_contracts.approval import Level
 from aura_contracts.errors import ActorNotAllowed, RuleViolated
 from aura_contracts.events import Fact
 from aura_contracts.ids import AgentId, ApprovalId, TaskId
@@ -130,6 +131,23 @@ def test_the_assigned_agent_may_cancel_its_task():
 def test_what_no_human_created_and_none_reviews_is_any_humans():
     task = created(TaskSpec(title="Sweep", approval_mode=ApprovalMode.AUTO), ENGINE)
     assert TASK_DECIDER.decide(TASK_ID, task, CancelTask(), Context(actor=MALLORY, now=NOW)).events
+
+
+NO_PEOPLE = ["", " ", " bob", "agent:1", "bob\nroot", "bob\0"]
+
+
+@pytest.mark.parametrize("name", NO_PEOPLE)
+def test_only_people_review_a_task(name):
+    def refused(decide):
+        with pytest.raises(RuleViolated) as refusal:
+            decide()
+        return refusal.value.rule
+
+    level = Level(reviewers=("dave", name))
+    edit = EditTask(changes=TaskChanges(reviewers=("bob", name)))
+    assert refused(lambda: Story().do(ALICE, edit)) == "reviewers"
+    assert refused(lambda: created(TaskSpec(title="Fix it", reviewers=("bob", name)), ALICE)) == "reviewers"
+    assert refused(lambda: created(TaskSpec(title="Fix it", levels=(level,)), ALICE)) == "levels"
 
 
 QUORUM = TaskSpec(title="Fix it", reviewers=("bob",), quorum=2, approval_mode=ApprovalMode.AUTO)

@@ -7,14 +7,14 @@ The first check needs no code of its own: a command names the events that it may
 in which they are possible. Guards and functions say why they refuse; `Decider.decide` adds what was refused.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import attrs
 import msgspec
 
-from aura_contracts.actors import Actor, actor_kind, actor_name
+from aura_contracts.actors import Actor, actor_kind, actor_name, is_person
 from aura_contracts.agent import AgentLimits
 from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
 from aura_contracts.errors import (
@@ -206,6 +206,14 @@ def require_agent_type(agent_type: AgentType | None) -> None:
         parse_agent_type(agent_type)
     except InvalidInput as error:
         raise RuleBroken("agent_type", error.reason, error.remedy) from None
+
+
+def require_people(field: str, names: Iterable[str]) -> None:
+    """Refuse names that are not those of people."""
+    for name in names:
+        if not is_person(name):
+            remedy = "give a login name or an e-mail address, without a colon and without blanks around it"
+            raise RuleBroken(field, f"{ascii(name)[:80]} is not the name of a person", remedy)
 
 
 def require_zone(field: str, *times: datetime | None) -> None:

@@ -3,7 +3,7 @@
 from aura_contracts.actors import actor_name
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import Approval, Entitlement
-from aura_engine.decisions._decider import Context, NotAllowed, RuleBroken, is_human
+from aura_engine.decisions._decider import Context, NotAllowed, RuleBroken, is_human, require_people
 
 
 def waits_for(state: Approval, context: Context) -> str:
@@ -62,8 +62,7 @@ def entitlement(state: Approval, name: str, seat: str) -> Entitlement:
 def require_delegate(state: Approval, delegator: str, delegate: str, context: Context) -> None:
     """Require a person with a name, who gets no second vote by it, now or at a later level."""
     another = "name another person"
-    if not delegate.strip():
-        raise RuleBroken("delegate", "the delegate has no name", "name the person who decides instead")
+    require_people("delegate", [delegate])
     if delegate in state.barred:
         raise RuleBroken("self_approval", f"{delegate} asked for this work and may not decide about it", another)
     if delegate == delegator:

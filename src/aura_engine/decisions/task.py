@@ -89,6 +89,7 @@ from aura_engine.decisions._decider import (
     only_system,
     require_agent_type,
     require_limits,
+    require_people,
     require_share,
     require_zone,
     retry_problem,
@@ -128,6 +129,8 @@ def _create(_: None, command: CreateTask, context: Context) -> Events:
     require_labels(spec.labels)
     require_locks(spec.locks, spec.locked_paths)
     require_zone("due_at", spec.due_at)
+    require_people("reviewers", spec.reviewers)
+    require_people("levels", (name for level in spec.levels for name in level.reviewers))
     require_no_circle(command.task_id, command, context)
     require_deciders(context.actor, spec)
     return [TaskCreated(task_id=command.task_id, spec=spec)]
@@ -140,6 +143,7 @@ def _edit(state: Task, command: EditTask, context: Context) -> Events:
     require_labels(command.changes.labels or ())
     require_locks(command.changes.locks or (), command.changes.locked_paths or ())
     require_zone("due_at", command.changes.due_at)
+    require_people("reviewers", command.changes.reviewers or ())
     require_no_circle(state.id, command, context)
     changes = _news(command.changes, state)
     given = changes.given()
