@@ -207,7 +207,7 @@ def _labels(key: str, given: Mapping[str, Sequence[str]], verdict: PolicyVerdict
 
 
 def _of_several(given: Mapping[str, Sequence[str]], texts_of: Callable[[PolicySubject], Sequence[str] | None]) -> Test:
-    """What is said of all, any or none of several texts; the first does not hold where there are none."""
+    """What is said of all, any or none of several texts; the first does not hold for an empty list."""
     every, some, none = (_pattern(given.get(name, ())) for name in ("all", "any", "none"))
 
     def test(subject: PolicySubject) -> Fit:

@@ -46,7 +46,7 @@ def _several(value: object) -> object:
 
 
 _NAME_IN_BRACKETS = re.compile(r"(?!\[(\w-\w)+\w*\])\[{1,2}[\w.-]+\]{1,2}(\.\w+)*")
-"""How frameworks name files: ``[id]``, ``[[...path]].tsx``. Whoever writes ``[a-z]`` means any letter."""
+"""How frameworks name files: ``[id]``, ``[[...path]].tsx``. ``[a-z]`` is not one: it means any letter."""
 
 
 def _glob(pattern: str) -> str:
