@@ -23,7 +23,7 @@ NOUNS = [name for name, member in vars(Engine).items() if isinstance(member, Nou
 
 READING = {
     *("get", "list", "view", "diff", "inspect", "orphans", "latest", "head", "read", "capability", "check", "examine"),
-    *("verify", "export", "costs", "queue", "locks", "comments", "parts", "test", "validate"),
+    *("verify", "export", "costs", "queue", "locks", "comments", "overlaps", "parts", "test", "validate"),
 }
 """Methods that change nothing; what else a noun has is a command."""
 
