@@ -131,9 +131,13 @@ class Approval(Question, State, frozen=True, kw_only=True):
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """Names of everyone whose answer would still count."""
+        """Names of everyone whose answer would still count, were no delegation to end; see `awaited_at`."""
+        return self.awaited_at(None)
+
+    def awaited_at(self, now: datetime | None) -> tuple[str, ...]:
+        """Return the names of everyone whose answer would still count at `now`."""
         voted = {vote.reviewer for vote in self.votes}
-        names = dict.fromkeys(name for seat in self.open_seats for name in self.holders(seat))
+        names = dict.fromkeys(name for seat in self.open_seats for name in self.holders(seat, now))
         return tuple(name for name in names if name not in voted)
 
 

@@ -127,7 +127,7 @@ def _require_seat(state: Approval, command: Command[Approval], context: Context)
     later = [number for number, level in enumerate(state.stages, 1) if name in level.reviewers and number > state.level]
     if later:
         raise NotAllowed("level", f"they are asked at level {later[0]}, and it is level {state.level} that decides now")
-    waits = ", ".join(state.awaited)
+    waits = ", ".join(state.awaited_at(context.now))
     raise NotAllowed("seat", f"it waits for {waits}; only a reviewer, a delegate or an escalation contact may decide")
 
 
@@ -352,7 +352,7 @@ def _remind(state: Approval, command: RemindReviewers, context: Context) -> Even
     if state.remind_at is None or context.now < state.remind_at:
         due = "never" if state.remind_at is None else state.remind_at.isoformat()
         raise RuleBroken("not_due", f"the next reminder is due: {due}")
-    return [ReminderSent(number=state.reminders + 1, to=state.awaited)]
+    return [ReminderSent(number=state.reminders + 1, to=state.awaited_at(context.now))]
 
 
 def _escalate(state: Approval, command: EscalateApproval, context: Context) -> Events:
