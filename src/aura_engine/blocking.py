@@ -272,7 +272,10 @@ class BlockingApprovals:
         return self._portal.call(self._target.get, approval)
 
     def list(self, **filters: Unpack[ApprovalFilters]) -> Page[Approval]:
-        """Return a page of approvals, newest first; ``pending=True`` selects the open ones."""
+        """Return a page of approvals, newest first; ``pending=True`` selects the open ones.
+
+        With `awaiting`, a page may have fewer than `limit` rows: delegations that have ended are left out of it.
+        """
         return self._portal.call(self._target.list, **filters)
 
     def diff(self, approval: str) -> str:

@@ -364,6 +364,13 @@ def test_a_delegation_to_somebody_who_may_decide_is_refused(delegate, rule):
         Story().do(ALICE, DelegateApproval(delegate=delegate))
 
 
+def test_who_a_decision_was_delegated_to_is_awaited_until_that_ends():
+    story = Story()
+    story.do(ALICE, DelegateApproval(delegate="carol", until=START + timedelta(seconds=120)))
+    assert story.state.awaited_at(START) == ("alice", "carol", "bob")
+    assert story.state.awaited_at(START + timedelta(seconds=120)) == ("alice", "bob")
+
+
 @pytest.mark.parametrize("name", ["", " erin ", "dave\nroot", "agent:1"])
 def test_only_people_are_delegates(name):
     with refused("delegate"):

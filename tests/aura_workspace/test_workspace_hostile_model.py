@@ -70,7 +70,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 
 def live(stage: Stage, looks: list[str]) -> str:
-    """Collect, show and merge; return the merged commit, or "" where that was refused."""
+    """Collect, show and merge; return the merged commit, or "" where that was refused or nothing was left to merge."""
     workspaces, spec = stage.world.workspaces, stage.spec
     with suppress(GitError, WorkspaceError):
         for look in looks:
@@ -79,7 +79,11 @@ def live(stage: Stage, looks: list[str]) -> str:
         (head,) = workspaces.collect(spec, "work").heads
         spec = replace(spec, worktrees=(replace(spec.worktrees[0], head=head.commit),))
         (shown,) = workspaces.diff(spec, patch=True)
-        (merged,) = workspaces.merge(spec, MergeStyle.MERGE, "merged").commits
+        commits = workspaces.merge(spec, MergeStyle.MERGE, "merged").commits
+        if not commits:  # the agent had its safety copy name the base, and that was restored
+            assert not shown.diff.files
+            return ""
+        (merged,) = commits
         objects = Objects(stage.places["C"] / "objects")
         before, after = objects.tree(stage.base), objects.tree(merged.commit)
         assert {name for file in shown.diff.files for name in (file.path, file.old_path) if name} == changed(

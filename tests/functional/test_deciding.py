@@ -14,7 +14,7 @@ from aura_contracts.errors import (
     RuleViolated,
 )
 from aura_contracts.task import TaskChanges, TaskStatus
-from aura_engine.host import now
+from aura_engine.host import Host, now
 from engines import events_of, next_question, open_questions, scripted, settled, write
 from repositories import content
 
@@ -151,3 +151,19 @@ async def test_comments_reach_the_agent_and_stay_outdated_once_their_line_is_gon
         assert {one.approval_id for one in placed} == {asked.id}
         with pytest.raises(AlreadyAnswered):
             await engine.approvals.comment(asked.id, "late", path="new.txt", line=1)
+
+
+async def test_who_a_decision_was_delegated_to_is_not_asked_once_that_has_ended(opened):
+    later = [timedelta(0)]
+    async with opened(record_only=True, host=Host(clock=lambda: now() + later[0])) as engine:
+        task = await engine.tasks.create("Fix it", reviewers=["bob"])
+        agent = await engine.agents.add("outside", "scripted")
+        await engine.tasks.assign(task.id, agent=agent.id)
+        asked = await engine.tasks.submit(task.id, "I would do it thus")
+        await engine.approvals.delegate(asked.id, "dave", until=now() + timedelta(hours=1), by="bob")
+        assert [one.id for one in (await engine.approvals.list(awaiting="dave")).rows] == [asked.id]
+        later[0] = timedelta(hours=2)
+        assert (await engine.approvals.list(awaiting="dave")).rows == ()
+        assert await engine.approvals.answer_all("approved", by="dave") == []
+        (outcome,) = await engine.approvals.answer_all("approved", by="bob")
+        assert outcome.answered.status is ApprovalStatus.APPROVED

@@ -6,7 +6,7 @@ whatever an agent chose is quoted or indented below them, so that it cannot pass
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import json, to_builtins
@@ -61,8 +61,8 @@ def list_row(approval: Approval, subject: Subject, titles: Iterable[str]) -> tup
 
 
 def awaited(approval: Approval) -> tuple[str, ...]:
-    """Return the names of those whose answer still counts; none once the approval is decided."""
-    return approval.awaited if approval.closed_at is None else ()
+    """Return the names of those whose answer counts now; none once the approval is decided."""
+    return approval.awaited_at(datetime.now(UTC)) if approval.closed_at is None else ()
 
 
 def _about(approval: Approval) -> str:

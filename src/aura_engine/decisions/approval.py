@@ -261,7 +261,7 @@ def _remind(state: Approval, command: RemindReviewers, context: Context) -> Even
     if state.remind_at is None or context.now < state.remind_at:
         due = "never" if state.remind_at is None else state.remind_at.isoformat()
         raise RuleBroken("not_due", f"the next reminder is due: {due}")
-    return [ReminderSent(number=state.reminders + 1, to=state.awaited)]
+    return [ReminderSent(number=state.reminders + 1, to=state.awaited_at(context.now))]
 
 
 def _escalate(state: Approval, command: EscalateApproval, context: Context) -> Events:

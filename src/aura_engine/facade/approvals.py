@@ -150,8 +150,16 @@ class Approvals:
         return await self._core.load(APPROVAL, approval)
 
     async def list(self, **filters: Unpack[ApprovalFilters]) -> Page[Approval]:
-        """Return a page of approvals, newest first; ``pending=True`` selects the open ones."""
-        return await self._core.reads.list(ApprovalQuery(**filters))
+        """Return a page of approvals, newest first; ``pending=True`` selects the open ones.
+
+        With `awaiting`, a page may have fewer than `limit` rows: delegations that have ended are left out of it.
+        """
+        page = await self._core.reads.list(ApprovalQuery(**filters))
+        name = filters.get("awaiting")
+        return page if name is None else replace(page, rows=tuple(row for row in page.rows if self._awaits(row, name)))
+
+    def _awaits(self, approval: Approval, name: str) -> bool:
+        return name in approval.awaited_at(self._core.bus.clock())
 
     async def diff(self, approval: str) -> str:
         """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees.
@@ -303,7 +311,7 @@ class Approvals:
         task_id = None if task is None else await self._core.find("task", task)
         name = actor_name(self._core.actor(by))
         query = ApprovalQuery(pending=True, awaiting=name, kind=kind, task=task_id, descending=False, limit=1000)
-        return [row.id async for row in self._core.reads.rows(query)]
+        return [row.id async for row in self._core.reads.rows(query) if self._awaits(row, name)]
 
     async def _outcome(
         self, name: str, decision: ApprovalDecision, feedback: str | None, source: AnswerSource | None, by: str | None
