@@ -130,7 +130,7 @@ async def _pass_on(line: AgentLine, execution_id: ExecutionId) -> None:
     if execution is None:
         return
     token = str(execution.process_token)
-    for message in execution.messages:
+    for message in (one for one in execution.messages if one.id):  # without one nothing could confirm it
         text = f"{message.author}: {message.text}"
         try:
             await line.request(TellAgent(token=token, message_id=message.id, text=text))

@@ -25,7 +25,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, PermissionRequested, SessionStarted
+from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, Finished, PermissionRequested, SessionStarted
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure
 from aura_contracts.first_use import decode_json
@@ -319,7 +319,7 @@ class ExecutorConformance:
     def test_what_it_is_told_is_sent(
         self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
     ) -> None:
-        """Only an agent whose capability says so is told something while it works, and none that is done."""
+        """Only an agent whose capability says so gets a message while it works, and none that is done."""
         for data in (b"", *transcripts):
             conversation = executor.converse(runs[0])
             entries = list(conversation.receive(OutputSource.STDOUT, data))
