@@ -32,6 +32,7 @@ _WHAT = {
     "resume": "resumes a session",
     "fork": "resumes a copy of a session",
     "permissions": "asks before it uses a tool, and waits for [the answer](../../how-to/permissions.md)",
+    "messages": "takes messages while it works",
     "tool_servers": "takes [AURA's own tools](../../how-to/tools-for-agents.md) (`--mcp`)",
     "plan": "proposes a plan first if asked (`--approval plan`)",
     "protocol": "shows its words instead of its output",

@@ -121,6 +121,16 @@ class PermissionWithdrawn(Entry, frozen=True, kw_only=True, tag="permission_with
     request_id: str
 
 
+class MessageTaken(Entry, frozen=True, kw_only=True, tag="message_taken", gc=False):
+    """The agent has a human's message in the middle of its turn; `answered` once what it did about it is over.
+
+    Only the latter takes the message off the queue: an agent that dies before gets it again.
+    """
+
+    message_id: str
+    answered: bool = False
+
+
 class UsageReported(Entry, frozen=True, kw_only=True, tag="usage"):
     """What the agent consumed with one model since its last report."""
 
@@ -164,6 +174,7 @@ AnyEntry = (
     | PlanUpdated
     | PermissionRequested
     | PermissionWithdrawn
+    | MessageTaken
     | UsageReported
     | ErrorReported
     | Finished

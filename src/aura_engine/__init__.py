@@ -201,6 +201,7 @@ if TYPE_CHECKING:
     from aura_contracts.execution import FileChangeReported as FileChangeReported
     from aura_contracts.execution import FollowUpRequested as FollowUpRequested
     from aura_contracts.execution import HumanMessage as HumanMessage
+    from aura_contracts.execution import HumanMessageTaken as HumanMessageTaken
     from aura_contracts.execution import InquiryAnswered as InquiryAnswered
     from aura_contracts.execution import InquiryAwaited as InquiryAwaited
     from aura_contracts.execution import InquiryMade as InquiryMade

@@ -179,7 +179,10 @@ class BlockingTasks:
     def tell(self, task: str, text: Kept[str], *, by: str | None = None) -> Task:
         """Write to the agent that works on a task. It gets the message when its turn ends, and answers in its session.
 
-        Nothing is proposed or merged before. Raises `InvalidInput` if no agent works on the task, or its turn is over.
+        An agent that takes messages in the middle of its turn (`Capability.messages`) gets it at once; when it confirms
+        that, `HumanMessageTaken` is recorded. Nothing is proposed or merged before.
+
+        Raises `InvalidInput` if no agent works on the task, or its turn is over.
         """
         return self._portal.call(self._target.tell, task, text, by=by)
 

@@ -75,6 +75,7 @@ class AgentSession:
     _last: tuple[AnyEntry, ...] = ()
     _broken: str = ""
     _answered: set[str] = attrs.field(factory=set)
+    _told: set[str] = attrs.field(factory=set)
     _asking: dict[str, str] = attrs.field(factory=dict)
     """The call that each open question is about."""
     _interrupted: bool = False
@@ -104,6 +105,14 @@ class AgentSession:
             self._asking.pop(request_id, None)
             said = self._asked(partial(self._conversation.answer, request_id, answer))
             self._put_sends(_key("answer", request_id), said)
+
+    def tell(self, message_id: str, text: str) -> None:
+        """Give a message to the agent, if it takes it now; once it was given, the next time has no effect."""
+        if message_id not in self._told and not self._ended:
+            said = self._asked(partial(self._conversation.tell, message_id, text))
+            self._put_sends(_key("message", message_id), said)
+            if said:
+                self._told.add(message_id)
 
     def interrupt(self) -> None:
         """Ask the agent to stop, if its protocol has a message for that; the second time has no effect."""

@@ -39,6 +39,7 @@ from aura_worker_protocol.messages import (
     ReadOutput,
     StartedProcess,
     StartProcess,
+    TellAgent,
 )
 from aura_worker_protocol.peer import Peer
 
@@ -189,6 +190,12 @@ class Processes:
         """Answer a waiting agent; repeating it has no effect."""
         session, pump = self._at_work(request.token)
         session.answer(request.request_id, request.answer)
+        await pump.write()
+
+    async def tell(self, request: TellAgent) -> None:
+        """Give a message to an agent that takes messages while it works; repeating it has no effect."""
+        session, pump = self._at_work(request.token)
+        session.tell(request.message_id, request.text)
         await pump.write()
 
     async def note_waiting(self, request: NoteWaiting) -> None:

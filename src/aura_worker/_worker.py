@@ -51,6 +51,7 @@ from aura_worker_protocol.messages import (
     RevertWork,
     StartProcess,
     TakeSnapshot,
+    TellAgent,
     WarmPool,
 )
 
@@ -156,6 +157,7 @@ class Worker:
             AwaitProcess: processes.finish,
             InterruptProcess: processes.interrupt,
             AnswerPermission: processes.answer,
+            TellAgent: processes.tell,
             NoteWaiting: processes.note_waiting,
             ForgetProcess: processes.forget,
             ListExecutors: self._list_executors,

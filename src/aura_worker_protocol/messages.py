@@ -256,6 +256,15 @@ class AnswerPermission(ToWorker[Result], frozen=True, kw_only=True):
     answer: Answer
 
 
+class TellAgent(ToWorker[Result], frozen=True, kw_only=True):
+    """Give a human's message to the agent, if it takes messages in the middle of its turn; repeating has no effect."""
+
+    method = "process.tell"
+    token: str
+    message_id: str
+    text: str
+
+
 class NoteWaiting(ToWorker[Result], frozen=True, kw_only=True):
     """The agent waits for a human in a way that its output does not show: its time does not count for `seconds`.
 

@@ -5,9 +5,10 @@ import pytest
 from worker_stage import Stage, StagedExecutors, agent, end_of, token_of
 
 from aura_contracts.entries import Message, PermissionRequested, Unknown
+from aura_contracts.errors import ProcessError
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Launch, Send
-from aura_worker_protocol.messages import AnswerPermission
+from aura_worker_protocol.messages import AnswerPermission, TellAgent
 from conditions import until
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +42,9 @@ class Oddity(Conversation):
 
     def answer(self, request_id, answer):
         return [Send(f"{request_id}: {answer.granted}\n".encode())]
+
+    def tell(self, message_id, text):
+        return [Send(f"told {text}\n".encode())] if text != "later" else ()
 
     def end(self, exit):
         return [Message(text="fits"), Message(text="\ud800"), Message(text="x" * 17_000_000)]
@@ -76,6 +80,24 @@ async def test_what_was_said_and_answered_before_a_restart_is_written_once_and_i
                 await engine.request(answer_to(str(asked)))
     heard = [f"heard line {number}\n{number}: True\n" for number in range(3)]
     assert process(stage).written == "".join(heard).encode()
+
+
+async def test_a_message_is_written_once_and_not_before_the_agent_takes_it():
+    stage = oddities()
+    for number in range(2):
+        async with stage.connected() as engine:
+            await engine.request(start_of(stage))
+            for message_id, text in (("a", "one"), ("b", "later"), ("a", "one"), ("b", "two" if number else "later")):
+                await engine.request(TellAgent(token=token_of(), message_id=message_id, text=text))
+            await until(lambda many=number + 1: process(stage).written.count(b"told") == many)
+    assert process(stage).written == b"told one\ntold two\n"
+
+
+async def test_a_message_for_a_process_that_was_not_started_is_refused():
+    stage = oddities()
+    async with stage.connected() as engine:
+        with pytest.raises(ProcessError):
+            await engine.request(TellAgent(token=token_of(), message_id="a", text="one"))
 
 
 async def test_a_connection_that_breaks_while_it_is_told_what_was_said_is_no_harm():

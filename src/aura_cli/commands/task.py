@@ -3,6 +3,7 @@
 import os.path
 from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from aura_cli._call import Invocation, engine_of
@@ -43,6 +44,9 @@ _STATUSES = (
     "cancelled",
     "deleted",
 )
+_TAKING_PATIENCE = 2.0
+"""Seconds in which an agent that takes messages while it works confirms one: it needs some milliseconds."""
+
 _STATES = ("backlog", "ready", "running", "review", "done", "cancelled", "blocked")
 
 
@@ -77,7 +81,10 @@ def configure(parser: ArgumentParser) -> None:
     add_follow_options(follow_up)
     follow_up.epilog = f"If an approval of the work is pending, this requests changes.\n\n{FOLLOW_EPILOG}"
     telling = add_subcommand(commands, "tell", "write to the agent that works on a task", _tell)
-    telling.epilog = "The agent gets it when its turn ends, and answers in its session."
+    telling.epilog = (
+        "An agent that takes messages while it works gets it at once, any other when its\n"
+        "turn ends: the command says which. It answers in its session."
+    )
     _add_id(telling)
     telling.add_argument("text", metavar="TEXT", help="the message; - reads it from stdin")
     editing = add_subcommand(commands, "edit", "edit a task's title, description and settings", _edit)
@@ -294,8 +301,32 @@ async def _follow_up(call: Invocation) -> int:
 async def _tell(call: Invocation) -> None:
     text = call.terminal.read_all() if call.arguments.text == "-" else call.arguments.text
     async with engine_of(call, record_only=True) as engine:
+        since = await engine.events.head()
         task = await engine.tasks.tell(call.arguments.id, text)
-        call.terminal.item(task.as_dict(), f"the agent of task {task.id} gets it when its turn ends")
+        taken = await _is_taken(engine, task.id, text, since)
+        when = "has it, in the middle of its turn" if taken else "gets it when its turn ends"
+        call.terminal.item(task.as_dict(), f"the agent of task {task.id} {when}")
+
+
+async def _is_taken(engine: "Engine", task_id: str, text: str, since: int) -> bool:
+    """Wait a while until the agent has confirmed what was just written to it, if it works."""
+    import anyio
+
+    from aura_contracts.execution import HumanMessageTaken, MessageQueued
+
+    execution = (await engine.tasks.view(task_id)).execution
+    if execution is None or not execution.processes:
+        return False
+    written = set()
+    with anyio.move_on_after(_TAKING_PATIENCE):
+        async with aclosing((await engine.attach(task_id)).events(after=since)) as records:
+            async for record in records:
+                match record.event:
+                    case MessageQueued(message=message) if message.text == text:
+                        written.add(message.id)
+                    case HumanMessageTaken(entry=entry) if entry.message_id in written:
+                        return True
+    return False
 
 
 async def _retry(call: Invocation) -> int:

@@ -170,6 +170,8 @@ class Narration:
                 yield f"session {event.session_id}"
             case execution.MessageQueued():
                 yield f"{event.message.author} wrote to the agent: {event.message.text}"
+            case execution.HumanMessageTaken() if not event.entry.answered:
+                yield "the agent has the message"
             case execution.FollowUpRequested():
                 yield f"resuming with feedback: {event.feedback}"
             case execution.ProgressReported():

@@ -63,6 +63,7 @@ from aura_contracts.execution.event_types import ExecutionLeased as ExecutionLea
 from aura_contracts.execution.event_types import ExecutionQueued as ExecutionQueued
 from aura_contracts.execution.event_types import FileChangeReported as FileChangeReported
 from aura_contracts.execution.event_types import FollowUpRequested as FollowUpRequested
+from aura_contracts.execution.event_types import HumanMessageTaken as HumanMessageTaken
 from aura_contracts.execution.event_types import InquiryAnswered as InquiryAnswered
 from aura_contracts.execution.event_types import InquiryAwaited as InquiryAwaited
 from aura_contracts.execution.event_types import InquiryMade as InquiryMade

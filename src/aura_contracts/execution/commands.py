@@ -152,9 +152,10 @@ class RequestFollowUp(Command[Execution], frozen=True, kw_only=True):
 
 
 class QueueMessage(Command[Execution], frozen=True, kw_only=True):
-    """Write to the working agent; possible until its turn has ended."""
+    """Write to the working agent; possible until its turn has ended. `message_id` is a UUID."""
 
     emits = (events.MessageQueued,)
+    message_id: str
     text: str
 
 

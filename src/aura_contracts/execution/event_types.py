@@ -105,7 +105,7 @@ class FollowUpRequested(Event, frozen=True, kw_only=True):
 
 
 class MessageQueued(Event, frozen=True, kw_only=True):
-    """A human wrote to the working agent, which gets it when its turn ends."""
+    """A human wrote to the working agent, which gets it when its turn ends, if it did not take it before."""
 
     topic = "execution.message_queued"
     message: HumanMessage
@@ -226,6 +226,13 @@ class MessageSaid(EntryRecorded, frozen=True, kw_only=True):
 
     topic = "execution.message_said"
     entry: entries.Message
+
+
+class HumanMessageTaken(EntryRecorded, frozen=True, kw_only=True):
+    """The agent took a human's message in the middle of its turn, or is done with it."""
+
+    topic = "execution.message_taken"
+    entry: entries.MessageTaken
 
 
 class ThoughtShared(EntryRecorded, frozen=True, kw_only=True):
@@ -384,6 +391,7 @@ class InquiryAnswered(Action, frozen=True, kw_only=True):
 ENTRY_EVENTS: Mapping[type[entries.Entry], type[EntryRecorded]] = MappingProxyType(
     {
         entries.Message: MessageSaid,
+        entries.MessageTaken: HumanMessageTaken,
         entries.Thinking: ThoughtShared,
         entries.ToolCalled: CallStarted,
         entries.ToolFinished: CallMade,

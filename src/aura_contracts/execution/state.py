@@ -253,6 +253,16 @@ def _message_queued(
     return replace(state, status=status, messages=(*state.messages, event.message))
 
 
+def _message_taken(
+    state: Execution, event: events.HumanMessageTaken, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    """Take a message off the queue that the agent is done with."""
+    if not event.entry.answered:
+        return replace(state, status=status)
+    left = tuple(one for one in state.messages if one.id != event.entry.message_id)
+    return replace(state, status=status, messages=left)
+
+
 def _retried(state: Execution, event: events.StageRetried, fact: HappenedFact, status: ExecutionStatus) -> Execution:
     attempts = {**state.attempts, status: event.attempt}
     again = replace(state, status=status, attempts=attempts, retry_at=None, interrupted=False)
@@ -336,6 +346,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         events.UsageRecorded: _used,
         events.InterruptRequested: sets(interrupted=True),
         **dict.fromkeys(events.ACTIONS, status_only),
+        events.HumanMessageTaken: _message_taken,
         events.PermissionAsked: _permission_asked,
         events.PermissionAnswered: _permission_answered,
         events.InquiryAwaited: _inquiry_awaited,

@@ -135,6 +135,8 @@ class HumanMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     author: str
     text: str
+    id: str = ""
+    """A UUID. Agents that take messages in the middle of a turn confirm them by it."""
 
 
 class ExecutionSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -161,4 +163,4 @@ class ExecutionSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     context: str = ""
     """The text of such documents as the task's agent was given it before: it stands before what begins a session."""
     messages: tuple[HumanMessage, ...] = ()
-    """What humans wrote to the agent and it has not received yet: it gets them when its turn ends."""
+    """What humans wrote to the agent and it has not received yet: it gets them when its turn ends, if not before."""

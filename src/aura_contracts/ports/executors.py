@@ -143,6 +143,13 @@ class Conversation:
         """
         return ()
 
+    def tell(self, message_id: str, text: str) -> Iterable[Send]:
+        """Return the bytes that give a human's message to the agent in the middle of its turn; nothing if it cannot.
+
+        An agent that takes it confirms it (`MessageTaken`); otherwise it gets the message when its turn is over.
+        """
+        return ()
+
     def interrupt(self) -> Iterable[Send]:
         """Return the bytes that ask the agent to stop in its own protocol. Signals follow in any case."""
         return ()
@@ -166,6 +173,8 @@ class Capability(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The agent asks before it uses a tool, and waits for the answer."""
     tool_servers: bool = False
     """The agent accepts Model Context Protocol servers."""
+    messages: bool = False
+    """The agent takes a human's messages in the middle of its turn, at least in some of its versions."""
     plan: bool = True
     """The agent can be asked for a plan in words."""
     protocol: bool = False

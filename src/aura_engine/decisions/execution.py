@@ -198,7 +198,9 @@ def _queue_message(state: Execution, command: QueueMessage, context: Context) ->
         raise RuleBroken("text", "the message is empty")
     if len(state.messages) >= MESSAGE_LIMIT:
         raise RuleBroken("limit", f"{MESSAGE_LIMIT} messages wait for the agent already", "wait until its turn ends")
-    return [MessageQueued(message=HumanMessage(author=actor_name(context.actor), text=command.text))]
+    return [
+        MessageQueued(message=HumanMessage(author=actor_name(context.actor), text=command.text, id=command.message_id))
+    ]
 
 
 def _fail(state: Execution, command: FailExecution, context: Context) -> Events:

@@ -229,7 +229,10 @@ class Tasks:
     async def tell(self, task: str, text: Kept[str], *, by: str | None = None) -> Task:
         """Write to the agent that works on a task. It gets the message when its turn ends, and answers in its session.
 
-        Nothing is proposed or merged before. Raises `InvalidInput` if no agent works on the task, or its turn is over.
+        An agent that takes messages in the middle of its turn (`Capability.messages`) gets it at once; when it confirms
+        that, `HumanMessageTaken` is recorded. Nothing is proposed or merged before.
+
+        Raises `InvalidInput` if no agent works on the task, or its turn is over.
         """
         task_id = TaskId(await self._core.find("task", task))
 
@@ -242,7 +245,7 @@ class Tasks:
                 follow = f"tasks.follow_up({task_id!r}, 'TEXT')"
                 remedy = f"answer approval {view.approval.id}, or use {follow}" if waits and view.approval else follow
                 raise InvalidInput(field="task", reason=reason, remedy=remedy)
-            await unit.handle(execution.id, QueueMessage(text=text))
+            await unit.handle(execution.id, QueueMessage(message_id=self._core.bus.ids(), text=text))
             return view.task
 
         return await self._transact(task_id, decide, by)

@@ -1,4 +1,6 @@
-"""Delivery: takes each decision about a tool call to the agent that waits for it. Silence until the deadline means no.
+"""Delivery: takes each decision about a tool call to the agent that waits for it, and what humans write to agents.
+
+Silence until the deadline means no. An agent that takes no messages while it works gets them when its turn is over.
 
 What an agent asks with AURA's own tools, it is answered by them; its worker is only told whether it waits.
 
@@ -10,7 +12,7 @@ Invariants:
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -26,16 +28,18 @@ from aura_contracts.execution import (
     EXECUTION,
     Execution,
     InquiryAwaited,
+    MessageQueued,
     PermissionAnswered,
     PermissionAsked,
     RecordAction,
+    SessionRecorded,
 )
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
 from aura_engine.permissions.questions import PermissionQuestion, questions_of, questions_of_task
 from aura_engine.unit_of_work import CommandBus
-from aura_worker_protocol.messages import AnswerPermission, NoteWaiting
+from aura_worker_protocol.messages import AnswerPermission, NoteWaiting, TellAgent
 from aura_worker_protocol.request import Request
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -79,12 +83,13 @@ async def answer(line: AgentLine, approval: Approval) -> None:
 
 
 async def answer_decided(line: AgentLine, execution: Execution, token: str) -> None:
-    """Send a process that was taken over the decisions made while it was unreachable, and whether it waits for one.
+    """Send a process that was taken over the decisions made and the messages written while it was unreachable.
 
     Raises `WorkerUnavailable` if it is unreachable again. What the worker fails on is left: the process still runs.
     """
     try:
         await _note_waiting(line, execution.id)
+        await _pass_on(line, execution.id)
         for question in await questions_of(line.bus, execution.id):
             approval = await line.bus.get(APPROVAL, question.asked.approval_id)
             if question.asked.token == token and approval is not None and approval.final:
@@ -117,6 +122,21 @@ async def _note_waiting(line: AgentLine, execution_id: ExecutionId) -> None:
             _LOG.debug("execution %s: no agent waits: %s", execution_id, error)
             return
         noted = waits
+
+
+async def _pass_on(line: AgentLine, execution_id: ExecutionId) -> None:
+    """Send the messages that wait to the agent, which takes each once, if it takes any while it works."""
+    execution = await _at_work(line, execution_id)
+    if execution is None:
+        return
+    token = str(execution.process_token)
+    for message in (one for one in execution.messages if one.id):  # without one nothing could confirm it
+        text = f"{message.author}: {message.text}"
+        try:
+            await line.request(TellAgent(token=token, message_id=message.id, text=text))
+        except ProcessError as error:
+            _LOG.debug("execution %s: no agent takes messages: %s", execution_id, error)
+            return
 
 
 async def _tell(line: AgentLine, question: PermissionQuestion, approval: Approval) -> None:
@@ -166,6 +186,8 @@ class Deliveries:
         event = record.event
         if isinstance(event, PermissionAsked | InquiryAwaited):
             group.start_soon(self._attend, event.approval_id)
+        elif isinstance(event, MessageQueued | SessionRecorded):
+            group.start_soon(self._tell, ExecutionId(record.stream_id))
         elif isinstance(event, APPROVAL.endings):
             approval_id = ApprovalId(record.stream_id)
             if approval_id in self._deadlines:
@@ -183,17 +205,29 @@ class Deliveries:
             _LOG.warning("the questions of task %s are not attended to: %s", task_id, error)
 
     async def _attend(self, approval_id: ApprovalId) -> None:
+        await self._persist(f"approval {approval_id}", lambda: self._answer_or_expire(approval_id))
+
+    async def _tell(self, execution_id: ExecutionId) -> None:
+        await self._persist(f"execution {execution_id}", lambda: self._pass_on(execution_id))
+
+    async def _pass_on(self, execution_id: ExecutionId) -> None:
+        execution = await self._line.bus.get(EXECUTION, execution_id)
+        if execution is not None and execution.messages and self._drives(execution.task_id):
+            await _pass_on(self._line, execution_id)
+
+    async def _persist(self, what: str, act: Callable[[], Awaitable[None]]) -> None:
+        """Do something, again after errors that time removes; other errors are logged."""
         while True:
             try:
-                await self._answer_or_expire(approval_id)
+                await act()
             except AuraError as error:
                 if error.recovery is not Recovery.LATER:  # attended to again when the task is next taken on
-                    _LOG.warning("approval %s is not attended to: %s", approval_id, error)
+                    _LOG.warning("%s is not attended to: %s", what, error)
                     return
-                _LOG.debug("approval %s is attended to again soon: %s", approval_id, error)
+                _LOG.debug("%s is attended to again soon: %s", what, error)
                 await anyio.sleep(_RETRY_AFTER)
             except Exception:  # noqa: BLE001 - a bug: it must not end the engine, which drives other tasks
-                _LOG.exception("approval %s is not attended to", approval_id)
+                _LOG.exception("%s is not attended to", what)
                 return
             else:
                 return

@@ -25,7 +25,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, PermissionRequested, SessionStarted
+from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, Finished, PermissionRequested, SessionStarted
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure
 from aura_contracts.first_use import decode_json
@@ -315,6 +315,18 @@ class ExecutorConformance:
                 sent += conversation.interrupt()
             assert all(isinstance(item, Send) for item in sent), "an interruption is something to send, and no entry"
             assert executor.launch(run).interactive or not sent, "`Launch.interactive` keeps standard input open"
+
+    def test_what_it_is_told_is_sent(
+        self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
+    ) -> None:
+        """Only an agent whose capability says so gets a message while it works, and none that is done."""
+        for data in (b"", *transcripts):
+            conversation = executor.converse(runs[0])
+            entries = list(conversation.receive(OutputSource.STDOUT, data))
+            told = list(conversation.tell("0192f0c1-2d3e-7abc-8def-0123456789ab", "stop"))
+            assert all(isinstance(item, Send) and not item.close for item in told)
+            assert executor.capability.messages or not told
+            assert not told or not any(isinstance(entry, Finished) for entry in entries)
 
     # --- How it judges
 

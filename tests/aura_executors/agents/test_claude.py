@@ -16,6 +16,7 @@ from aura_contracts.entries import (
     FileChanged,
     Finished,
     Message,
+    MessageTaken,
     PermissionRequested,
     PermissionWithdrawn,
     PlanStep,
@@ -301,6 +302,57 @@ def test_diffs_are_bounded() -> None:
     assert diff_of({"file_path": "a"}) is None
     edits = [{"old_string": "a", "new_string": "b"}, {"old_string": "c", "new_string": "d"}, 5]
     assert diff_of({"file_path": "f", "edits": edits}) == "--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b\n@@ -1 +1 @@\n-c\n+d"
+
+
+# --- Being told something while it works
+
+
+TOLD = "0192f0c1-2d3e-7abc-8def-0123456789ab"
+BEGUN = {"type": "system", "subtype": "init", "session_id": "s", "capabilities": ["msg_lifecycle_v1"]}
+
+
+def lifecycle(state: Any, message_id: Any = TOLD) -> dict[str, Any]:
+    return {"type": "command_lifecycle", "command_uuid": message_id, "state": state}
+
+
+def heard(conversation: ClaudeConversation, *lines: dict[str, Any]) -> list[Any]:
+    data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    return list(conversation.receive(OutputSource.STDOUT, data))
+
+
+def test_it_is_told_in_its_turn_and_confirms_it() -> None:
+    conversation = ClaudeConversation(a_run())
+    assert not conversation.tell(TOLD, "stop"), "it has not begun"
+    heard(conversation, BEGUN)
+    (send,) = conversation.tell(TOLD, "/stop")
+    sent = msgspec.json.decode(send.data)
+    assert (sent["type"], sent["uuid"], send.close) == ("user", TOLD, False)
+    assert sent["message"]["content"] == [{"type": "text", "text": " /stop"}], "no command of its own"
+    entries = heard(conversation, lifecycle("queued"), lifecycle("started"), lifecycle("completed"))
+    assert entries == [MessageTaken(message_id=TOLD), MessageTaken(message_id=TOLD, answered=True)]
+    assert heard(conversation, lifecycle(None), lifecycle("queued", 7), lifecycle({})) == []
+
+
+def test_a_message_that_waits_for_a_turn_of_its_own_keeps_the_conversation_open() -> None:
+    conversation = ClaudeConversation(a_run())
+    heard(conversation, BEGUN)
+    assert conversation.tell(TOLD, "blue")
+    assert heard(conversation, lifecycle("queued"), result(queued_turn_count=1)) == [MessageTaken(message_id=TOLD)]
+    assert conversation.finished is None
+    *_, taken, finished, send = heard(conversation, BEGUN, lifecycle("completed"), result(queued_turn_count=0))
+    assert (taken.answered, finished, send) == (True, Finished(), Send(close=True))
+
+
+def test_it_is_told_nothing_once_it_is_done_or_to_stop_or_confirms_nothing() -> None:
+    done, stopped, old = (ClaudeConversation(a_run()) for _ in range(3))
+    heard(done, BEGUN, result())
+    heard(stopped, BEGUN)
+    list(stopped.interrupt())
+    for capabilities in ([], "msg_lifecycle_v1", None, 7, ["other"]):
+        heard(old, {**BEGUN, "capabilities": capabilities})
+        assert not old.tell(TOLD, "blue")
+    assert not done.tell(TOLD, "blue")
+    assert not stopped.tell(TOLD, "blue")
 
 
 # --- Being stopped, and being judged

@@ -52,7 +52,9 @@ class ClaudeExecutor(AgentExecutor[ClaudeOptions]):
 
     name = "claude"
     summary = "Anthropic's Claude Code; it asks before it uses tools"
-    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True, protocol=True)
+    capability = Capability(
+        resume=True, fork=True, permissions=True, tool_servers=True, messages=True, plan=True, protocol=True
+    )
 
     program = PROGRAM
     reads = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")

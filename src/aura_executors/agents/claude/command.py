@@ -150,11 +150,19 @@ def arguments_of(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
 
 
 def stdin_of(run: AgentRun, options: AgentOptions) -> bytes:
-    """Return the first message to the agent, with the prompt; a space keeps ``/help`` from being a command."""
-    prompt = without_command(prompt_of(run, options)).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    content = [{"type": "text", "text": prompt}]
-    message: dict[str, Any] = {"type": "user", "message": {"role": "user", "content": content}}
-    return msgspec.json.encode({**message, "session_id": "", "parent_tool_use_id": None}) + b"\n"
+    """Return the first message to the agent, with the prompt."""
+    return user_message(prompt_of(run, options))
+
+
+def user_message(text: str, message_id: str = "") -> bytes:
+    """Return a message of the user; a space keeps ``/help`` from being a command.
+
+    Claude reports what becomes of a message with an id, which is a UUID.
+    """
+    text = without_command(text).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    message: dict[str, Any] = {"type": "user", "message": {"role": "user", "content": [{"type": "text", "text": text}]}}
+    confirmed = {"uuid": message_id} if message_id else {}
+    return msgspec.json.encode({**message, "session_id": "", "parent_tool_use_id": None, **confirmed}) + b"\n"
 
 
 def _servers(servers: tuple[ToolServer, ...]) -> str:

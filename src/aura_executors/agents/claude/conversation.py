@@ -7,15 +7,20 @@ A result ends a turn, but not always the work: claude 2.1.329 runs subagents in 
 are done. Meanwhile it asks for permissions, so standard input stays open until the next result. Background shell
 commands are different: they may be servers that never end, and claude 2.1.329 waits for them forever, even with
 standard input closed. They get `Launch.exit_grace` to end.
+
+A message of the user that arrives during a turn reaches the model with the next result of a tool, or begins a turn of
+its own, which the result before it announces (``queued_turn_count``). One that arrives after the last result is
+answered if `Launch.exit_grace` suffices; else nothing confirms it, and it stays queued.
 """
 
 from collections.abc import Iterable
 
-from aura_contracts.entries import Usage, UsageReported
+from aura_contracts.entries import MessageTaken, Usage, UsageReported
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import AgentRun
+from aura_contracts.ports.executors import AgentRun, Send
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 from aura_executors.adapter.json_lines import Item, lost_session
+from aura_executors.agents.claude.command import user_message
 from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of
 from aura_executors.agents.claude.wire import (
     BACKGROUND_TASKS,
@@ -24,6 +29,7 @@ from aura_executors.agents.claude.wire import (
     RETRY,
     TOKENS,
     Assistant,
+    CommandLifecycle,
     ModelUsage,
     RateLimit,
     ResultMessage,
@@ -49,6 +55,9 @@ _LIMITS = {
     "error_max_structured_output_retries": "its answer did not fit the schema that it was given",
 }
 
+_CONFIRMS = "msg_lifecycle_v1"
+"""What claude names among its capabilities if it reports what becomes of a message."""
+
 _WAITED_FOR = frozenset({"local_agent", "local_workflow"})
 """Background tasks that come to an end; a shell command may be a server."""
 
@@ -70,6 +79,21 @@ class ClaudeConversation(StreamJson):
         """Claude's name for the last failure of its service."""
         self._background = False
         self._counted: dict[str, ModelUsage] = {}
+        self._confirms = False
+        """Whether the agent reports what becomes of a message."""
+
+    def begun(self, line: System) -> Iterable[Item] | None:
+        self._confirms = isinstance(line.capabilities, list) and _CONFIRMS in line.capabilities
+        return super().begun(line)
+
+    def tell(self, message_id: str, text: str) -> Iterable[Send]:
+        can = self._confirms and not self.interrupting and self.finished is None
+        return [Send(user_message(text, message_id))] if can else ()
+
+    def confirmed(self, line: CommandLifecycle) -> Iterable[Item]:
+        if line.state not in ("queued", "completed") or not isinstance(line.command_uuid, str):
+            return ()
+        return [MessageTaken(message_id=clipped(line.command_uuid, 1_000), answered=line.state == "completed")]
 
     def note(self, line: System, raw: bytes) -> Iterable[Item]:
         if line.subtype == "api_retry":

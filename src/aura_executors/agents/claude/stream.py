@@ -38,6 +38,7 @@ from aura_executors.agents.claude.wire import (
     EDITED,
     Assistant,
     Block,
+    CommandLifecycle,
     ControlCancel,
     ControlRequest,
     Line,
@@ -119,6 +120,10 @@ class StreamJson(ReportedTurn):
         """Process a ``system`` message other than ``init``."""
         return ()
 
+    def confirmed(self, line: CommandLifecycle) -> Iterable[Item]:
+        """Process a message about what became of a human's message."""
+        return ()
+
     def limited(self, line: RateLimit) -> Iterable[Item]:
         """Process a message about the limits of the account."""
         return ()
@@ -143,7 +148,7 @@ class StreamJson(ReportedTurn):
         if type(message) is User:
             return self._user(message)
         if type(message) is System:
-            return self._begun(message) if message.subtype == "init" else self.note(message, line)
+            return self.begun(message) if message.subtype == "init" else self.note(message, line)
         if type(message) is ResultMessage:
             return self._result(message)
         return self._controlled(message)
@@ -174,9 +179,11 @@ class StreamJson(ReportedTurn):
             return self.permissions.asked(line)
         if type(line) is ControlCancel:
             return self.permissions.withdrawn(line.request_id)
+        if type(line) is CommandLifecycle:
+            return self.confirmed(line)
         return self.limited(line) if type(line) is RateLimit else ()
 
-    def _begun(self, line: System) -> Iterable[Item] | None:
+    def begun(self, line: System) -> Iterable[Item] | None:
         if not isinstance(line.session_id, str) or not line.session_id:
             return None
         session_id = clipped(line.session_id, 1_000)

@@ -97,6 +97,7 @@ class System(Line, frozen=True, tag="system", gc=False):
     subtype: str = ""
     session_id: Any = ""
     model: Any = ""
+    capabilities: Any = ()
 
 
 class ResultMessage(Line, frozen=True, tag="result", gc=False):
@@ -135,6 +136,13 @@ class ControlRequest(Line, frozen=True, tag="control_request", gc=False):
 
 class ControlCancel(Line, frozen=True, tag="control_cancel_request", gc=False):
     request_id: str
+
+
+class CommandLifecycle(Line, frozen=True, tag="command_lifecycle", gc=False):
+    """What became of a message that came with a UUID: ``queued``, ``started``, ``completed``; after 2.1.197."""
+
+    command_uuid: Any = ""
+    state: Any = ""
 
 
 class RateLimit(Line, frozen=True, tag="rate_limit_event", gc=False):
@@ -198,7 +206,7 @@ class Edited(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
 
 _skipped = (msgspec.defstruct(tag, (), bases=(Line,), tag=tag, frozen=True, gc=False) for tag in _SKIPPED)
-_lines = (Assistant, User, System, ResultMessage, ControlRequest, ControlCancel, RateLimit, *_skipped)
+_lines = (Assistant, User, System, ResultMessage, ControlRequest, ControlCancel, CommandLifecycle, RateLimit, *_skipped)
 read_line: Callable[[bytes], Line] = json_decoder(Union[_lines]).decode  # noqa: UP007 - a list
 RETRY = json_decoder(Retry)
 BACKGROUND_TASKS = json_decoder(BackgroundTasks)
