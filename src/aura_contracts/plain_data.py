@@ -5,6 +5,7 @@ dictionary (`as_dict`) and back (`from_dict`), and works as a field of pydantic 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Self
 
 import msgspec
@@ -24,6 +25,23 @@ def is_too_deep(value: object, limit: int = DEPTH_LIMIT) -> bool:
     elif not isinstance(value, list | tuple):
         return False
     return not limit or any(is_too_deep(part, limit - 1) for part in value)
+
+
+def as_json(value: object) -> Any:
+    """Return data as JSON gives it back: lists for tuples, texts for times. What is not data stays as it is.
+
+    >>> as_json({"pages": ("/login", ("/a", 1))})
+    {'pages': ['/login', ['/a', 1]]}
+    """
+    match value:
+        case Mapping():
+            return {name: as_json(one) for name, one in value.items()}
+        case list() | tuple():
+            return [as_json(one) for one in value]
+        case datetime():
+            return msgspec.to_builtins(value)
+        case _:
+            return value
 
 
 class Plain:

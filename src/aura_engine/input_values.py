@@ -25,7 +25,7 @@ from aura_contracts.executor_names import executor_name
 from aura_contracts.first_use import convert
 from aura_contracts.path_patterns import require_pattern
 from aura_contracts.permission import Rule
-from aura_contracts.plain_data import is_too_deep
+from aura_contracts.plain_data import as_json, is_too_deep
 from aura_contracts.run_plan import Script
 from aura_contracts.secrets import require_no_secret
 from aura_contracts.task import RetryPolicy
@@ -122,6 +122,7 @@ AwareTime = Annotated[datetime, AfterValidator(_aware)]
 Filled = Annotated[str, AfterValidator(_filled)]
 ExecutorName = Annotated[Filled, AfterValidator(executor_name)]
 Key = Annotated[str, Field(max_length=KEY_LENGTH), AfterValidator(_filled), AfterValidator(_storable)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(as_json)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Person = Annotated[str, AfterValidator(_person)]
 RuleText = Annotated[str, AfterValidator(_rule)]

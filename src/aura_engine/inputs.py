@@ -41,6 +41,7 @@ from aura_engine.input_values import (
     ExecutorName,
     Filled,
     Input,
+    JsonObject,
     Key,
     LevelInput,
     PathPattern,
@@ -129,7 +130,7 @@ class Review(Input):
     retry: RetryInput = Field(RetryPolicy(), description="Attempts at each stage, and the pauses between them")
     priority: Priority = Field(Priority.MEDIUM, description="low, medium or high")
     project: str | None = Field(None, description="The project that it belongs to; None: that of its repository")
-    context: dict[str, Any] = Field({}, description="Further data about the task, as JSON values")
+    context: JsonObject = Field({}, description="Further data about the task, as JSON values")
     locks: tuple[Filled, ...] = Field(
         (), max_length=LOCK_LIMIT, description="Names, such as deploy, of what no other task uses at the same time"
     )

@@ -38,6 +38,7 @@ import msgspec
 from aura_contracts.actors import parse_actor
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.first_use import decode_json
+from aura_contracts.plain_data import as_json
 from aura_contracts.ports.read_models import instant_of
 from aura_contracts.quoting import cut
 
@@ -183,9 +184,10 @@ def _kept(check: Check) -> Check:
     from aura_contracts.secrets import require_no_secret_within  # noqa: PLC0415 - its patterns take milliseconds
 
     def without_secret(value: object, field: str) -> object:
+        """Return the value as the log gives it back."""
         found = check(value, field)
         require_no_secret_within(msgspec.to_builtins(found), field)
-        return found
+        return as_json(found)
 
     return without_secret
 
@@ -344,7 +346,7 @@ def _mapping(key: Check, check: Check) -> Check:
 
 
 def _instance(kind: type) -> Check:
-    """Return the check of a class; a struct's fields are checked too, which its constructor does not do."""
+    """Return the check of a class; a struct is returned as the log would give it back, its fields checked."""
 
     def instance(value: object, field: str) -> object:
         if not isinstance(value, kind):
@@ -352,7 +354,7 @@ def _instance(kind: type) -> Check:
             _refuse(field, value, f"{article} {kind.__name__}")
         if isinstance(value, msgspec.Struct):
             try:
-                decode_json(msgspec.json.encode(value), type(value))
+                return decode_json(msgspec.json.encode(value), type(value))
             except (ValueError, TypeError) as error:  # UnicodeEncodeError and msgspec's own are among them
                 reason, _, place = str(error).partition(" - at `$")
                 raise InvalidInput(
