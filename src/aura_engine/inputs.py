@@ -9,7 +9,7 @@ Importing pydantic takes longer than the rest of AURA's start-up, so this module
 import os
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 from pydantic import (
@@ -78,7 +78,7 @@ class Place(Input):
 class HowToRun(Input):
     """How to run an agent, besides its prompt."""
 
-    options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets, the log keeps them")
+    options: JsonObject = Field({}, description="Settings of the executor; never secrets, the log keeps them")
     variant: str | None = Field(None, description="A named set of the executor's options, see profiles.toml")
     variables: dict[str, str] = Field({}, description="Variables for prompt templates")
     setup: ScriptInput = Field(None, description="A script to run before the agent")
@@ -248,7 +248,7 @@ class NewAgent(Input):
     description: str = Field("", description="What to use it for, in words")
     variant: str = Field("", description="A named set of the executor's options")
     model: str = Field("", description="The model, as the executor names it; empty: the executor's default")
-    options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets")
+    options: JsonObject = Field({}, description="Settings of the executor; never secrets")
     prompt: str = Field("", description="Its own instructions, before the task in each first prompt")
     capabilities: tuple[Filled, ...] = Field((), description="The capabilities of the agent, in words")
     capacity: int = Field(1, ge=1, le=CAPACITY_LIMIT, description="How many tasks it works on at once")

@@ -65,8 +65,8 @@ class _RecentState(msgspec.Struct, frozen=True):
 
 _ABSENT = _RecentState(None, None, 0)
 
-RECENT = 4_096
-"""States that an engine remembers; a few kilobytes each."""
+RECENT = 1_024
+"""States that an engine remembers: a few kilobytes each, and half a megabyte where a task's context is at its limit."""
 
 
 @attrs.define
@@ -94,14 +94,17 @@ class RecentStates:
         known = self._states.get(aggregate_id)
         if known is None or known.version <= loaded.version:
             found = _RecentState(aggregate, loaded.state, loaded.version) if loaded.version else _ABSENT
-            self._states[aggregate_id] = found
-            self._states.move_to_end(aggregate_id)
-            if len(self._states) > self._limit:
-                self._states.popitem(last=False)
+            self._keep(aggregate_id, found)
 
     def expect_none(self, aggregate_id: StreamId) -> None:
         """Take it that a stream does not exist: its id was made just now."""
-        self._states[aggregate_id] = _ABSENT
+        self._keep(aggregate_id, _ABSENT)
+
+    def _keep(self, aggregate_id: StreamId, found: _RecentState) -> None:
+        self._states[aggregate_id] = found
+        self._states.move_to_end(aggregate_id)
+        if len(self._states) > self._limit:
+            self._states.popitem(last=False)
 
     def forget(self, streams: Iterable[StreamId]) -> None:
         """Forget the states of these streams, if they are remembered."""
