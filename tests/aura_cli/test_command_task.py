@@ -192,7 +192,10 @@ def test_an_approved_decomposition_makes_the_subtasks(place):
     answer = call_aura("task", "decompose", task_id, "--subtask", "One", "--subtask", "Two")
     assert answer.code == 0, answer.err
     (asked,) = call_aura("approval", "list", "--json").objects
-    assert (asked["kind"], asked["proposed_solution"]) == ("decomposition", "One\nTwo")
+    assert (asked["kind"], asked["proposed_solution"]) == (
+        "decomposition",
+        "1. One\n   priority medium\n2. Two\n   priority medium",
+    )
     assert call_aura("approval", "approve", asked["id"]).code == 0
     tasks = call_aura("task", "list", "--json").objects
     assert [(row["title"], row["status"]) for row in tasks] == [
