@@ -118,7 +118,7 @@ async def mixed(engine, repository):
     await engine.approvals.reject(done.id, "no", by="bob")
     await engine.approvals.approve(voted.id)
     refusals = {
-        own.id: ("not_allowed", "what they asked for themselves", "leave it to bob"),
+        own.id: ("not_allowed", "what they asked for or wrote themselves", "leave it to bob"),
         gone.id: ("question_withdrawn", "alice cancelled the task", "aura approval list"),
         done.id: ("already_answered", "bob has answered", "the decision stands"),
         voted.id: ("rule_violated", "alice has voted", "it waits for bob"),

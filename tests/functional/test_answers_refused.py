@@ -152,7 +152,7 @@ ROWS = [
     ),
     Row("no-seat", asked_with(), "not_allowed", "it waits for alice, bob", "--to mallory", "seat", "mallory"),
     Row(
-        "barred", asked_with(no_self_approval=True), "not_allowed", "what they asked for themselves",
+        "barred", asked_with(no_self_approval=True), "not_allowed", "what they asked for or wrote themselves",
         "leave it to bob", "self_approval",
     ),
     Row("observer", asked_with(), "not_allowed", "observers only read", "a person who may", "observer", "observer:bob"),

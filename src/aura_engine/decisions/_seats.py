@@ -20,7 +20,7 @@ def require_seat(state: Approval, command: Command[Approval], context: Context) 
         return
     delegate = f"approvals.delegate({state.id!r}, to={name!r})"
     if name in state.barred:
-        reason = f"no one decides about what they asked for themselves, and it waits for {waits}"
+        reason = f"no one decides about what they asked for or wrote themselves, and it waits for {waits}"
         raise NotAllowed("self_approval", reason, f"leave it to {waits}")
     if seats := state.seats_of(name):
         owners = ", ".join(seats)

@@ -8,6 +8,7 @@ from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.aggregate import Aggregate
 from aura_contracts.execution import EXECUTION, CancelExecution
 from aura_contracts.ids import TaskId
+from aura_contracts.quoting import bounded
 from aura_contracts.task import TASK, CancelTask, DeleteTask, Task, TaskStatus
 from aura_engine import runtime
 from aura_engine.runtime.views import View, view_in
@@ -56,7 +57,8 @@ async def _cancel(unit: UnitOfWork, view: View, reason: str, by: str) -> Task:
             await unit.handle(task.next_execution_id, CancelExecution(reason=reason))
         if execution.agent_id is not None:
             await runtime.release_former(engine, task, execution.agent_id)
-    await runtime.withdraw_questions(engine, view, f"{by} cancelled the task")
+    why = f": {reason}" if reason else ""
+    await runtime.withdraw_questions(engine, view, bounded(f"{by} cancelled the task{why}"))
     return cancelled
 
 

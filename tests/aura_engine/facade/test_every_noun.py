@@ -252,14 +252,14 @@ async def test_what_is_read_row_by_row_ends_with_the_engine(opened):
             [row async for row in rows]
 
 
-async def test_cancelling_says_who_withdrew_the_questions(opened, tmp_path):
+async def test_cancelling_says_who_withdrew_the_questions_and_why(opened, tmp_path):
     repository = make_repository(tmp_path / "app")
     call = {"ask": {"tool": "Bash", "arguments": {"command": "make"}, "then": []}}
     async with opened() as engine:
         run = await engine.run("Make it", repositories=[str(repository)], reviewers=["carol"], **scripted([call]))
         question = await next_question(engine, run.id)
-        await engine.tasks.cancel(run.id, by="carol")
+        await engine.tasks.cancel(run.id, "not this week", by="carol")
         records = await engine.events.list(stream=question.id, types=["approval.withdrawn"])
         (cancelled,) = await engine.events.list(stream=run.id, types=["task.cancelled"])
-        assert [record.event.reason for record in records] == ["carol cancelled the task"]
+        assert [record.event.reason for record in records] == ["carol cancelled the task: not this week"]
         assert (records[0].correlation_id, cancelled.actor) == (cancelled.correlation_id, human("carol"))
