@@ -224,3 +224,11 @@ def test_a_context_is_bounded_when_a_task_is_made_and_when_it_is_edited(limit):
     for state, command in ((None, create), (story.state, edit)):
         with pytest.raises(RuleViolated, match=f"it takes {CONTEXT_LIMIT + 1} bytes; the limit is {CONTEXT_LIMIT}"):
             TASK_DECIDER.decide(TASK_ID, state, command, Context(actor=ALICE, now=NOW))
+
+
+@pytest.mark.parametrize("command", [CancelTask(), EditTask(changes=TaskChanges(reviewers=("mallory",)))])
+def test_whom_a_task_does_not_concern_is_told_whom_to_ask(command):
+    story = Story()
+    with pytest.raises(ActorNotAllowed) as refused:
+        story.do(MALLORY, command)
+    assert refused.value.remedy == "ask alice, bob to do it, or to name you as a reviewer"

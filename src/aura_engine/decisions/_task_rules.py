@@ -10,6 +10,7 @@ from aura_contracts.actors import Actor, actor_kind, actor_name
 from aura_contracts.aggregate import Command
 from aura_contracts.errors import ActorNotAllowed, CyclicDependency, CyclicParent, InvalidInput
 from aura_contracts.path_patterns import require_pattern
+from aura_contracts.quoting import listed
 from aura_contracts.task import (
     LABEL_LIMIT,
     LOCK_LENGTH,
@@ -55,7 +56,13 @@ def require_concerned(state: Task, command: Command[Task], context: Context) -> 
     """Agents act on the task assigned to them; humans on one that they created or review; AURA on any."""
     require_own_agent(state, command, context)
     if is_human(context) and not concerns(state, context.actor):
-        raise NotAllowed("concerned", "not the creator and not a reviewer")
+        raise NotAllowed("concerned", "not the creator and not a reviewer", _ask(state))
+
+
+def _ask(task: Task) -> str:
+    """Return what those can do whom a task does not concern."""
+    names = dict.fromkeys(one for one in (task.requester, *task.reviewers) if one is not None)
+    return f"ask {listed([*names], 3)} to do it, or to name you as a reviewer" if names else ""
 
 
 def require_concern(task: Task, actor: Actor, command: str) -> None:
@@ -66,7 +73,9 @@ def require_concern(task: Task, actor: Actor, command: str) -> None:
     )
     if not concerned:
         about = {"aggregate": "task", "aggregate_id": task.id, "command": command}
-        raise ActorNotAllowed(**about, actor=actor, rule="concerned", reason="the task is not theirs")
+        raise ActorNotAllowed(
+            **about, actor=actor, rule="concerned", reason="the task is not theirs", remedy=_ask(task)
+        )
 
 
 def concerns(task: Task, human: Actor) -> bool:
@@ -96,7 +105,7 @@ def require_reviewer(state: Task, command: Command[Task], context: Context) -> N
         context.actor == state.created_by or actor_name(context.actor) in state.reviewers
     )
     if not (may_decide or is_system(context)):
-        raise NotAllowed("reviewer", "not the creator and not a reviewer")
+        raise NotAllowed("reviewer", "not the creator and not a reviewer", _ask(state))
 
 
 def require_current_approval(

@@ -153,7 +153,8 @@ def _edit(state: Task, command: EditTask, context: Context) -> Events:
     if given.keys() & _DECIDED_BY:  # or actors could make themselves reviewers
         require_reviewer(state, command, context)
         if state.no_self_approval and actor_name(context.actor) == state.requester:
-            raise NotAllowed("self_approval", "no one changes who approves what they asked for themselves")
+            reason, remedy = "no one changes who approves what they asked for themselves", "have a reviewer change it"
+            raise NotAllowed("self_approval", reason, remedy)
     if given.keys() & _DECIDED_BY:
         reviewers = state.reviewers if changes.reviewers is None else changes.reviewers
         mode = changes.approval_mode or state.approval_mode
