@@ -91,16 +91,18 @@ def read_documents(
 ) -> FoundDocuments:
     """See `WorkspaceProvider.documents`."""
     reading, seen, own = _Reading(), set[tuple[str, str]](), list[tuple[str, str]]()
+    known = {(place.path, _target(place, path)) for place in places for path in without}
     for pattern in patterns:
         require_document_pattern(pattern)
         found = False
         for place in places:
             for path in _matches(place, pattern, reading):
                 found = True
-                if (place.path, path) in seen:
+                file = (place.path, _target(place, path))
+                if file in seen:
                     continue
-                seen.add((place.path, path))
-                if path in without:
+                seen.add(file)
+                if file in known:
                     own.append((place.repository, path))
                 else:
                     reading.take(place, path)
@@ -112,6 +114,12 @@ def read_documents(
         more=reading.more,
         without=tuple(own),
     )
+
+
+def _target(place: DocumentPlace, path: str) -> str:
+    """Return what is the same for a document and for links to it in its repository."""
+    top = os.path.realpath(place.path)
+    return relative(os.path.realpath(f"{top}/{path}"), top) or path
 
 
 # --- Finding ----------------------------------------------------------------------------------------------------------

@@ -53,6 +53,15 @@ def test_those_to_leave_out_take_no_room_and_are_told_apart(top):
     assert (found.without, found.left_out) == ((("app", "CLAUDE.md"),), ())
 
 
+def test_a_document_and_a_link_to_it_are_read_once(top):
+    put(top, "AGENTS.md", "rules")
+    put(top, "a.md", "y")
+    (top / "CLAUDE.md").symlink_to("AGENTS.md")
+    assert texts(read(top, "*.md")) == {"AGENTS.md": "rules", "a.md": "y"}
+    found = read(top, "AGENTS.md", "*.md", without=["CLAUDE.md"])
+    assert (texts(found), found.without) == ({"a.md": "y"}, (("app", "AGENTS.md"),))
+
+
 def test_patterns_that_match_nothing_are_named(top):
     found = read(top, "gone.md", "gone/*.md", "*/gone.md")
     assert reasons(found) == {
@@ -71,10 +80,11 @@ def test_an_invalid_pattern_reads_nothing(top):
 def test_nothing_outside_is_read_by_any_link(top):
     outside = put(top.parent, "outside/secret.md", "the secret")
     put(top, "docs/inside.md", "inside")
+    put(top, "other/inside.md", "inside")
     (top / "link.md").symlink_to(outside)
     (top / "folder").symlink_to(outside.parent)
     (top / "docs/up.md").symlink_to("../../outside/secret.md")
-    (top / "docs/ok.md").symlink_to("inside.md")
+    (top / "docs/ok.md").symlink_to("../other/inside.md")
     (top / "nothing.md").symlink_to("gone.md")
     (top / "circle.md").symlink_to("circle.md")
     found = read(top, "link.md", "folder/secret.md", "docs/*.md", "**/secret.md", "nothing.md", "circle.md", "*.md")
