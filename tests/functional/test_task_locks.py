@@ -70,6 +70,9 @@ async def test_a_task_waits_until_the_one_with_its_lock_has_merged(opened, repos
         assert await completed(second)
         assert content(repository, "main", "first.txt") == "first"
         assert await engine.tasks.locks() == ()
+        told = await engine.events.list(stream=LOCK_TABLE_ID, limit=1000)
+        assert [*told] == [*await engine.events.list(types=["lock_table"], limit=1000)]
+        assert told
 
 
 async def test_paths_collide_in_one_repository_and_where_a_file_matches_both(opened, repository, tmp_path):

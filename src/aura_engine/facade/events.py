@@ -6,10 +6,11 @@ from contextlib import aclosing
 import attrs
 
 from aura_contracts.catalogue import AGGREGATES
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import EXECUTION
-from aura_contracts.ids import TaskId
+from aura_contracts.ids import StreamId, TaskId
+from aura_contracts.lock_table import LOCK_TABLE_ID
 from aura_contracts.ports.read_models import Moment, is_since, moment_of
 from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
@@ -75,7 +76,7 @@ class Events:
         topics, log = topics_of(types), self._core.log
         first = moment_of(since, "since")
         after = first if isinstance(first, int) else 0
-        stream_id = None if stream is None else await self._core.find("", stream, "stream")
+        stream_id = None if stream is None else await self._stream(stream)
         selectors: list[EventSelector] = []
         task_id = None
         if execution is not None:
@@ -96,6 +97,15 @@ class Events:
                 selected = stream_id in (None, record.stream_id) and (not topics or record.event.topic in topics)
                 if admitted and selected and is_since(record, first):
                     yield record
+
+    async def _stream(self, text: str) -> StreamId:
+        """Return the id of a stream; one that nothing lists, such as the lock table, has to be named in full."""
+        try:
+            return await self._core.find("", text, "stream")
+        except AggregateNotFound:
+            if len(text) == len(LOCK_TABLE_ID) and await self._core.log.facts(text, upto=1):
+                return text
+            raise
 
 
 def topics_of(types: Sequence[str]) -> frozenset[str]:
