@@ -185,6 +185,13 @@ def test_memory_has_an_end() -> None:
     assert recent.get(TASK, "2") is None
 
 
+def test_streams_that_do_not_exist_are_remembered_up_to_the_same_limit():
+    recent, ids = RecentStates(limit=2), [f"0192f0c1-2d3e-7abc-8def-00000000000{number}" for number in range(3)]
+    for aggregate_id in ids:
+        recent.expect_none(aggregate_id)
+    assert [recent.get(TASK, aggregate_id) is not None for aggregate_id in ids] == [False, True, True]
+
+
 async def test_what_is_refused_on_states_that_never_were_together_is_decided_again(bus: CommandBus) -> None:
     """Somebody records two tasks after this unit has read that the first one is missing."""
     one, other = TaskId(new_id()), TaskId(new_id())
