@@ -142,7 +142,7 @@ def test_editing_a_busy_agent_does_not_disturb_its_task():
 def test_agents_do_not_manage_the_pool(actor, command):
     with pytest.raises(ActorNotAllowed) as refusal:
         Story().do(actor, command)
-    assert refusal.value.actor == actor
+    assert (refusal.value.actor, refusal.value.remedy) == (actor, "ask a human to do it")
     with pytest.raises(ActorNotAllowed):
         Story(by=actor)
 

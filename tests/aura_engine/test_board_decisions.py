@@ -341,6 +341,8 @@ def test_a_card_in_a_column_of_the_right_state_stays_there():
 def test_people_move_cards_aura_follows_agents_do_neither(command, actor):
     error = refusal(ActorNotAllowed, board(PlaceCard(task_id=ONE, task_state=C.READY)), command, actor)
     assert error.actor == actor
+    remedies = {MoveCard: "ask a human to move it", FollowTask: "leave it to AURA"}
+    assert error.remedy == remedies.get(type(command), "ask a human to do it")
 
 
 # --- Invariants -------------------------------------------------------------------------------------------------------

@@ -276,6 +276,7 @@ def test_an_agent_asks_for_runs_of_its_own_only():
     with pytest.raises(ActorNotAllowed) as refusal:
         Story(by=STRANGER)
     assert (refusal.value.actor, refusal.value.aggregate_id) == (STRANGER, EXECUTION_ID)
+    assert refusal.value.remedy == "ask a human to start the other one"
 
 
 def test_an_execution_is_queued_once_and_must_exist():

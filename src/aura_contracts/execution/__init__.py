@@ -14,9 +14,31 @@ execution. This is how a restarted engine and a returning worker agree on who is
 A failed stage is retried within the same execution, as its retry policy says. An execution whose worker is lost has
 failed; a new execution then resumes the agent's session.
 
-    values ► events ► state, with its transition table and evolvers ► commands
+    values ► events, with the actions of agents ► state, with its transition table and evolvers ► commands
 """
 
+from aura_contracts.execution.actions import ACTIONS as ACTIONS
+from aura_contracts.execution.actions import ENTRY_EVENTS as ENTRY_EVENTS
+from aura_contracts.execution.actions import Action as Action
+from aura_contracts.execution.actions import AgentErrorReported as AgentErrorReported
+from aura_contracts.execution.actions import AgentFinished as AgentFinished
+from aura_contracts.execution.actions import CallMade as CallMade
+from aura_contracts.execution.actions import CallStarted as CallStarted
+from aura_contracts.execution.actions import ConversationReplayed as ConversationReplayed
+from aura_contracts.execution.actions import EntryNotUnderstood as EntryNotUnderstood
+from aura_contracts.execution.actions import EntryRecorded as EntryRecorded
+from aura_contracts.execution.actions import FileChangeReported as FileChangeReported
+from aura_contracts.execution.actions import HumanMessageTaken as HumanMessageTaken
+from aura_contracts.execution.actions import InquiryAnswered as InquiryAnswered
+from aura_contracts.execution.actions import InquiryAwaited as InquiryAwaited
+from aura_contracts.execution.actions import InquiryMade as InquiryMade
+from aura_contracts.execution.actions import MessageSaid as MessageSaid
+from aura_contracts.execution.actions import PermissionAnswered as PermissionAnswered
+from aura_contracts.execution.actions import PermissionAsked as PermissionAsked
+from aura_contracts.execution.actions import PlanReported as PlanReported
+from aura_contracts.execution.actions import ProgressReported as ProgressReported
+from aura_contracts.execution.actions import SubtaskCreated as SubtaskCreated
+from aura_contracts.execution.actions import ThoughtShared as ThoughtShared
 from aura_contracts.execution.commands import CancelExecution as CancelExecution
 from aura_contracts.execution.commands import CompleteExecution as CompleteExecution
 from aura_contracts.execution.commands import FailExecution as FailExecution
@@ -41,50 +63,28 @@ from aura_contracts.execution.commands import RequestFollowUp as RequestFollowUp
 from aura_contracts.execution.commands import RequestInterrupt as RequestInterrupt
 from aura_contracts.execution.commands import RetryStage as RetryStage
 from aura_contracts.execution.commands import StartPreparation as StartPreparation
-from aura_contracts.execution.event_types import ACTIONS as ACTIONS
-from aura_contracts.execution.event_types import ENTRY_EVENTS as ENTRY_EVENTS
-from aura_contracts.execution.event_types import Action as Action
-from aura_contracts.execution.event_types import AgentErrorReported as AgentErrorReported
-from aura_contracts.execution.event_types import AgentFinished as AgentFinished
-from aura_contracts.execution.event_types import CallMade as CallMade
-from aura_contracts.execution.event_types import CallStarted as CallStarted
 from aura_contracts.execution.event_types import CleanupFinished as CleanupFinished
 from aura_contracts.execution.event_types import CodingChangedNothing as CodingChangedNothing
 from aura_contracts.execution.event_types import CodingFinished as CodingFinished
 from aura_contracts.execution.event_types import ContextRead as ContextRead
-from aura_contracts.execution.event_types import ConversationReplayed as ConversationReplayed
-from aura_contracts.execution.event_types import EntryNotUnderstood as EntryNotUnderstood
-from aura_contracts.execution.event_types import EntryRecorded as EntryRecorded
 from aura_contracts.execution.event_types import ExecutionCancelled as ExecutionCancelled
 from aura_contracts.execution.event_types import ExecutionCommandRefused as ExecutionCommandRefused
 from aura_contracts.execution.event_types import ExecutionCompleted as ExecutionCompleted
 from aura_contracts.execution.event_types import ExecutionFailed as ExecutionFailed
 from aura_contracts.execution.event_types import ExecutionLeased as ExecutionLeased
 from aura_contracts.execution.event_types import ExecutionQueued as ExecutionQueued
-from aura_contracts.execution.event_types import FileChangeReported as FileChangeReported
 from aura_contracts.execution.event_types import FollowUpRequested as FollowUpRequested
-from aura_contracts.execution.event_types import HumanMessageTaken as HumanMessageTaken
-from aura_contracts.execution.event_types import InquiryAnswered as InquiryAnswered
-from aura_contracts.execution.event_types import InquiryAwaited as InquiryAwaited
-from aura_contracts.execution.event_types import InquiryMade as InquiryMade
 from aura_contracts.execution.event_types import InterruptRequested as InterruptRequested
 from aura_contracts.execution.event_types import MessageQueued as MessageQueued
-from aura_contracts.execution.event_types import MessageSaid as MessageSaid
-from aura_contracts.execution.event_types import PermissionAnswered as PermissionAnswered
-from aura_contracts.execution.event_types import PermissionAsked as PermissionAsked
-from aura_contracts.execution.event_types import PlanReported as PlanReported
 from aura_contracts.execution.event_types import PreparationFinished as PreparationFinished
 from aura_contracts.execution.event_types import PreparationStarted as PreparationStarted
 from aura_contracts.execution.event_types import ProcessExited as ProcessExited
 from aura_contracts.execution.event_types import ProcessStarted as ProcessStarted
-from aura_contracts.execution.event_types import ProgressReported as ProgressReported
 from aura_contracts.execution.event_types import SessionDropped as SessionDropped
 from aura_contracts.execution.event_types import SessionRecorded as SessionRecorded
 from aura_contracts.execution.event_types import SetupFinished as SetupFinished
 from aura_contracts.execution.event_types import StageRetried as StageRetried
 from aura_contracts.execution.event_types import StageRetryScheduled as StageRetryScheduled
-from aura_contracts.execution.event_types import SubtaskCreated as SubtaskCreated
-from aura_contracts.execution.event_types import ThoughtShared as ThoughtShared
 from aura_contracts.execution.event_types import UsageRecorded as UsageRecorded
 from aura_contracts.execution.state import EXECUTION as EXECUTION
 from aura_contracts.execution.state import Execution as Execution

@@ -5,6 +5,7 @@ from aura_contracts.context_documents import AgentContext
 from aura_contracts.entries import Usage
 from aura_contracts.events import CommandRefusal
 from aura_contracts.execution import event_types as events
+from aura_contracts.execution.actions import ACTIONS, Action
 from aura_contracts.execution.state import Execution
 from aura_contracts.execution.values import AgentResult, ExecutionSpec, Exit, Outcome, SupervisedProcess
 from aura_contracts.failures import Failure
@@ -123,8 +124,8 @@ class RecordUsage(Report, frozen=True, kw_only=True):
 class RecordAction(Report, frozen=True, kw_only=True):
     """Record an action of the agent, or of AURA on its behalf (specification, "Core Tables": execution_logs)."""
 
-    emits = events.ACTIONS
-    action: events.Action
+    emits = ACTIONS
+    action: Action
 
 
 class LoseWorker(Report, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from aura_contracts.aggregate import (
 )
 from aura_contracts.entries import Usage
 from aura_contracts.events import Event
+from aura_contracts.execution import actions
 from aura_contracts.execution import event_types as events
 from aura_contracts.execution.values import (
     RUNNING_STAGES,
@@ -122,7 +123,7 @@ _WITHIN_A_STAGE: tuple[type[Event], ...] = (
     events.ProcessExited,
     events.UsageRecorded,
     events.InterruptRequested,
-    *events.ACTIONS,
+    *actions.ACTIONS,
 )
 """The events that may happen in every running stage without ending it."""
 
@@ -254,7 +255,7 @@ def _message_queued(
 
 
 def _message_taken(
-    state: Execution, event: events.HumanMessageTaken, fact: HappenedFact, status: ExecutionStatus
+    state: Execution, event: actions.HumanMessageTaken, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
     """Take a message off the queue that the agent is done with."""
     if not event.entry.answered:
@@ -293,27 +294,27 @@ def _used(state: Execution, event: events.UsageRecorded, fact: HappenedFact, sta
 
 
 def _permission_asked(
-    state: Execution, event: events.PermissionAsked, fact: HappenedFact, status: ExecutionStatus
+    state: Execution, event: actions.PermissionAsked, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
     question = state.open_question if event.automatic else event.approval_id
     return replace(state, status=status, permissions_asked=state.permissions_asked + 1, open_question=question)
 
 
 def _permission_answered(
-    state: Execution, event: events.PermissionAnswered, fact: HappenedFact, status: ExecutionStatus
+    state: Execution, event: actions.PermissionAnswered, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
     question = None if state.open_question == event.approval_id else state.open_question
     return replace(state, status=status, open_question=question)
 
 
 def _inquiry_awaited(
-    state: Execution, event: events.InquiryAwaited, fact: HappenedFact, status: ExecutionStatus
+    state: Execution, event: actions.InquiryAwaited, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
     return replace(state, status=status, awaited={**state.awaited, event.approval_id: event.until})
 
 
 def _inquiry_answered(
-    state: Execution, event: events.InquiryAnswered, fact: HappenedFact, status: ExecutionStatus
+    state: Execution, event: actions.InquiryAnswered, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
     others = {one: until for one, until in state.awaited.items() if one != event.approval_id}
     return replace(state, status=status, awaited=others)
@@ -345,12 +346,12 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         events.ProcessExited: _process_exited,
         events.UsageRecorded: _used,
         events.InterruptRequested: sets(interrupted=True),
-        **dict.fromkeys(events.ACTIONS, status_only),
-        events.HumanMessageTaken: _message_taken,
-        events.PermissionAsked: _permission_asked,
-        events.PermissionAnswered: _permission_answered,
-        events.InquiryAwaited: _inquiry_awaited,
-        events.InquiryAnswered: _inquiry_answered,
+        **dict.fromkeys(actions.ACTIONS, status_only),
+        actions.HumanMessageTaken: _message_taken,
+        actions.PermissionAsked: _permission_asked,
+        actions.PermissionAnswered: _permission_answered,
+        actions.InquiryAwaited: _inquiry_awaited,
+        actions.InquiryAnswered: _inquiry_answered,
         events.ExecutionCommandRefused: status_only,
     }
 )

@@ -75,7 +75,7 @@ class NotAllowed(Exception):
 
     rule: str
     reason: str
-    remedy: str = ""
+    remedy: str
 
 
 class Decision(msgspec.Struct, Generic[S], frozen=True):
@@ -157,22 +157,22 @@ def anyone(_state: object, _command: object, _context: Context) -> None:
     """The guard of commands that any actor may give."""
 
 
-def no_agent(reason: str) -> Guard:
+def no_agent(reason: str, remedy: str = "ask a human to do it") -> Guard:
     """Return the guard of commands that agents may not give."""
 
     def refuse_agents(_state: object, _command: object, context: Context) -> None:
         if actor_kind(context.actor) == "agent":
-            raise NotAllowed("no_agent", reason)
+            raise NotAllowed("no_agent", reason, remedy)
 
     return refuse_agents
 
 
-def only_system(reason: str) -> Guard:
+def only_system(reason: str, remedy: str = "leave it to AURA") -> Guard:
     """Return the guard of commands that only AURA gives."""
 
     def refuse_others(_state: object, _command: object, context: Context) -> None:
         if not is_system(context):
-            raise NotAllowed("only_system", reason)
+            raise NotAllowed("only_system", reason, remedy)
 
     return refuse_others
 

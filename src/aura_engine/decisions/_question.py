@@ -23,7 +23,8 @@ WAIT_LIMIT = 366 * 24 * 3600.0
 def require_own_name(_: None, command: RequestApproval, context: Context) -> None:
     """Only AURA asks on behalf of others."""
     if command.requested_by not in (None, context.actor) and not is_system(context):
-        raise NotAllowed("own_question", f"only AURA asks on behalf of {command.requested_by}")
+        reason = f"only AURA asks on behalf of {command.requested_by}"
+        raise NotAllowed("own_question", reason, "ask on your own behalf")
 
 
 def request(_: None, command: RequestApproval, context: Context) -> Events:

@@ -49,7 +49,8 @@ CONTEXT_LIMIT = 262_144
 def require_own_agent(state: Task, command: Command[Task], context: Context) -> None:
     """Agents act only on tasks assigned to them; humans and AURA may always act."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
-        raise NotAllowed("assigned_agent", f"the task is assigned to {state.assigned_agent or 'no agent'}")
+        reason = f"the task is assigned to {state.assigned_agent or 'no agent'}"
+        raise NotAllowed("assigned_agent", reason, "ask a human to assign it to you")
 
 
 def require_concerned(state: Task, command: Command[Task], context: Context) -> None:
@@ -62,7 +63,7 @@ def require_concerned(state: Task, command: Command[Task], context: Context) -> 
 def _ask(task: Task) -> str:
     """Return what those can do whom a task does not concern."""
     names = dict.fromkeys(one for one in (task.requester, *task.reviewers) if one is not None)
-    return f"ask {listed([*names], 3)} to do it, or to name you as a reviewer" if names else ""
+    return f"ask {listed([*names], 3)} to do it, or to name you as a reviewer" if names else "ask a human to do it"
 
 
 def require_concern(task: Task, actor: Actor, command: str) -> None:
@@ -87,7 +88,7 @@ def concerns(task: Task, human: Actor) -> bool:
 def require_worker(state: Task, command: Command[Task], context: Context) -> None:
     """Only the assigned agent, or AURA on its behalf, reports on the work; not a human."""
     if not (is_agent(context, state.assigned_agent) or is_system(context)):
-        raise NotAllowed("assigned_agent", "only the assigned agent reports on its work")
+        raise NotAllowed("assigned_agent", "only the assigned agent reports on its work", "leave the report to it")
 
 
 _no_agent = no_agent("only a human or a policy may")

@@ -67,7 +67,7 @@ _no_agent = no_agent("agents do not manage the pool")
 def _require_self(state: Agent, command: Command[Agent], context: Context) -> None:
     """An agent acts for itself alone; humans and AURA act for any."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.id):
-        raise NotAllowed("own_agent", "an agent acts for itself alone")
+        raise NotAllowed("own_agent", "an agent acts for itself alone", f"leave it to {state.name}, or ask a human")
 
 
 def _require_task(state: Agent, command: PauseAgent | ResumeAgent | ReleaseAgent) -> TaskInHand:

@@ -164,7 +164,7 @@ def _approve(state: Approval, command: Approve, context: Context) -> Events:
 
 def _require_policy(state: Approval, command: Command[Approval], context: Context) -> None:
     if context.actor != POLICY:
-        raise NotAllowed("policies", "only AURA applies policies")
+        raise NotAllowed("policies", "only AURA applies policies", "approve or reject it instead")
 
 
 def _apply_policies(state: Approval, command: ApplyPolicies, context: Context) -> Events:
@@ -287,7 +287,8 @@ def _expire(state: Approval, command: ExpireApproval, context: Context) -> Event
 
 def _require_requester(state: Approval, command: WithdrawApproval, context: Context) -> None:
     if context.actor != state.requested_by and not is_system(context):
-        raise NotAllowed("own_question", f"{state.requested_by} asked, and only they may withdraw it")
+        reason = f"{state.requested_by} asked, and only they may withdraw it"
+        raise NotAllowed("own_question", reason, "ask them to withdraw it, or answer it")
 
 
 APPROVAL_DECIDER = Decider(

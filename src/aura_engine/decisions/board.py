@@ -78,7 +78,8 @@ _no_agent = no_agent("agents act on tasks; their cards follow")
 
 def _require_human(state: Board, command: MoveCard, context: Context) -> None:
     if not is_human(context):
-        raise NotAllowed("only_human", "only humans move cards; AURA has them follow their tasks")
+        reason = "only humans move cards; AURA has them follow their tasks"
+        raise NotAllowed("only_human", reason, "ask a human to move it")
 
 
 def _require_column(state: Board, column_id: str, command: Command[Board]) -> Column:

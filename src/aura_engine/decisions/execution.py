@@ -108,7 +108,7 @@ def _require_current_epoch(state: Execution, command: Report) -> None:
 
 def _require_reporter(state: Execution, command: Report, context: Context) -> None:
     if not (is_agent(context, state.agent_id) or is_system(context)):
-        raise NotAllowed("only_worker", "only its worker and its agent report on it")
+        raise NotAllowed("only_worker", "only its worker and its agent report on it", "leave the report to them")
     _require_current_epoch(state, command)
 
 
@@ -135,7 +135,7 @@ _only_system = only_system("only AURA may")
 def _require_own_run(_: None, command: QueueExecution, context: Context) -> None:
     """Agents ask for runs of their own only; humans and AURA may always ask."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, command.spec.agent_id):
-        raise NotAllowed("own_runs", "an agent asks for runs of its own only")
+        raise NotAllowed("own_runs", "an agent asks for runs of its own only", "ask a human to start the other one")
 
 
 def _queue(_: None, command: QueueExecution, context: Context) -> Events:

@@ -8,7 +8,7 @@ from aura_engine.decisions._decider import Context, Decider, Events, NotAllowed,
 
 def _require_own(state: Output | None, command: RecordOutput | CloseOutput, context: Context) -> None:
     if not is_system(context):
-        raise NotAllowed("only_worker", "AURA records what the processes wrote")
+        raise NotAllowed("only_worker", "AURA records what the processes wrote", "leave it to AURA")
     if state is not None and state.execution_id != command.execution_id:
         reason = f"this is the output of execution {state.execution_id}, not of {command.execution_id}"
         raise RuleBroken("other_execution", reason)
