@@ -25,6 +25,7 @@ from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._rows import AGGREGATE_OF, STATE_TABLES, Row, event_rows
 from aura_store.read_models._schema import MARK, TABLES
+from aura_store.read_models._schema_version import SCHEMA_VERSION
 from aura_store.read_models._table import Table
 
 VERSION: Final = 1
@@ -48,18 +49,34 @@ class Mark(msgspec.Struct, frozen=True):
     schema: str
 
 
-@cache
 def schema_version() -> str:
-    """Return a name for everything that rows depend on: the tables, the shapes of states and events, and `VERSION`.
+    """Return the name of everything that rows depend on. Tables with another schema version are recreated.
 
-    Tables with another schema version are recreated.
+    It is in the source, because to derive it takes as long as to open the log; ``docs/generate.py`` writes it.
     """
+    return SCHEMA_VERSION
+
+
+def derived_schema_version() -> str:
+    """Return a name for everything that rows depend on: the tables, the shapes of states and events, and `VERSION`."""
     kinds = [each.aggregate for each in STATE_TABLES.values()]
-    shapes = msgspec.json.schema_components(kind.state for kind in kinds)  # each by itself would take twice as long
+    shapes = _undescribed(msgspec.json.schema_components(kind.state for kind in kinds))
     parts = [str(VERSION), *schema.creation("sqlite"), msgspec.json.encode(shapes, order="deterministic").decode()]
     for kind in kinds:
         parts += [f"{kind.name}@{kind.snapshot_version}", *sorted(map(label, kind.events))]
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _undescribed(shape: Any) -> Any:
+    """Return a JSON schema without the docstrings in it: no row depends on how they are worded."""
+    match shape:
+        case dict():
+            rest = {name: part for name, part in shape.items() if name != "description" or not isinstance(part, str)}
+            return {name: _undescribed(part) for name, part in rest.items()}
+        case list() | tuple():
+            return [_undescribed(part) for part in shape]
+        case _:
+            return shape
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
