@@ -9,7 +9,7 @@ stays valid whatever happens to a transaction.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
@@ -84,7 +84,12 @@ def _undescribed(shape: Any) -> Any:
 
 def find_mark(transaction: Transaction) -> Mark | None:
     """Return how far the tables are, or None if there are no tables."""
-    return read_mark(transaction) if MARK.name in transaction.table_names() else None
+    return mark_among(transaction, transaction.table_names())
+
+
+def mark_among(transaction: Transaction, there: Collection[str]) -> Mark | None:
+    """Return how far the tables are, where tables with the names `there` exist; None if these are not AURA's."""
+    return read_mark(transaction) if MARK.name in there else None
 
 
 def read_mark(transaction: Transaction) -> Mark | None:
@@ -99,15 +104,11 @@ def write_mark(transaction: Transaction, mark: Mark) -> None:
     transaction.execute(statement, (mark.position, mark.digest, mark.schema))
 
 
-def create_tables(transaction: Transaction, store: str) -> Mark:
-    """Recreate all tables, empty; never drops a table that is not AURA's.
+def create_tables(transaction: Transaction, store: str, there: set[str]) -> Mark:
+    """Recreate all tables, empty, where tables with the names `there` exist; never drops one that is not AURA's.
 
     Raises `StoreMisconfigured` if a foreign table is in the way.
     """
-    return _create_tables(transaction, store, transaction.table_names())
-
-
-def _create_tables(transaction: Transaction, store: str, there: set[str]) -> Mark:
     if MARK.name in there:
         for table in (*reversed(TABLES.values()), MARK):
             transaction.execute(table.drop())
@@ -125,15 +126,14 @@ def _create_tables(transaction: Transaction, store: str, there: set[str]) -> Mar
     return mark
 
 
-def empty_tables(transaction: Transaction, store: str) -> Mark:
+def empty_tables(transaction: Transaction, store: str, there: set[str]) -> Mark:
     """Empty all tables, keeping those of this program's schema and recreating the others.
 
     Raises the errors of `create_tables`.
     """
-    there = transaction.table_names()
-    mark = read_mark(transaction) if MARK.name in there else None
+    mark = mark_among(transaction, there)
     if mark is None or mark.schema != schema_version() or not TABLES.keys() <= there:
-        return _create_tables(transaction, store, there)
+        return create_tables(transaction, store, there)
     for table in schema.FOLDED:
         transaction.execute(f"DELETE FROM {table.name}")
     empty = Mark(0, "", mark.schema)
