@@ -64,8 +64,7 @@ def _command(folder: Path, printer: Path, lines: int) -> tuple[list[str], dict[s
     words = ["--base-command", sys.executable]
     words += [word for value in (str(printer), str(lines)) for word in ("--param", value)]
     options = ["--executor", "custom", "--prompt", "ignored", *words, "--option", "prompt_via=env", "--no-tui"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return [aura, "run", *options], {**environment, "AURA_HOME": str(home / "home"), "AURA_USER": "bench"}, place
+    return [aura, "run", *options], {**os.environ, "AURA_HOME": str(home / "home"), "AURA_USER": "bench"}, place
 
 
 def _aura(folder: Path, printer: Path, lines: int) -> float:

@@ -1,5 +1,6 @@
-"""Generate the reference pages (command line, agents, entries, events, state diagrams, errors, policies), and the parts
-of the engine's facade that repeat others: the options of its calls and its blocking twin.
+"""Generate the reference pages (command line, agents, entries, events, state diagrams, errors, policies), the parts of
+the engine's facade that repeat others (the options of its calls and its blocking twin), and the schema version of the
+read models.
 
 python docs/generate.py            write them
 python docs/generate.py --check    change nothing; exit with 1 when one has drifted from the code

@@ -142,13 +142,8 @@ class SlowLog:
 def another_version(number: int) -> Iterator[None]:
     """Act as a program with another version of rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fold, "VERSION", number)
-        fold.schema_version.cache_clear()
-        try:
-            yield
-        finally:
-            patch.undo()
-            fold.schema_version.cache_clear()
+        patch.setattr(fold, "SCHEMA_VERSION", f"version {number}")
+        yield
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from aura_contracts.ports import read_models
 from aura_engine import inputs
+from generator import schema
 
 ROOT = Path(__file__).parents[2]
 FACADE = ROOT / "src" / "aura_engine" / "facade"
@@ -408,7 +409,11 @@ def _doc(text: str, indent: int) -> str:
 
 def sources() -> Mapping[Path, str]:
     """Return the generated modules by their path."""
-    return {FACADE / "options.py": options(), FACADE.parent / "blocking.py": blocking()}
+    return {
+        FACADE / "options.py": options(),
+        FACADE.parent / "blocking.py": blocking(),
+        Path(schema.PATH): f"{GENERATED}{schema.schema_version()}",
+    }
 
 
 def drifted() -> list[Path]:

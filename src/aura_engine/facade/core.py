@@ -248,12 +248,15 @@ class Core:
 
     # --- Driving ------------------------------------------------------------------------------------------------------
 
-    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
-        """Record a task with `create`, then drive it as `drive` does, before any other engine can."""
+    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]], since: int) -> bool:
+        """Record a task with `create`, then drive it as `drive` does, before any other engine can.
+
+        `since` is a position of the log before that of the task.
+        """
         if (follower := self._driving()) is None:
             await create()
             return False
-        return await follower.begin(task_id, create)
+        return await follower.begin(task_id, create, since)
 
     async def drive(self, task_id: TaskId) -> bool:
         """Drive a task, unless this engine only records; return whether it drives the task now, or waits for an agent.

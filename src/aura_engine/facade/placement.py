@@ -161,7 +161,7 @@ class Placement:
                 seen = await unit.require(AGENT, agent.id)
                 if seen.room:
                     return seen
-        agent_id = AgentId(self._core.bus.ids())
+        agent_id = AgentId(self._core.bus.new_id())
         number = len(agents) + 1
         name = executor if number == 1 else f"{executor}-{number}"
         spec = AgentSpec(name=name, type=AgentType("developer"), executor=executor, ad_hoc=True)

@@ -91,7 +91,7 @@ async def queue_revert(runtime: Runtime, unit: UnitOfWork, task: Task, commits: 
 
 
 async def _queue(runtime: Runtime, unit: UnitOfWork, spec: ExecutionSpec) -> Task:
-    execution_id = ExecutionId(runtime.bus.ids())
+    execution_id = ExecutionId(runtime.bus.new_id())
     await unit.handle(execution_id, QueueExecution(execution_id=execution_id, spec=spec))
     return await unit.acting_as(ENGINE).handle(spec.task_id, StartExecution(execution_id=execution_id))
 

@@ -98,12 +98,12 @@ class Follower:
                 async for task in tasks:
                     await self.take_on_started(task.id)
 
-    async def _tail(self) -> None:
-        """Start to follow the log from its current head, unless already started."""
+    async def _tail(self, after: int | None = None) -> None:
+        """Start to follow the log after a position, or from its current head, unless already started."""
         async with self._tailing:
             if not self._tails:
-                head = await self._runtime.bus.log.head()
-                self._require_open().start_soon(self._follow_log, head)
+                after = await self._runtime.bus.log.head() if after is None else after
+                self._require_open().start_soon(self._follow_log, after)
                 self._tails = True
 
     async def _follow_log(self, after: int) -> None:
@@ -131,13 +131,13 @@ class Follower:
 
     # --- Drivers ------------------------------------------------------------------------------------------------------
 
-    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
+    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]], since: int | None = None) -> bool:
         """Run `create`, which records the task, under the task's lock, then drive it before any other engine can.
 
-        Returns False if another engine drives it all the same, because it held the lock before; then this engine stands
-        by, as with `take_on`."""
+        `since` is a position before the task's, if the caller knows one. Returns False if another engine drives it all
+        the same, because it held the lock before; then this engine stands by, as with `take_on`."""
         self._require_open()
-        await self._tail()
+        await self._tail(since)
         states = self._runtime.bus.states
         async with self._turn(task_id):
             with states.collecting() as streams:

@@ -9,7 +9,7 @@ stays valid whatever happens to a transaction.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
@@ -25,6 +25,7 @@ from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._rows import AGGREGATE_OF, STATE_TABLES, Row, event_rows
 from aura_store.read_models._schema import MARK, TABLES
+from aura_store.read_models._schema_version import SCHEMA_VERSION
 from aura_store.read_models._table import Table
 
 VERSION: Final = 1
@@ -48,18 +49,34 @@ class Mark(msgspec.Struct, frozen=True):
     schema: str
 
 
-@cache
 def schema_version() -> str:
-    """Return a name for everything that rows depend on: the tables, the shapes of states and events, and `VERSION`.
+    """Return the name of everything that rows depend on. Tables with another schema version are recreated.
 
-    Tables with another schema version are recreated.
+    It is in the source, because to derive it takes as long as to open the log; ``docs/generate.py`` writes it.
     """
+    return SCHEMA_VERSION
+
+
+def derived_schema_version() -> str:
+    """Return a name for everything that rows depend on: the tables, the shapes of states and events, and `VERSION`."""
     kinds = [each.aggregate for each in STATE_TABLES.values()]
-    shapes = msgspec.json.schema_components(kind.state for kind in kinds)  # each by itself would take twice as long
+    shapes = _undescribed(msgspec.json.schema_components(kind.state for kind in kinds))
     parts = [str(VERSION), *schema.creation("sqlite"), msgspec.json.encode(shapes, order="deterministic").decode()]
     for kind in kinds:
         parts += [f"{kind.name}@{kind.snapshot_version}", *sorted(map(label, kind.events))]
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _undescribed(shape: Any) -> Any:
+    """Return a JSON schema without the docstrings in it: no row depends on how they are worded."""
+    match shape:
+        case dict():
+            rest = {name: part for name, part in shape.items() if name != "description" or not isinstance(part, str)}
+            return {name: _undescribed(part) for name, part in rest.items()}
+        case list() | tuple():
+            return [_undescribed(part) for part in shape]
+        case _:
+            return shape
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
@@ -67,7 +84,12 @@ def schema_version() -> str:
 
 def find_mark(transaction: Transaction) -> Mark | None:
     """Return how far the tables are, or None if there are no tables."""
-    return read_mark(transaction) if MARK.name in transaction.table_names() else None
+    return mark_among(transaction, transaction.table_names())
+
+
+def mark_among(transaction: Transaction, there: Collection[str]) -> Mark | None:
+    """Return how far the tables are, where tables with the names `there` exist; None if these are not AURA's."""
+    return read_mark(transaction) if MARK.name in there else None
 
 
 def read_mark(transaction: Transaction) -> Mark | None:
@@ -82,15 +104,11 @@ def write_mark(transaction: Transaction, mark: Mark) -> None:
     transaction.execute(statement, (mark.position, mark.digest, mark.schema))
 
 
-def create_tables(transaction: Transaction, store: str) -> Mark:
-    """Recreate all tables, empty; never drops a table that is not AURA's.
+def create_tables(transaction: Transaction, store: str, there: set[str]) -> Mark:
+    """Recreate all tables, empty, where tables with the names `there` exist; never drops one that is not AURA's.
 
     Raises `StoreMisconfigured` if a foreign table is in the way.
     """
-    return _create_tables(transaction, store, transaction.table_names())
-
-
-def _create_tables(transaction: Transaction, store: str, there: set[str]) -> Mark:
     if MARK.name in there:
         for table in (*reversed(TABLES.values()), MARK):
             transaction.execute(table.drop())
@@ -108,15 +126,14 @@ def _create_tables(transaction: Transaction, store: str, there: set[str]) -> Mar
     return mark
 
 
-def empty_tables(transaction: Transaction, store: str) -> Mark:
+def empty_tables(transaction: Transaction, store: str, there: set[str]) -> Mark:
     """Empty all tables, keeping those of this program's schema and recreating the others.
 
     Raises the errors of `create_tables`.
     """
-    there = transaction.table_names()
-    mark = read_mark(transaction) if MARK.name in there else None
+    mark = mark_among(transaction, there)
     if mark is None or mark.schema != schema_version() or not TABLES.keys() <= there:
-        return _create_tables(transaction, store, there)
+        return create_tables(transaction, store, there)
     for table in schema.FOLDED:
         transaction.execute(f"DELETE FROM {table.name}")
     empty = Mark(0, "", mark.schema)

@@ -13,7 +13,7 @@ Invariants:
   alone; the models continue in the memory of this process, folded from the log.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -43,6 +43,7 @@ from aura_store.read_models._fold import (
     create_tables,
     empty_tables,
     find_mark,
+    mark_among,
     read_mark,
     schema_version,
     write_mark,
@@ -252,6 +253,8 @@ class LogReadModels(ReadModels):
                 return await then()
             except Unusable as why:
                 await self._repair(why)
+                if at_least is None and self._mark is not None:  # folded up to the end that the log had since the call
+                    at_least = self._mark.position
         await self._catch_up(at_least)
         return await then()
 
@@ -281,9 +284,10 @@ class LogReadModels(ReadModels):
         """
         transaction = await self._in_thread(lambda: self.database.begin(writing=True))
         try:
-            if not isinstance(why, Outdated) or not await self._is_current(transaction):  # else changed concurrently
+            there = await self._once(transaction.table_names)
+            if not isinstance(why, Outdated) or not await self._is_current(transaction, there):
                 make = create_tables if isinstance(why, TablesLost) else empty_tables
-                self._mark = await self._once(lambda: make(transaction, self.database.name))
+                self._mark = await self._once(lambda: make(transaction, self.database.name, there))
                 await self._fold_all(transaction)
             await self._once(self.database.commit)
         except BaseException:
@@ -300,8 +304,9 @@ class LogReadModels(ReadModels):
             await self._once(self.database.commit)
             raise
 
-    async def _is_current(self, transaction: Transaction) -> bool:
-        mark = await self._once(lambda: find_mark(transaction))
+    async def _is_current(self, transaction: Transaction, there: Collection[str]) -> bool:
+        """Whether another process has made the tables again meanwhile."""
+        mark = await self._once(lambda: mark_among(transaction, there))
         try:
             await self._require_current(mark)
         except Outdated:

@@ -34,7 +34,7 @@ from aura_store.log._patience import Patience
 from aura_store.read_models import LogReadModels, _check, check_read_models, position_at, read_models_as_of
 from aura_store.read_models._check import same
 from aura_store.read_models._database import SQLiteDatabase
-from aura_store.read_models._fold import Fold
+from aura_store.read_models._fold import Fold, derived_schema_version, schema_version
 from aura_store.repository import snapshot_schema
 from read_model_story import NOW, an_id, story, tell
 from read_models_under_test import fresh_fold, spoil, tables_of
@@ -65,6 +65,13 @@ def path(tmp_path):
 @pytest.fixture
 def url(path):
     return f"sqlite:///{path}"
+
+
+# --- Their schema -----------------------------------------------------------------------------------------------------
+
+
+async def test_the_schema_version_in_the_source_is_that_of_the_tables_states_and_events():
+    assert schema_version() == derived_schema_version(), "run: python docs/generate.py"
 
 
 # --- Where they are ---------------------------------------------------------------------------------------------------
