@@ -193,9 +193,8 @@ class Core:
         """
         self.bus.require_writable()
         actor = self.actor(by)
-        about = {"aggregate": aggregate, "aggregate_id": aggregate_id, "command": command}
         try:
-            decisions.refuse_observer(actor, about)
+            decisions.refuse_observer(actor, aggregate, aggregate_id, command)
         except ActorNotAllowed as refused:
             await self.bus.record_refusal(refused)
             raise
