@@ -16,11 +16,10 @@ from typing import NamedTuple
 from benchmarks._environments import python_with
 from benchmarks._report import Row, alternate, main
 
-ROUNDS = 3
-TASKS = {1: 50, 50: 400}
-"""Tasks of AURA in a round, by how many are under way at once; its peers, which take longer, do fewer."""
+ROUNDS = 5
+TASKS = {1: 30, 50: 150}
+"""Tasks of each program in a round, by how many are under way at once; before, one in each place to warm up."""
 
-PEER_TASKS = {1: 30, 50: 150}
 PROGRAMS = Path(__file__).parent / "peers"
 
 
@@ -43,11 +42,8 @@ def measure() -> Iterator[Row]:
     pythons = [python_with(peer.name.lower(), *peer.requirements) for peer in PEERS]
     with tempfile.TemporaryDirectory() as folder:
         for at_once, name in ((1, "one after another"), (50, "50 at a time")):
-            cases = [_case(Path(sys.executable), "AURA", folder, TASKS[at_once], at_once)]
-            cases += [
-                _case(python, peer.name, folder, PEER_TASKS[at_once], at_once)
-                for python, peer in zip(pythons, PEERS, strict=True)
-            ]
+            programs = [(Path(sys.executable), "AURA"), *zip(pythons, [peer.name for peer in PEERS], strict=True)]
+            cases = [_case(python, program, folder, TASKS[at_once], at_once) for python, program in programs]
             aura, *others = alternate(*cases, rounds=ROUNDS)
             for peer, theirs in zip(PEERS, others, strict=True):
                 reference = f"{peer.name}: {theirs:,.0f} tasks/s"

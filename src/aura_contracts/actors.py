@@ -18,6 +18,8 @@ Actor = NewType("Actor", str)
 
 ActorKind = Literal["human", "agent", "observer", "system"]
 
+_KINDS = frozenset(get_args(ActorKind))
+
 
 def human(name: str) -> Actor:
     """Return the actor for a person, identified by a login or an e-mail address."""
@@ -42,7 +44,7 @@ def system(part: str) -> Actor:
 def parse_actor(text: str) -> Actor:
     """Parse an actor. Raises `InvalidInput` unless `text` is a kind (human, agent, observer, system) and a name."""
     kind, separator, name = text.partition(":")
-    if kind not in get_args(ActorKind) or not separator or not name.strip():
+    if kind not in _KINDS or not separator or not name.strip():
         raise InvalidInput(
             field="actor",
             reason=f"{text!r} is not an actor",

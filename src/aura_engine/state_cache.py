@@ -89,12 +89,11 @@ class RecentStates:
         found = self._states.get(aggregate_id)
         return found is not None and found.aggregate is not None and found.aggregate.name == kind
 
-    def remember(self, aggregate: Aggregate[S], aggregate_id: StreamId, loaded: LoadedState[S]) -> None:
+    def remember(self, aggregate: Aggregate[S], aggregate_id: StreamId, state: S | None, version: int) -> None:
         """Remember a state, unless a later one is remembered."""
         known = self._states.get(aggregate_id)
-        if known is None or known.version <= loaded.version:
-            found = _RecentState(aggregate, loaded.state, loaded.version) if loaded.version else _ABSENT
-            self._keep(aggregate_id, found)
+        if known is None or known.version <= version:
+            self._keep(aggregate_id, _RecentState(aggregate, state, version) if version else _ABSENT)
 
     def expect_none(self, aggregate_id: StreamId) -> None:
         """Take it that a stream does not exist: its id was made just now."""
@@ -215,7 +214,7 @@ class StateCache:
         `evictions` is the value of the cache's attribute when the append began: a conflict since then may mean that the
         state is no longer the latest.
         """
-        self.recent.remember(aggregate, stream_id, _RecentState(aggregate, state, version))
+        self.recent.remember(aggregate, stream_id, state, version)
         for collected in self._collectors:
             if stream_id not in collected:
                 collected.add(stream_id)

@@ -108,8 +108,7 @@ class UnitOfWork:
     async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S:
         """Decide `command` and return the resulting state. Raises `CommandRefused`, which leaves the unit unchanged."""
         decider = decisions.decider_of(command)
-        about = {"aggregate": decider.aggregate.name, "aggregate_id": aggregate_id, "command": type(command).__name__}
-        decisions.refuse_observer(self._principal, about)
+        decisions.refuse_observer(self._principal, decider.aggregate.name, aggregate_id, type(command).__name__)
         loaded = await self._load(decider.aggregate, aggregate_id)
         now = self.bus.clock()
         lineage = await self._lineage(aggregate_id, command)
@@ -232,7 +231,7 @@ class _Memory:
             self.used = True
             return found
         loaded = await self._states.stored(aggregate, aggregate_id)
-        recent.remember(aggregate, aggregate_id, loaded)
+        recent.remember(aggregate, aggregate_id, loaded.state, loaded.version)
         return loaded
 
 

@@ -30,7 +30,6 @@ from aura_contracts.task import (
 from aura_engine.state_cache import RecentStates
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 from aura_store import open_log
-from aura_store.repository import Loaded
 
 pytestmark = pytest.mark.anyio
 
@@ -175,9 +174,9 @@ async def test_a_state_that_is_remembered_as_another_kind_is_not_used(bus: Comma
 def test_memory_has_an_end() -> None:
     recent = RecentStates(limit=2)
     for number in range(3):
-        recent.remember(TASK, str(number), Loaded(None, number + 1))
+        recent.remember(TASK, str(number), None, number + 1)
     assert [recent.get(TASK, str(number)) is None for number in range(3)] == [True, False, False]
-    recent.remember(TASK, "2", Loaded(None, 1))
+    recent.remember(TASK, "2", None, 1)
     found = recent.get(TASK, "2")
     assert found is not None
     assert found.version == 3, "the later one stays"

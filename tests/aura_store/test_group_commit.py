@@ -124,6 +124,26 @@ async def test_who_comes_while_a_commit_is_under_way_shares_the_next() -> None:
     assert gate.batches == [["a"], ["b", "c", "d"], ["e"]]
 
 
+async def test_whom_one_commit_wakes_share_the_next() -> None:
+    gate, rounds = Gate(), 5
+
+    async with calling(gate) as callers:
+
+        async def append_again_and_again(name: str) -> None:
+            for number in range(rounds):
+                await callers.commits.submit([EncodedAppend(f"{name}{number}", 0, [("x@1", b"")])])
+
+        await callers.submit("first")
+        await gate.taken()
+        for name in "abcd":
+            callers.tasks.start_soon(append_again_and_again, name)
+        await anyio.lowlevel.checkpoint()
+        gate.open = True
+        gate.let()
+    expected = [[f"{name}{number}" for name in "abcd"] for number in range(rounds)]
+    assert [sorted(batch) for batch in gate.batches[1:]] == expected
+
+
 async def test_a_batch_has_a_limit_and_the_order_stays() -> None:
     gate = Gate()
     names = [str(number) for number in range(2 * BATCH_LIMIT + 10)]

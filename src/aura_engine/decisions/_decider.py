@@ -112,7 +112,7 @@ class Decider(Generic[S]):
         }
         self._require_possible(about, state, command, context)
         guard, decide = self.decisions[type(command)]
-        refuse_observer(context.actor, about)
+        refuse_observer(context.actor, **about)
         try:
             guard(state, command, context)
             events = tuple(decide(state, command, context))
@@ -133,10 +133,10 @@ class Decider(Generic[S]):
         return Decision(events, state)
 
     def _require_possible(self, about: dict[str, Any], state: S | None, command: Command[S], context: Context) -> None:
-        table = self.aggregate.table
-        row = table.get(None if state is None else state.status, {})
-        if any(event in row for event in command.emits):
-            return
+        row = self.aggregate.table.get(None if state is None else state.status, {})
+        for event in command.emits:
+            if event in row:
+                return
         if state is None:
             raise AggregateNotFound(**about)
         allowed = tuple(str(status) for status in self.aggregate.statuses_accepting(*command.emits))
@@ -146,9 +146,10 @@ class Decider(Generic[S]):
         raise self.impossible(state, command, context, facts) or TransitionRefused(**facts)
 
 
-def refuse_observer(actor: Actor, about: Mapping[str, str]) -> None:
-    """Raise `ActorNotAllowed` for an observer, who only reads, whatever the command `about` which aggregate is."""
+def refuse_observer(actor: Actor, aggregate: str, aggregate_id: str, command: str) -> None:
+    """Raise `ActorNotAllowed` for an observer, who only reads, whatever the command about which aggregate is."""
     if actor_kind(actor) == "observer":
+        about = {"aggregate": aggregate, "aggregate_id": aggregate_id, "command": command}
         reason, remedy = "observers only read", "ask a person who may change it"
         raise ActorNotAllowed(**about, actor=actor, rule="observer", reason=reason, remedy=remedy)
 

@@ -166,6 +166,12 @@ class Core:
 
     # --- Names and ids ------------------------------------------------------------------------------------------------
 
+    def new_task_id(self) -> TaskId:
+        """Return the id of a task to create: neither the task nor its workspace has a stream yet."""
+        task_id = TaskId(self.bus.new_id())
+        self.bus.states.recent.expect_none(workspace_of(task_id))
+        return task_id
+
     def actor(self, by: str | None) -> Actor:
         """Return the actor `by` names: a person (``alice``), an agent (``agent:<id>``), an observer; None is the user.
 
@@ -187,9 +193,8 @@ class Core:
         """
         self.bus.require_writable()
         actor = self.actor(by)
-        about = {"aggregate": aggregate, "aggregate_id": aggregate_id, "command": command}
         try:
-            decisions.refuse_observer(actor, about)
+            decisions.refuse_observer(actor, aggregate, aggregate_id, command)
         except ActorNotAllowed as refused:
             await self.bus.record_refusal(refused)
             raise

@@ -134,7 +134,7 @@ class Engine:
         request = request.located
         waits_for = await self._tasks(after)
         digest = request.digest(waits_for)
-        task_id = TaskId(core.bus.new_id()) if key is None else task_of_key(key)
+        task_id = core.new_task_id() if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
             return await self._again(task, digest, key)
         await core.require_member("task", task_id, "start")  # before an executor is asked

@@ -89,7 +89,7 @@ class Tasks:
         Raises `GitError` for a repository that cannot be worked on, as `Engine.run` does.
         """
         given = facade.NewTask.model_validate({"title": title, **options})
-        task_id = TaskId(self._core.bus.new_id())
+        task_id = self._core.new_task_id()
         parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent, "parent"))
         workspace = await self._placement.workspace(task_id, title, given)
         project = await self._placement.project(given.project, workspace, parent_id)

@@ -9,6 +9,13 @@
 - AURA's own: a human looks at every change of the folder of a project's policies.
 
 A file is read when a question is asked, and again when it has changed. One with faults has a human asked each time.
+Questions about the same files that are asked at the same time share one reading, in a worker thread.
+
+Invariants of these readings:
+
+- A reading begins after everyone who shares it has asked, so that none of them gets what a file said before.
+- `_ahead` has the readings that have not begun, by their files. It changes only in the event loop.
+- A reading whose first caller was cancelled, or got an error, gives nothing; the others read again.
 """
 
 import errno
@@ -21,6 +28,8 @@ from typing import BinaryIO
 from unicodedata import category
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import attrs
 
 from aura_contracts.approval import ApprovalKind, PolicyRef, PolicyVerdict
@@ -95,6 +104,15 @@ class PolicyFile:
     """None if it has errors."""
 
 
+@attrs.define(eq=False)
+class _Reading:
+    """A reading of policy files that callers share."""
+
+    ended: anyio.Event = attrs.field(factory=anyio.Event)
+    found: list[PolicyFile] | None = None
+    """None until it has ended, and if it gave nothing."""
+
+
 @attrs.define
 class PolicySources:
     """The policies of the user, of projects and of the embedding program."""
@@ -105,6 +123,7 @@ class PolicySources:
     """The folder whose file applies to tasks without repositories."""
     calls: Sequence[PolicyCallable] = ()
     _read: dict[Path, tuple[_Stamp, PolicyFile]] = attrs.field(factory=dict, init=False)
+    _ahead: dict[tuple[Path, ...], _Reading] = attrs.field(factory=dict, init=False)
 
     async def book(self, workspace: WorkspaceLayout | None = None) -> Rulebook:
         """Return the policies in force for a task with this workspace."""
@@ -125,7 +144,24 @@ class PolicySources:
         None means the folder that applies to tasks without repositories."""
         wanted = self._folders(None) if folders is None else folders
         paths = [*([] if self.user is None else [self.user]), *(Path(folder) / PROJECT_FILE for folder in wanted)]
-        return await anyio.to_thread.run_sync(self._files, list(dict.fromkeys(paths)))
+        return await self._together(tuple(dict.fromkeys(paths)))
+
+    async def _together(self, paths: tuple[Path, ...]) -> list[PolicyFile]:
+        """Read files together with all who want the same ones before the reading begins."""
+        while (reading := self._ahead.get(paths)) is not None:
+            await reading.ended.wait()
+            if reading.found is not None:
+                return reading.found
+        reading = self._ahead[paths] = _Reading()
+        try:
+            try:
+                await anyio.lowlevel.checkpoint()
+            finally:
+                del self._ahead[paths]
+            reading.found = await anyio.to_thread.run_sync(self._files, paths)
+        finally:
+            reading.ended.set()
+        return reading.found
 
     async def texts(self, layout: WorkspaceLayout) -> tuple[PolicyText, ...]:
         """Return the policies of the projects that a workspace will be about."""

@@ -152,10 +152,7 @@ def _locks_of(task: Task, workspace: WorkspaceLayout | None) -> TaskLocks:
 async def load_view(bus: CommandBus, task_id: TaskId) -> View:
     """Return the task with everything that belongs to it, read from the store. Raises `AggregateNotFound`."""
 
-    async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
-        return None if stream_id is None else await bus.fetch(aggregate, stream_id)
-
-    return existing(await _view(load, task_id), TASK, task_id)
+    return existing(await _view(bus.fetch, task_id), TASK, task_id)
 
 
 async def driver_view(bus: CommandBus, task_id: TaskId, before: Callable[[StreamId], None]) -> View | None:
@@ -164,9 +161,7 @@ async def driver_view(bus: CommandBus, task_id: TaskId, before: Callable[[Stream
     `before` is called with each stream before it is read, so that the driver can listen to it first.
     """
 
-    async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
-        if stream_id is None:
-            return None
+    async def load(aggregate: Aggregate[Any], stream_id: StreamId) -> Any:
         before(stream_id)
         return await bus.get(aggregate, stream_id)
 
@@ -179,10 +174,7 @@ async def view_in(unit: UnitOfWork, task_id: TaskId) -> View:
     Raises `AggregateNotFound`.
     """
 
-    async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
-        return None if stream_id is None else await unit.get(aggregate, stream_id)
-
-    return existing(await _view(load, task_id), TASK, task_id)
+    return existing(await _view(unit.get, task_id), TASK, task_id)
 
 
 async def _view(load: Any, task_id: TaskId) -> View | None:
@@ -190,22 +182,25 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
     if task is None:
         return None
     workspace: Workspace | None = await load(WORKSPACE, workspace_of(task_id))
-    execution: Execution | None = await load(EXECUTION, task.execution_id)
+    execution: Execution | None = await load(EXECUTION, task.execution_id) if task.execution_id else None
     waits = execution is not None and execution.retry_at is not None
-    table: LockTable | None = await load(LOCK_TABLE, LOCK_TABLE_ID if task.needs_locks else None)
+    table: LockTable | None = await load(LOCK_TABLE, LOCK_TABLE_ID) if task.needs_locks else None
     claim = None if table is None else table.claim_of(task_id)
+    others: dict[str, tuple[Aggregate[Any], StreamId | None]] = {
+        "agent": (AGENT, task.assigned_agent),
+        "lease": (WORKER_LEASE, lease_of(task.execution_id) if task.execution_id else None),
+        "approval": (APPROVAL, task.approval_id),
+        "conflict": (APPROVAL, workspace.approval_id if workspace else None),
+        "question": (APPROVAL, execution.open_question if execution and waits else None),
+        "collision": (APPROVAL, claim.approval_id if claim else None),
+    }
     return View(
         task=task,
-        agent=await load(AGENT, task.assigned_agent),
         execution=execution,
-        lease=await load(WORKER_LEASE, lease_of(task.execution_id) if task.execution_id else None),
         workspace=workspace,
-        approval=await load(APPROVAL, task.approval_id),
-        conflict=await load(APPROVAL, workspace.approval_id if workspace else None),
-        question=await load(APPROVAL, execution.open_question if execution and waits else None),
         dependencies=tuple([await load(TASK, task_id) for task_id in task.after]),
         claim=claim,
-        collision=await load(APPROVAL, claim.approval_id if claim else None),
+        **{name: await load(kind, stream_id) for name, (kind, stream_id) in others.items() if stream_id is not None},
     )
 
 

@@ -194,6 +194,8 @@ class RecorderEventLog(EventLog):
 
     def _run_watcher(self, token: anyio.lowlevel.EventLoopToken) -> None:
         for head in self.recorder.heads():
+            if head <= self._head:  # which only grows: this process has appended it
+                continue
             try:
                 anyio.from_thread.run_sync(self._saw_head, head, token=token)
             except anyio.RunFinishedError:

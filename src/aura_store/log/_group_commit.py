@@ -8,6 +8,10 @@ next batch fills. The cost of making appends durable is thus shared by all who w
     caller C ─────────join──┐                        ┌─ done
     caller D ───────────join┴ batch 2 ────── commit ─┴─ done
 
+A batch is offered to the thread in the turn of the event loop after the one in which it began. Callers that one commit
+has woken, and that append again at once, so share the next one; otherwise the thread would take the first of them
+alone, and compete with the others for the interpreter.
+
 The thread belongs to the log, not to a caller; a cancelled caller simply leaves. If its batch has not been taken yet,
 its command is dropped; otherwise the command runs to completion.
 
@@ -15,8 +19,10 @@ Invariants:
 
 - A command is committed at most once, and each caller receives the outcome of its command exactly once.
 - Batches are committed in the order in which they were filled, one at a time; only the writer thread commits.
-- `_batches` and `_closing` change only under `_filled`. A `_Submission` is written by the writer thread (`outcome`) and
-  by its caller (`abandoned`), each in its own field. Events of the event loop are set only in the event loop.
+- `_batches`, `_closing` and a batch's `offered` change only under `_filled`. The thread takes a batch only once it was
+  offered, or when the log is closing; every batch is offered, in the order in which they began.
+- A `_Submission` is written by the writer thread (`outcome`) and by its caller (`abandoned`), each in its own field.
+  Events of the event loop are set only in the event loop.
 - After `aclose`, everything accepted has been decided and the thread has ended.
 
 While the database is down, the thread retries with growing pauses, and the batches keep their order. A commit whose
@@ -85,10 +91,11 @@ class _Submission:
 class _Batch:
     """Entries that are committed together. `told` is set when outcomes arrive, and replaced if some are missing."""
 
-    __slots__ = ("entries", "told")
+    __slots__ = ("entries", "offered", "told")
 
     def __init__(self) -> None:
         self.entries: list[_Submission] = []
+        self.offered = False
         self.told = anyio.Event()
 
     def tell(self) -> None:
@@ -114,7 +121,8 @@ class GroupCommit:
         self._closing = False
         self._thread: threading.Thread | None = None
         self._loop_thread = 0
-        self._in_loop: Callable[[Callable[[], None]], Any] | None = None
+        self._in_loop: Callable[..., Any] | None = None
+        self._next_turn: Callable[..., Any] | None = None
 
     async def submit(self, command: EncodedCommand) -> CommitOutcome:
         """Return the outcome of `command` once it is durable or refused."""
@@ -137,25 +145,33 @@ class GroupCommit:
             await anyio.to_thread.run_sync(self._thread.join)
 
     def _join(self, entry: _Submission) -> _Batch:
-        if self._thread is None:
-            self._start()
+        if self._next_turn is None:
+            self._next_turn = self._start()
         if self._loop_thread != threading.get_ident():
             raise RuntimeError("a log belongs to the event loop it was opened in; open another for this one")
         with self._filled:
             if not self._batches or len(self._batches[-1].entries) >= BATCH_LIMIT:
                 self._batches.append(_Batch())
-                self._filled.notify()
+                self._next_turn(self._offer, self._batches[-1])
             batch = self._batches[-1]
             batch.entries.append(entry)
         return batch
 
-    def _start(self) -> None:
+    def _offer(self, batch: _Batch) -> None:
+        """Let the thread take a batch. Runs in the event loop."""
+        with self._filled:
+            batch.offered = True
+            self._filled.notify()
+
+    def _start(self) -> Callable[..., Any]:
+        """Start the thread; return what has the event loop call a function in its next turn."""
         native: Any = anyio.lowlevel.current_token().native_token
         # asyncio's loop and trio's token have two names for the same thing: run this there, without waiting for it.
         self._in_loop = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
         self._loop_thread = threading.get_ident()
         self._thread = threading.Thread(target=self._run, name="aura-commit", daemon=True)
         self._thread.start()
+        return getattr(native, "call_soon", None) or self._in_loop
 
     # --- Writer thread ------------------------------------------------------------------------------------------------
 
@@ -178,7 +194,7 @@ class GroupCommit:
     def _next_batch(self) -> _Batch | None:
         """Wait for a batch and take it; None once the log is closing and no batches are left."""
         with self._filled:
-            while not self._batches and not self._closing:
+            while not (self._batches and self._batches[0].offered) and not self._closing:
                 self._filled.wait()
             return self._batches.popleft() if self._batches else None
 

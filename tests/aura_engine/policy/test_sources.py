@@ -3,6 +3,8 @@
 import os
 from datetime import UTC, datetime
 
+import anyio
+import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
@@ -99,6 +101,32 @@ IN_PLACE = Workspace(
     in_place=True,
     repositories=(),
 )
+
+
+async def test_those_who_ask_together_share_a_reading_and_one_who_leaves_spoils_it_for_none(project, monkeypatch):
+    file, found, readings = project / PROJECT_FILE, [], []
+    sources, read = PolicySources(), PolicySources._files
+
+    def counted(self, paths):
+        readings.append(paths)
+        return read(self, paths)
+
+    monkeypatch.setattr(PolicySources, "_files", counted)
+
+    async def ask(scope):
+        with scope:
+            found.append(await sources.files([str(project)]))
+
+    scopes = [anyio.CancelScope() for _ in range(5)]
+    async with anyio.create_task_group() as group:
+        for scope in scopes:
+            group.start_soon(ask, scope)
+        await anyio.lowlevel.checkpoint()
+        scopes[0].cancel()  # the one who was about to begin it
+    assert found == [[]] * 4
+    assert len(readings) == 1
+    file.write_text(NEVER)
+    assert [one.file for one in await sources.files([str(project)])] == [str(file)]
 
 
 async def in_place(project, before, after):
