@@ -16,13 +16,16 @@ from aura_engine.parts import Unit
 async def follow(unit: Unit, before: Task | None, after: Task) -> None:
     """Add to `unit` the release of the locks of a task that has ended, or was given back, if nothing of it runs.
 
-    One whose locks were edited claims those that it needs now when it could begin.
+    One that leaves the queue without an agent gives its place in line back, too. One whose locks were edited claims
+    those that it needs now when it could begin.
     """
     if before is None:
         return
     if before.locking != after.locking:
         await release(unit, before, "its locks were edited")
-    elif before.in_hand and not after.in_hand and not await _runs(unit, after):
+        return
+    left = before.in_hand or (before.pooled and not after.pooled)
+    if left and not after.in_hand and not await _runs(unit, after):
         await release(unit, after)
 
 

@@ -10,7 +10,7 @@ from aura_contracts.approval import ApprovalKind, ApprovalStatus
 from aura_contracts.errors import InvalidInput, RuleViolated
 from aura_contracts.lock_table import LOCK_TABLE_ID, LocksReleased, LocksTaken
 from aura_contracts.task import TaskChanges, TaskStatus
-from aura_engine.runtime import lock_waits
+from aura_engine.runtime import lock_places
 from conditions import until
 from engines import AT_ONCE, ONCE, next_question, open_questions, scripted, settled, write
 from repositories import content, git, make_repository
@@ -383,7 +383,7 @@ async def test_a_task_that_has_waited_long_in_the_queue_gets_its_place_before_ot
         await until(partial(holds, engine, first))
         pooled = await engine.tasks.create("pooled", locks=["deploy"], repositories=[str(repository)], approval="auto")
         pooled = await engine.tasks.assign(pooled.id, agent_type="developer")
-        monkeypatch.setattr(lock_waits, "AGEING", 0.0)
+        monkeypatch.setattr(lock_places, "AGEING", 0.0)
         later = await begin(engine, repository, "later", locks=["deploy"])
         await until(partial(waits, engine, pooled))
         await until(partial(waits, engine, later))

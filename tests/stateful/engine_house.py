@@ -38,7 +38,7 @@ RECORDER = 2
 HASTE = {
     "aura_engine.runtime.follower.LOCK_CHECK": 0.02,
     "aura_engine.runtime.queue_locks.CHECK": 0.02,
-    "aura_engine.runtime.pool.COURTESY": 0.02,
+    "aura_engine.runtime.courtesy.COURTESY": 0.02,
 }
 """Pauses that are shorter here, in seconds."""
 

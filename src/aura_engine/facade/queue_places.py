@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from aura_contracts.agent import Agent, AgentStatus
+from aura_contracts.approval import ApprovalStatus
 from aura_contracts.ids import TaskId
-from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID
+from aura_contracts.lock_table import EMPTY, LOCK_TABLE, LOCK_TABLE_ID, LockTable
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
 from aura_contracts.quoting import listed
@@ -32,38 +33,43 @@ class QueuePlace(msgspec.Struct, Plain, frozen=True, kw_only=True):
 async def places(core: Core) -> Sequence[QueuePlace]:
     """Return the tasks of the queue in the order in which they go first; those that cannot begin yet come last."""
     agents = [agent async for agent in core.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT))]
-    waiting, held_up = list[Task](), list[QueuePlace]()
+    table = await core.bus.fetch(LOCK_TABLE, LOCK_TABLE_ID) or EMPTY
+    held = {claim.task_id for claim in table.claims if claim.held}
+    waiting, held_up = list[WaitingTask](), list[QueuePlace]()
     async for task in core.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT)):
-        reason = await _obstacle(core, task)
+        reason = await _obstacle(core, task, table)
         if reason is None:
-            waiting.append(task)
+            waiting.append(WaitingTask.of(task, has_locks=task.id in held))
         else:
             held_up.append(QueuePlace(task_id=task.id, place=None, reason=reason))
     return [*_in_line(waiting, agents, core.bus.clock().timestamp()), *held_up]
 
 
-async def _obstacle(core: Core, task: Task) -> str | None:
+async def _obstacle(core: Core, task: Task, table: LockTable) -> str | None:
     """Return what keeps a task from beginning, even if an agent is free; None: nothing."""
     if not (task.after or task.needs_locks):
         return None
     view = await core.view(task.id)
     if view.unmet:
         return f"it waits for task {view.unmet[0].id}, which is {view.unmet[0].status}"
-    table = await core.bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
-    if table is None:
+    if view.claim is not None and view.claim.held:
         return None
     command = runtime.request_of(task, view.locks)
     first = next(iter(decisions.claims_before(table, command, core.bus.clock())), None)
     if first is None:
         return None
     what = listed(view.locks.collisions(first.locks), _LOCKS_NAMED)
-    return f"it waits for task {first.task_id}, which {'has' if first.held else 'goes first with'} {what}"
+    reason = f"it waits for task {first.task_id}, which {'has' if first.held else 'goes first with'} {what}"
+    question = view.collision
+    if question is None or question.status is not ApprovalStatus.PENDING:
+        return reason
+    return f"{reason}; approval {question.id} asks whether it is to wait"
 
 
-def _in_line(tasks: Iterable[Task], agents: Sequence[Agent], now: float) -> Iterable[QueuePlace]:
+def _in_line(tasks: Iterable[WaitingTask], agents: Sequence[Agent], now: float) -> Iterable[QueuePlace]:
     schedule, reasons = Schedule(), dict[Needs, str]()
     for task in tasks:
-        schedule.put(WaitingTask.of(task), now)
+        schedule.put(task, now)
     for place, waiting in enumerate(schedule.line(now), 1):
         if waiting.needs not in reasons:
             reasons[waiting.needs] = _reason(waiting.needs, agents)

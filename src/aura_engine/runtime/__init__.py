@@ -19,6 +19,8 @@
     task_project     the project of a task, and what follows from it
     project_context  the documents of a project, as an agent gets them
     pool             gives the tasks of the queue to agents
+    drivers          what drives the tasks that the pool has given to agents
+    courtesy         the agents that are left to tasks of other engines for a moment
     queue_locks      tells other engines on which tasks of the queue this one works
     proposals        what a human is asked to approve, as text
     copies           saves what only the files hold, before it could be destroyed
@@ -29,8 +31,10 @@
     decomposition    splits a task into parts
     reverts          undoes merged work with git, in place of an agent
     dependencies     what the end of a task means for one that waits for it
-    lock_waits       the tasks of the queue that cannot have their locks yet
+    lock_places      how a task of the queue stands in line for its locks, and when it gets an agent (pure)
+    lock_waits       the tasks of the queue that need locks, as this engine knows them
     lock_claims      takes what a task needs for itself alone, or asks a human about a collision
+    stranded_locks   locks that no one would release any more
     cleanup          releases and removes what is no longer needed
     worktrees        what a human asks a worker about worktrees, outside of any run
 
@@ -66,8 +70,8 @@ if TYPE_CHECKING:
     from aura_engine.runtime.decomposition import propose_subtasks as propose_subtasks
     from aura_engine.runtime.first_prompts import first_prompt as first_prompt
     from aura_engine.runtime.follower import LOCK_CHECK as LOCK_CHECK
-    from aura_engine.runtime.lock_claims import request_of as request_of
     from aura_engine.runtime.lock_claims import require_claimed as require_claimed
+    from aura_engine.runtime.lock_places import request_of as request_of
     from aura_engine.runtime.output_recorder import pieces as pieces
     from aura_engine.runtime.review import decided as decided
     from aura_engine.runtime.review import submit as submit

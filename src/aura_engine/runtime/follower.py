@@ -39,11 +39,11 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
-from aura_engine.runtime.lock_claims import stranded
 from aura_engine.runtime.pool import Pool
 from aura_engine.runtime.queue_locks import QueueLocks
 from aura_engine.runtime.session_turns import SessionTurns
 from aura_engine.runtime.standby import Standby, lock_of, lock_of_engine
+from aura_engine.runtime.stranded_locks import StrandedLocks
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ class Follower:
         self._activity = anyio.Event()
         self.pool = Pool(runtime, self, require_open, drive_all)
         self._queue_locks = QueueLocks(locks, lambda: self.pool.waiting, drive_all)
+        self._stranded_locks = StrandedLocks(runtime, self.is_worked_on)
         runtime.gateway.on_change = self._wake_all
         runtime.slots.on_freed = self.pool.wake
 
@@ -294,13 +295,13 @@ class Follower:
             _LOG.warning("locks that have ended cannot be taken again yet: %s", error)
 
     async def _find_stranded(self) -> None:
-        """Stand by for tasks that have ended without releasing what tasks of this engine wait for."""
+        """Look for locks that no one would release any more, and that tasks of this engine wait for."""
         if self.pool.lock_waits or any(driver.waits_for_locks for driver in self._drivers.values()):
             try:
-                for task_id in await stranded(self._runtime):
+                for task_id in await self._stranded_locks.find():
                     self._standby.add(task_id)
             except AuraError as error:  # the next round tries again
-                _LOG.debug("the locks of ended tasks cannot be looked for: %s", error)
+                _LOG.debug("stranded locks cannot be looked for: %s", error)
 
     async def _retake(self, task_id: TaskId) -> None:
         async with self._turn(task_id):

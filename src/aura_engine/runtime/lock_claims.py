@@ -2,11 +2,12 @@
 
 Invariants:
 
-- A task claims when it could begin, and only then: one that waits for others, or for an agent of the pool, has no lock.
+- A task claims when it could begin, and only then: one that waits for others has no lock. One of the queue of the pool
+  claims with its agent, or before it, see `aura_engine.runtime.lock_places`.
 - A run is leased to a worker under the claim of its task, which the same append checks (`are_held`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from attrs import evolve
 
@@ -21,18 +22,18 @@ from aura_contracts.lock_table import (
     LockClaim,
     LockTable,
     RecordCollisionQuestion,
-    RequestLocks,
     TaskLocks,
 )
-from aura_contracts.ports.read_models import LIMIT, TaskQuery
 from aura_contracts.quoting import listed
 from aura_contracts.task import TASK, BlockTask, CancelTask, CollisionPolicy, Task, TaskStatus, UnblockTask
+from aura_contracts.workspace import WORKSPACE
 from aura_engine.lock_releases import release
 from aura_engine.policy.consultation import pose
 from aura_engine.policy.evidence import evidence_of
 from aura_engine.policy.rulebook import Rulebook
 from aura_engine.runtime.context import Runtime, reviewers_of
-from aura_engine.runtime.views import View, view_in
+from aura_engine.runtime.lock_places import request_of
+from aura_engine.runtime.views import View, view_in, workspace_of
 from aura_engine.unit_of_work import UnitOfWork
 
 _STARTING = frozenset({TaskStatus.IN_PROGRESS, TaskStatus.APPROVED})
@@ -47,12 +48,6 @@ async def claim(unit: UnitOfWork, task: Task, locks: TaskLocks) -> LockClaim:
     made = table.claim_of(task.id)
     assert made is not None, "it was just made, or there before"
     return made
-
-
-def request_of(task: Task, locks: TaskLocks) -> RequestLocks:
-    """Return the command that claims locks for a task. The time that it waited in the queue of the pool counts."""
-    since = task.queued_at if task.executions <= 1 else None
-    return RequestLocks(task_id=task.id, locks=locks, priority=task.priority, since=since)
 
 
 async def take(runtime: Runtime, view: View) -> None:
@@ -70,8 +65,37 @@ async def take(runtime: Runtime, view: View) -> None:
     await runtime.bus.transact(ENGINE, decide)
 
 
+async def take_place(runtime: Runtime, task_id: TaskId) -> None:
+    """Claim the locks of a task of the queue that has no agent yet, and ask a human about a collision if it is to."""
+    book = await runtime.policies.book(await runtime.bus.fetch(WORKSPACE, workspace_of(task_id)))
+
+    async def decide(unit: UnitOfWork) -> None:
+        now = await view_in(unit, task_id)
+        if not now.task.pooled or now.unmet or now.claim is not None or not now.locks:
+            return  # look again
+        made = await claim(unit, now.task, now.locks)
+        if not made.held and now.task.on_collision is CollisionPolicy.ASK:
+            await _ask(runtime, unit, now, made, book)
+
+    await runtime.bus.transact(ENGINE, decide)
+
+
+async def give_up_place(runtime: Runtime, task_id: TaskId, reason: str) -> None:
+    """Release the locks of a task of the queue, or its place in line for them; not while a run of it is ending."""
+
+    async def decide(unit: UnitOfWork) -> None:
+        now = await view_in(unit, task_id)
+        if now.task.pooled and not now.leased:
+            await release(unit, now.task, reason)
+
+    await runtime.bus.transact(ENGINE, decide)
+
+
 async def _ask(runtime: Runtime, unit: UnitOfWork, view: View, made: LockClaim, book: Rulebook) -> None:
-    """Block the task until a human has decided, or until nothing collides any more."""
+    """Ask what the task is to do, and block it until a human has decided, or until nothing collides any more.
+
+    One of the queue is not blocked: it waits there.
+    """
     task, approval_id = view.task, ApprovalId(runtime.bus.ids())
     others = [other for one in made.waits_for if (other := await unit.get(TASK, one)) is not None]
     table = await unit.require(LOCK_TABLE, LOCK_TABLE_ID)
@@ -92,7 +116,8 @@ async def _ask(runtime: Runtime, unit: UnitOfWork, view: View, made: LockClaim, 
     )
     await pose(unit, book, RequestApproval(approval_id=approval_id, question=question))
     await unit.handle(LOCK_TABLE_ID, RecordCollisionQuestion(task_id=task.id, approval_id=approval_id))
-    await unit.handle(task.id, BlockTask(reason=reason, resource=what, conflicting_task_id=made.waits_for[0]))
+    if not task.pooled:
+        await unit.handle(task.id, BlockTask(reason=reason, resource=what, conflicting_task_id=made.waits_for[0]))
 
 
 def _collisions(table: LockTable, made: LockClaim) -> Iterable[str]:
@@ -151,17 +176,6 @@ async def require_claimed(unit: UnitOfWork, task: Task) -> None:
         table = await unit.require(LOCK_TABLE, LOCK_TABLE_ID)
         reason = f"it needs {_listed(_collisions(table, made))}, and task {made.waits_for[0]} goes first"
         raise InvalidInput(field="task", reason=reason, remedy="assign it when that one has ended")
-
-
-async def stranded(runtime: Runtime) -> Sequence[TaskId]:
-    """Return the tasks that have ended and have locks all the same: their engine died before it released them."""
-    table = await runtime.bus.get(LOCK_TABLE, LOCK_TABLE_ID)
-    claims = () if table is None else tuple(made.task_id for made in table.claims)
-    found = list[TaskId]()
-    for part in (claims[start : start + LIMIT] for start in range(0, len(claims), LIMIT)):
-        rows = (await runtime.reads.list(TaskQuery(id=part, limit=LIMIT))).rows
-        found += [task.id for task in rows if not task.in_hand]
-    return found
 
 
 async def are_held(unit: UnitOfWork, view: View) -> bool:

@@ -17,8 +17,7 @@ Invariants:
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 import attrs
@@ -27,6 +26,7 @@ from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.agent import AGENT, Agent, AgentStatus, TakeTask
+from aura_contracts.approval import APPROVAL
 from aura_contracts.errors import AuraError, CommandRefused, Recovery, UnknownExecutor, VersionConflict
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.failures import Failure
@@ -49,18 +49,18 @@ from aura_contracts.task import (
 from aura_contracts.workspace import WORKSPACE
 from aura_engine.runtime.agent_profiles import queue_first
 from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.courtesy import Courtesy
 from aura_engine.runtime.dependencies import Dependents, end_dependency
+from aura_engine.runtime.drivers import Drivers
 from aura_engine.runtime.failures import failure_from_error
 from aura_engine.runtime.first_prompts import first_prompt
-from aura_engine.runtime.lock_waits import LockWaits
+from aura_engine.runtime.lock_places import Standing
+from aura_engine.runtime.lock_waits import LockWaits, Overtaken, PlaceNeeded
 from aura_engine.runtime.views import load_view, view_in, workspace_of
 from aura_engine.scheduling import Allocation, PoolAgent, Schedule, WaitingTask
 from aura_engine.unit_of_work import UnitOfWork
 
 _LOG = logging.getLogger(__name__)
-
-COURTESY = 1.0
-"""Seconds that an agent is left to a task of another engine that goes first."""
 
 _PAUSE = 1.0
 """Seconds before a round is repeated that failed, for example because the store is away."""
@@ -79,30 +79,6 @@ _CHANGES: tuple[type[Event], ...] = (
     *TASK.endings,
 )
 """The events of a task that change the queue, or what waits for the task. One that is created waits for nothing yet."""
-
-
-class Drivers(Protocol):
-    """What drives the tasks that were given to agents; the follower."""
-
-    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[object]]) -> bool:
-        """Run `create` under the task's lock, then drive the task."""
-        ...
-
-    async def take_on_started(self, task_id: TaskId) -> None:
-        """Drive the task, or take it over when the engine stops that drives it."""
-        ...
-
-    def watch(self) -> None:
-        """Look at the locks at intervals, for as long as there is one that matters."""
-        ...
-
-    def notify(self) -> None:
-        """Wake those who wait for a task: one has changed hands."""
-        ...
-
-
-class _Overtaken(Exception):
-    """Task or agent are no longer what the decision was based on."""
 
 
 @attrs.define(eq=False)
@@ -124,8 +100,7 @@ class Pool:
     _dependents: Dependents = attrs.field(factory=Dependents)
     """The tasks of the queue that cannot begin yet."""
     lock_waits: LockWaits = attrs.field(init=False)
-    _left: dict[TaskId, tuple[float, Allocation]] = attrs.field(factory=dict)
-    """Assignments that are left to other engines, and until when."""
+    _courtesy: Courtesy = attrs.field(factory=Courtesy)
     _unable: set[str] = attrs.field(factory=set)
     """Executors that this engine does not have: their agents get tasks from other engines."""
     _refusals: dict[TaskId, int] = attrs.field(factory=dict)
@@ -134,7 +109,7 @@ class Pool:
     _works: bool = False
 
     def __attrs_post_init__(self) -> None:
-        self.lock_waits = LockWaits(self._runtime.bus, self._drivers.watch)
+        self.lock_waits = LockWaits(self._runtime, self._drivers.watch, self._is_ours)
 
     # --- What happens -------------------------------------------------------------------------------------------------
 
@@ -148,6 +123,8 @@ class Pool:
             self._stale_tasks |= {task_id, *self._dependents.pop(task_id)}
         elif isinstance(event, LOCK_TABLE.events):
             self._stale_tasks |= {*self.lock_waits.on_change()}
+        elif isinstance(event, APPROVAL.events) and (asking := self.lock_waits.on_question(record.stream_id)):
+            self._stale_tasks |= {*asking}
         else:
             return
         if self._works:
@@ -176,10 +153,12 @@ class Pool:
         """Give the task to an agent if one is free for it now, without working on the queue any further."""
         self._forget()
         self._mine.add(task_id)
+        self.lock_waits.takes_places = False
         try:
             async with self._turn:
                 await self._round()
         finally:
+            self.lock_waits.takes_places = True
             self._mine.discard(task_id)
             self._forget()
 
@@ -201,7 +180,7 @@ class Pool:
     def _forget(self) -> None:
         """Drop what is not kept up to date any more; the next round reads it again."""
         self._schedule = None
-        for kept in (self._stale_tasks, self._stale_agents, self._dependents, self._left):
+        for kept in (self._stale_tasks, self._stale_agents, self._dependents, self._courtesy):
             kept.clear()
         self.lock_waits.on_change()
 
@@ -220,32 +199,27 @@ class Pool:
 
     async def _round(self) -> float | None:
         now = self._now()
-        self._end_courtesy(now)
+        for task_id in self._courtesy.ended(now):  # passed over until it changes
+            self._take_back(task_id)
         schedule = await self._current()
         while self._runtime.slots.has_room():
             chosen = schedule.take(now, without=self._runtime.slots.full | self._unable)
             if chosen is None:
                 break
             task_id = chosen.task.id
-            if self._all or task_id in self._mine:
+            if self._is_ours(task_id):
                 await self._give(chosen)
                 schedule = await self._current()
             else:
-                self._left[task_id] = (now + COURTESY, chosen)
-        deadlines = [until for until, _ in self._left.values()]
-        return max(min(deadlines) - now, 0.0) + 0.01 if deadlines else None
-
-    def _end_courtesy(self, now: float) -> None:
-        """Pass over the tasks of other engines that have not taken the agents left to them, until they change."""
-        for task_id, (until, _) in tuple(self._left.items()):
-            if until <= now:
-                self._take_back(task_id)
+                self._courtesy.leave(chosen, now)
+        await self.lock_waits.give_up_unreachable(self._unable)
+        return self._courtesy.pause(now)
 
     def _take_back(self, task_id: TaskId) -> None:
         """Leave the task no agent any more; what the agent has by now is read again."""
-        left = self._left.pop(task_id, None)
-        if left is not None:
-            self._stale_agents.add(left[1].agent_id)
+        agent_id = self._courtesy.end(task_id)
+        if agent_id is not None:
+            self._stale_agents.add(agent_id)
 
     async def _give(self, chosen: Allocation) -> None:
         """Record an assignment and begin the work; if that cannot be, have both read again, or fail the task."""
@@ -253,7 +227,9 @@ class Pool:
         try:
             await self._record(chosen)
             given = True
-        except (_Overtaken, VersionConflict):
+        except (Overtaken, VersionConflict) as error:
+            if isinstance(error, PlaceNeeded):
+                await self.lock_waits.take_place(task_id)
             self._stale_tasks |= {*self.lock_waits.on_change()}
         except UnknownExecutor as error:
             self._unable.add(error.name)
@@ -268,6 +244,7 @@ class Pool:
         else:
             self._mine.discard(task_id)
             self._refusals.pop(task_id, None)
+            self.lock_waits.forget(task_id)
             self._drivers.notify()
         finally:
             if not given:  # if it was, what was marked meanwhile stays marked
@@ -303,13 +280,12 @@ class Pool:
         agent = await unit.get(AGENT, chosen.agent_id)
         request = view.task.request
         if not view.task.pooled or request is None or agent is None or not agent.room:
-            raise _Overtaken
+            raise Overtaken
         wanted, why = request.agent_type, request.agent_type_reason  # an agent of any type does not bind the next one
         assign = AssignTask(agent_id=agent.id, agent_type=wanted, reason=why, selection=chosen.selection)
         task = await unit.handle(task_id, assign)
         await unit.handle(agent.id, TakeTask(task_id=task_id))
-        if not await self.lock_waits.claim(unit, task, view):
-            raise _Overtaken
+        await self.lock_waits.require_locks(unit, view)
         if view.workspace is None:
             return task
         prompt = await first_prompt(self._runtime, view, request.plan, agent.executor)
@@ -365,9 +341,8 @@ class Pool:
 
     def _figures(self, agent: Agent) -> PoolAgent:
         """Return the figures of an agent; what is left to it counts as taken."""
-        left = sum(chosen.agent_id == agent.id for _, chosen in self._left.values())
         figures = PoolAgent.of(agent)
-        return replace(figures, tasks=figures.tasks + left)
+        return replace(figures, tasks=figures.tasks + self._courtesy.left_to(agent.id))
 
     async def _tasks(self, ids: Iterable[TaskId]) -> list[Task]:
         found: list[Task] = []
@@ -388,10 +363,16 @@ class Pool:
         """Put a task into the schedule if it could begin now, and remove it otherwise."""
         now = self._now()
         schedule.remove(task.id, now)
+        self.lock_waits.forget(task.id)
         if not task.pooled:
             return
-        if not ((task.after and await self._unmet(task)) or await self.lock_waits.hold_up(task)):
-            schedule.put(WaitingTask.of(task), now)
+        if task.after and await self._unmet(task):
+            if task.needs_locks:  # or what it waits for may wait for them
+                await self.lock_waits.give_up(task.id, "it waits for others")
+            return
+        standing = await self.lock_waits.standing(task)
+        if standing is not Standing.WAITS:
+            schedule.put(WaitingTask.of(task, has_locks=standing is Standing.HAS_LOCKS), now)
 
     async def _unmet(self, task: Task) -> Sequence[Task]:
         """Return what the task waits for; what the end of one of these means for it is recorded.
@@ -400,9 +381,13 @@ class Pool:
         self._dependents.add(task.id, task.after)
         view = await load_view(self._runtime.bus, task.id)
         self._dependents.discard(task.id, set(task.after).difference(one.id for one in view.unmet))
-        if view.lost_dependency is not None and (self._all or task.id in self._mine):
+        if view.lost_dependency is not None and self._is_ours(task.id):
             await end_dependency(self._runtime, view)
         return view.unmet
+
+    def _is_ours(self, task_id: TaskId) -> bool:
+        """Whether this engine gives the task to an agent."""
+        return self._all or task_id in self._mine
 
     def _now(self) -> float:
         return self._runtime.bus.clock().timestamp()

@@ -226,7 +226,7 @@ def _review(view: View, now: datetime) -> Step:
         case TaskStatus.BLOCKED:
             return _blocked(view)
         case _:
-            return WAIT if view.claim is None else Step(Do.RELEASE_LOCKS)
+            return WAIT if view.claim is None or view.task.pooled else Step(Do.RELEASE_LOCKS)
 
 
 def _after_the_work(view: View) -> Do:
@@ -314,7 +314,7 @@ def _holds_something(view: View, execution: Execution) -> bool:
         or (workspace is not None and workspace.holder == execution.id)
         or (workspace is not None and over and workspace.status in UNMERGED)
         or (agent is not None and over and agent.has(view.task.id))
-        or (view.claim is not None and not view.task.in_hand)
+        or (view.claim is not None and not (view.task.in_hand or view.task.pooled))
         or (over and view.approval is not None and view.approval.status is ApprovalStatus.PENDING)
         or (over and view.conflict is not None and view.conflict.status is ApprovalStatus.PENDING)
     )

@@ -1,13 +1,15 @@
 """Queue: the tasks that wait for the same kind of agent, in the order in which they get one. Pure.
 
-The task that goes first has the highest level: its priority, raised by one for each `AGEING` seconds in the queue. On
-one level the groups take turns, the one first that was served least recently. In a group the oldest task goes first.
+The task that goes first has its locks already, which others may wait for; or else the highest level: its priority,
+raised by one for each `AGEING` seconds in the queue. On one level the groups take turns, the one first that was served
+least recently. In a group the oldest task goes first.
 So a task waits for a limited number of others, whatever comes after it, and a group with one task waits for one task
 of a group with thousands.
 
 Invariants:
 
-- A **lane** holds the tasks of one group and one priority, oldest first; only the first of a lane can be next.
+- A **lane** holds the tasks of one group and one priority that have their locks, or those that do not, oldest first;
+  only the first of a lane can be next.
 - Each lane that is not empty has exactly one entry in `_ranking` with its number; older entries are skipped. It never
   ranks the lane later than it should: where the group was served since, the lane is ranked again once it comes first.
   Nothing is searched, and each operation costs the logarithm of the number of lanes or tasks.
@@ -28,10 +30,9 @@ Rank = tuple[int, int, float, TaskId]
 
 @attrs.define(eq=False)
 class Lane:
-    """The tasks of one group and priority."""
+    """The tasks that have the same `WaitingTask.lane`."""
 
-    group: str
-    priority: Priority
+    key: tuple[str, Priority, bool]
     tasks: list[tuple[float, TaskId]] = attrs.field(factory=list)
     """A heap; it may hold tasks that have left."""
     entry: int = 0
@@ -44,7 +45,7 @@ class Queue:
 
     _turns: Mapping[str, int]
     _tasks: dict[TaskId, WaitingTask] = attrs.field(factory=dict)
-    _lanes: dict[tuple[str, Priority], Lane] = attrs.field(factory=dict)
+    _lanes: dict[tuple[str, Priority, bool], Lane] = attrs.field(factory=dict)
     _ranking: list[tuple[Rank, int, Lane]] = attrs.field(factory=list)
     _rises: list[tuple[float, int, Lane]] = attrs.field(factory=list)
     """When the first task of a lane rises to the next level, with the entry that this is about."""
@@ -62,7 +63,7 @@ class Queue:
     def put(self, task: WaitingTask, now: float) -> None:
         """Add a task that is not in the queue."""
         self._tasks[task.id] = task
-        lane = self._lanes.setdefault((task.group, task.priority), Lane(task.group, task.priority))
+        lane = self._lanes.setdefault(task.lane, Lane(task.lane))
         before = lane.tasks[0] if lane.tasks else None
         heappush(lane.tasks, (task.since, task.id))
         if lane.tasks[0] != before:
@@ -71,7 +72,7 @@ class Queue:
     def remove(self, task_id: TaskId, now: float) -> WaitingTask:
         """Remove a task that is in the queue; return it."""
         task = self._tasks.pop(task_id)
-        lane = self._lanes[task.group, task.priority]
+        lane = self._lanes[task.lane]
         if lane.tasks[0][1] == task_id:
             self._rank(lane, now)
         return task
@@ -84,7 +85,7 @@ class Queue:
                 self._rank(lane, now)
         while self._ranking:
             rank, entry, lane = self._ranking[0]
-            if entry == lane.entry and rank[1] == self._turns[lane.group]:
+            if entry == lane.entry and rank[1] == self._turns[lane.key[0]]:
                 return rank, self._tasks[lane.tasks[0][1]]
             heappop(self._ranking)
             if entry == lane.entry:  # the group was served meanwhile, which ranks its other lanes later
@@ -98,10 +99,10 @@ class Queue:
         self._entries += 1
         lane.entry = self._entries
         if not lane.tasks:
-            del self._lanes[lane.group, lane.priority]
+            del self._lanes[lane.key]
             return
         task = self._tasks[lane.tasks[0][1]]
-        rank = (-task.level(now), self._turns[lane.group], task.since, task.id)
+        rank = (-task.level(now), self._turns[lane.key[0]], task.since, task.id)
         heappush(self._ranking, (rank, lane.entry, lane))
         if (rises_at := task.next_level_at(now)) is not None:
             heappush(self._rises, (rises_at, lane.entry, lane))
@@ -109,4 +110,4 @@ class Queue:
     def _holds(self, lane: Lane, since: float, task_id: TaskId) -> bool:
         """Whether a task of the lane's heap is still there: it may have left, and come back as another."""
         task = self._tasks.get(task_id)
-        return task is not None and (task.since, task.group, task.priority) == (since, lane.group, lane.priority)
+        return task is not None and (task.since, task.lane) == (since, lane.key)

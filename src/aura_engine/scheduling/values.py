@@ -47,9 +47,11 @@ class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
     """When it was queued, in seconds since the epoch."""
     group: str = ""
     """The tasks of one group take turns with those of others: the parts of one task, or the tasks of one creator."""
+    has_locks: bool = False
+    """Others may wait for what it has already: it goes before all that have nothing."""
 
     @classmethod
-    def of(cls, task: Task) -> Self:
+    def of(cls, task: Task, *, has_locks: bool = False) -> Self:
         """Return the figures of a task that is `pooled`."""
         assert task.request is not None, "it is in the queue with a request"
         return cls(
@@ -58,15 +60,23 @@ class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
             priority=task.priority,
             since=(task.queued_at or task.created_at).timestamp(),
             group=task.parent_id or task.created_by,
+            has_locks=has_locks,
         )
 
+    @property
+    def lane(self) -> tuple[str, Priority, bool]:
+        """What it has in common with tasks that it stands in line with by age alone."""
+        return self.group, self.priority, self.has_locks
+
     def level(self, now: float) -> int:
-        """Return its priority as a number, its age included."""
+        """Return its priority as a number, its age included; one more than the highest if it has its locks."""
+        if self.has_locks:
+            return TOP_LEVEL + 1
         return min(_LEVELS[self.priority] + max(int((now - self.since) // AGEING), 0), TOP_LEVEL)
 
     def next_level_at(self, now: float) -> float | None:
         """Return when its level rises next, None if it is the highest."""
-        if self.level(now) == TOP_LEVEL:
+        if self.level(now) >= TOP_LEVEL:
             return None
         return self.since + AGEING * (max(int((now - self.since) // AGEING), 0) + 1)
 

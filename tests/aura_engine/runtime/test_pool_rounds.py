@@ -8,6 +8,7 @@ import pytest
 from aura_contracts.actors import agent as the_agent
 from aura_contracts.agent import AgentChanges, AgentEdited
 from aura_contracts.task import CompleteTask, PoolRequest, QueueTask, TaskCompleted, TaskStatus
+from aura_engine.runtime import courtesy
 from aura_engine.runtime import pool as pools
 from aura_engine.runtime.pool import Pool
 from backends import asyncio_unless_deep
@@ -56,7 +57,7 @@ async def test_an_agent_that_was_left_to_a_task_is_free_when_the_task_is_cancell
         await add(engine)
         other = await enqueued_elsewhere(engine, "of another engine")
         pool = engine._core.follower.pool
-        await until(lambda: other.id in pool._left, 2)
+        await until(lambda: other.id in pool._courtesy._left, 2)
         await engine.tasks.cancel(other.id)
         task = await enqueued(engine, "mine")
         await until(lambda: has_agent(engine, task), 2)
@@ -67,7 +68,7 @@ async def test_an_agent_that_was_left_to_a_task_stays_so_when_it_changes(opened)
         agent = await add(engine)
         other = await enqueued_elsewhere(engine, "of another engine")
         pool = engine._core.follower.pool
-        await until(lambda: other.id in pool._left, 2)
+        await until(lambda: other.id in pool._courtesy._left, 2)
         await engine.agents.edit(agent.id, AgentChanges(capabilities=("sql",)))
         assert (await enqueued(engine, "mine")).pooled
 
@@ -132,7 +133,7 @@ async def test_room_that_is_made_while_an_assignment_is_recorded_is_not_missed(o
 
 async def test_the_time_that_an_agent_is_left_to_another_engine_ends_by_itself(opened, monkeypatch):
     """The round that leaves it is the one in which the engine begins to wait for a task; nothing happens after that."""
-    monkeypatch.setattr(pools, "COURTESY", 0.05)
+    monkeypatch.setattr(courtesy, "COURTESY", 0.05)
     async with working(opened) as engine:
         agent, pool = await add(engine), engine._core.follower.pool
         await until(lambda: agent.id in pool._schedule._free, 2)

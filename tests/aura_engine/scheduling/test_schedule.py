@@ -53,6 +53,12 @@ def test_a_task_counts_as_one_priority_higher_for_each_ten_minutes():
     assert order(low, high, now=2 * AGEING) == ["low", "high"]
 
 
+def test_a_task_that_has_its_locks_goes_first_and_the_oldest_of_these_before_the_others():
+    urgent = task("urgent", 0.0, priority=Priority.HIGH)
+    have = [task(name, since, priority=Priority.LOW, has_locks=True) for name, since in (("b", 2.0), ("a", 1.0))]
+    assert order(urgent, task("low", 0.5, priority=Priority.LOW), *have, now=5 * AGEING) == ["a", "b", "urgent", "low"]
+
+
 def test_it_ages_while_it_is_in_the_schedule():
     schedule = Schedule()
     schedule.set_agent(agent())
@@ -121,12 +127,13 @@ class Scheduling(RuleBasedStateMachine):
         priority=st.sampled_from(Priority),
         group=st.sampled_from("abc"),
         count=st.integers(1, 4),
+        has_locks=st.sampled_from([False, False, True]),
     )
-    def put(self, needs, priority, group, count):
+    def put(self, needs, priority, group, count, has_locks):
         for _ in range(count):
             self.number += 1
             name = f"task-{self.number:04}"
-            found = task(name, self.now, needs=needs, priority=priority, group=group)
+            found = task(name, self.now, needs=needs, priority=priority, group=group, has_locks=has_locks)
             self.waiting[name] = found
             self.schedule.put(found, self.now)
 

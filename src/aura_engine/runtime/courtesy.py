@@ -1,0 +1,43 @@
+"""Courtesy: the agents that this engine leaves to tasks of other engines for a moment, because those go first."""
+
+import attrs
+
+from aura_contracts.ids import AgentId, TaskId
+from aura_engine.scheduling import Allocation
+
+COURTESY = 1.0
+"""Seconds that an agent is left to a task of another engine that goes first."""
+
+
+@attrs.define
+class Courtesy:
+    """The assignments that are left to other engines. Belongs to one event loop; times are in seconds."""
+
+    _left: dict[TaskId, tuple[float, Allocation]] = attrs.field(factory=dict)
+    """Each with the moment at which it ends."""
+
+    def leave(self, chosen: Allocation, now: float) -> None:
+        """Leave an assignment to another engine."""
+        self._left[chosen.task.id] = (now + COURTESY, chosen)
+
+    def end(self, task_id: TaskId) -> AgentId | None:
+        """Leave a task nothing any more; return the agent that was left to it, None without one."""
+        left = self._left.pop(task_id, None)
+        return None if left is None else left[1].agent_id
+
+    def ended(self, now: float) -> list[TaskId]:
+        """Return the tasks of other engines that have not taken what was left to them in time."""
+        return [task_id for task_id, (until, _) in self._left.items() if until <= now]
+
+    def left_to(self, agent_id: AgentId) -> int:
+        """Return how many assignments of an agent are left to other engines."""
+        return sum(chosen.agent_id == agent_id for _, chosen in self._left.values())
+
+    def pause(self, now: float) -> float | None:
+        """Return how long it takes until the next one ends, None without one."""
+        deadlines = [until for until, _ in self._left.values()]
+        return max(min(deadlines) - now, 0.0) + 0.01 if deadlines else None
+
+    def clear(self) -> None:
+        """Leave nothing to anyone."""
+        self._left.clear()

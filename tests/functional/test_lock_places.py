@@ -1,0 +1,272 @@
+"""Tasks of the queue of the pool keep their places in line for locks, and no agent, while they wait."""
+
+import anyio
+import pytest
+
+from aura_contracts.approval import ApprovalKind, ApprovalStatus
+from aura_contracts.lock_table import LOCK_TABLE_ID, LocksTaken
+from aura_contracts.task import TaskChanges, TaskStatus
+from aura_engine.runtime import lock_places
+from conditions import until
+from engines import ONCE, next_question, scripted, settled, write
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def aged(monkeypatch):
+    """Every task of the queue has waited long."""
+    monkeypatch.setattr(lock_places, "AGEING", 0.0)
+
+
+async def begin(engine, repository, name, gate=None, **options):
+    """Start a run of a scripted agent of its own that waits until there is a file `gate`, and writes one."""
+    steps = [] if gate is None else [{"wait_for": str(gate)}]
+    given = {"repositories": [str(repository)], "approval": "auto", "retry": ONCE, **options}
+    return await engine.run(name, **given, **scripted([*steps, write(f"{name}.txt", f"{name}\n")]))
+
+
+async def queued(engine, repository, name, **options):
+    """Put a task into the queue."""
+    given = {"repositories": [str(repository)], "approval": "auto", "retry": ONCE, **options}
+    task = await engine.tasks.create(name, **given)
+    return await engine.tasks.assign(task.id, agent_type="developer")
+
+
+async def add_agent(engine, name="dev", **options):
+    return await engine.agents.add(name, executor="scripted", options={"steps": [{"say": "done"}]}, **options)
+
+
+async def claims(engine):
+    return {one.task_id: one.held for one in await engine.tasks.locks()}
+
+
+async def has_claims(engine, expected):
+    async def are_there():
+        return await claims(engine) == expected
+
+    await until(are_there)
+
+
+async def completes(engine, task):
+    return (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+
+
+async def turns(engine):
+    events = [record.event for record in await engine.events.list(stream=LOCK_TABLE_ID, limit=1000)]
+    return [event.task_id for event in events if isinstance(event, LocksTaken)]
+
+
+async def is_pooled(engine, task):
+    return (await engine.tasks.get(task.id)).pooled
+
+
+# --- A place without an agent -----------------------------------------------------------------------------------------
+
+
+async def test_a_task_that_has_waited_long_keeps_its_place_and_leaves_the_agent_to_others(
+    opened, repository, tmp_path, aged
+):
+    async with opened() as engine:
+        await add_agent(engine)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["deploy"])
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        later = await begin(engine, repository, "later", locks=["deploy"])
+        await has_claims(engine, {first.id: True, pooled.id: False, later.id: False})
+        assert await completes(engine, await queued(engine, repository, "free"))
+        assert await is_pooled(engine, pooled)
+        (tmp_path / "gate").touch()
+        for one in (first, pooled, later):
+            assert await completes(engine, one)
+        assert await turns(engine) == [first.id, pooled.id, later.id]
+
+
+async def test_a_task_with_an_agent_that_waits_behind_one_without_goes_first_if_it_has_its_only_agent(
+    opened, repository, tmp_path, aged
+):
+    """One has the lock and needs the agent, the other one has the agent and needs the lock."""
+    async with opened() as engine:
+        dev = await add_agent(engine)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["deploy"])
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        given = await engine.tasks.create("given", locks=["deploy"], repositories=[str(repository)], approval="auto")
+        await engine.tasks.assign(given.id, agent=dev.id)
+        await has_claims(engine, {first.id: True, pooled.id: False, given.id: False})
+        (tmp_path / "gate").touch()
+        for one in (first, given, pooled):
+            assert await completes(engine, one)
+        assert await turns(engine) == [first.id, pooled.id, given.id, pooled.id]
+        assert await claims(engine) == {}
+
+
+async def test_a_task_whose_agent_is_disabled_gives_its_locks_to_those_behind_it(opened, repository, tmp_path, aged):
+    async with opened() as engine:
+        dev = await add_agent(engine)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["deploy"])
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        later = await begin(engine, repository, "later", locks=["deploy"])
+        await has_claims(engine, {first.id: True, pooled.id: False, later.id: False})
+        await engine.agents.disable(dev.id)
+        (tmp_path / "gate").touch()
+        assert await completes(engine, later)
+        assert await is_pooled(engine, pooled)
+        await engine.agents.enable(dev.id)
+        assert await completes(engine, pooled)
+
+
+async def test_a_task_that_has_its_locks_goes_first_for_the_next_agent(opened, repository, tmp_path, aged):
+    async with opened() as engine:
+        await engine.agents.add("dev", executor="scripted", options={"steps": [{"wait_for": str(tmp_path / "agent")}]})
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["deploy"], priority="low")
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        busy = await queued(engine, repository, "busy")
+        await until(lambda: is_given(engine, busy))
+        urgent = await queued(engine, repository, "urgent", priority="high")
+        (tmp_path / "gate").touch()
+        await has_claims(engine, {pooled.id: True})
+        places = [(place.task_id, place.place, place.reason) for place in await engine.tasks.queue()]
+        assert places == [(one.id, n, "dev, which suits it, is busy") for n, one in enumerate((pooled, urgent), 1)]
+        (tmp_path / "agent").touch()
+        for one in (busy, pooled, urgent):
+            assert await completes(engine, one)
+        given = [record.stream_id for record in await engine.events.list(types=["task.assigned"], limit=100)]
+        assert given[1:] == [busy.id, pooled.id, urgent.id]
+
+
+async def is_given(engine, task):
+    return not await is_pooled(engine, task)
+
+
+# --- The end of a place -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["is cancelled", "leaves the queue", "waits for another one", "needs other locks"])
+async def test_a_task_that_leaves_its_place_is_waited_for_no_longer(opened, repository, tmp_path, aged, end):
+    async with opened() as engine:
+        await add_agent(engine)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["a"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["a", "b"])
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        later = await begin(engine, repository, "later", locks=["b"])
+        await has_claims(engine, {first.id: True, pooled.id: False, later.id: False})
+        match end:
+            case "is cancelled":
+                await engine.tasks.cancel(pooled.id)
+            case "leaves the queue":
+                await engine.tasks.move(pooled.id, "backlog")
+            case "waits for another one":
+                await engine.tasks.edit(pooled.id, TaskChanges(after=(first.id,)))
+            case "needs other locks":
+                await engine.tasks.edit(pooled.id, TaskChanges(locks=("a",)))
+        assert await completes(engine, later)
+        (tmp_path / "gate").touch()
+        assert await completes(engine, first)
+        if end in ("waits for another one", "needs other locks"):
+            assert await completes(engine, pooled)
+        assert await claims(engine) == {}
+
+
+async def test_the_place_of_a_task_whose_engine_is_gone_is_given_back(opened, repository, tmp_path, aged):
+    async with opened() as other:
+        async with opened() as engine:
+            await add_agent(engine)
+            first = await begin(other, repository, "first", tmp_path / "gate", locks=["deploy"])
+            await has_claims(engine, {first.id: True})
+            pooled = await queued(engine, repository, "pooled", locks=["deploy"])
+            await has_claims(engine, {first.id: True, pooled.id: False})
+        later = await begin(other, repository, "later", locks=["deploy"])
+        await has_claims(other, {first.id: True, pooled.id: False, later.id: False})
+        (tmp_path / "gate").touch()
+        assert await completes(other, later)
+        assert await is_pooled(other, pooled)
+        await other.resume(pooled.id)
+        assert await completes(other, pooled)
+
+
+async def test_an_engine_that_only_records_takes_no_place_that_it_could_not_keep(opened, aged):
+    async with opened(record_only=True) as engine:
+        await engine.agents.add("outside", executor="custom", capacity=2)
+        tasks = [await engine.tasks.create(name, locks=["deploy"], approval="auto") for name in ("first", "second")]
+        given = [await engine.tasks.assign(task.id, agent_type="developer") for task in tasks]
+        assert [task.pooled for task in given] == [False, True]
+        assert await claims(engine) == {tasks[0].id: True}
+        await engine.tasks.complete(tasks[0].id)
+        assert not (await engine.tasks.assign(tasks[1].id, agent_type="developer")).pooled
+        assert await claims(engine) == {tasks[1].id: True}
+
+
+# --- Asking -----------------------------------------------------------------------------------------------------------
+
+
+async def collision(engine, repository, tmp_path):
+    """Return a run that has a lock, and a task of the queue that asks about it, with the question."""
+    await add_agent(engine)
+    first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+    await has_claims(engine, {first.id: True})
+    pooled = await queued(engine, repository, "pooled", locks=["deploy"], on_collision="ask")
+    question = await next_question(engine, pooled.id)
+    assert question.kind is ApprovalKind.LOCK_CONFLICT
+    assert await is_pooled(engine, pooled)
+    (place,) = await engine.tasks.queue()
+    asks = f"it waits for task {first.id}, which has deploy; approval {question.id} asks whether it is to wait"
+    assert (place.place, place.reason) == (None, asks)
+    assert await completes(engine, await queued(engine, repository, "free")), "the agent is not kept"
+    return first, pooled, question
+
+
+async def test_a_human_lets_a_task_of_the_queue_run_all_the_same(opened, repository, tmp_path):
+    async with opened() as engine:
+        first, pooled, question = await collision(engine, repository, tmp_path)
+        await engine.approvals.approve(question.id)
+        assert await completes(engine, pooled)
+        assert await claims(engine) == {first.id: True}
+        (tmp_path / "gate").touch()
+        assert await completes(engine, first)
+
+
+async def test_a_human_cancels_a_task_of_the_queue(opened, repository, tmp_path):
+    async with opened() as engine:
+        first, pooled, question = await collision(engine, repository, tmp_path)
+        await engine.approvals.reject(question.id, "not today")
+        assert (await settled(engine, pooled.id)).status is TaskStatus.CANCELLED
+        await has_claims(engine, {first.id: True})
+        (tmp_path / "gate").touch()
+        assert await completes(engine, first)
+
+
+@pytest.mark.parametrize("answer", [None, "wait for it"])
+async def test_a_task_of_the_queue_waits_without_an_answer_and_with_that_one(opened, repository, tmp_path, answer):
+    async with opened() as engine:
+        _, pooled, question = await collision(engine, repository, tmp_path)
+        if answer is not None:
+            await engine.approvals.request_changes(question.id, answer)
+        (tmp_path / "gate").touch()
+        assert await completes(engine, pooled)
+        closed = await engine.approvals.get(question.id)
+        assert closed.status is (ApprovalStatus.WITHDRAWN if answer is None else ApprovalStatus.NEEDS_CHANGES)
+
+
+async def test_an_answer_that_no_engine_hears_is_applied_by_the_next_one(opened, repository, tmp_path):
+    async with opened() as other:
+        async with opened() as engine:
+            await add_agent(engine)
+            first = await begin(other, repository, "first", tmp_path / "gate", locks=["deploy"])
+            await has_claims(engine, {first.id: True})
+            pooled = await queued(engine, repository, "pooled", locks=["deploy"], on_collision="ask")
+            question = await next_question(engine, pooled.id)
+        async with opened(record_only=True) as recorder:
+            await recorder.approvals.approve(question.id)
+        with anyio.fail_after(60):
+            assert (await (await other.resume(pooled.id)).result()).status is TaskStatus.COMPLETED
+        assert await claims(other) == {first.id: True}
+        (tmp_path / "gate").touch()
+        assert await completes(other, first)
