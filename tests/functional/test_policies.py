@@ -1,10 +1,15 @@
 """Policies decide: on real runs, what they approve, reject, and leave to a human, and what nobody can override."""
 
+from datetime import timedelta
+
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus, PoliciesApplied, PolicyVerdict
 from aura_contracts.errors import InvalidFile, InvalidInput
 from aura_contracts.task import TaskStatus
+from aura_engine.host import Host, now
+from aura_engine.runtime import driver
+from conditions import until
 from engines import ONCE, all_questions, events_of, next_question, open_questions, scripted, settled, write
 from repositories import make_repository
 
@@ -241,6 +246,24 @@ async def test_a_file_with_faults_stops_a_run_before_it_begins_and_later_has_a_h
     with pytest.raises(InvalidFile):
         async with opened():
             pass
+
+
+async def test_a_deadline_passes_while_the_machine_sleeps_or_when_its_clock_is_set(
+    opened, repository, policy, monkeypatch
+):
+    monkeypatch.setattr(driver, "CLOCK_CHECK", 0.02)
+    policy("rules:\n  - ask: soon\n    when: {kind: changes}\n    then: {deadline: 2h}\n")
+    slept = timedelta()
+    async with opened(host=Host(clock=lambda: now() + slept)) as engine:
+        task = await ran(engine, repository, [write("a.md", "x\n")])
+        slept = timedelta(hours=3)
+
+        async def is_over():
+            return (await engine.tasks.get(task.id)).status is TaskStatus.FAILED
+
+        await until(is_over)
+        (question,) = await all_questions(engine, task.id)
+    assert question.status is ApprovalStatus.EXPIRED
 
 
 @pytest.mark.deep

@@ -1,17 +1,23 @@
 """What engines have to do without help, by the notes of a judge: begin what can run, let go of what has ended."""
 
-from collections.abc import Iterator, Sequence
-from uuid import UUID, uuid5
+from collections.abc import Collection, Iterator
+from datetime import datetime
 
-from notes import Crew, Notes, Run, Work
+from exclusion import AGENTS_MAY_WAIT, is_locked_out, needs_now
+from notes import Crew, Notes, Work
+from silence import overdue
+from tool_calls import duties_about_calls
 
 
-def duties_of(notes: Notes, world) -> Iterator[str]:
+def duties_of(notes: Notes, world, now: datetime) -> Iterator[str]:
     """Yield what engines have to do without anyone's help, in words."""
     at_work = {start.execution_id for start in world.runner.at_work}
     for task_id, task in notes.tasks.items():
-        for duty in _ended(notes, task_id, task) if task.ended else _open(notes, task_id, task, at_work):
+        ended = _ended(notes, task_id, task) if task.ended else _open(notes, task_id, task, at_work, now)
+        for duty in (*ended, *_about_locks(notes, task_id, task)):
             yield f"{task_id} is {task.status}: {duty}\n{notes.story_of(task_id)}"
+    yield from duties_about_calls(notes, world)
+    yield from overdue(notes, now)
     for run in at_work:
         if notes.runs[run].status not in ("queued", "works"):
             yield f"ends the agent of {run}, which is over\n{notes.story_of(notes.runs[run].task)}"
@@ -30,16 +36,11 @@ def _ended(notes: Notes, task_id: str, task: Work) -> Iterator[str]:
         yield "releases its workspace"
     if workspace is not None and task.run and task.status == "completed" and workspace[1] != "removed":
         yield f"clears its workspace, {workspace[1]}"
-    open_leases = [run for run in notes.runs if notes.runs[run].task == task_id and _lease_is_open(notes, run)]
-    if open_leases:
-        yield f"closes its leases {open_leases}"
+    if leased := [key for key, run in notes.runs.items() if run.task == task_id and run.leased]:
+        yield f"closes its leases {leased}"
 
 
-def _lease_is_open(notes: Notes, run: str) -> bool:
-    return notes.leases.get(lease_of(run), "closed") != "closed"
-
-
-def _open(notes: Notes, task_id: str, task: Work, at_work: Sequence[str]) -> Iterator[str]:
+def _open(notes: Notes, task_id: str, task: Work, at_work: Collection[str], now: datetime) -> Iterator[str]:
     unmet = notes.unmet(task)
     lost = [one for one in unmet if notes.tasks[one].ended and one not in task.lost]
     run = None if task.run is None else notes.runs[task.run]
@@ -47,9 +48,9 @@ def _open(notes: Notes, task_id: str, task: Work, at_work: Sequence[str]) -> Ite
         yield f"hears of the end of {lost}"
     elif task.pooled is not None:
         free = [key for key, one in notes.agents.items() if _suits(one, task.pooled)]
-        if free and not unmet:
+        if free and not unmet and not is_locked_out(notes, task_id):
             yield f"gets one of the agents {free}"
-    elif run is not None and not _waits(notes, task_id, task, run, unmet, at_work):
+    elif run is not None and not _waits(notes, task_id, at_work, now):
         yield f"goes on with its run {task.run}, {run.status}"
     parts = {notes.tasks[one].status for one in task.parts}
     if parts == {"completed"} and (task.split or (task.agent is None and task.run is None)):
@@ -61,17 +62,37 @@ def _suits(agent: Crew, wanted) -> bool:
     return free and wanted.agent_type in (None, agent.type)
 
 
-def _waits(notes: Notes, task_id: str, task: Work, run: Run, unmet: Sequence[str], at_work: Sequence[str]) -> bool:
+def _waits(notes: Notes, task_id: str, at_work: Collection[str], now: datetime) -> bool:
     """Whether a task with a run waits for something that no engine can do."""
+    task = notes.tasks[task_id]
+    run = notes.runs[task.run]
     if task.split and run.status not in ("queued", "works"):
         return True
     if task.run in at_work:
         return True
-    if run.status == "queued" and unmet:
+    if run.status == "queued" and notes.unmet(task):
         return True
-    return task.status in ("awaiting_approval", "blocked") and bool(notes.pending(task_id))
+    asked = notes.pending(task_id)
+    if run.status == "queued" and is_locked_out(notes, task_id):
+        return bool(asked) == (task.status == "blocked")
+    about_locks = {key for key in asked if notes.asked[key].kind == "lock_conflict"}
+    if run.retry_at is not None and any(notes.asked[key].kind == "tool_call" for key in asked):
+        return now < run.retry_at  # its agent has given up waiting, not the question
+    return task.status in ("awaiting_approval", "blocked") and bool({*asked} - about_locks)
 
 
-def lease_of(run: str) -> str:
-    """Return the lease of a run."""
-    return str(uuid5(UUID(run), "lease"))
+def _about_locks(notes: Notes, task_id: str, task: Work) -> Iterator[str]:
+    claim = notes.claims.get(task_id)
+    if claim is None:
+        return
+    in_hand = task.status in ("in_progress", "awaiting_approval", "approved", "blocked") and not task.split
+    run = None if task.run is None else notes.runs[task.run]
+    queued = run is not None and run.status == "queued"
+    if not in_hand or (queued and (notes.unmet(task) or not needs_now(notes, task))):
+        yield "releases its locks, as it is not worked on"
+    elif not claim.held and not is_locked_out(notes, task_id):
+        yield "takes its locks"
+    elif not claim.held and not claim.asked and task.on_collision == "ask":
+        yield "asks a human about what it collides with"
+    elif not claim.held and queued and task.by_pool and not AGENTS_MAY_WAIT:
+        yield "gives its agent back while it waits for its locks"

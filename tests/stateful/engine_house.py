@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, aclosing
 from datetime import timedelta
+from inspect import isawaitable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -27,15 +28,23 @@ from aura_engine import open_engine
 from aura_engine.host import Host, now
 from aura_store import locks_for
 from aura_store.testing.faults import Faults, HandleKilled
-from conditions import until
 
-PATIENCE = 15.0
-"""Seconds after which engines that still have something to do are taken to have forgotten it."""
+PATIENCE = 300
+"""Looks, a twentieth of a second apart, after which engines that have something to do are taken to have forgotten it.
+
+Not seconds: on a busy machine engines are slow, and so is who looks.
+"""
+
+HANGS = 120.0
+"""Seconds after which a call is taken to hang."""
 
 RECORDER = 2
 """The number of the engine that only records; the others, 0 and 1, drive everything."""
 
 HASTE = {
+    "aura_engine.permissions.delivery.CLOCK_CHECK": 0.05,
+    "aura_engine.runtime.driver.CLOCK_CHECK": 0.05,
+    "aura_engine.permissions.delivery._RETRY_AFTER": 0.05,
     "aura_engine.runtime.follower.LOCK_CHECK": 0.02,
     "aura_engine.runtime.queue_locks.CHECK": 0.02,
     "aura_engine.runtime.courtesy.COURTESY": 0.02,
@@ -88,9 +97,12 @@ class House:
 
     def put_away(self):
         """End what is left of the engines, and remove their files."""
-        for number in tuple(self.running):
-            self.portal.call(self._crash, number)
-        self.cleanup.close()
+        try:
+            for number in tuple(self.running):
+                self.portal.call(self._crash, number)
+        finally:
+            self.portal.call(self.portal.stop, True)  # also an engine that took too long to open
+            self.cleanup.close()
 
     # --- Engines ------------------------------------------------------------------------------------------------------
 
@@ -100,7 +112,7 @@ class House:
     def bring_up(self, number):
         """Open an engine, in a task of its own."""
         self.portal.start_task_soon(self._live, number)
-        self.portal.call(until, lambda: number in self.running, PATIENCE)
+        self.portal.call(until, lambda: number in self.running)
 
     async def _live(self, number):
         faults, ended = Faults(), anyio.Event()
@@ -131,13 +143,13 @@ class House:
         one.faults.killed = True
         await one.engine._core.locks.aclose()
         one.scope.cancel()
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(HANGS):
             await one.ended.wait()
 
     async def _close(self, number):
         one = self.running.pop(number)
         one.stop.set()
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(HANGS):
             await one.ended.wait()
 
     @property
@@ -150,7 +162,7 @@ class House:
 
         async def do():
             try:
-                with anyio.fail_after(PATIENCE):
+                with anyio.fail_after(HANGS):
                     return await command(self.running[number].engine)
             except (CommandRefused, InvalidInput):
                 return None
@@ -182,11 +194,11 @@ class House:
             await self._catch_up()
             if not self.drivers:
                 return True
-            duties[:] = duties_of(self.judge, self.world)
+            duties[:] = duties_of(self.judge, self.world, self.now())
             return not duties
 
         try:
-            await until(is_done, PATIENCE)
+            await until(is_done)
         except TimeoutError:
             raise AssertionError("nothing happens any more:\n" + "\n".join(duties)) from None
 
@@ -210,18 +222,20 @@ class House:
     async def _nothing_is_left(self):
         assert not self.judge.pending()
         assert not [agent for agent in self.judge.agents.values() if agent.holds]
+        assert not self.judge.claims, "no lock outlives its task"
         assert not self.world.runner.processes, "every process is forgotten"
         finished = [text for text in self.judge.said if text]
         assert len(set(finished)) == len(finished), "what an agent says is recorded once"
         engine = self.running[self.drivers[0]].engine
         followers = [self.running[number].engine._core.follower for number in self.drivers]
         await self._soon(lambda: not any(one._drivers for one in followers), "a driver outlives its task")
+        assert not await engine.tasks.locks()
         await self._replay_equals_what_is_kept(engine)
         await self._no_lock_is_left()
 
     async def _soon(self, condition, words):
         try:
-            await until(condition, PATIENCE)
+            await until(condition)
         except TimeoutError:
             raise AssertionError(words) from None
 
@@ -258,6 +272,18 @@ class House:
         held = [path for path in folder.iterdir() if not _is_free(path)] if folder.exists() else []
         await locks.aclose()
         assert not held, "no lock outlives the engines"
+
+
+async def until(condition):
+    """Return when `condition` holds. Raises `TimeoutError` after `PATIENCE` looks."""
+    pause = 0.002
+    for _ in range(PATIENCE):
+        holds = condition()
+        if await holds if isawaitable(holds) else holds:
+            return
+        await anyio.sleep(pause)
+        pause = min(1.5 * pause, 0.05)
+    raise TimeoutError
 
 
 async def _rows(engine, noun):

@@ -9,11 +9,14 @@ ever. At the end of each example every human answers, and everything has to end,
 from datetime import timedelta
 
 from engine_house import RECORDER, House
+from exclusion import LOCKS
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from silence import LABELS
+from tool_calls import CALLS, OPEN_CALLS
 
 from aura_contracts.agent import AgentChanges
-from aura_contracts.approval import Level
+from aura_contracts.approval import Level, Remember
 from aura_contracts.task import RetryPolicy, TaskChanges
 from aura_store.testing.faults import STEPS
 
@@ -31,21 +34,48 @@ REVIEWS = (
 
 PLAN = {"subtasks": [{"id": "one", "title": "one"}, {"id": "two", "title": "two", "after": ["one"]}]}
 
-ENDS = ("changes", "changes", "changes", "nothing", "asks", "conflict", "fails")
+ENDS = ("changes", "changes", "changes", "nothing", "asks", "conflict", "fails", "gives up")
 ANSWERS = ("approve", "approve", "reject", "request_changes")
 
 some = st.integers(0, 30)
 engines = st.sampled_from([0, 0, 1, RECORDER])
 waits = st.sampled_from([True, True, False])
 
+new_tasks = st.fixed_dictionaries(
+    {
+        "via": engines,
+        "mode": st.sampled_from(["changes", "changes", "plan", "both", "auto"]),
+        "review": st.sampled_from(REVIEWS),
+        "kind": st.sampled_from([*TYPES, None]),
+        "priority": st.sampled_from(["low", "medium", "medium", "high"]),
+        "after": st.lists(some, max_size=2),
+        "failure": st.sampled_from(["fail", "wait", "start"]),
+        "parent": st.one_of(st.none(), st.none(), some),
+        "part_failure": st.sampled_from(["wait", "wait", "fail", "ignore"]),
+        "attempts": st.sampled_from([1, 2]),
+        "locks": st.sampled_from(LOCKS),
+        "labels": st.sampled_from(LABELS),
+        "way": st.sampled_from(["pool", "pool", "executor", "backlog", "decompose"]),
+    }
+)
+
+a_task = precondition(lambda self: self.judge.tasks)
+a_question = precondition(lambda self: self.judge.asked)
+an_open_question = precondition(lambda self: self.judge.pending())
+
 
 class Engines(House, RuleBasedStateMachine):
-    @initialize(capacities=st.lists(st.integers(1, 2), min_size=1, max_size=3))
-    def start(self, capacities):
-        """Open an engine that drives and one that only records, and add agents."""
+    @initialize(
+        capacities=st.lists(st.integers(1, 2), min_size=1, max_size=3),
+        tasks=st.lists(new_tasks, min_size=1, max_size=3),
+    )
+    def start(self, capacities, tasks=()):
+        """Open an engine that drives and one that only records, add agents, and create tasks."""
         self.move_in()
         for number, capacity in enumerate(capacities):
             self.add_agent(RECORDER, TYPES[number % len(TYPES)], capacity)
+        for given in tasks:
+            self.add_task(**given, wait=False)
 
     def teardown(self):
         try:
@@ -101,14 +131,14 @@ class Engines(House, RuleBasedStateMachine):
         else:
             self.give(via, lambda engine: getattr(engine.agents, change)(agent), wait=wait)
 
+    @precondition(lambda self: self.world.runner.at_work)
     @rule(which=some, how=st.sampled_from(ENDS), wait=waits)
     def finish(self, which, how, wait):
         """An agent ends."""
-        if self.world.runner.at_work:
-            starts = self.world.runner.at_work
-            self.portal.call(self._finish, starts[which % len(starts)], how)
-            if wait:
-                self.settle()
+        starts = self.world.runner.at_work
+        self.portal.call(self._finish, starts[which % len(starts)], how)
+        if wait:
+            self.settle()
 
     async def _finish(self, start, how):
         if start.process.ended:
@@ -123,40 +153,59 @@ class Engines(House, RuleBasedStateMachine):
             return
         said["requires_approval"] = True if how == "asks" else None
         planning = "Do not change any files" in start.prompt
-        writes = None if planning or how == "nothing" else f"file-{self.lines}"
+        if how == "gives up":
+            self.world.give_up(start)
+        writes = None if planning or how in ("nothing", "gives up") else f"file-{self.lines}"
         if how == "conflict":
             self.world.workspaces.at(start.process.spec.cwd).conflict = True
         self.world.finish(start, said=said, writes=writes)
 
+    @precondition(lambda self: self.world.runner.at_work)
+    @rule(which=some, call=st.sampled_from(CALLS), wait=waits)
+    def ask(self, which, call, wait):
+        """An agent asks permission for a call, and waits."""
+        starts = self.world.runner.at_work
+        start = starts[which % len(starts)]
+        if len(self.world.asked_by(start)) - len(self.world.answers_to(start)) < OPEN_CALLS:
+            self.portal.call(self._say, start, self.world.ask, call)
+            if wait:
+                self.settle()
+
+    @precondition(lambda self: any(map(self.world.answers_to, self.world.runner.at_work)))
+    @rule(which=some, wait=waits)
+    def make(self, which, wait):
+        """An agent tells that a call is over about which it has heard."""
+        heard = [(one, answer) for one in self.world.runner.at_work for answer in self.world.answers_to(one)]
+        start, answer = heard[which % len(heard)]
+        self.portal.call(self._say, start, self.world.make, answer["request_id"], answer["granted"])
+        if wait:
+            self.settle()
+
+    async def _say(self, start, say, *what):
+        if not start.process.ended:
+            say(start, *what)
+
     # --- Rules: tasks -------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.judge.tasks) < TASKS)
-    @rule(
-        via=engines,
-        mode=st.sampled_from(["changes", "changes", "plan", "both", "auto"]),
-        review=st.sampled_from(REVIEWS),
-        kind=st.sampled_from([*TYPES, None]),
-        priority=st.sampled_from(["low", "medium", "medium", "high"]),
-        after=st.lists(some, max_size=2),
-        failure=st.sampled_from(["fail", "wait", "start"]),
-        parent=st.one_of(st.none(), some),
-        part_failure=st.sampled_from(["wait", "wait", "fail", "ignore"]),
-        attempts=st.sampled_from([1, 2]),
-        way=st.sampled_from(["pool", "pool", "executor", "backlog", "decompose"]),
-        wait=waits,
-    )
-    def create(self, via, mode, review, kind, priority, after, failure, parent, part_failure, attempts, way, wait):
+    @rule(given=new_tasks, wait=waits)
+    def create(self, given, wait):
+        self.add_task(**given, wait=wait)
+
+    def add_task(self, via, mode, review, kind, priority, after, failure, parent, way, wait, **given):
         tasks = self.judge.tasks
         options = {
             **review,
+            **given["locks"],
+            "labels": given["labels"],
             "approval": mode,
             "agent_type": kind,
             "priority": priority,
             "after": list({self.pick(tasks, one) for one in after} - {None}),
             "on_dependency_failure": failure,
-            "on_part_failure": part_failure,
+            "on_part_failure": given["part_failure"],
             "parent": None if parent is None else self.pick(tasks, parent),
-            "retry": RetryPolicy(max_attempts=attempts, base_delay=0.001, max_delay=0.001),
+            "retry": RetryPolicy(max_attempts=given["attempts"], base_delay=0.001, max_delay=0.001),
             "repositories": ["/app"],
         }
         task = self.give(via, lambda engine: engine.tasks.create(f"task {len(tasks)}", **options), wait=False)
@@ -174,11 +223,13 @@ class Engines(House, RuleBasedStateMachine):
             given = {"executor": "paper"} if way == "executor" else {}
             self.give(via, lambda engine: engine.tasks.assign(task, **given), wait=wait)
 
+    @a_task
     @rule(via=engines, which=some, way=st.sampled_from(["pool", "executor"]), wait=waits)
     def assign_again(self, via, which, way, wait):
         if task := self.pick(self.judge.tasks, which):
             self.assign(via, task, way, wait)
 
+    @a_task
     @rule(via=engines, which=some, agent=some, wait=waits)
     def reassign(self, via, which, agent, wait):
         """Give a task to a certain agent, whoever works on it."""
@@ -186,37 +237,50 @@ class Engines(House, RuleBasedStateMachine):
         if task and chosen:
             self.give(via, lambda engine: engine.tasks.assign(task, agent=chosen), wait=wait)
 
+    @a_task
     @rule(via=engines, which=some, what=st.sampled_from(["cancel", "delete", "retry", "execute"]), wait=waits)
     def command(self, via, which, what, wait):
         if task := self.pick(self.judge.tasks, which):
             self.give(via, lambda engine: getattr(engine.tasks, what)(task), wait=wait)
 
+    @a_task
     @rule(via=engines, which=some, what=st.sampled_from(["follow_up", "tell"]), wait=waits)
     def write(self, via, which, what, wait):
         if task := self.pick(self.judge.tasks, which):
             self.give(via, lambda engine: getattr(engine.tasks, what)(task, "mind the tests"), wait=wait)
 
+    @a_task
     @rule(via=engines, which=some, after=st.lists(some, max_size=2), wait=waits)
     def depend(self, via, which, after, wait):
         if task := self.pick(self.judge.tasks, which):
             changes = TaskChanges(after=tuple({self.pick(self.judge.tasks, one) for one in after}))
             self.give(via, lambda engine: engine.tasks.edit(task, changes), wait=wait)
 
+    @a_task
+    @rule(via=engines, which=some, locks=st.sampled_from(LOCKS), wait=waits)
+    def change_locks(self, via, which, locks, wait):
+        """Have a task need something else, or nothing; refused while it is worked on."""
+        if task := self.pick(self.judge.tasks, which):
+            changes = TaskChanges(**{"locks": (), "locked_paths": (), "on_collision": "wait", **locks})
+            self.give(via, lambda engine: engine.tasks.edit(task, changes), wait=wait)
+
     # --- Rules: humans ------------------------------------------------------------------------------------------------
 
+    @a_question
     @rule(via=engines, which=some, who=st.sampled_from(PEOPLE), answer=st.sampled_from(ANSWERS), wait=waits)
     def deliver(self, via, which, who, answer, wait):
         """Deliver an answer to any question there ever was, from anyone: too late, a second time, not entitled."""
         if asked := self.pick(self.judge.asked, which):
             self.answer(via, asked, who, answer, wait)
 
-    @rule(via=engines, which=some, answer=st.sampled_from(ANSWERS), wait=waits)
-    def decide(self, via, which, answer, wait):
-        """Have somebody who is asked answer."""
+    @an_open_question
+    @rule(via=engines, which=some, answer=st.sampled_from(ANSWERS), remember=st.booleans(), wait=waits)
+    def decide(self, via, which, answer, remember, wait):
+        """Have somebody who is asked answer, about a call perhaps for the whole task."""
         if asked := self.pick(self.judge.pending(), which):
             who = self.entitled(asked)
             assert who, f"nobody can answer {asked}"
-            self.answer(via, asked, self.pick(who, which), answer, wait)
+            self.answer(via, asked, self.pick(who, which), answer, wait, remember=remember)
 
     def entitled(self, asked):
         """Return who may answer a question, by the notes of the judge."""
@@ -226,10 +290,13 @@ class Engines(House, RuleBasedStateMachine):
         names, _ = one.levels[one.level - 1]
         return {name for seat in names - used for name in one.chain(seat, time)} - voted - set(one.question.barred)
 
-    def answer(self, via, asked, who, answer, wait=True):
+    def answer(self, via, asked, who, answer, wait=True, remember=False):
         words = () if answer == "approve" else ("not like that",)
-        self.give(via, lambda engine: getattr(engine.approvals, answer)(asked, *words, by=who), wait=wait)
+        for_all = answer == "approve" and remember and self.judge.asked[asked].kind == "tool_call"
+        how = {"by": who} | ({"remember": Remember.TASK} if for_all else {})
+        self.give(via, lambda engine: getattr(engine.approvals, answer)(asked, *words, **how), wait=wait)
 
+    @an_open_question
     @rule(via=engines, which=some, who=some, to=st.sampled_from(PEOPLE), hours=st.sampled_from([None, 1]))
     def delegate(self, via, which, who, to, hours):
         if asked := self.pick(self.judge.pending(), which):
@@ -237,9 +304,10 @@ class Engines(House, RuleBasedStateMachine):
             end = None if hours is None else self.now() + timedelta(hours=hours)
             self.give(via, lambda engine: engine.approvals.delegate(asked, to, until=end, by=name))
 
-    @rule(hours=st.sampled_from([0.5, 2]))
+    @rule(hours=st.sampled_from([0.5, 2, 25]))
     def time_passes(self, hours):
         self.hours += hours
+        self.settle()
 
     # --- The end ------------------------------------------------------------------------------------------------------
 

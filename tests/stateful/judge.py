@@ -6,12 +6,19 @@ have to do is said in `duties`.
 """
 
 import attrs
-from notes import Asked, Crew, Notes, Run, Work
+from exclusion import note_claim, require_alone, require_apart
+from notes import EDITABLE, Asked, Crew, Notes, Run, Work
+from silence import POLICY_TEXT as SILENCE_TEXT
+from silence import require_expired, require_in_time, require_terms
+from tool_calls import is_allowed_in_advance, is_refused, note_call, require_heard
 
 from aura_contracts.events import EventRecord
 
 PEOPLE_OF_HARD = {"carol"}
 """Whom the policy has asked about urgent tasks."""
+
+UNANSWERABLE = {"merge_conflict", "lock_conflict"}
+"""Questions that a policy answers for nobody."""
 
 POLICY_TEXT = """
 rules:
@@ -25,7 +32,7 @@ rules:
     because: Not like that.
   - never: secret
     when: {task_type: secret}
-"""
+""" + SILENCE_TEXT.removeprefix("\n")
 
 
 AFTER = {
@@ -96,7 +103,8 @@ class Judge(Notes):
         task_id = record.stream_id
         if topic == "task.created":
             spec = event.spec
-            self.tasks[task_id] = Work(spec, record.actor, type=spec.agent_type, after=spec.after)
+            edited = {name: getattr(spec, name) for name in EDITABLE}
+            self.tasks[task_id] = Work(spec, record.actor, type=spec.agent_type, **edited)
             return
         task = self.tasks[task_id]
         if task.ended:
@@ -111,7 +119,9 @@ class Judge(Notes):
     def _changed(self, task_id, task, event):
         match event.topic:
             case "task.edited":
-                task.after = task.after if event.changes.after is None else event.changes.after
+                for name in EDITABLE:
+                    value = getattr(event.changes, name)
+                    setattr(task, name, getattr(task, name) if value is None else value)
             case "task.part_added":
                 task.parts |= {event.part_id}
             case "task.part_removed":
@@ -148,11 +158,11 @@ class Judge(Notes):
             assert not self.unmet(task), "what cannot begin is given to nobody"
             assert len(agent.holds - {task_id}) < agent.capacity, "nobody is given more than the capacity allows"
         task.agent, task.type, task.split = event.agent_id, event.agent_type or task.type, False
-        task.next_run = event.execution_id
+        task.next_run, task.by_pool = event.execution_id, event.selection is not None
 
     def _approved(self, task_id, task, event):
         asked = self.asked[event.approval_id]
-        assert asked.status == "approved", f"{task_id} is approved without a decision"
+        assert asked.granted, f"{task_id} is approved without a decision"
         assert (asked.task, task.question) == (task_id, event.approval_id), "a decision is about its own proposal"
         if event.topic == "task.decomposed":
             task.split = True
@@ -166,6 +176,13 @@ class Judge(Notes):
             return
         asked = self.asked[record.stream_id]
         assert asked.status == "pending", f"a question that is closed stays closed: {record}"
+        self._answered(asked, record, topic, event)
+        if topic in CLOSED:
+            asked.status, asked.closed_at = CLOSED[topic], record.position
+        if topic == "approval.expired" and event.continued:
+            asked.status = "continued"
+
+    def _answered(self, asked, record, topic, event):
         match topic:
             case "approval.policies_applied":
                 asked.verdict = event.decision.verdict.value
@@ -180,9 +197,10 @@ class Judge(Notes):
                 self._delegated(asked, record, event)
             case "approval.approved":
                 self._granted(asked, record)
+            case "approval.expired":
+                require_expired(asked, record)
             case "approval.rejected" if record.actor == "system:policy":
                 assert asked.verdict == "reject"
-        asked.status = CLOSED.get(topic, asked.status)
 
     def _requested(self, record, question):
         levels = [(set(question.reviewers), question.quorum)]
@@ -190,6 +208,7 @@ class Judge(Notes):
         rejections = self.rejections.get(question.task_id, 0)
         asked = Asked(question, question.kind.value, question.task_id, levels, rejections=rejections)
         self.asked[record.stream_id] = asked
+        require_terms(asked, self.tasks[asked.task], self.verdict_on(asked), record.time)
         if question.task_id is None or asked.kind not in ("plan", "changes", "decomposition"):
             return
         task = self.tasks[question.task_id]
@@ -210,12 +229,13 @@ class Judge(Notes):
             return "never"
         if task.spec.priority == "low" and asked.kind == "changes":
             return "reject" if asked.rejections < 3 else "ask"
-        if task.spec.priority == "high":
+        if task.spec.priority == "high" or task.spec.labels:
             return "ask"
-        return "approve" if task.type == "easy" and asked.kind != "merge_conflict" else "ask"
+        return "approve" if task.type == "easy" and asked.kind not in UNANSWERABLE else "ask"
 
     def _voted(self, asked, record, ballot):
         assert record.actor == f"human:{ballot.reviewer}", "humans vote for themselves"
+        require_in_time(asked, record)
         names, _ = asked.levels[asked.level - 1]
         assert ballot.level == asked.level
         assert ballot.seat in names, "only a seat of the level that is asked has a vote"
@@ -239,7 +259,10 @@ class Judge(Notes):
 
     def _granted(self, asked, record):
         if record.actor == "system:policy":
-            assert asked.verdict == "approve", "a policy approves only what its rules approve"
+            call = () if asked.kind != "tool_call" else (asked.task, asked.question.tool_call.fingerprint)
+            by_rule = asked.verdict == "approve" and not (call and is_refused(self, *call))
+            by_human = call and is_allowed_in_advance(self, *call)
+            assert by_rule or by_human, "a policy approves only what its rules approve, or a human for the whole task"
             return
         assert record.actor.startswith("human:")
         assert asked.level == len(asked.levels), "every level is asked"
@@ -267,7 +290,8 @@ class Judge(Notes):
 
     def _execution(self, record, topic, event):
         if topic == "execution.queued":
-            self.runs[record.stream_id] = Run(event.spec.task_id, event.spec.agent_id)
+            spec = event.spec
+            self.runs[record.stream_id] = Run(spec.task_id, spec.agent_id, spec.plan.decomposes)
             return
         run = self.runs[record.stream_id]
         if run.status not in ("queued", "works"):
@@ -276,11 +300,22 @@ class Judge(Notes):
             run.status = OVER[topic]
         elif topic == "execution.leased":
             run.status = "works"
+            require_alone(self, run)
+        if topic == "execution.stage_retry_scheduled":
+            run.retry_at = event.retry_at
+        elif topic == "execution.stage_retried":
+            run.retry_at = None
+        note_call(self, record, topic, event)
         if topic == "execution.message_said":
             self.said.append(event.entry.text)
 
     def _lease(self, record, topic, event):
-        self.leases[record.stream_id] = topic.partition(".")[2]
+        if topic == "lease.granted":
+            self.leases[record.stream_id] = event.execution_id
+        self.runs[self.leases[record.stream_id]].leased = topic != "lease.closed"
+
+    def _lock_table(self, record, topic, event):
+        note_claim(self, topic, event)
 
     def _workspace(self, record, topic, event):
         if topic == "workspace.requested":
@@ -314,6 +349,8 @@ class Judge(Notes):
             assert released or run.task in self.agents[run.agent].holds, (
                 f"an agent works on what it was not given: {run}"
             )
+        require_apart(self, sorted(tasks))
+        require_heard(self, world)
         for start in world.runner.starts:
             task = self.tasks[self.runs[start.execution_id].task]
             if task.mode in ("plan", "both") and "Do not change any files" not in start.prompt:
@@ -327,7 +364,8 @@ class Judge(Notes):
 
     def _is_granted(self, task_id: str, kind: str, head: str | None = None) -> bool:
         return any(
-            (one.task, one.kind, one.status) == (task_id, kind, "approved")
+            (one.task, one.kind) == (task_id, kind)
+            and one.granted
             and (head is None or head in one.question.commits.values())
             for one in self.asked.values()
         )

@@ -4,6 +4,9 @@ from datetime import datetime
 
 import attrs
 
+EDITABLE = ("after", "locks", "locked_paths", "on_collision")
+"""What a task is created with, and can be changed."""
+
 
 @attrs.define
 class Work:
@@ -22,6 +25,11 @@ class Work:
     next_run: str | None = None
     question: str | None = None
     split: bool = False
+    locks: tuple = ()
+    locked_paths: tuple = ()
+    on_collision: str = "wait"
+    by_pool: bool = False
+    """Whether it was the pool that gave it to its agent."""
     lost: set = attrs.field(factory=set)
 
     @property
@@ -47,8 +55,15 @@ class Asked:
     votes: list = attrs.field(factory=list)
     delegations: dict = attrs.field(factory=dict)
     verdict: str = ""
+    closed_at: int = 0
+    """The position at which it was closed."""
     rejections: int = 0
     """How often the task's proposals had been sent back when it was asked."""
+
+    @property
+    def granted(self) -> bool:
+        """Whether the work may go on: it was approved, or nobody answered and silence means yes."""
+        return self.status in ("approved", "continued")
 
     def chain(self, owner: str, now: datetime) -> list[str]:
         """Return who may vote for a seat: its owner, and whom they delegated to."""
@@ -78,7 +93,13 @@ class Run:
 
     task: str
     agent: str | None
+    plans: bool = False
+    """Whether it only plans how to split its task."""
     status: str = "queued"
+    retry_at: datetime | None = None
+    """When a stage that failed is tried again, if no answer comes before."""
+    leased: bool = False
+    """Whether a worker has, or may still have, something of it."""
 
 
 @attrs.define
@@ -93,6 +114,11 @@ class Notes:
     workspaces: dict[str, list] = attrs.field(factory=dict)
     """By workspace: its task, status and holder."""
     leases: dict[str, str] = attrs.field(factory=dict)
+    """By lease: its run."""
+    claims: dict = attrs.field(factory=dict)
+    """By task: what it has for itself alone, or waits for."""
+    calls: list = attrs.field(factory=list)
+    """What agents asked permission for, in order."""
     merged: set = attrs.field(factory=set)
     said: list = attrs.field(factory=list)
     """The last messages of agents."""

@@ -55,7 +55,7 @@ class PaperExecutor(Executor):
     """An agent that the test plays."""
 
     name = "paper"
-    capability = Capability(protocol=True)
+    capability = Capability(permissions=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         return Launch(argv=("true", run.prompt))
@@ -239,6 +239,8 @@ class PaperWorld:
     """The machine that the engines run on."""
 
     runner: PaperRunner = attrs.field(factory=PaperRunner)
+    asked: list[tuple[str, str]] = attrs.field(factory=list)
+    """What agents asked permission for, by the token of the process."""
     workspaces: PaperWorkspaces = attrs.field(factory=PaperWorkspaces)
 
     @asynccontextmanager
@@ -255,6 +257,34 @@ class PaperWorld:
             version="1",
         )
 
+    def ask(self, start: Start, call: str) -> None:
+        """Have an agent ask permission for a call."""
+        token, number = start.process.spec.token, len(self.asked)
+        self.asked.append((token, f"request-{number}"))
+        named = {"request_id": f"request-{number}", "call_id": f"call-{number}"}
+        what = {"tool": "Bash", "fingerprint": call, "arguments": {"command": call}}
+        _say(start, {"type": "permission_request", **named, **what})
+
+    def asked_by(self, start: Start) -> list[str]:
+        """Return the names of what a process asked for, in order."""
+        return [request for token, request in self.asked if token == start.process.spec.token]
+
+    def answers_to(self, start: Start) -> list[dict]:
+        """Return the answers that a process has received."""
+        return [
+            json.loads(line)["answer"] for line in start.process.written.splitlines() if line.startswith(b'{"answer"')
+        ]
+
+    def make(self, start: Start, request: str, granted: bool) -> None:
+        """Have an agent tell how a call ended that it asked for."""
+        output = "made" if granted else "not permitted"
+        call = request.replace("request", "call")
+        _say(start, {"type": "tool_result", "call_id": call, "success": granted, "output": output})
+
+    def give_up(self, start: Start) -> None:
+        """Have an agent go on without what it has asked for."""
+        _say(start, {"type": "tool_result", "call_id": "", "success": False, "output": "not permitted"})
+
     def finish(self, start: Start, *, said: dict, writes: str | None = None, failure: str | None = None) -> None:
         """Have an agent end: with a last message, and a file that it has written; or with a failure."""
         branch = self.workspaces.at(start.process.spec.cwd)
@@ -262,6 +292,10 @@ class PaperWorld:
             branch.uncommitted.append(writes)
         branch.asks = said.get("requires_approval") is True
         reason = None if failure is None else {"reason": "AgentError", "message": failure}
-        for entry in ({"type": "message", "text": json.dumps(said)}, {"type": "finished", "failure": reason}):
-            start.process.say(json.dumps({"aura": entry}).encode() + b"\n")
+        _say(start, {"type": "message", "text": json.dumps(said)}, {"type": "finished", "failure": reason})
         start.process.end(0 if failure is None else 1)
+
+
+def _say(start: Start, *entries: dict) -> None:
+    for entry in entries:
+        start.process.say(json.dumps({"aura": entry}).encode() + b"\n")

@@ -13,10 +13,13 @@ from engine_machine import Engines
 from aura_contracts.agent import Agent
 from aura_contracts.approval import Approval, Level
 from aura_contracts.events import Append, Fact
-from aura_contracts.task import TaskQueued
+from aura_contracts.lock_table import PathLock, TaskLocks
+from aura_contracts.task import Task, TaskQueued
+from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.dependencies import Dependents
 from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.follower import Follower
+from aura_engine.runtime.lock_waits import LockWaits
 from aura_engine.runtime.pool import Pool
 from aura_engine.runtime.views import View
 from aura_engine.scheduling import PoolAgent
@@ -32,11 +35,15 @@ class Fault:
     words: str
     replaced: tuple = ()
     done: Callable = lambda _: None
+    told: Callable = attrs.field(default=attrs.Factory(lambda: story))
+    """The story in which it shows."""
 
 
-def create(machine, *, mode="changes", review=None, after=(), way="pool"):
+def create(machine, *, mode="changes", review=None, after=(), way="pool", locks=None, labels=(), attempts=1):
     given = {"kind": "plain", "priority": "medium", "failure": "fail", "parent": None, "part_failure": "wait"}
-    machine.create(0, mode, review or {}, after=list(after), attempts=1, way=way, wait=True, **given)
+    given |= {"via": 0, "mode": mode, "review": review or {}, "after": list(after), "way": way, "locks": locks or {}}
+    given |= {"labels": labels}
+    machine.add_task(**given, attempts=attempts, wait=True)
 
 
 def story(machine, fault):
@@ -63,6 +70,70 @@ def story(machine, fault):
     machine.settle()
 
 
+def lock_story(machine, fault):
+    """Tasks need the same names and files; one is cancelled, two fail, and an engine dies."""
+    machine.start([2])
+    for locks, way in (
+        ({"locks": ["deploy"]}, "executor"),
+        ({"locks": ["deploy"]}, "executor"),
+        ({"locks": ["deploy"]}, "pool"),
+        ({"locked_paths": ["src/*"]}, "executor"),
+        ({"locked_paths": ["*/a.py"], "on_collision": "ask"}, "executor"),
+    ):
+        create(machine, locks=locks, way=way)
+    machine.change_locks(0, 4, {"locked_paths": ["src/a.*"], "on_collision": "ask"}, wait=True)
+    for asked in machine.judge.pending():
+        machine.answer(0, asked, "alice", "request_changes")
+    machine.command(0, 0, "cancel", wait=True)
+    machine.crash(0)
+    machine.open(0)
+    fault.done(machine)
+    machine.finish(0, "fails", True)
+    machine.finish(0, "fails", True)
+
+
+def call_story(machine, fault):
+    """An agent asks for calls, and hears yes, no, and nothing, also from an engine that takes over; one asks again."""
+    machine.start([2])
+    create(machine, way="executor", attempts=3)
+    asked = lambda: [*machine.judge.asked]  # noqa: E731
+    machine.ask(0, "make", True)
+    machine.answer(0, asked()[0], "erin", "approve")
+    machine.answer(0, asked()[0], "alice", "approve", remember=True)
+    machine.make(0, True)
+    machine.ask(0, "make", True)
+    machine.ask(0, "make test", True)
+    machine.crash(0)
+    machine.answer(engine_house.RECORDER, asked()[-1], "alice", "reject")
+    machine.open(0)
+    machine.ask(0, "make clean", True)
+    machine.finish(0, "fails", True)
+    machine.ask(0, "make clean", True)
+    machine.finish(0, "gives up", True)
+    machine.answer(0, asked()[-1], "alice", "approve")
+    machine.ask(0, "make clean", True)
+    machine.ask(0, "make install", True)
+    machine.time_passes(25)
+    fault.done(machine)
+
+
+def silent_story(machine, fault):
+    """Nobody answers in time: what silence means differs, and an answer comes too late."""
+    machine.start([2])
+    for labels in ((), ("brief",), ("lenient",)):
+        create(machine, labels=labels, way="executor")
+        machine.finish(0, "changes", True)
+    machine.time_passes(0.5)
+    machine.crash(0)
+    machine.time_passes(2)
+    machine.answer(engine_house.RECORDER, sorted(machine.judge.asked)[1], "alice", "approve")
+    machine.open(0)
+    create(machine, labels=("brief",), way="executor")
+    machine.finish(0, "changes", True)
+    machine.time_passes(2)
+    fault.done(machine)
+
+
 def forget_a_column(machine):
     with sqlite3.connect(machine.folder / "aura.db.models") as connection:
         connection.execute("UPDATE tasks SET title = 'another'")
@@ -81,12 +152,23 @@ def begin_after_the_end(machine):
     machine.portal.call(append)
 
 
-async def release_nothing(locks, key):
+async def nothing_runs(unit, task):
+    return False
+
+
+def read_once(now, until):
+    return (until - now).total_seconds()
+
+
+async def nothing(*_):
     return None
 
 
 FAULTS = {
     "none": Fault(""),
+    "none of locks": Fault("", told=lock_story),
+    "none of calls": Fault("", told=call_story),
+    "none of silence": Fault("", told=silent_story),
     "anyone decides": Fault("only a seat|not entitled", ((Approval, "seats_of", lambda self, *_: self.seats),)),
     "one level decides": Fault(
         "every level is asked", ((Approval, "stages", property(lambda self: (Level(reviewers=self.reviewers),))),)
@@ -107,13 +189,63 @@ FAULTS = {
     "a driver is not woken": Fault("goes on with its run", ((Driver, "wake", lambda *_: None),)),
     "the end of a dependency is not heard": Fault("gets one of the agents", ((Dependents, "pop", lambda *_: ()),)),
     "an agent is not released": Fault("releases its agents", ((Agent, "has", lambda *_: False),)),
-    "locks are not released": Fault("lock outlives", ((Follower, "_let_go", release_nothing),)),
+    "locks are not released": Fault("lock outlives", ((Follower, "_let_go", nothing),)),
+    "locks collide unseen": Fault("has what another", ((TaskLocks, "collisions", lambda *_: ()),), told=lock_story),
+    "patterns are compared as texts": Fault(
+        "has what another", ((PathLock, "collides", lambda self, other: self == other),), told=lock_story
+    ),
+    "who waits for a lock is not told": Fault(
+        "takes its locks", (("aura_engine.decisions.lock_table", "_freed", lambda *_: ()),), told=lock_story
+    ),
+    "a cancelled task lets go at once": Fault(
+        "without its locks", (("aura_engine.lock_releases", "_runs", nothing_runs),), told=lock_story
+    ),
+    "what has ended keeps its locks": Fault(
+        "releases its locks", ((Task, "in_hand", property(lambda _: True)),), told=lock_story
+    ),
+    "the pool does not look at locks again": Fault(
+        "gets one of the agents", ((LockWaits, "on_change", lambda _: ()),), told=lock_story
+    ),
+    "an agent is not told what was decided": Fault(
+        "tells the agent", ((Deliveries, "on_record", lambda *_: None),), told=call_story
+    ),
+    "an agent that was left alone is not told": Fault(
+        "tells the agent", (("aura_engine.runtime.stages", "answer_decided", nothing),), told=call_story
+    ),
+    "a human is asked a second time": Fault(
+        "a second time", (("aura_engine.permissions.questions", "_asked_before", nothing),), told=call_story
+    ),
+    "an answer holds for every call": Fault(
+        "a policy approves only", (("aura_engine.permissions.precedence", "_holds", lambda *_: True),), told=call_story
+    ),
+    "an agent waits for ever": Fault("closes", ((Deliveries, "_expire", nothing),), told=call_story),
+    "silence is a yes": Fault(
+        "what was decided|without a decision|another answer",
+        ((Approval, "granted", property(lambda self: self.status in ("approved", "expired"))),),
+        told=call_story,
+    ),
+    "silence is a yes to work": Fault(
+        "without a decision",
+        ((Approval, "granted", property(lambda self: self.status in ("approved", "expired"))),),
+        told=silent_story,
+    ),
+    "the clock is read once": Fault(
+        "closes", (("aura_engine.runtime.driver", "_seconds", read_once),), told=silent_story
+    ),
+    "a late answer counts": Fault(
+        "after the deadline",
+        (("aura_engine.decisions.approval", "require_before_deadline", lambda *_: None),),
+        told=silent_story,
+    ),
     "the read side has something else": Fault("read side", done=forget_a_column),
     "something happens after the end": Fault("after the end", done=begin_after_the_end),
 }
 
 
-QUICK = ("none", "a vote counts twice", "capacity is not looked at", "work is merged unseen")
+QUICK = (
+    *("none", "work is merged unseen", "locks collide unseen"),
+    *("an answer holds for every call", "a late answer counts"),
+)
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.deep] * (one not in QUICK)) for one in FAULTS])
@@ -124,11 +256,11 @@ def test_what_an_engine_does_wrong_is_found(name):
             target = f"{where}.{what}" if isinstance(where, str) else None
             stack.enter_context(patch(target, instead) if target else patch.object(where, what, instead))
         if fault.words:
-            stack.enter_context(patch.object(engine_house, "PATIENCE", 3.0))
+            stack.enter_context(patch.object(engine_house, "PATIENCE", 60))
             stack.enter_context(pytest.raises(AssertionError, match=fault.words))
         machine = Engines()
         try:
-            story(machine, fault)
+            fault.told(machine, fault)
             machine.drain()
         finally:
             machine.put_away()

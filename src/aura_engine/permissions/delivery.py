@@ -48,7 +48,7 @@ _LOG = logging.getLogger(__name__)
 
 _SILENCE = "No one answered in time, so the answer is no."
 
-_CLOCK_CHECK = 60.0
+CLOCK_CHECK = 60.0
 """Seconds after which a waiting deadline reads the clock again: it may have been set, or the machine may have slept."""
 
 _RETRY_AFTER = 1.0
@@ -254,8 +254,8 @@ class Deliveries:
         """Wait for the deadline by the injected clock, then close the question; retried until it is closed."""
         while True:
             left = (deadline - self._line.bus.clock()).total_seconds()
-            await anyio.sleep(min(max(left, 0.0), _CLOCK_CHECK))
-            if left > _CLOCK_CHECK:
+            await anyio.sleep(min(max(left, 0.0), CLOCK_CHECK))
+            if left > CLOCK_CHECK:
                 continue
             try:
                 if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:

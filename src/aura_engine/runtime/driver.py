@@ -33,6 +33,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
 from aura_contracts.task import ProposalSubmitted
+from aura_engine.permissions.delivery import CLOCK_CHECK
 from aura_engine.runtime import (
     cleanup,
     decomposition,
@@ -366,4 +367,5 @@ def _is_permanent(error: AuraError) -> bool:
 
 
 def _seconds(now: datetime, until: datetime) -> float:
-    return max((until - now).total_seconds(), 0.0) + 0.001
+    """Return how long to wait before the clock is read again: it may be set, and the machine may sleep."""
+    return min(max((until - now).total_seconds(), 0.0) + 0.001, CLOCK_CHECK)
