@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a 
 IN_CI = bool(os.environ.get("CI"))
 
 SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("default", SHARED, derandomize=IN_CI, max_examples=100)
+settings.register_profile("default", SHARED, derandomize=IN_CI, max_examples=40)
 settings.register_profile("deep", SHARED, derandomize=False, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

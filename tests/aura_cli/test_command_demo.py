@@ -10,6 +10,7 @@ from aura_cli.demonstration import play
 from command_line import call_aura, run_aura
 
 
+@pytest.mark.deep
 def test_the_demo_leaves_nothing_and_needs_nothing(tmp_path):
     own = {"AURA_HOME": str(tmp_path / "home"), "AURA_STORE": f"sqlite:///{tmp_path}/mine.db"}
     answer = run_aura("demo", cwd=tmp_path, TMPDIR=str(tmp_path), **own)

@@ -92,6 +92,7 @@ def is_written():
     return path is not None and path.read_text().strip() != ""
 
 
+@pytest.mark.deep
 def test_what_somebody_drives_is_left_alone_and_what_nobody_drives_is_not_started_unasked(place):
     with started(place) as process:
         anyio.run(until, is_written)

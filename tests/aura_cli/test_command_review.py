@@ -69,6 +69,7 @@ def test_the_walk_shows_pages_takes_comments_and_goes_on_with_what_comes_up(plac
     assert (comment["text"], comment["outdated"]) == ("why three?", True)
 
 
+@pytest.mark.deep
 def test_typed_ahead_is_no_answer_and_what_was_decided_elsewhere_is_passed_over(place):
     first, second = asked(place, "One"), asked(place, "Two")
     with aura_session(place, "review", "--no-wait") as terminal:
@@ -84,6 +85,7 @@ def test_typed_ahead_is_no_answer_and_what_was_decided_elsewhere_is_passed_over(
     assert len(worktrees(place)) == 2
 
 
+@pytest.mark.deep
 def test_a_question_names_the_other_task_that_changes_the_same_file(place, tmp_path):
     other = make_repository(tmp_path / "other")
     first, second = asked(place, "One"), asked(place, "Two")
@@ -110,6 +112,7 @@ def test_without_a_terminal_it_says_what_to_use(place, words):
     assert "aura approval list" in refused.err
 
 
+@pytest.mark.deep
 def test_an_empty_inbox_says_so(place):
     asked(place, "One")
     assert call_aura("approval", "approve").code == 0

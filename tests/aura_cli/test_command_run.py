@@ -308,6 +308,7 @@ def test_resume_latest_goes_on_with_the_newest_session_here(place, tmp_path):
     assert elsewhere.code == 1  # a session of other files is none of these
 
 
+@pytest.mark.deep
 def test_a_password_is_in_no_hint(place, postgres_url):
     answer = call_aura(*sh("echo more > new.txt"), "--store", postgres_url)
     assert answer.code == 0
@@ -423,6 +424,7 @@ def test_the_same_request_after_an_interrupt_is_a_new_task(place):
     assert (first["status"], second["status"]) == ("cancelled", "awaiting_approval")
 
 
+@pytest.mark.deep
 def test_a_reader_that_goes_away_is_an_interrupt(place):
     script = f"{WAITS}; echo end"
     with Running(
@@ -449,6 +451,7 @@ def test_an_interrupt_reaches_a_run_that_nobody_reads(place):
 # --- Going on ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 def test_a_run_that_was_killed_is_gone_on_with(place):
     with Running(place, WAITS) as running:
         running.process.kill()
@@ -488,6 +491,7 @@ def test_another_request_or_a_fresh_one_is_a_task_of_its_own(place):
         assert call_aura("doctor", "--quiet").code == 0
 
 
+@pytest.mark.deep
 def test_the_same_request_beside_a_living_one_is_a_task_of_its_own(place):
     with Running(place, WAITS) as running:
         (place.parent / "pid").unlink()

@@ -30,6 +30,7 @@ def run(repository: Path, script: str, *words: str, **environment: str):
     return run_aura(*given, cwd=repository, timeout=60, **{**settings, **environment})
 
 
+@pytest.mark.deep
 def test_whatever_the_umask_only_its_user_can_read_what_aura_keeps(repository: Path) -> None:
     before = os.umask(0)
     try:

@@ -75,6 +75,7 @@ def used() -> dict[str, set[str]]:
     return {path.relative_to(SOURCE).as_posix(): set(names_in(path)) for path in SOURCE.rglob("*.py")}
 
 
+@pytest.mark.deep
 def test_only_the_edge_reads_environment_and_arguments(used):
     reads = {module: names & READS - ALLOWED.get(module, set()) for module, names in used.items()}
     assert {module: names for module, names in reads.items() if names} == {}

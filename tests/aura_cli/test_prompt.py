@@ -196,6 +196,7 @@ def test_a_question_is_shown_whole_where_the_human_is_though_the_output_goes_to_
     assert [one["status"] for one in call_aura("approval", "list", "--json").objects] == ["pending"]
 
 
+@pytest.mark.deep
 def test_an_agent_that_waits_for_an_answer_is_asked_about_at_once_and_one_decided_by_rule_is_not(place):
     steps = [
         {"ask": {"tool": "Bash", "arguments": {"command": "ls"}}},

@@ -202,6 +202,7 @@ async def test_many_at_once_from_several_servers(place):
 # --- Asking -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_a_human_answers_through_the_library(place):
     async with place.tools() as call, open_engine(place.store, home=place.folder / "home", user="alice") as engine:
         asked = await call("request_approval", question="May I drop the column?", choices=["yes", "rename it"])
@@ -354,6 +355,7 @@ async def test_without_a_token_of_this_installation_there_is_no_server(place, ch
     assert not (place.folder / "elsewhere").exists()
 
 
+@pytest.mark.deep
 async def test_a_token_of_another_installation_is_refused(place):
     key_of(place.folder / "other")
     given = place.environment() | {"AURA_HOME": str(place.folder / "other")}
@@ -372,6 +374,7 @@ async def test_without_the_package_it_is_said_what_to_install(place):
     assert b"aura-core[mcp]" in done.stderr
 
 
+@pytest.mark.deep
 async def test_it_goes_with_its_agent(place):
     """It ends when standard input does, whatever it was doing; and at an interrupt, of its terminal, at once."""
     environment = ENVIRONMENT | place.environment()

@@ -106,6 +106,7 @@ RECORD = {
 }
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("home", ["aura_contracts", "aura_engine"])
 @pytest.mark.parametrize("event_type", [event for aggregate in AGGREGATES for event in aggregate.events][::20])
 def test_a_program_that_imports_nothing_else_reads_every_event_type(home, event_type):

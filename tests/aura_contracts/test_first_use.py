@@ -101,6 +101,7 @@ def test_the_search_finds_what_it_looks_for(code, found):
     assert bool([*first_uses(ast.parse(code))]) is found
 
 
+@pytest.mark.deep
 def test_no_module_describes_types_by_itself():
     own = SOURCE / "aura_contracts" / "first_use.py"
     files = [path for path in SOURCE.glob("aura_*/**/*.py") if path != own]
@@ -109,6 +110,7 @@ def test_no_module_describes_types_by_itself():
     assert found == []
 
 
+@pytest.mark.deep
 def test_no_module_takes_these_calls_out_of_msgspec():
     """Otherwise the search does not see them."""
     for path in SOURCE.glob("aura_*/**/*.py"):
@@ -183,6 +185,7 @@ sys.exit("\\n".join(faults) or 0)
 """
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("seed", range(6))
 def test_eight_threads_that_use_every_type_first_end_well(seed):
     done = subprocess.run(

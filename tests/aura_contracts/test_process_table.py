@@ -21,6 +21,7 @@ def restless() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+@pytest.mark.deep
 def test_a_process_that_is_replacing_its_program_is_found(restless: subprocess.Popen[bytes]) -> None:
     assert [values_of("AURA_TEST").get(restless.pid) for _ in range(300)] == [["here"]] * 300
 

@@ -35,7 +35,13 @@ LARGEST = 40_000
 """Bytes of a capture that is read here; all of them are read in the tests of each adapter."""
 
 
-@pytest.mark.parametrize("name", REGISTRY.names())
+ELSEWHERE = {"acp", "amp", "cursor-agent", "custom", "droid", "lms", "local", "ollama", "scripted"}
+"""Executors that have such a class of their own, where their streams or other runs are."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.deep] * (name in ELSEWHERE)) for name in REGISTRY.names()]
+)
 class TestInstalled(ExecutorConformance):
     @pytest.fixture
     def executor(self, name: str) -> Executor:

@@ -5,6 +5,8 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import pytest
+
 CONFORMANCE = Path(__file__).parents[1] / "conformance"
 
 UNRELATED = """
@@ -55,6 +57,7 @@ def test_a_project_that_has_nothing_to_do_with_aura_loads_nothing(tmp_path: Path
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.deep
 def test_an_adapter_of_somebody_else_is_tested_by_one_small_class(tmp_path: Path) -> None:
     (tmp_path / "dict_log.py").write_text((CONFORMANCE / "dict_log.py").read_text())
     (tmp_path / "test_mine.py").write_text(ADAPTER)

@@ -73,6 +73,15 @@ def surroundings(folder: Path) -> dict[str, str]:
     return ENVIRONMENT | GIT | {"AURA_HOME": str(folder / "home"), "AURA_USER": "alice"}
 
 
+def each(name: str, blocks: list[Block]) -> pytest.MarkDecorator:
+    """Run a test with each of these blocks: the README's and the tutorial's always, the others if deep."""
+    first = ("README.md", "docs/tutorial/")
+    marks = {False: [pytest.mark.deep], True: []}
+    return pytest.mark.parametrize(
+        name, [pytest.param(block, id=str(block), marks=marks[block.page.startswith(first)]) for block in blocks]
+    )
+
+
 def output_of(program: Block) -> str | None:
     """Return the expected output of a program: the text block directly below it, if there is one."""
     behind = BLOCKS[BLOCKS.index(program) + 1 :]
@@ -111,7 +120,7 @@ def test_programs_are_formatted(tmp_path):
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+@each("program", PROGRAMS)
 def test_a_program_prints_what_the_page_shows(program, tmp_path):
     here = tmp_path / "here"
     here.mkdir()
@@ -148,7 +157,7 @@ def test_programs_pass_mypy(tmp_path):
     assert code == 0, re.sub(r"\S*?(?P<file>\w+)\.py:(?P<line>\d+)", as_written, report + trouble)
 
 
-@pytest.mark.parametrize("session", sittings(), ids=str)
+@each("session", sittings())
 def test_a_session_prints_what_the_page_shows(session, tmp_path):
     shown = re.split(r"^\$ ", session.text, flags=re.MULTILINE)[1:]
     commands = [text.partition("\n")[0] for text in shown]

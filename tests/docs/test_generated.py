@@ -31,10 +31,12 @@ def generate(monkeypatch):
     return generate
 
 
+@pytest.mark.deep
 def test_the_committed_pages_have_not_drifted(generate, capsys):
     assert generate.main(["--check"]) == 0, capsys.readouterr().out
 
 
+@pytest.mark.deep
 def test_a_page_that_has_drifted_is_reported_and_kept(generate, tmp_path, capsys):
     assert generate.main([], tmp_path) == 0
     assert generate.main(["--check"], tmp_path) == 0
@@ -45,6 +47,7 @@ def test_a_page_that_has_drifted_is_reported_and_kept(generate, tmp_path, capsys
     assert page.read_text("utf-8").endswith("An edit.\n")
 
 
+@pytest.mark.deep
 def test_a_page_without_an_executor_is_reported_and_removed(generate, tmp_path, capsys):
     generate.main([], tmp_path)
     left = tmp_path / "agents/gone.md"

@@ -36,6 +36,7 @@ def graph_of(folder: Path) -> TopologicalSorter[str]:
     return TopologicalSorter({name: set(imported_by(path, modules)) for name, path in modules.items()})
 
 
+@pytest.mark.deep
 def test_no_module_imports_itself_through_others():
     graph_of(SOURCE).prepare()
 

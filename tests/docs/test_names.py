@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 RULES = tomllib.loads((ROOT / "docs/names.toml").read_text("utf-8"))
@@ -64,6 +66,7 @@ def test_a_module_name_stands_once_in_a_package():
     assert not twice
 
 
+@pytest.mark.deep
 def test_a_class_name_stands_once():
     places: dict[str, list[Path]] = defaultdict(list)
     for path in SOURCES:

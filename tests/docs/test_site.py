@@ -58,6 +58,7 @@ def is_documented(package: str, name: str) -> bool:
     )
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_public_name_of_a_package_is_in_the_reference(package):
     missing = {name for name in import_module(package).__all__ if not is_documented(package, name)}

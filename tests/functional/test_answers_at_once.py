@@ -63,11 +63,14 @@ def answers_at_once(place, question, answers):
 @pytest.mark.parametrize(
     "answers",
     [
-        [("alice", "approve"), ("bob", "reject")],
-        [("alice", "approve"), ("alice", "approve")],
-        [("alice", "reject"), ("bob", "request_changes"), ("carol", "approve"), ("alice", "approve")],
+        pytest.param([("alice", "approve"), ("bob", "reject")], id="two-people", marks=pytest.mark.deep),
+        pytest.param([("alice", "approve"), ("alice", "approve")], id="one-twice"),
+        pytest.param(
+            [("alice", "reject"), ("bob", "request_changes"), ("carol", "approve"), ("alice", "approve")],
+            id="four",
+            marks=pytest.mark.deep,
+        ),
     ],
-    ids=["two-people", "one-twice", "four"],
 )
 async def test_of_answers_from_several_processes_at_once_one_counts(opened, repository, tmp_path, answers):
     steps = scripted([write("a", "1")], [write("b", "2")])

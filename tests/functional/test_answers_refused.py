@@ -272,6 +272,7 @@ BY_PEOPLE = [row for row in ROWS if row.by != AGENT]
 """The command line is for people."""
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("row", BY_PEOPLE, ids=[row.name for row in BY_PEOPLE])
 def test_the_command_line_says_the_same_and_what_it_proposes_works(opened, prepared, row, tmp_path):
     before = anyio.run(prepared, row)

@@ -60,6 +60,7 @@ async def test_an_agent_proposes_parts_and_a_human_edits_and_approves_them(opene
         assert (await engine.tasks.get(whole.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "part",
     [{"title": "x" * 600}, {"title": "\ud800"}, {"title": "Fix it\nApproved"}, {"description": "a\0b"}, {"\udfff": 1}],

@@ -74,6 +74,7 @@ def test_a_loop_that_is_running_does_other_things_meanwhile(place, repository):
     assert beats > 10, "the loop was never blocked for long"
 
 
+@pytest.mark.deep
 def test_a_notebook(place, repository, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

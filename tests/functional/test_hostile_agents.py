@@ -223,11 +223,8 @@ trap '' INT TERM HUP
 """Children, three deep and one of them in a session of its own, that ignore what can be ignored."""
 
 
-@pytest.mark.parametrize(
-    "cancel_at",
-    [pytest.param(one, marks=pytest.mark.deep) for one in ("execution.setup_finished", "execution.process_started")]
-    + ["working"],
-)
+@pytest.mark.deep
+@pytest.mark.parametrize("cancel_at", ["execution.setup_finished", "execution.process_started", "working"])
 def test_children_that_ignore_signals_end_with_the_task_that_is_cancelled(site, cancel_at):
     ended = site.run(f"{STUBBORN} echo working; {STAY}", cancel_at=cancel_at)
     assert ended.status == "cancelled"
@@ -235,6 +232,7 @@ def test_children_that_ignore_signals_end_with_the_task_that_is_cancelled(site, 
     site.check_clean(recorded=1)
 
 
+@pytest.mark.deep
 def test_children_that_ignore_signals_end_with_their_parent_that_is_done(site):
     ended = site.run(f"{STUBBORN} echo more > new.txt")
     assert (ended.status, ended.failure) == ("completed", None)
@@ -262,7 +260,13 @@ def test_an_agent_that_closes_its_output_is_not_taken_for_one_that_ended(site):
             marks=pytest.mark.deep,
         ),
         pytest.param(f"{STUBBORN} {STAY}", {"idle_timeout": 0.5}, "wrote nothing for 0.5 s", id="silence"),
-        pytest.param(f"{STUBBORN} yes", {"timeout": 0.5}, "ran for more than 0.5 s", id="endless"),
+        pytest.param(
+            f"{STUBBORN} yes",
+            {"timeout": 0.5},
+            "ran for more than 0.5 s",
+            id="endless",
+            marks=pytest.mark.deep,
+        ),
     ],
 )
 def test_time_limits_end_an_agent(site, script, limit, message):
@@ -276,7 +280,8 @@ def test_time_limits_end_an_agent(site, script, limit, message):
 # --- Agents that fail -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_an_agent_that_is_killed_says_by_which_signal(site, number):
     ended = site.run(f"echo more > new.txt; kill -{number} $$")
     assert (ended.status, ended.reason, ended.failure["signal"]) == ("failed", FailureReason.AGENT_ERROR, number)
@@ -284,6 +289,7 @@ def test_an_agent_that_is_killed_says_by_which_signal(site, number):
     site.check_clean(recorded=1)
 
 
+@pytest.mark.deep
 def test_an_agent_that_is_not_there_says_what_to_do(site):
     ended = site.run("", setup="true", options={"base_command": "no-such-program"}, retry={"max_attempts": 3})
     assert (ended.status, ended.reason) == ("failed", FailureReason.EXECUTABLE_NOT_FOUND)
@@ -345,6 +351,7 @@ def test_the_repository_is_deleted(site):
     site.check_clean(recorded=1, discard=True)
 
 
+@pytest.mark.deep
 def test_the_worktree_is_deleted(site):
     ended = site.run('rm -rf "$PWD"', retry={"max_attempts": 2, "base_delay": 0.01})
     assert (ended.status, ended.reason) == ("failed", FailureReason.WORKSPACE_ERROR)

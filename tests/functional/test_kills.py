@@ -93,8 +93,7 @@ STAGES = {
     "merged": "workspace.merged",
 }
 
-DEEP = {"queue", "prepared", "setup", "setup, running", "coding", "cleanup", "review", "merged"}
-"""Stages like others before and after them."""
+DEEP = STAGES.keys() - {"merge"}
 
 
 @pytest.mark.parametrize("number", KILLS)
@@ -112,6 +111,7 @@ async def test_aura_run_is_killed_and_goes_on(site, stage, number):
     await site.check_the_end()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("number", KILLS)
 async def test_aura_run_is_killed_while_a_human_decides(site, number):
     process = site.run("--wait", approval="changes")

@@ -62,6 +62,7 @@ async def turns(engine):
 # --- Edits ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_a_task_that_waits_for_a_lock_needs_another_one_and_begins(opened, repository, tmp_path):
     async with opened() as engine:
         first = await holder(engine, repository, tmp_path, locks=["deploy"])
@@ -98,6 +99,7 @@ async def test_an_edit_that_adds_a_lock_makes_the_task_wait_for_it(opened, repos
         ], "what it had waited for before is given up with the edit"
 
 
+@pytest.mark.deep
 async def test_a_task_that_is_to_ask_asks_about_what_it_waits_for(opened, repository, tmp_path):
     async with opened() as engine:
         first = await holder(engine, repository, tmp_path, locks=["deploy"])
@@ -147,6 +149,7 @@ async def test_work_that_waits_for_a_human_has_begun(opened, repository):
         assert await completes(engine, first)
 
 
+@pytest.mark.deep
 async def test_a_failed_task_is_retried_with_the_locks_that_it_has_then(opened, repository, tmp_path):
     async with opened() as engine:
         given = {"repositories": [str(repository)], "approval": "auto", "retry": ONCE, "locks": ["deploy"]}
@@ -210,6 +213,7 @@ async def test_a_run_that_is_about_to_begin_does_not_begin_without_a_lock_that_w
 # --- Runs that need no locks ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_an_agent_of_the_pool_plans_the_parts_of_a_task_whose_locks_another_one_has(opened, repository, tmp_path):
     async with opened() as engine:
         await engine.agents.add("dev", executor="scripted", options={"steps": [{"say": PLAN}]})
@@ -223,6 +227,7 @@ async def test_an_agent_of_the_pool_plans_the_parts_of_a_task_whose_locks_anothe
         assert await completes(engine, first)
 
 
+@pytest.mark.deep
 async def test_an_agent_of_the_pool_that_plans_takes_no_locks_from_others(opened, repository, tmp_path):
     async with opened() as engine:
         await engine.agents.add("dev", executor="scripted", options={"steps": [{"say": PLAN}]})
@@ -233,6 +238,7 @@ async def test_an_agent_of_the_pool_that_plans_takes_no_locks_from_others(opened
         assert await completes(engine, await begin(engine, repository, "other", locks=["deploy"]))
 
 
+@pytest.mark.deep
 async def test_a_task_that_waits_for_locks_waits_no_longer_when_it_is_only_planned(opened, repository, tmp_path):
     """Or it would have them while a human reads the plan."""
     async with opened() as engine:
@@ -249,6 +255,7 @@ async def test_a_task_that_waits_for_locks_waits_no_longer_when_it_is_only_plann
         await second.cancel()
 
 
+@pytest.mark.deep
 async def test_a_task_that_a_human_blocks_in_the_queue_does_not_begin_before_it_is_unblocked(
     opened, repository, tmp_path
 ):

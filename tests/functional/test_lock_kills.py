@@ -179,10 +179,9 @@ def site(store, request, tmp_path):
 
 BOTH = pytest.mark.parametrize("store", ["sqlite", "postgres"])
 POSTGRES_IF_DEEP = pytest.mark.parametrize("store", ["sqlite", pytest.param("postgres", marks=pytest.mark.deep)])
-SQLITE_IF_DEEP = pytest.mark.parametrize("store", ["postgres", pytest.param("sqlite", marks=pytest.mark.deep)])
 
 
-@BOTH
+@POSTGRES_IF_DEEP
 async def test_a_task_keeps_its_lock_when_its_engine_is_killed_until_it_has_gone_on_and_ended(site):
     process = site.begin("first")
     await until(lambda: site.read("starts") == ["first"])
@@ -225,8 +224,9 @@ async def test_the_task_of_a_killed_engine_is_cancelled_and_the_next_one_begins_
     await check_order(site, (first_id, TaskCancelled))
 
 
-@SQLITE_IF_DEEP
-@pytest.mark.parametrize("home", ["home", pytest.param("another home", marks=pytest.mark.deep)])
+@pytest.mark.deep
+@BOTH
+@pytest.mark.parametrize("home", ["home", "another home"])
 async def test_an_engine_that_waits_for_a_lock_ends_what_a_dead_one_has_left_with_it(site, home):
     """The engine of the first task is killed, and so is the one that cancels it, before it ends what runs."""
     process = site.begin("first", "never")
@@ -251,6 +251,7 @@ async def cancel_and_die(site, task_id):
     assert done.returncode == -9, done.stdout.decode()
 
 
+@pytest.mark.deep
 @POSTGRES_IF_DEEP
 async def test_a_task_that_waits_gets_its_turn_although_its_engine_was_killed_and_those_behind_it_get_theirs(site):
     holder = site.begin("first")
@@ -271,9 +272,10 @@ async def test_a_task_that_waits_gets_its_turn_although_its_engine_was_killed_an
 MOMENTS = ["lock_table.requested", "execution.leased", "execution.process_started", "workspace.merged"]
 
 
-@SQLITE_IF_DEEP
+@pytest.mark.deep
+@BOTH
 @pytest.mark.parametrize("number", KILLS)
-@pytest.mark.parametrize("moment", [MOMENTS[0], *(pytest.param(one, marks=pytest.mark.deep) for one in MOMENTS[1:])])
+@pytest.mark.parametrize("moment", MOMENTS)
 async def test_all_engines_are_killed_at_once_and_go_on(site, moment, number):
     site.open_gate()
     names = ["first", "second", "third"]

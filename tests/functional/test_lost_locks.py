@@ -132,14 +132,9 @@ async def check_runs(site, lose, chance, *, at_once):
     await site.check_the_end()
 
 
-def deep(*values):
-    return [pytest.param(value, marks=pytest.mark.deep) for value in values]
-
-
+@pytest.mark.deep
 @pytest.mark.parametrize("number", OFTEN)
-@pytest.mark.parametrize(
-    "how", ["removed", *(pytest.param(how, marks=pytest.mark.deep) for how in ("replaced", "some removed"))]
-)
+@pytest.mark.parametrize("how", ["removed", "replaced", "some removed"])
 async def test_lock_files_end_while_engines_drive(site, how, number):
     site.url = f"sqlite:///{site.root / 'aura.db'}"
     chance = random.Random(f"{how}{number}")
@@ -155,10 +150,9 @@ async def test_lock_files_end_while_engines_drive(site, how, number):
     await check_runs(site, lose, chance, at_once=number > 0)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("number", OFTEN)
-@pytest.mark.parametrize(
-    "how", ["sessions", *(pytest.param(how, marks=pytest.mark.deep) for how in ("locks", "crash", "restart"))]
-)
+@pytest.mark.parametrize("how", ["sessions", "locks", "crash", "restart"])
 async def test_sessions_end_while_engines_drive(site, restartable_postgres, how, number):
     server = restartable_postgres
     chance = random.Random(f"{how}{number}")

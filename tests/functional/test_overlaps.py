@@ -40,6 +40,7 @@ async def test_each_review_names_the_other_one_until_it_has_merged(opened, repos
         await second.cancel()
 
 
+@pytest.mark.deep
 async def test_work_that_is_revised_or_whose_merge_waits_is_named(opened, repository, tmp_path):
     async with opened() as engine:
         gate = [{"wait_for": str(tmp_path / "gate")}]
@@ -58,6 +59,7 @@ async def test_work_that_is_revised_or_whose_merge_waits_is_named(opened, reposi
         assert (await settled(engine, revised.id)).status is TaskStatus.AWAITING_APPROVAL
 
 
+@pytest.mark.deep
 async def test_a_file_of_that_name_in_another_repository_is_another_file(opened, repository, tmp_path):
     lib, tools = (make_repository(tmp_path / name, {"README": "hello\n"}) for name in ("lib", "tools"))
     git(lib, "worktree", "add", "-q", "-b", "side", tmp_path / "side")

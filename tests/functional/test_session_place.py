@@ -51,6 +51,7 @@ async def run(engine, repository, prompt, **more):
     return execution.session_id, await events_of(engine, execution.id)
 
 
+@pytest.mark.deep
 async def test_in_the_worktree_of_another_task_it_is_told_again(opened, repository, agent):
     async with opened(executors=[agent]) as engine:
         first, _ = await run(engine, repository, "Do it")
@@ -73,6 +74,7 @@ async def test_a_follow_up_resumes_it(opened, repository, agent):
     assert agent.asked == [(None, False), (session, False)]
 
 
+@pytest.mark.deep
 async def test_in_the_users_own_folder_it_resumes_what_began_there(opened, repository, agent):
     async with opened(executors=[agent]) as engine:
         await run(engine, repository, "Do it", session_id="by hand")

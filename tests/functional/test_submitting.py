@@ -93,6 +93,7 @@ async def test_an_agent_waits_for_the_decision_and_continues_with_it(opened, rep
         assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("said", "mode", "status"),
     [

@@ -110,6 +110,7 @@ async def check_that_it_completes(work, run, repository):
     assert work.starts() == 1, "its agent went on under its supervisor"
 
 
+@pytest.mark.deep
 async def test_the_engine_of_a_second_call_with_the_same_key_takes_over(opened, work, repository):
     async with work.driven_elsewhere() as (process, task_id), opened() as engine:
         run = await engine.run("Work", **work.request)
@@ -137,6 +138,7 @@ async def test_an_engine_that_was_asked_to_resume_takes_over_from_one_that_close
         await check_that_it_completes(work, run, repository)
 
 
+@pytest.mark.deep
 async def test_a_waiter_that_may_not_take_over_is_told_that_the_engine_died(opened, work, repository):
     async with work.driven_elsewhere() as (process, task_id), opened() as engine:
         run = await engine.attach(task_id)
@@ -162,6 +164,7 @@ async def test_a_waiter_that_may_not_take_over_is_told_that_the_engine_died(open
         await check_that_it_completes(work, await engine.resume(task_id), repository)
 
 
+@pytest.mark.deep
 async def test_events_of_other_tasks_do_not_put_off_that_no_engine_drives_this_one(opened, work):
     async with work.driven_elsewhere() as (process, task_id), opened() as engine:
         run = await engine.attach(task_id)
@@ -180,6 +183,7 @@ async def test_events_of_other_tasks_do_not_put_off_that_no_engine_drives_this_o
                 group.cancel_scope.cancel()
 
 
+@pytest.mark.deep
 async def test_after_the_engine_died_a_wait_in_another_does_not_call_the_run_cancelled(opened, work):
     async with work.driven_elsewhere() as (process, task_id), opened() as engine:
         process.kill()

@@ -155,6 +155,7 @@ def test_limits_are_told_in_our_own_words(text, message):
     assert message in {fault.message for fault in read(text).faults}
 
 
+@pytest.mark.deep
 def test_rules_are_compared_only_for_who_looks_at_the_file_and_not_without_end():
     """A valid file of a third of the limit: comparing all of it would take a minute."""
     globs = [", ".join(f"d{rule}x{place}/*" for place in range(60)) for rule in range(500)]

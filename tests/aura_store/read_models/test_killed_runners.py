@@ -32,7 +32,8 @@ async def follower(url):
             await process.wait()
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 async def test_killed_again_and_again_while_the_log_grows(request, tmp_path, database):
     url = request.getfixturevalue("postgres_url") if database == "postgresql" else f"sqlite:///{tmp_path / 'a.db'}"
     rng = random.Random(7)
