@@ -25,6 +25,8 @@ _TAKES: Mapping[str, str] = {
     "Commands": "a pattern or a list, as in `Bash(...)`",
     "Days": "a day or a list",
     "Duration": "`90s`, `30m`, `8h`, `2d`",
+    "Clock": "a time of day",
+    "Zone": "a time zone",
     "bool": "`true` or `false`",
     **dict.fromkeys(("Numbers", "Shares"), "`{at_least: ..., at_most: ...}`"),
     **{name: f"[{name.lower()}](#{name.lower()})" for name in ("Paths", "Labels", "Hours", "Record", "Then", "When")},
@@ -106,6 +108,6 @@ def _types(kind: type[BaseModel]) -> dict[str, str]:
 
 def _name(annotation: str) -> str:
     first = annotation.partition(" | ")[0].removeprefix("Annotated[").partition(",")[0]
-    return {"time": "a time of day", "int": "number", "float": "number", "OnExpiry": "`deny` or `continue`"}.get(
+    return {"int": "number", "float": "number", "OnExpiry": "`deny` or `continue`"}.get(
         first, "list" if first.startswith("list[") else first
     )

@@ -31,7 +31,7 @@ from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import Conversation, Executor, Launch
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import MergeAbandoned, WorkspaceStatus
-from aura_engine.runtime import collection, driver, follower, merges
+from aura_engine.runtime import collection, driver, log_tail, merges
 from aura_engine.runtime.gateway import Gateway
 from aura_store import open_log
 from aura_worker_protocol.messages import MergeWork
@@ -299,7 +299,7 @@ async def test_what_ends_the_engine_is_raised_as_it_is(opened, repository, monke
 
 
 async def test_an_outage_of_any_length_does_not_end_the_engine(opened, repository, monkeypatch):
-    monkeypatch.setattr(follower, "TAIL_PAUSE", 0.01)
+    monkeypatch.setattr(log_tail, "TAIL_PAUSE", 0.01)
     async with opened() as engine:
         log, failures = type(engine._core.log), iter(range(3))
         tail = log.tail

@@ -14,7 +14,6 @@ All methods raise `ScopeEnded` once the execution has ended, `TokenRefused` for 
 `CommandRefused` if a rule forbids the action, and the errors of the log.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import NoReturn, TypeVar
@@ -65,6 +64,7 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_engine.agent_tools.access import ScopeEnded, TaskScope, TokenRefused
+from aura_engine.agent_tools.action_tally import ActionTally
 from aura_engine.permissions.inquiries import choice_of, choices_of, inquiries_of, inquiry_id, words_with
 from aura_engine.policy.consultation import pose
 from aura_engine.policy.evidence import evidence_of
@@ -119,7 +119,7 @@ class OwnTask:
         self._scope = scope
         self._policies = policies or PolicySources()
         self._lock = anyio.Lock()
-        self._tallied: tuple[int, Counter[type[Action]]] = (0, Counter())
+        self._tally = ActionTally(bus.log, scope.execution_id)
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
@@ -376,14 +376,10 @@ class OwnTask:
         return agent_actor(execution.agent_id)
 
     async def _require_room(self, action: type[Action], limit: int, what: str) -> None:
-        """Refuse an action that the execution has done `limit` times, counted in its log.
+        """Refuse an action that the execution has done `limit` times.
 
         The unit that records the action has loaded the execution, so a concurrent action is a conflict."""
-        seen, tally = self._tallied
-        facts = await self._bus.log.facts(self._scope.execution_id, after=seen)
-        tally = tally + Counter(type(fact.event) for fact in facts if isinstance(fact.event, Action))
-        self._tallied = (seen + len(facts), tally)
-        if tally[action] >= limit:
+        if await self._tally.count(action) >= limit:
             self._refuse("limit", f"a run makes at most {limit} {what}", "continue without")
 
     async def _record(self, unit: UnitOfWork, execution: Execution, action: Action) -> None:

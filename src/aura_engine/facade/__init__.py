@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from aura_engine.facade.assignment import TaskAssignment as TaskAssignment
     from aura_engine.facade.assignment import require_decomposable as require_decomposable
     from aura_engine.facade.board_moves import BoardMoves as BoardMoves
-    from aura_engine.facade.board_moves import refusal as refusal
     from aura_engine.facade.executors import examine_options as examine_options
     from aura_engine.facade.follow_ups import continue_task as continue_task
+    from aura_engine.facade.follow_ups import execute_task as execute_task
     from aura_engine.facade.follow_ups import retry_task as retry_task
+    from aura_engine.facade.follow_ups import tell_agent as tell_agent
     from aura_engine.facade.placement import Placement as Placement
     from aura_engine.facade.revert_tasks import Reverts as Reverts
     from aura_engine.facade.submissions import Submission as Submission
+    from aura_engine.facade.submissions import complete_task as complete_task
     from aura_engine.facade.submissions import submit_subtasks as submit_subtasks
     from aura_engine.facade.subscription import subscribe as subscribe
     from aura_engine.facade.task_edits import edit_task as edit_task

@@ -1,4 +1,4 @@
-"""Follow-ups: has an agent continue: in review, after its task has completed, or after a failure."""
+"""Follow-ups: has an agent begin or continue: at work, in review, after its task has completed, or after a failure."""
 
 import attrs
 
@@ -6,7 +6,8 @@ from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.agent import TakeTask
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Execution, ExecutionStatus
+from aura_contracts.execution import Execution, ExecutionStatus, QueueMessage
+from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import AssignTask, ReopenTask, RetryTask, Task, TaskStatus
 from aura_engine import runtime
 from aura_engine.decisions import require_concern
@@ -15,6 +16,23 @@ from aura_engine.facade.placement import Placement
 from aura_engine.facade.revert_tasks import require_only_revert
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
+
+
+async def execute_task(core: Core, unit: UnitOfWork, view: View, actor: Actor) -> Task:
+    """Add to `unit` that the assigned agent works on the task, unless it does; return the updated task.
+
+    Raises `InvalidInput` for a task without an agent or a workspace.
+    """
+    if view.agent is None or view.workspace is None:
+        remedy = "assign the task, and create it with a repository"
+        raise InvalidInput(field="task", reason="it has no agent or no workspace", remedy=remedy)
+    require_concern(view.task, actor, "execute")
+    if view.worked_on:
+        return view.task
+    if view.execution is not None:
+        return await runtime.requeue(core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
+    prompt = await runtime.first_prompt(core.runtime, view, RunPlan(), view.agent.executor)
+    return await runtime.queue_first(core.runtime, unit, view.task, view.agent, prompt, RunPlan())
 
 
 async def continue_task(core: Core, unit: UnitOfWork, view: View, feedback: str) -> Task:
@@ -31,6 +49,19 @@ async def continue_task(core: Core, unit: UnitOfWork, view: View, feedback: str)
         reason = f"approval {view.approval.id} waits for an answer"
         raise InvalidInput(field="task", reason=reason, remedy="reject it with the feedback")
     return await runtime.continue_with(core.runtime, unit, view, "follow_up", feedback, proposal="")
+
+
+async def tell_agent(unit: UnitOfWork, view: View, message_id: str, text: str) -> Task:
+    """Add to `unit` a message to the agent at work. Raises `InvalidInput` if none works on the task."""
+    execution, asked = view.execution, view.approval
+    if execution is None or execution.final or execution.status is ExecutionStatus.REVIEW:
+        reason = f"no agent works on it: it is {view.task.status}"
+        follow = f"tasks.follow_up({view.task.id!r}, 'TEXT')"
+        waits = asked is not None and asked.status is ApprovalStatus.PENDING
+        remedy = f"answer approval {asked.id}, or use {follow}" if asked is not None and waits else follow
+        raise InvalidInput(field="task", reason=reason, remedy=remedy)
+    await unit.handle(execution.id, QueueMessage(message_id=message_id, text=text))
+    return view.task
 
 
 async def _reopen(core: Core, unit: UnitOfWork, view: View, execution: Execution, feedback: str) -> Task:

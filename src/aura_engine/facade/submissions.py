@@ -1,15 +1,18 @@
-"""Submissions: proposals that come from outside a run, and what follows where a policy decides at once."""
+"""Submissions: what agents hand in from outside a run: proposals, with what a policy decides at once, and results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from aura_contracts.actors import ENGINE, Actor, actor_kind, agent
+from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.approval import Approval, ApprovalStatus
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import ApprovalId
-from aura_contracts.task import ApprovalMode, Subtask, Task
+from aura_contracts.task import ApprovalMode, CompleteTask, Subtask, Task
 from aura_engine import runtime
+from aura_engine.facade.board_moves import refusal
 from aura_engine.facade.core import Core
 from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork
@@ -47,6 +50,21 @@ async def submit_subtasks(
     editor = actor if actor_kind(actor) == "human" else None
     approval = await runtime.propose_subtasks(core.runtime, unit, view, approval_id, subtasks, editor=editor)
     return await _followed(core, unit, view.task, approval)
+
+
+async def complete_task(unit: UnitOfWork, view: View, result: Mapping[str, Any]) -> Task:
+    """Add to `unit` that the task is completed with what came of it, and its agent released. See `Tasks.complete`."""
+    task = view.task
+    if view.worked_on:
+        remedy = f"wait for it, or `tasks.cancel({task.id!r})`"
+        raise refusal(task.id, "complete", "an agent of AURA works on it", remedy)
+    assigned = task.assigned_agent
+    worker = unit if assigned is None else unit.acting_as(agent(assigned))
+    completed = await worker.handle(task.id, CompleteTask(result=dict(result)))
+    if view.agent is not None and view.agent.has(task.id):
+        release = ReleaseAgent(task_id=task.id, outcome=TaskOutcome.COMPLETED)
+        await unit.acting_as(ENGINE).handle(view.agent.id, release)
+    return completed
 
 
 async def _followed(core: Core, unit: UnitOfWork, task: Task, approval: Approval) -> Approval:

@@ -6,21 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack
 import attrs
 from msgspec.structs import replace
 
-from aura_contracts.actors import ENGINE, actor_name
-from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import ReleaseAgent, TaskOutcome
+from aura_contracts.actors import actor_name
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
 from aura_contracts.board import CanonicalState
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import ExecutionStatus, QueueMessage, RequestInterrupt
+from aura_contracts.execution import RequestInterrupt
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LockClaim
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.rows import Page
-from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import (
     TASK,
-    CompleteTask,
     CreateTask,
     ReparentTask,
     Subtask,
@@ -29,7 +24,7 @@ from aura_contracts.task import (
     TaskSpec,
     TaskStatus,
 )
-from aura_engine import decisions, facade, runtime
+from aura_engine import decisions, facade
 from aura_engine.facade.arguments import Kept, Share
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -191,17 +186,7 @@ class Tasks:
         task_id = TaskId(await self._core.find("task", task))
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
-            if view.agent is None or view.workspace is None:
-                remedy = "assign the task, and create it with a repository"
-                raise InvalidInput(field="task", reason="it has no agent or no workspace", remedy=remedy)
-            decisions.require_concern(view.task, self._core.actor(by), "execute")
-            if view.worked_on:
-                return view.task
-            if view.execution is not None:
-                return await runtime.requeue(self._core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
-            services = self._core.runtime
-            prompt = await runtime.first_prompt(services, view, RunPlan(), view.agent.executor)
-            return await runtime.queue_first(services, unit, view.task, view.agent, prompt, RunPlan())
+            return await facade.execute_task(self._core, unit, view, self._core.actor(by))
 
         return await self._transact_and_drive(task_id, decide, by)
 
@@ -238,15 +223,7 @@ class Tasks:
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
             decisions.require_concern(view.task, self._core.actor(by), "tell")
-            execution = view.execution
-            if execution is None or execution.final or execution.status is ExecutionStatus.REVIEW:
-                waits = view.approval is not None and view.approval.status is ApprovalStatus.PENDING
-                reason = f"no agent works on it: it is {view.task.status}"
-                follow = f"tasks.follow_up({task_id!r}, 'TEXT')"
-                remedy = f"answer approval {view.approval.id}, or use {follow}" if waits and view.approval else follow
-                raise InvalidInput(field="task", reason=reason, remedy=remedy)
-            await unit.handle(execution.id, QueueMessage(message_id=self._core.bus.ids(), text=text))
-            return view.task
+            return await facade.tell_agent(unit, view, self._core.bus.ids(), text)
 
         return await self._transact(task_id, decide, by)
 
@@ -334,16 +311,7 @@ class Tasks:
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
             decisions.require_concern(view.task, self._core.actor(by), "complete")
-            if view.worked_on:
-                remedy = f"wait for it, or `tasks.cancel({task_id!r})`"
-                raise facade.refusal(task_id, "complete", "an agent of AURA works on it", remedy)
-            assigned = view.task.assigned_agent
-            agent = unit if assigned is None else unit.acting_as(agent_actor(assigned))
-            completed = await agent.handle(task_id, CompleteTask(result=dict(result or {})))
-            if view.agent is not None and view.agent.has(task_id):
-                release = ReleaseAgent(task_id=task_id, outcome=TaskOutcome.COMPLETED)
-                await unit.acting_as(ENGINE).handle(view.agent.id, release)
-            return completed
+            return await facade.complete_task(unit, view, result or {})
 
         return await self._transact_and_drive(task_id, decide, by)
 

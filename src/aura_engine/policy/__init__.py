@@ -1,6 +1,7 @@
 """Policies: rules that answer questions, or say who is asked and until when.
 
     vocabulary    what a policy file may hold, as models that check it
+    field_types   what may stand at one of its keys: patterns, names, durations
     policy_file   a file's text ► a policy, or all its faults with line and column
     conditions    whether a rule matches: yes, no, or depending on what is unknown
     reachability  rules that can never match, or change nothing

@@ -3,7 +3,8 @@
     views            a task with everything that belongs to it
     steps            from a view to the next step (pure)
     driver           performs the steps of one task until none is left
-    follower         tails the log and runs the drivers
+    follower         runs the drivers, and wakes them
+    log_tail         hands on what happens in the log
     standby          tasks to take over from other engines
     context          the services that steps use
 

@@ -1,4 +1,4 @@
-"""Follower: tails the log and runs a driver for each task that this engine has taken on.
+"""Follower: runs a driver for each task that this engine has taken on, and wakes it at what happens in the log.
 
 Invariants:
 
@@ -28,7 +28,7 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.abc import TaskGroup
 
-from aura_contracts.errors import AuraError, StoreUnavailable
+from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionLeased
 from aura_contracts.ids import ExecutionId, StreamId, TaskId
@@ -39,6 +39,7 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
+from aura_engine.runtime.log_tail import TAIL_PAUSE, LogTail
 from aura_engine.runtime.pool import Pool
 from aura_engine.runtime.queue_locks import QueueLocks
 from aura_engine.runtime.session_turns import SessionTurns
@@ -49,11 +50,6 @@ _LOG = logging.getLogger(__name__)
 
 LOCK_CHECK = 1.0
 """Seconds between two looks at the locks: those of other engines that this one stands by for, and its own."""
-
-TAIL_PAUSE = 1.0
-"""Seconds before the log is read again after the store did not answer for the whole outage timeout."""
-
-_FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*", "lock_table.*")
 
 
 class Follower:
@@ -68,8 +64,7 @@ class Follower:
         self._require_open = require_open
         self._drive_all = drive_all
         self._deliveries = Deliveries(runtime.gateway, self.drives)
-        self._tailing = anyio.Lock()
-        self._tails = False
+        self._tail = LogTail(runtime.bus.log, self._on_record, require_open)
         self._drivers: dict[TaskId, Driver] = {}
         self._listeners: dict[StreamId, set[Driver]] = {}
         self._standby = Standby(runtime, locks, self.drive, self.notify, self._keep_defect)
@@ -91,7 +86,7 @@ class Follower:
     async def start(self) -> None:
         """With `drive_all`, take on every task that earlier engines left unfinished, and work on the queue."""
         if self._drive_all:
-            await self._tail()
+            await self._tail.start()
             self.pool.start()
             self._queue_locks.hold(self._require_open())
             unfinished = self._runtime.reads.rows(TaskQuery(unfinished=True, descending=False))
@@ -99,28 +94,8 @@ class Follower:
                 async for task in tasks:
                     await self.take_on_started(task.id)
 
-    async def _tail(self, after: int | None = None) -> None:
-        """Start to follow the log after a position, or from its current head, unless already started."""
-        async with self._tailing:
-            if not self._tails:
-                after = await self._runtime.bus.log.head() if after is None else after
-                self._require_open().start_soon(self._follow_log, after)
-                self._tails = True
-
-    async def _follow_log(self, after: int) -> None:
-        """Follow the log for as long as the engine is open, through outages of any length."""
-        while True:
-            try:
-                async with aclosing(self._runtime.bus.log.tail(after, topics=_FOLLOWED)) as records:
-                    async for record in records:
-                        after = record.position
-                        self._runtime.bus.states.observe(record)
-                        self._on_record(record)
-            except StoreUnavailable as error:
-                _LOG.warning("the log cannot be followed: %s", error)
-                await anyio.sleep(TAIL_PAUSE)
-
     def _on_record(self, record: EventRecord) -> None:
+        self._runtime.bus.states.observe(record)
         if isinstance(record.event, ExecutionLeased):
             self._runtime.gateway.forget(ExecutionId(record.stream_id))
         for driver in tuple(self._listeners.get(record.stream_id, ())):
@@ -138,7 +113,7 @@ class Follower:
         `since` is a position before the task's, if the caller knows one. Returns False if another engine drives it all
         the same, because it held the lock before; then this engine stands by, as with `take_on`."""
         self._require_open()
-        await self._tail(since)
+        await self._tail.start(since)
         states = self._runtime.bus.states
         async with self._turn(task_id):
             with states.collecting() as streams:
@@ -168,7 +143,7 @@ class Follower:
     async def wait_in_queue(self, task_id: TaskId) -> None:
         """Work on the queue of the pool until the task has an agent; then drive it. Returns after the first look."""
         group = self._require_open()
-        await self._tail()
+        await self._tail.start()
         await self.pool.wait_for(task_id)
         self._queue_locks.hold(group)
 
@@ -181,7 +156,7 @@ class Follower:
         group = self._require_open()
         if self._wake(task_id):
             return True
-        await self._tail()
+        await self._tail.start()
         async with self._turn(task_id):
             if not await self._take(task_id, starts=starts):
                 return False
