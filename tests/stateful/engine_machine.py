@@ -8,6 +8,7 @@ ever. At the end of each example every human answers, and everything has to end,
 
 from datetime import timedelta
 
+from belonging import CHOICES, DATA, PLACES, PROJECTS
 from engine_house import RECORDER, House
 from exclusion import LOCKS
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from tool_calls import CALLS, OPEN_CALLS
 
 from aura_contracts.agent import AgentChanges
 from aura_contracts.approval import Level, Remember
+from aura_contracts.project import ProjectChanges
 from aura_contracts.task import RetryPolicy, TaskChanges
 from aura_store.testing.faults import STEPS
 
@@ -55,9 +57,13 @@ new_tasks = st.fixed_dictionaries(
         "attempts": st.sampled_from([1, 2]),
         "locks": st.sampled_from(LOCKS),
         "labels": st.sampled_from(LABELS),
+        "project": st.sampled_from(CHOICES),
+        "context": st.sampled_from(DATA),
         "way": st.sampled_from(["pool", "pool", "executor", "backlog", "decompose"]),
     }
 )
+
+project_changes = st.one_of(st.none(), st.tuples(st.sampled_from(PLACES), st.sampled_from(["", "easy", "plain"])))
 
 a_task = precondition(lambda self: self.judge.tasks)
 a_question = precondition(lambda self: self.judge.asked)
@@ -197,7 +203,7 @@ class Engines(House, RuleBasedStateMachine):
         options = {
             **review,
             **given["locks"],
-            "labels": given["labels"],
+            **{name: given[name] for name in ("labels", "project", "context")},
             "approval": mode,
             "agent_type": kind,
             "priority": priority,
@@ -256,12 +262,25 @@ class Engines(House, RuleBasedStateMachine):
             changes = TaskChanges(after=tuple({self.pick(self.judge.tasks, one) for one in after}))
             self.give(via, lambda engine: engine.tasks.edit(task, changes), wait=wait)
 
+    @rule(via=engines, name=st.sampled_from(PROJECTS), what=project_changes)
+    def change_project(self, via, name, what):
+        """Create a project, change what is for it, or remove it."""
+        if what is None:
+            self.give(via, lambda engine: engine.projects.remove(name))
+            return
+        places, kind = what
+        if any(site.active and site.name == name for site in self.judge.projects.values()):
+            changes = ProjectChanges(repositories=places, agent_type=kind)
+            self.give(via, lambda engine: engine.projects.edit(name, changes))
+        else:
+            self.give(via, lambda engine: engine.projects.create(name, repositories=places, agent_type=kind))
+
     @a_task
-    @rule(via=engines, which=some, locks=st.sampled_from(LOCKS), wait=waits)
-    def change_locks(self, via, which, locks, wait):
-        """Have a task need something else, or nothing; refused while it is worked on."""
+    @rule(via=engines, which=some, locks=st.sampled_from(LOCKS), data=st.sampled_from(DATA), wait=waits)
+    def change_locks(self, via, which, locks, wait, data=None):
+        """Have a task need something else, or nothing; refused while it is worked on. Its data may change, too."""
         if task := self.pick(self.judge.tasks, which):
-            changes = TaskChanges(**{"locks": (), "locked_paths": (), "on_collision": "wait", **locks})
+            changes = TaskChanges(**{"locks": (), "locked_paths": (), "on_collision": "wait", **locks}, context=data)
             self.give(via, lambda engine: engine.tasks.edit(task, changes), wait=wait)
 
     # --- Rules: humans ------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ have to do is said in `duties`.
 """
 
 import attrs
+from belonging import note_project, require_data, require_project
 from exclusion import note_claim, require_alone, require_apart
 from notes import EDITABLE, Asked, Crew, Notes, Run, Work
 from silence import POLICY_TEXT as SILENCE_TEXT
@@ -103,6 +104,7 @@ class Judge(Notes):
         task_id = record.stream_id
         if topic == "task.created":
             spec = event.spec
+            require_project(self, record.actor, spec)
             edited = {name: getattr(spec, name) for name in EDITABLE}
             self.tasks[task_id] = Work(spec, record.actor, type=spec.agent_type, **edited)
             return
@@ -291,6 +293,7 @@ class Judge(Notes):
     def _execution(self, record, topic, event):
         if topic == "execution.queued":
             spec = event.spec
+            require_data(self, spec.task_id, spec.prompt)
             self.runs[record.stream_id] = Run(spec.task_id, spec.agent_id, spec.plan.decomposes)
             return
         run = self.runs[record.stream_id]
@@ -313,6 +316,9 @@ class Judge(Notes):
         if topic == "lease.granted":
             self.leases[record.stream_id] = event.execution_id
         self.runs[self.leases[record.stream_id]].leased = topic != "lease.closed"
+
+    def _project(self, record, topic, event):
+        note_project(self, record, topic, event)
 
     def _lock_table(self, record, topic, event):
         note_claim(self, topic, event)

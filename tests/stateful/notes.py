@@ -4,7 +4,7 @@ from datetime import datetime
 
 import attrs
 
-EDITABLE = ("after", "locks", "locked_paths", "on_collision")
+EDITABLE = ("after", "locks", "locked_paths", "on_collision", "context")
 """What a task is created with, and can be changed."""
 
 
@@ -28,6 +28,7 @@ class Work:
     locks: tuple = ()
     locked_paths: tuple = ()
     on_collision: str = "wait"
+    context: dict = attrs.field(factory=dict)
     by_pool: bool = False
     """Whether it was the pool that gave it to its agent."""
     lost: set = attrs.field(factory=set)
@@ -117,6 +118,8 @@ class Notes:
     """By lease: its run."""
     claims: dict = attrs.field(factory=dict)
     """By task: what it has for itself alone, or waits for."""
+    projects: dict = attrs.field(factory=dict)
+    """By stream."""
     calls: list = attrs.field(factory=list)
     """What agents asked permission for, in order."""
     merged: set = attrs.field(factory=set)

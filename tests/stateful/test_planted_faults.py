@@ -15,12 +15,14 @@ from aura_contracts.approval import Approval, Level
 from aura_contracts.events import Append, Fact
 from aura_contracts.lock_table import PathLock, TaskLocks
 from aura_contracts.task import Task, TaskQueued
+from aura_engine.agent_types import AgentTypeChoice, AgentTypes
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.dependencies import Dependents
 from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.lock_waits import LockWaits
 from aura_engine.runtime.pool import Pool
+from aura_engine.runtime.task_project import ProjectChoice
 from aura_engine.runtime.views import View
 from aura_engine.scheduling import PoolAgent
 
@@ -39,11 +41,28 @@ class Fault:
     """The story in which it shows."""
 
 
-def create(machine, *, mode="changes", review=None, after=(), way="pool", locks=None, labels=(), attempts=1):
-    given = {"kind": "plain", "priority": "medium", "failure": "fail", "parent": None, "part_failure": "wait"}
-    given |= {"via": 0, "mode": mode, "review": review or {}, "after": list(after), "way": way, "locks": locks or {}}
-    given |= {"labels": labels}
-    machine.add_task(**given, attempts=attempts, wait=True)
+PLAIN = {
+    "via": 0,
+    "mode": "changes",
+    "review": {},
+    "kind": "plain",
+    "priority": "medium",
+    "after": [],
+    "failure": "fail",
+    "parent": None,
+    "part_failure": "wait",
+    "attempts": 1,
+    "locks": {},
+    "labels": (),
+    "project": None,
+    "context": {},
+    "way": "pool",
+    "wait": True,
+}
+
+
+def create(machine, **given):
+    machine.add_task(**PLAIN | given)
 
 
 def story(machine, fault):
@@ -134,6 +153,19 @@ def silent_story(machine, fault):
     fault.done(machine)
 
 
+def project_story(machine, fault):
+    """A project is created, changed and removed, and tasks with data are for its agents."""
+    machine.start([2, 2])
+    machine.change_project(0, "shop", (("/app",), "easy"))
+    create(machine, kind=None, context={"ticket": "T-17"})
+    machine.change_project(0, "lab", ((), ""))
+    machine.change_project(0, "shop", (("/app",), "plain"))
+    create(machine, kind=None)
+    machine.change_project(0, "shop", None)
+    create(machine, kind=None, context={"ticket": "T-18"})
+    fault.done(machine)
+
+
 def forget_a_column(machine):
     with sqlite3.connect(machine.folder / "aura.db.models") as connection:
         connection.execute("UPDATE tasks SET title = 'another'")
@@ -160,6 +192,14 @@ def read_once(now, until):
     return (until - now).total_seconds()
 
 
+def any_type(rules, given, *_):
+    return AgentTypeChoice(given, "it names the type" if given else "default: any type")
+
+
+async def no_project(*_):
+    return ProjectChoice(None, "")
+
+
 async def nothing(*_):
     return None
 
@@ -168,6 +208,7 @@ FAULTS = {
     "none": Fault(""),
     "none of locks": Fault("", told=lock_story),
     "none of calls": Fault("", told=call_story),
+    "none of projects": Fault("", told=project_story),
     "none of silence": Fault("", told=silent_story),
     "anyone decides": Fault("only a seat|not entitled", ((Approval, "seats_of", lambda self, *_: self.seats),)),
     "one level decides": Fault(
@@ -236,6 +277,15 @@ FAULTS = {
         "after the deadline",
         (("aura_engine.decisions.approval", "require_before_deadline", lambda *_: None),),
         told=silent_story,
+    ),
+    "the type of a project is not looked at": Fault(
+        "the type of its project", ((AgentTypes, "choose", any_type),), told=project_story
+    ),
+    "a project is not looked for": Fault(
+        "the only project", (("aura_engine.runtime", "project_of", no_project),), told=project_story
+    ),
+    "the data of a task is left out": Fault(
+        "the data of its task", (("aura_engine.runtime.context", "_rendered", lambda *_: "Do it."),), told=project_story
     ),
     "the read side has something else": Fault("read side", done=forget_a_column),
     "something happens after the end": Fault("after the end", done=begin_after_the_end),
