@@ -17,7 +17,7 @@ import anyio
 import attrs
 
 from aura_contracts.actors import ENGINE, Actor, actor_kind
-from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
+from aura_contracts.aggregate import Aggregate, Command, State
 from aura_contracts.errors import (
     ActorNotAllowed,
     AggregateNotFound,
@@ -111,7 +111,8 @@ class UnitOfWork:
         decisions.refuse_observer(self._principal, decider.aggregate.name, aggregate_id, type(command).__name__)
         loaded = await self._load(decider.aggregate, aggregate_id)
         now = self.bus.clock()
-        lineage = await self._lineage(aggregate_id, command)
+        parent_id: TaskId | None = getattr(command, "parent_id", None)
+        lineage = () if parent_id is None else await self._lineage(aggregate_id, parent_id)
         parent = await self.get(TASK, lineage[0]) if lineage else None
         before = loaded.state
         circle: tuple[TaskId, ...] = ()
@@ -201,13 +202,12 @@ class UnitOfWork:
             self._loaded[aggregate_id] = _Loaded(aggregate, found.state, found.version)
         return self._loaded[aggregate_id]
 
-    async def _lineage(self, aggregate_id: StreamId, command: AnyCommand) -> tuple[TaskId, ...]:
-        """Return the parent that `command` names and its ancestors, nearest first.
+    async def _lineage(self, aggregate_id: StreamId, parent_id: TaskId | None) -> tuple[TaskId, ...]:
+        """Return the parent that a command names and its ancestors, nearest first.
 
         Raises `AggregateNotFound` for a missing parent, and `EventOutOfOrder` for a cycle in the log, which is damage.
         """
         lineage: list[TaskId] = []
-        parent_id: TaskId | None = getattr(command, "parent_id", None)
         while parent_id is not None and parent_id != aggregate_id:
             if parent_id in lineage:
                 reason = f"tasks are one another's ancestors: {' < '.join(lineage)}"

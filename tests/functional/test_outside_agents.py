@@ -5,6 +5,7 @@ import pytest
 from aura_contracts.agent import AgentStatus
 from aura_contracts.errors import ActorNotAllowed, InvalidInput, RuleViolated, TransitionRefused
 from aura_contracts.task import TaskStatus
+from aura_store.log._event_log import RecorderEventLog
 from engines import events_of, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +39,26 @@ async def test_what_was_approved_is_completed_and_the_agent_is_free(opened):
         ]
     async with opened() as engine:
         assert (await engine.tasks.get(task.id)).status is TaskStatus.COMPLETED
+
+
+async def test_what_one_process_records_about_a_task_it_does_not_read_again(opened, monkeypatch):
+    read, facts = [], RecorderEventLog.facts
+
+    async def noted(log, stream_id, **bounds):
+        read.append(stream_id)
+        return await facts(log, stream_id, **bounds)
+
+    async with opened() as engine:
+        agent = await engine.agents.add("operator", executor="custom")
+        monkeypatch.setattr(RecorderEventLog, "facts", noted)
+        task = await engine.tasks.create("Rotate the keys", approval="plan")
+        await engine.tasks.assign(task.id, agent=agent.id)
+        question = await engine.tasks.submit(task.id, "I replace all three")
+        await engine.approvals.approve(question.id)
+        await engine.tasks.complete(task.id)
+        assert read == []
+        assert (await engine.tasks.get(task.id)).status is TaskStatus.COMPLETED
+        assert read == [task.id]
 
 
 async def test_the_work_of_an_agent_of_aura_is_not_completed_by_others(opened, repository):

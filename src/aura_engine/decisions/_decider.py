@@ -105,22 +105,20 @@ class Decider(Generic[S]):
         """Return the events of `command` and the resulting state.
 
         Raises a `CommandRefused` with the facts; nothing has changed then."""
-        about: dict[str, Any] = {
-            "aggregate": self.aggregate.name,
-            "aggregate_id": aggregate_id,
-            "command": type(command).__name__,
-        }
-        self._require_possible(about, state, command, context)
+        row = self.aggregate.table.get(None if state is None else state.status, {})
+        if row.keys().isdisjoint(command.emits):
+            raise self._impossibility(self._about(aggregate_id, command), state, command, context)
         guard, decide = self.decisions[type(command)]
-        refuse_observer(context.actor, **about)
+        refuse_observer(context.actor, self.aggregate.name, aggregate_id, type(command).__name__)
         try:
             guard(state, command, context)
             events = tuple(decide(state, command, context))
         except NotAllowed as refused:
             why = {"rule": refused.rule, "reason": refused.reason, "remedy": refused.remedy}
-            raise ActorNotAllowed(**about, actor=context.actor, **why) from None
+            raise ActorNotAllowed(**self._about(aggregate_id, command), actor=context.actor, **why) from None
         except RuleBroken as broken:
-            raise RuleViolated(**about, rule=broken.rule, reason=broken.reason, remedy=broken.remedy) from None
+            why = {"rule": broken.rule, "reason": broken.reason, "remedy": broken.remedy}
+            raise RuleViolated(**self._about(aggregate_id, command), **why) from None
         for event in events:
             if type(event) not in command.emits:
                 raise TypeError(f"{type(command).__name__} does not declare that it emits {type(event).__name__}")
@@ -128,22 +126,29 @@ class Decider(Generic[S]):
             try:
                 state = self.aggregate.evolve(state, fact)
             except ImpossibleTransition as miss:
-                raise TransitionRefused(**about, status=miss.status) from None
+                raise TransitionRefused(**self._about(aggregate_id, command), status=miss.status) from None
         assert state is not None, "a command is possible without a state only if it leads to one"
         return Decision(events, state)
 
-    def _require_possible(self, about: dict[str, Any], state: S | None, command: Command[S], context: Context) -> None:
-        row = self.aggregate.table.get(None if state is None else state.status, {})
-        for event in command.emits:
-            if event in row:
-                return
+    def _about(self, aggregate_id: str, command: Command[S]) -> dict[str, Any]:
+        """Return what every refusal of a command says."""
+        return {
+            "aggregate": self.aggregate.name,
+            "aggregate_id": aggregate_id,
+            "command": type(command).__name__,
+        }
+
+    def _impossibility(
+        self, about: dict[str, Any], state: S | None, command: Command[S], context: Context
+    ) -> CommandRefused:
+        """Return why a command is not possible in the status of `state`."""
         if state is None:
-            raise AggregateNotFound(**about)
+            return AggregateNotFound(**about)
         allowed = tuple(str(status) for status in self.aggregate.statuses_accepting(*command.emits))
         if not allowed:
-            raise AggregateExists(**about)
+            return AggregateExists(**about)
         facts = {**about, "status": state.status, "allowed_in": allowed}
-        raise self.impossible(state, command, context, facts) or TransitionRefused(**facts)
+        return self.impossible(state, command, context, facts) or TransitionRefused(**facts)
 
 
 def refuse_observer(actor: Actor, aggregate: str, aggregate_id: str, command: str) -> None:
