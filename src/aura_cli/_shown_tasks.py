@@ -13,6 +13,7 @@ from aura_cli.rendering.formatting import (
     minute_text,
     state_heading,
     state_lines,
+    undriven_texts,
 )
 from aura_contracts.board import canonical_of_task
 from aura_contracts.plain_data import short
@@ -79,7 +80,7 @@ async def show_task(call: Invocation) -> None:
         "workspace": view.workspace,
         "approval": view.approval,
     }
-    locks = [claim_text(claim) for claim in claims[:1]]
+    locks = [*map(claim_text, claims[:1]), *undriven_texts(claims)]
     lines = [f"{state_heading('task', task, call.terminal)} ({state})", *state_lines(task)]
     for name, part in parts.items():
         if part is not None:
@@ -122,6 +123,8 @@ async def list_locks(call: Invocation) -> None:
         ),
         lambda claim: {"id": claim.task_id, **claim.as_dict()},
     )
+    for line in undriven_texts(claims):
+        call.terminal.say(line)
     call.terminal.say(counted(len(claims), "claim"))
 
 

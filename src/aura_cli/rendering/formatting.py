@@ -125,6 +125,15 @@ def claim_text(claim: "ClaimInLine") -> str:
     return one_line(f"waits for {others} since {time_text(claim.requested_at)}, to have {claim.locks} for itself")
 
 
+def undriven_texts(claims: "Iterable[ClaimInLine]") -> Iterable[str]:
+    """Yield a line for each of the first tasks that wait for locks, or have them, and that no engine drives."""
+    undriven = [claim for claim in claims if claim.undriven]
+    for claim in undriven[:CLAIMS_NAMED]:
+        yield one_line(f"task {claim.task_id} {'has' if claim.held else 'waits for'} {claim.locks}; {claim.undriven}")
+    if len(undriven) > CLAIMS_NAMED:
+        yield f"and {len(undriven) - CLAIMS_NAMED} more that no engine drives"
+
+
 def task_text(task: Task) -> str:
     """Return a task and its status in a line."""
     return one_line(f"task {task.id} is {task.status}: {task.title}")
