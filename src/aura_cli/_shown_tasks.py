@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli._subjects import subjects_of
-from aura_cli.rendering.formatting import claim_text, counted, minute_text, state_heading, state_lines
+from aura_cli.rendering.formatting import (
+    CLAIMS_NAMED,
+    claim_text,
+    counted,
+    minute_text,
+    state_heading,
+    state_lines,
+    undriven_texts,
+)
 from aura_contracts.board import canonical_of_task
 from aura_contracts.plain_data import short
-from aura_contracts.quoting import one_line
+from aura_contracts.quoting import listed, one_line
 from aura_contracts.task import Task, held_up
 
 if TYPE_CHECKING:
@@ -64,6 +72,7 @@ async def show_task(call: Invocation) -> None:
         view = await engine.tasks.view(call.arguments.id)
         linked = await _linked(engine, view.task.id)
         hindrances = await _hindrances(engine, view.task)
+        claims = await engine.tasks.locks(view.task.id)
     task, state = view.task, canonical_of_task(view.task)
     parts = {
         "agent": view.agent,
@@ -71,7 +80,7 @@ async def show_task(call: Invocation) -> None:
         "workspace": view.workspace,
         "approval": view.approval,
     }
-    locks = () if view.claim is None else (claim_text(view.claim),)
+    locks = [*map(claim_text, claims[:1]), *undriven_texts(claims)]
     lines = [f"{state_heading('task', task, call.terminal)} ({state})", *state_lines(task)]
     for name, part in parts.items():
         if part is not None:
@@ -80,7 +89,7 @@ async def show_task(call: Invocation) -> None:
     lines += [f"{by} by task {one.id} ({one.status}): {one.title}" for by, ones in linked.items() for one in ones]
     links = {by: [one.id for one in ones] for by, ones in linked.items()}
     shown = {name: None if part is None else part.as_dict() for name, part in parts.items()}
-    more = {"claim": view.claim, "held_up": hindrances, **links}
+    more = {"claim": claims[0] if claims else None, "held_up": hindrances, **links}
     call.terminal.item({**task.as_dict(), "canonical_state": state, **shown, **more}, "\n".join(lines))
     call.terminal.say(f"history: aura replay --task {task.id}")
 
@@ -110,10 +119,12 @@ async def list_locks(call: Invocation) -> None:
             "holds" if claim.held else "waits",
             minute_text(claim.held_since or claim.requested_at),
             short(str(claim.locks)),
-            ", ".join(claim.waits_for),
+            listed(claim.waits_for, CLAIMS_NAMED),
         ),
         lambda claim: {"id": claim.task_id, **claim.as_dict()},
     )
+    for line in undriven_texts(claims):
+        call.terminal.say(line)
     call.terminal.say(counted(len(claims), "claim"))
 
 

@@ -13,6 +13,8 @@ Invariants:
 - A claim is taken as soon as nothing that it waits for is left, together with what it was waiting for being released.
   So no claim holds one lock while it waits for another one.
 - A claim waits for claims that hold, and for those that go first; no task waits in a circle.
+- What a claim waits for follows from the claims that are there (`LockTable.before`). Neither an event nor the state
+  names all of it, so the size of an event does not depend on how many wait.
 """
 
 from collections.abc import Mapping
@@ -76,6 +78,12 @@ class TaskLocks(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         paths = (quoted(one.pattern) for one in self.paths if any(one.collides(each) for each in other.paths))
         return (*names, *paths)
 
+    def collides(self, other: "TaskLocks") -> bool:
+        """Whether any of these locks collides with another task's."""
+        if not set(self.names).isdisjoint(other.names):
+            return True
+        return any(one.collides(each) for one in self.paths for each in other.paths)
+
 
 class LockClaim(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """What a task claims, and whether it has it."""
@@ -85,11 +93,11 @@ class LockClaim(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     priority: Priority
     since: datetime
     """Since when it counts as waiting, for the order."""
+    place: datetime
+    """What the order is made by: the earliest goes first, and of the same the lowest task id."""
     requested_at: datetime
     held_since: datetime | None = None
     """None while it waits."""
-    waits_for: tuple[TaskId, ...] = ()
-    """Tasks whose claims collide with this one: they hold, or go first."""
     approval_id: ApprovalId | None = None
     """The question to a human about the collision."""
     allowed_by: ApprovalId | None = None
@@ -99,6 +107,12 @@ class LockClaim(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     def held(self) -> bool:
         """Whether the task has all that it claims."""
         return self.held_since is not None
+
+    def is_behind(self, other: "LockClaim") -> bool:
+        """Whether it waits for another claim: that one collides with it, and holds, or goes first."""
+        if self.held or not (other.held or (other.place, other.task_id) < (self.place, self.task_id)):
+            return False
+        return other.task_id != self.task_id and self.locks.collides(other.locks)
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------
@@ -113,10 +127,12 @@ class LocksRequested(Event, frozen=True, kw_only=True):
     priority: Priority
     since: Instant
     """Since when it counts as waiting, for the order."""
-    waits_for: tuple[TaskId, ...] = ()
-    """Tasks whose claims collide with this one: they hold, or go first."""
-    overtakes: tuple[TaskId, ...] = ()
-    """Tasks that wait and collide with this one, which goes first."""
+    place: Instant
+    """What the order is made by: `since`, and earlier for a higher priority. The earliest goes first."""
+    ahead: int = 0
+    """How many claims it waits for: they collide with this one, and hold, or go first."""
+    behind: TaskId | None = None
+    """The task whose claim is the last of these in line."""
 
 
 class CollisionAsked(Event, frozen=True, kw_only=True):
@@ -196,6 +212,10 @@ class LockTable(State, frozen=True, kw_only=True):
         """Return the claim of a task, or None."""
         return next((claim for claim in self.claims if claim.task_id == task_id), None)
 
+    def before(self, claim: LockClaim) -> tuple[LockClaim, ...]:
+        """Return the claims that one waits for, in the order in which they were made; it need not be in the table."""
+        return tuple(one for one in self.claims if claim.is_behind(one))
+
 
 EMPTY = LockTable(id=LOCK_TABLE_ID, status=LockTableStatus.OPEN)
 """The lock table before the first claim."""
@@ -221,18 +241,10 @@ def _requested(
         locks=event.locks,
         priority=event.priority,
         since=event.since,
+        place=event.place,
         requested_at=fact.time,
-        waits_for=event.waits_for,
     )
-    others = (state or EMPTY).claims
-    return replace(EMPTY, claims=(*_behind(others, event.overtakes, event.task_id), claim))
-
-
-def _behind(claims: tuple[LockClaim, ...], those: tuple[TaskId, ...], task_id: TaskId) -> tuple[LockClaim, ...]:
-    """Return the claims with those of some tasks waiting for another one, too."""
-    return tuple(
-        replace(claim, waits_for=(*claim.waits_for, task_id)) if claim.task_id in those else claim for claim in claims
-    )
+    return replace(EMPTY, claims=(*(state or EMPTY).claims, claim))
 
 
 def _asked(state: LockTable, event: CollisionAsked, fact: HappenedFact, status: LockTableStatus) -> LockTable:
@@ -240,11 +252,7 @@ def _asked(state: LockTable, event: CollisionAsked, fact: HappenedFact, status: 
 
 
 def _taken(state: LockTable, event: LocksTaken, fact: HappenedFact, status: LockTableStatus) -> LockTable:
-    before = state.claim_of(event.task_id)
-    went_first = () if before is None else before.waits_for
-    taken = _changed(state, event.task_id, held_since=fact.time, waits_for=(), allowed_by=event.allowed_by)
-    waiting = tuple(claim.task_id for claim in taken.claims if claim.task_id in went_first and not claim.held)
-    return replace(taken, claims=_behind(taken.claims, waiting, event.task_id))
+    return _changed(state, event.task_id, held_since=fact.time, allowed_by=event.allowed_by)
 
 
 def _changed(state: LockTable, task_id: TaskId, **changes: object) -> LockTable:
@@ -253,14 +261,7 @@ def _changed(state: LockTable, task_id: TaskId, **changes: object) -> LockTable:
 
 
 def _released(state: LockTable, event: LocksReleased, fact: HappenedFact, status: LockTableStatus) -> LockTable:
-    left = (
-        replace(claim, waits_for=tuple(one for one in claim.waits_for if one != event.task_id))
-        if event.task_id in claim.waits_for
-        else claim
-        for claim in state.claims
-        if claim.task_id != event.task_id
-    )
-    return replace(state, claims=tuple(left))
+    return replace(state, claims=tuple(claim for claim in state.claims if claim.task_id != event.task_id))
 
 
 _EVOLVERS: Mapping[type[Event], Evolve[LockTable]] = MappingProxyType(

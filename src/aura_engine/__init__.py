@@ -417,6 +417,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.arguments import Share as Share
     from aura_engine.facade.engine import Engine as Engine
     from aura_engine.facade.findings import Finding as Finding
+    from aura_engine.facade.lock_lines import ClaimInLine as ClaimInLine
     from aura_engine.facade.options import AgentFilters as AgentFilters
     from aura_engine.facade.options import ApprovalFilters as ApprovalFilters
     from aura_engine.facade.options import AssignmentOptions as AssignmentOptions

@@ -18,7 +18,6 @@ from aura_contracts.execution import Execution
 from aura_contracts.ids import TaskId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ledger import Checkpointed
-from aura_contracts.lock_table import LockClaim
 from aura_contracts.output import Chunk
 from aura_contracts.ports.archive import (
     AggregateChange,
@@ -52,6 +51,7 @@ from aura_engine.facade.executions import Executions
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.findings import Finding
 from aura_engine.facade.history import History
+from aura_engine.facade.lock_lines import ClaimInLine
 from aura_engine.facade.logs import Logs
 from aura_engine.facade.options import (
     AgentFilters,
@@ -114,9 +114,12 @@ class BlockingTasks:
         """
         return self._portal.call(self._target.queue)
 
-    def locks(self) -> Sequence[LockClaim]:
-        """Return what tasks have for themselves alone, or wait for, and for which tasks; the oldest claim first."""
-        return self._portal.call(self._target.locks)
+    def locks(self, task: str | None = None) -> Sequence[ClaimInLine]:
+        """Return what tasks have for themselves alone, or wait for, and for which tasks; the oldest claim first.
+
+        Of one task: its own claim first, then those that it waits for; empty if it has none.
+        """
+        return self._portal.call(self._target.locks, task)
 
     def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
         """Create a task without starting it. With `repositories` it gets a workspace, created when work begins.

@@ -3,10 +3,11 @@
 from collections import Counter
 
 import pytest
+from msgspec.json import encode
 
 from agents_at_work import bus_on
 from aura_contracts.actors import ENGINE
-from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, ReleaseLocks, RequestLocks, TaskLocks
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LocksRequested, ReleaseLocks, RequestLocks, TaskLocks
 from aura_store import open_log
 from aura_store.repository import SNAPSHOT_AFTER
 
@@ -69,3 +70,21 @@ async def test_a_process_reads_a_bounded_part_however_many_tasks_had_locks(url, 
         read.clear()
         assert await other.fetch(LOCK_TABLE, LOCK_TABLE_ID) == first == await bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
         assert read[LOCK_TABLE_ID] < 4 * SNAPSHOT_AFTER, "two processes, only what has come since"
+
+
+async def test_the_events_of_a_claim_are_as_large_however_many_wait_before_it():
+    async with open_log("memory:") as log:
+        bus = bus_on(log)
+        bus.states.keep([LOCK_TABLE_ID])
+        locks = TaskLocks(names=("deploy",))
+        tasks = [bus.ids() for _ in range(300)]
+        for task_id in tasks:
+            await bus.handle(ENGINE, LOCK_TABLE_ID, RequestLocks(task_id=task_id, locks=locks))
+        requested = [one.event for one in await log.stream(LOCK_TABLE_ID) if isinstance(one.event, LocksRequested)]
+        sizes = {len(encode(event)) for event in requested[1:]}
+        assert max(sizes) - min(sizes) <= len("299") - len("1") + len(".123456"), "the number of those before it"
+        table = await bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
+        assert [one.task_id for one in table.before(table.claims[-1])] == tasks[:-1]
+        assert (requested[-1].behind, requested[-1].ahead) == (tasks[-2], 299)
+        state = await bus.handle(ENGINE, LOCK_TABLE_ID, ReleaseLocks(task_id=tasks[0], reason="it is done"))
+        assert [one.task_id for one in state.claims if one.held] == tasks[1:2]

@@ -5,12 +5,14 @@ from functools import partial
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
 from aura_contracts.errors import InvalidInput, RuleViolated
 from aura_contracts.lock_table import LOCK_TABLE_ID, LocksReleased, LocksTaken
 from aura_contracts.task import TaskChanges, TaskStatus
 from aura_engine.runtime import lock_places
+from command_line import call_aura
 from conditions import until
 from engines import AT_ONCE, ONCE, next_question, open_questions, scripted, settled, write
 from repositories import content, git, make_repository
@@ -408,6 +410,46 @@ async def test_an_agent_outside_aura_gets_a_task_only_with_its_locks(opened, rep
         assert await holds(engine, task)
         await engine.tasks.cancel(task.id)
         assert await all_released(engine)
+
+
+# --- Holders that no engine drives ------------------------------------------------------------------------------------
+
+
+async def test_those_that_wait_are_told_that_no_engine_drives_the_holder_and_what_resumes_it(
+    opened, repository, tmp_path
+):
+    async with opened() as other:
+        async with opened() as engine:
+            first = await begin(engine, repository, "first", gate(tmp_path), locks=["deploy"])
+            await until(partial(is_at_work, engine, first))
+            second = await begin(other, repository, "second", locks=["deploy"])
+            await until(partial(waits, other, second))
+            await other.agents.add("dev", executor="scripted", options={"steps": [{"say": "done"}]})
+            pooled = await other.tasks.create("pooled", locks=["deploy"], repositories=[str(repository)])
+            await other.tasks.assign(pooled.id, agent_type="developer")
+            assert [one.undriven for one in await other.tasks.locks()] == ["", ""]
+        told = f"no engine drives it: aura task resume {first.id}"
+        assert {one.task_id: one.undriven for one in await other.tasks.locks()} == {first.id: told, second.id: ""}
+        (place,) = await other.tasks.queue()
+        assert place.reason == f"it waits for task {first.id}, which has deploy; {told}"
+        named = f"task {first.id} has deploy; {told}\n"
+        for command in (["task", "show", second.id], ["task", "locks"]):
+            said = await to_thread.run_sync(partial(call_aura, *command, "--store", f"sqlite:///{tmp_path}/aura.db"))
+            assert named in said.out + said.err
+        (tmp_path / "gate").touch()
+        await other.resume(first.id)
+        assert [one.undriven for one in await other.tasks.locks(first.id)] == [""]
+        assert await completed(second)
+
+
+async def test_what_waits_for_a_human_or_an_agent_outside_aura_needs_no_engine(opened, repository):
+    async with opened() as other:
+        async with opened() as engine:
+            first = await begin(engine, repository, "first", approval="changes", locks=["deploy"])
+            await next_question(engine, first.id)
+            task = await engine.tasks.create("outside", locks=["staging"], approval="auto")
+            await engine.tasks.assign(task.id, executor="scripted")
+        assert [(one.held, one.undriven) for one in await other.tasks.locks()] == [(True, ""), (True, "")]
 
 
 # --- Bad input --------------------------------------------------------------------------------------------------------

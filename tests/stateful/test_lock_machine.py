@@ -102,6 +102,10 @@ class Takers(RuleBasedStateMachine):
         if task in self.wanted:
             assert not events, "a task has one claim"
             return
+        before = [claim.task_id for claim in self.table.before(self.table.claim_of(task))]
+        requested = events[0]
+        assert requested.ahead == len(before)
+        assert requested.behind in (before or [None])
         self.wanted[task] = things(wanted)
         self.places[task] = (since.timestamp() - AGEING * LEVEL[priority], task)
 
@@ -157,22 +161,19 @@ class Takers(RuleBasedStateMachine):
     @invariant()
     def whoever_waits_waits_for_one_that_holds_or_goes_first(self):
         """So there is no circle, nobody waits for nothing, and only finitely many go before anyone."""
-        held = self.held
-        for claim in self.table.claims:
-            if not claim.held:
-                assert claim.waits_for
-                assert len(set(claim.waits_for)) == len(claim.waits_for)
-            for other in claim.waits_for:
+        held, table = self.held, self.table
+        for claim in table.claims:
+            before = {other.task_id for other in table.before(claim)}
+            assert bool(before) is not claim.held
+            for other in before:
                 assert self.wanted[other] & self.wanted[claim.task_id]
                 assert other in held or self.places[other] < self.places[claim.task_id]
 
     @invariant()
     def whoever_collides_with_one_that_goes_first_waits_for_it(self):
-        claims = {claim.task_id: claim for claim in self.table.claims}
-        for one, other in combinations(claims, 2):
-            waiting = {one, other} - self.held
-            if waiting and self.wanted[one] & self.wanted[other]:
-                assert other in claims[one].waits_for or one in claims[other].waits_for
+        for one, other in combinations(self.table.claims, 2):
+            if not (one.held and other.held) and self.wanted[one.task_id] & self.wanted[other.task_id]:
+                assert one.is_behind(other) != other.is_behind(one)
 
     def teardown(self):
         for task in TASKS:

@@ -10,13 +10,16 @@ from aura_cli.rendering.terminal import Terminal
 from aura_contracts.aggregate import State
 from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.events import EventRecord, event_fields
-from aura_contracts.lock_table import LockClaim
 from aura_contracts.plain_data import short
-from aura_contracts.quoting import one_line
+from aura_contracts.quoting import listed, one_line
 from aura_contracts.task import Task
 
 if TYPE_CHECKING:
     from aura_contracts.ports.archive import Change, HistoryLine
+    from aura_engine import ClaimInLine
+
+CLAIMS_NAMED = 5
+"""The most tasks that a line names of those that one waits for."""
 
 _AGGREGATE_OF = {event.topic: aggregate.name for aggregate in AGGREGATES for event in aggregate.events}
 """Aggregate names by event topic."""
@@ -114,12 +117,21 @@ def state_heading(aggregate: str, state: State, terminal: Terminal) -> str:
     return f"{aggregate} {terminal.style(state.id, 'bold')} {terminal.style(state.status, 'cyan')}"
 
 
-def claim_text(claim: LockClaim) -> str:
+def claim_text(claim: "ClaimInLine") -> str:
     """Return what a task has for itself alone, or waits for, in a line."""
     if claim.held_since is not None:
         return one_line(f"has {claim.locks} for itself since {time_text(claim.held_since)}")
-    others = ", ".join(f"task {task_id}" for task_id in claim.waits_for)
+    others = listed([f"task {task_id}" for task_id in claim.waits_for], CLAIMS_NAMED)
     return one_line(f"waits for {others} since {time_text(claim.requested_at)}, to have {claim.locks} for itself")
+
+
+def undriven_texts(claims: "Iterable[ClaimInLine]") -> Iterable[str]:
+    """Yield a line for each of the first tasks that wait for locks, or have them, and that no engine drives."""
+    undriven = [claim for claim in claims if claim.undriven]
+    for claim in undriven[:CLAIMS_NAMED]:
+        yield one_line(f"task {claim.task_id} {'has' if claim.held else 'waits for'} {claim.locks}; {claim.undriven}")
+    if len(undriven) > CLAIMS_NAMED:
+        yield f"and {len(undriven) - CLAIMS_NAMED} more that no engine drives"
 
 
 def task_text(task: Task) -> str:

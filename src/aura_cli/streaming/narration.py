@@ -113,10 +113,10 @@ class Narration:
     def _of_locks(self, record: EventRecord) -> Iterator[str]:
         event = record.event
         match event:
-            case lock_table.LocksRequested() if event.waits_for:
+            case lock_table.LocksRequested() if event.ahead:
                 self._waits_for_locks = True
-                others = ", ".join(f"task {task_id}" for task_id in event.waits_for)
-                yield f"waits for {others}: it needs {event.locks} for itself"
+                more = f" and {event.ahead - 1} more" if event.ahead > 1 else ""
+                yield f"waits for task {event.behind}{more}: it needs {event.locks} for itself"
             case lock_table.LocksTaken() if self._waits_for_locks:
                 self._waits_for_locks = False
                 yield "has its locks now" if event.allowed_by is None else "begins without its locks being free"

@@ -8,8 +8,8 @@ queue of the pool. The order of two claims never changes, and only finitely many
 Only AURA gives these commands: it claims for tasks that could begin, and releases what has ended.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
 from aura_contracts.ids import TaskId
 from aura_contracts.lock_table import (
@@ -26,7 +26,6 @@ from aura_contracts.lock_table import (
     ReleaseLocks,
     RequestLocks,
 )
-from aura_contracts.task import Priority
 from aura_engine.decisions._decider import Context, Decider, Events, RuleBroken, only_system, require_zone
 from aura_engine.scheduling import AGEING, level_of
 
@@ -38,44 +37,41 @@ def _request(state: LockTable | None, command: RequestLocks, context: Context) -
     table = state or EMPTY
     if table.claim_of(command.task_id) is not None:
         return []
-    first = claims_before(table, command, context.now)
-    before = {claim.task_id for claim in first}
-    others = (claim for claim in table.claims if claim.task_id not in before)
-    later = [claim for claim in others if claim.locks.collisions(command.locks)]
+    claim = claim_for(command, context.now)
+    first = table.before(claim)
     requested = LocksRequested(
-        task_id=command.task_id,
-        locks=command.locks,
-        priority=command.priority,
-        since=_since(command, context.now),
-        waits_for=tuple(claim.task_id for claim in first),
-        overtakes=tuple(claim.task_id for claim in later),
+        task_id=claim.task_id,
+        locks=claim.locks,
+        priority=claim.priority,
+        since=claim.since,
+        place=claim.place,
+        ahead=len(first),
+        behind=max(first, key=_turn).task_id if first else None,
     )
     return [requested] if first else [requested, LocksTaken(task_id=command.task_id)]
 
 
 def claims_before(table: LockTable, command: RequestLocks, now: datetime) -> Sequence[LockClaim]:
     """Return the claims that a new one would wait for: those that collide with it, and hold or go first."""
-    place = _place(_since(command, now).timestamp(), command.priority, command.task_id)
-    return [
-        claim
-        for claim in table.claims
-        if claim.task_id != command.task_id
-        and (claim.held or _place_of(claim) < place)
-        and claim.locks.collisions(command.locks)
-    ]
+    return table.before(claim_for(command, now))
 
 
-def _since(command: RequestLocks, now: datetime) -> datetime:
-    return min(command.since or now, now)
+def claim_for(command: RequestLocks, now: datetime) -> LockClaim:
+    """Return the claim that a command would make."""
+    since = min(command.since or now, now)
+    return LockClaim(
+        task_id=command.task_id,
+        locks=command.locks,
+        priority=command.priority,
+        since=since,
+        place=since - timedelta(seconds=AGEING * level_of(command.priority)),
+        requested_at=now,
+    )
 
 
-def _place_of(claim: LockClaim) -> tuple[float, TaskId]:
-    return _place(claim.since.timestamp(), claim.priority, claim.task_id)
-
-
-def _place(since: float, priority: Priority, task_id: TaskId) -> tuple[float, TaskId]:
-    """Return what the order of claims is made by; the lowest goes first."""
-    return since - AGEING * level_of(priority), task_id
+def _turn(claim: LockClaim) -> tuple[bool, datetime, TaskId]:
+    """Return the order in which claims have their turn: those that hold have it already."""
+    return not claim.held, claim.place, claim.task_id
 
 
 def _record_question(state: LockTable, command: RecordCollisionQuestion, context: Context) -> Events:
@@ -98,12 +94,16 @@ def _release(state: LockTable, command: ReleaseLocks, context: Context) -> Event
     if state.claim_of(command.task_id) is None:
         return []
     released = LocksReleased(task_id=command.task_id, reason=command.reason)
-    return [released, *(LocksTaken(task_id=one) for one in _freed(state.claims, command.task_id))]
+    return [released, *(LocksTaken(task_id=one) for one in _freed(state, command.task_id))]
 
 
-def _freed(claims: Iterable[LockClaim], task_id: TaskId) -> Collection[TaskId]:
+def _freed(table: LockTable, task_id: TaskId) -> Collection[TaskId]:
     """Return the tasks that wait for no other one than this."""
-    return [claim.task_id for claim in claims if not claim.held and set(claim.waits_for) == {task_id}]
+    gone = table.claim_of(task_id)
+    assert gone is not None, "it is released"
+    waiting = sorted((claim for claim in table.claims if claim.is_behind(gone)), key=_turn)
+    others = sorted((claim for claim in table.claims if claim.task_id != task_id), key=_turn)
+    return [claim.task_id for claim in waiting if not any(map(claim.is_behind, others))]
 
 
 LOCK_TABLE_DECIDER = Decider(

@@ -11,9 +11,10 @@ from aura_contracts.lock_table import EMPTY, LOCK_TABLE, LOCK_TABLE_ID, LockTabl
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
 from aura_contracts.quoting import listed
-from aura_contracts.task import Task
+from aura_contracts.task import TASK, Task
 from aura_engine import decisions, runtime
 from aura_engine.facade.core import Core
+from aura_engine.facade.lock_lines import undriven_text
 from aura_engine.scheduling import Needs, PoolAgent, Schedule, WaitingTask
 
 _LOCKS_NAMED = 5
@@ -55,11 +56,14 @@ async def _obstacle(core: Core, task: Task, table: LockTable) -> str | None:
     if view.claim is not None and view.claim.held:
         return None
     command = runtime.request_of(task, view.locks)
-    first = next(iter(decisions.claims_before(table, command, core.bus.clock())), None)
-    if first is None:
+    before = decisions.claims_before(table, command, core.bus.clock())
+    if not before:
         return None
+    first = next((claim for claim in before if claim.held), before[0])
     what = listed(view.locks.collisions(first.locks), _LOCKS_NAMED)
     reason = f"it waits for task {first.task_id}, which {'has' if first.held else 'goes first with'} {what}"
+    if undriven := await undriven_text(core, await core.stored(TASK, first.task_id)):
+        reason = f"{reason}; {undriven}"
     question = view.collision
     if question is None or question.status is not ApprovalStatus.PENDING:
         return reason

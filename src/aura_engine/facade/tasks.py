@@ -11,7 +11,6 @@ from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
 from aura_contracts.board import CanonicalState
 from aura_contracts.execution import RequestInterrupt
 from aura_contracts.ids import ApprovalId, TaskId
-from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LockClaim
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.rows import Page
 from aura_contracts.task import (
@@ -28,6 +27,7 @@ from aura_engine import decisions, facade
 from aura_engine.facade.arguments import Kept, Share
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.lock_lines import ClaimInLine, claims_in_line
 from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
 from aura_engine.facade.queue_places import QueuePlace, places
@@ -71,10 +71,13 @@ class Tasks:
         """
         return await places(self._core)
 
-    async def locks(self) -> Sequence[LockClaim]:
-        """Return what tasks have for themselves alone, or wait for, and for which tasks; the oldest claim first."""
-        table = await self._core.bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
-        return () if table is None else table.claims
+    async def locks(self, task: str | None = None) -> Sequence[ClaimInLine]:
+        """Return what tasks have for themselves alone, or wait for, and for which tasks; the oldest claim first.
+
+        Of one task: its own claim first, then those that it waits for; empty if it has none.
+        """
+        task_id = None if task is None else TaskId(await self._core.find("task", task))
+        return await claims_in_line(self._core, task_id)
 
     # --- Creating -----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ Invariants:
 - A run is leased to a worker under the claim of its task, which the same append checks (`are_held`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from attrs import evolve
 
@@ -20,7 +20,6 @@ from aura_contracts.lock_table import (
     LOCK_TABLE_ID,
     AllowCollision,
     LockClaim,
-    LockTable,
     RecordCollisionQuestion,
     TaskLocks,
 )
@@ -97,10 +96,11 @@ async def _ask(runtime: Runtime, unit: UnitOfWork, view: View, made: LockClaim, 
     One of the queue is not blocked: it waits there.
     """
     task, approval_id = view.task, ApprovalId(runtime.bus.ids())
-    others = [other for one in made.waits_for if (other := await unit.get(TASK, one)) is not None]
-    table = await unit.require(LOCK_TABLE, LOCK_TABLE_ID)
-    what = _listed(_collisions(table, made))
-    who = _listed(f"task {other.id} ({other.title}), which is {other.status}" for other in others)
+    first = (await unit.require(LOCK_TABLE, LOCK_TABLE_ID)).before(made)
+    named = [other for one in first[:_NAMED] if (other := await unit.get(TASK, one.task_id)) is not None]
+    what = listed(_collisions(first, made), _NAMED)
+    who = listed([f"task {other.id} ({other.title}), which is {other.status}" for other in named], _NAMED)
+    who += f" and {len(first) - _NAMED} more" if len(first) > _NAMED else ""
     reason = f"It needs {what} for itself, and so does {who}."
     remedy = (
         "Approve to let it run at the same time, or reject to cancel it. It resumes by itself when the other one has"
@@ -117,17 +117,12 @@ async def _ask(runtime: Runtime, unit: UnitOfWork, view: View, made: LockClaim, 
     await pose(unit, book, RequestApproval(approval_id=approval_id, question=question))
     await unit.handle(LOCK_TABLE_ID, RecordCollisionQuestion(task_id=task.id, approval_id=approval_id))
     if not task.pooled:
-        await unit.handle(task.id, BlockTask(reason=reason, resource=what, conflicting_task_id=made.waits_for[0]))
+        await unit.handle(task.id, BlockTask(reason=reason, resource=what, conflicting_task_id=first[0].task_id))
 
 
-def _collisions(table: LockTable, made: LockClaim) -> Iterable[str]:
+def _collisions(first: Sequence[LockClaim], made: LockClaim) -> Sequence[str]:
     """Return the locks of a claim that collide with those that it waits for, each once."""
-    others = [one for one in table.claims if one.task_id in made.waits_for]
-    return dict.fromkeys(lock for other in others for lock in made.locks.collisions(other.locks))
-
-
-def _listed(words: Iterable[str]) -> str:
-    return listed([*words], _NAMED)
+    return [*dict.fromkeys(lock for other in first for lock in made.locks.collisions(other.locks))]
 
 
 async def resolve(runtime: Runtime, view: View) -> None:
@@ -173,8 +168,8 @@ async def require_claimed(unit: UnitOfWork, task: Task) -> None:
         return
     made = await claim(unit, task, TaskLocks(names=task.locks))
     if not made.held:
-        table = await unit.require(LOCK_TABLE, LOCK_TABLE_ID)
-        reason = f"it needs {_listed(_collisions(table, made))}, and task {made.waits_for[0]} goes first"
+        first = (await unit.require(LOCK_TABLE, LOCK_TABLE_ID)).before(made)
+        reason = f"it needs {listed(_collisions(first, made), _NAMED)}, and task {first[0].task_id} goes first"
         raise InvalidInput(field="task", reason=reason, remedy="assign it when that one has ended")
 
 

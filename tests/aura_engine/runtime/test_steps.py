@@ -103,7 +103,9 @@ def locking(status=TaskStatus.IN_PROGRESS):
 
 def claim(**more):
     names = TaskLocks(names=("deploy",))
-    return LockClaim(task_id=IDS[0], locks=names, priority=Priority.MEDIUM, since=EPOCH, requested_at=EPOCH, **more)
+    return LockClaim(
+        task_id=IDS[0], locks=names, priority=Priority.MEDIUM, since=EPOCH, place=EPOCH, requested_at=EPOCH, **more
+    )
 
 
 DONE = Outcome(changed_files=1, commits={"app": TREE.head})
@@ -124,7 +126,7 @@ CASES = [
     (Do.END_DEPENDENCY, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(), task(T.FAILED))}),
     (Do.TAKE_LOCKS, {"task": locking(), "execution": execution(E.QUEUED)}),
     (Do.LEASE, {"task": locking(), "execution": execution(E.QUEUED), "claim": claim(held_since=EPOCH)}),
-    (Do.NOTHING, {"task": locking(), "execution": execution(E.QUEUED), "claim": claim(waits_for=(IDS[2],))}),
+    (Do.NOTHING, {"task": locking(), "execution": execution(E.QUEUED), "claim": claim()}),
     (
         Do.RELEASE_LOCKS,  # what it waits for may wait for them
         {
@@ -143,7 +145,7 @@ CASES = [
         {
             "task": locking(),
             "execution": execution(E.QUEUED, plan=RunPlan(decomposes=True)),
-            "claim": claim(waits_for=(IDS[2],)),
+            "claim": claim(),
         },
     ),
     (Do.NOTHING, {"task": task(T.BLOCKED), "execution": execution(E.QUEUED)}),
@@ -153,7 +155,7 @@ CASES = [
         {
             "task": locking(T.BLOCKED),
             "execution": execution(E.QUEUED),
-            "claim": claim(waits_for=(IDS[2],)),
+            "claim": claim(),
             "collision": approval(A.REJECTED, ApprovalKind.LOCK_CONFLICT),
         },
     ),
