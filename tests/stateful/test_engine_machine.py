@@ -12,7 +12,7 @@ QUICK = settings(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example that hangs takes seconds: too many to shrink it
 )
-DEEP = settings(QUICK, max_examples=150 if settings().max_examples > 1_000 else 20, stateful_step_count=40)
+DEEP = settings(QUICK, max_examples=80 if settings().max_examples > 1_000 else 10, stateful_step_count=40)
 """By the profile: without it, a sample that ends long before a test counts as hanging."""
 
 
