@@ -231,7 +231,7 @@ FAULTS = {
     "the end of a dependency is not heard": Fault("gets one of the agents", ((Dependents, "pop", lambda *_: ()),)),
     "an agent is not released": Fault("releases its agents", ((Agent, "has", lambda *_: False),)),
     "locks are not released": Fault("lock outlives", ((Follower, "_let_go", nothing),)),
-    "locks collide unseen": Fault("has what another", ((TaskLocks, "collisions", lambda *_: ()),), told=lock_story),
+    "locks collide unseen": Fault("has what another", ((TaskLocks, "collides", lambda *_: False),), told=lock_story),
     "patterns are compared as texts": Fault(
         "has what another", ((PathLock, "collides", lambda self, other: self == other),), told=lock_story
     ),
