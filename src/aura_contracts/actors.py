@@ -61,6 +61,12 @@ def is_person(name: object) -> bool:
     return isinstance(name, str) and bool(name) and name == name.strip() and name.isprintable() and ":" not in name
 
 
+def not_a_person(name: object) -> tuple[str, str]:
+    """Return the reason and the remedy of a refusal of a name for which `is_person` is false."""
+    remedy = "give a login name or an e-mail address, without a colon and without blanks around it"
+    return f"{ascii(name)[:80]} is not the name of a person", remedy
+
+
 ENGINE = system("engine")
 """The engine, acting on its own."""
 

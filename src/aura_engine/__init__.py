@@ -13,7 +13,8 @@ An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `age
 `get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
-events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`.
+events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`. It is
+longer than other modules, because it is the list of these names, a line each.
 """
 
 from typing import TYPE_CHECKING

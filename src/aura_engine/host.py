@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from aura_contracts.actors import Actor, human, is_person, observer
+from aura_contracts.actors import Actor, human, is_person, not_a_person, observer
 from aura_contracts.approval import AnswerSource
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import IdFactory, uuid7_factory
@@ -81,8 +81,8 @@ def user_of(environment: Mapping[str, str]) -> Actor:
 def require_person(name: Any, field: str) -> None:
     """Raise `InvalidInput` unless `name` can be the name of a person, wherever AURA asks for one: see `is_person`."""
     if not is_person(name):
-        remedy = "give a login name or an e-mail address, without a colon"
-        raise InvalidInput(field=field, reason=f"{ascii(name)[:80]} is not the name of a person", remedy=remedy)
+        reason, remedy = not_a_person(name)
+        raise InvalidInput(field=field, reason=reason, remedy=remedy)
 
 
 def _current_folder() -> Path:

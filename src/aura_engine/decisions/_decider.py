@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 import msgspec
 
-from aura_contracts.actors import Actor, actor_kind, actor_name, is_person
+from aura_contracts.actors import Actor, actor_kind, actor_name, is_person, not_a_person
 from aura_contracts.agent import AgentLimits
 from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
 from aura_contracts.errors import (
@@ -218,8 +218,7 @@ def require_people(field: str, names: Iterable[str]) -> None:
     """Refuse names that are not those of people."""
     for name in names:
         if not is_person(name):
-            remedy = "give a login name or an e-mail address, without a colon and without blanks around it"
-            raise RuleBroken(field, f"{ascii(name)[:80]} is not the name of a person", remedy)
+            raise RuleBroken(field, *not_a_person(name))
 
 
 def require_zone(field: str, *times: datetime | None) -> None:

@@ -23,6 +23,8 @@ differences from the specification, and their reasons:
 - **Lists** (`capabilities`, `reviewers`) are JSON, so that both databases share one definition and one way to search.
 - **Times** are UTC: ``timestamptz`` on PostgreSQL, and text that sorts by time on SQLite.
 - `version` is that of the aggregate, `position` that of its last event in the log, `updated_at` the time of that event.
+
+Longer than other modules, because it is a list: every column in one place, for those who write SQL.
 """
 
 from collections.abc import Iterable
