@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from exclusion import AGENTS_MAY_WAIT, is_locked_out, needs_now
+from exclusion import is_locked_out, needs_now
 from notes import Crew, Notes, Work
 from silence import overdue
 from tool_calls import duties_about_calls
@@ -94,5 +94,5 @@ def _about_locks(notes: Notes, task_id: str, task: Work) -> Iterator[str]:
         yield "takes its locks"
     elif not claim.held and not claim.asked and task.on_collision == "ask":
         yield "asks a human about what it collides with"
-    elif not claim.held and queued and task.by_pool and not AGENTS_MAY_WAIT:
+    elif not claim.held and queued and task.by_pool:
         yield "gives its agent back while it waits for its locks"

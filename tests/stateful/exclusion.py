@@ -28,9 +28,6 @@ LOCKS = (
 )
 """What a task may need."""
 
-AGENTS_MAY_WAIT = True
-"""Whether a task that waits for its locks may keep an agent that the pool gave it. Set it to False to forbid that."""
-
 
 @attrs.define
 class Claim:

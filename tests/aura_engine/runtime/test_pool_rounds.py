@@ -63,7 +63,8 @@ async def test_an_agent_that_was_left_to_a_task_is_free_when_the_task_is_cancell
         await until(lambda: has_agent(engine, task), 2)
 
 
-async def test_an_agent_that_was_left_to_a_task_stays_so_when_it_changes(opened):
+async def test_an_agent_that_was_left_to_a_task_stays_so_when_it_changes(opened, monkeypatch):
+    monkeypatch.setattr(courtesy, "COURTESY", 60)
     async with working(opened) as engine:
         agent = await add(engine)
         other = await enqueued_elsewhere(engine, "of another engine")
