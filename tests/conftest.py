@@ -1,30 +1,35 @@
 """Settings of the whole test run.
 
-Tests marked ``deep`` run with ``-m deep``, or where the environment variable ``AURA_DEEP`` is set, which makes some
-tests larger. ``AURA_SAMPLE=SEED/4`` leaves one in four of what is chosen, others for each seed. For properties,
-Hypothesis has two profiles, chosen by ``HYPOTHESIS_PROFILE``: ``default``, quick enough for every run, and ``deep``,
-for the nightly one. Time limits on examples are off, because the machines that run the tests are shared; in CI the
-examples are the same at every run, so that a red build can be repeated.
+Which tests run is decided in ``selection.py``. For properties, Hypothesis has two profiles, chosen by
+``HYPOTHESIS_PROFILE``: ``default``, quick enough for every run, and ``deep``, for the nightly one. Time limits on
+examples are off, because the machines that run the tests are shared; in CI the examples are the same at every run, so
+that a red build can be repeated.
 
 Tests marked ``anyio`` run on asyncio and on trio; where they are many and costly, on trio only if deep: see
 ``backends.py``. Fixtures that start a PostgreSQL server are in ``databases.py``.
 """
 
 import gc
-import hashlib
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from backends import anyio_backend
 from databases import postgres, postgres_database, postgres_url, restartable_postgres
+from selection import pytest_collection_modifyitems
 
-__all__ = ["anyio_backend", "postgres", "postgres_database", "postgres_url", "restartable_postgres"]
+__all__ = [
+    "anyio_backend",
+    "postgres",
+    "postgres_database",
+    "postgres_url",
+    "pytest_collection_modifyitems",
+    "restartable_postgres",
+]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many programs that tests start, the first compiles for all
 
@@ -71,28 +76,3 @@ def _import_a_share(session: pytest.Session) -> None:
     for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
         with suppress(Exception, pytest.skip.Exception):  # told when it is collected
             _ = pytest.Module.from_parent(session, path=file).obj
-
-
-def _number(text: str) -> int:
-    """Return a number for a text. Those of a checksum would give half of all seeds the same sample of one in two."""
-    return int.from_bytes(hashlib.blake2s(text.encode(), digest_size=8).digest())
-
-
-FIRST = Path(__file__).parent / "stateful"
-"""Its searches take long, and are made once in each process that runs one of its tests."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is deep, unless it is asked for, and what is not in the sample.
-
-    Begin with what takes long, so that one worker gets all of it.
-    """
-    left_out = set[pytest.Item]()
-    if not os.environ.get("AURA_DEEP") and "deep" not in config.option.markexpr:
-        left_out |= {item for item in items if item.get_closest_marker("deep")}
-    if share := os.environ.get("AURA_SAMPLE"):
-        seed, _, one_in = share.rpartition("/")
-        left_out |= {item for item in items if _number(f"{seed} {item.nodeid}") % int(one_in)}
-    config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: item.path.parent != FIRST)

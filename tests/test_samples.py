@@ -2,7 +2,7 @@
 
 import pytest
 
-import conftest
+import selection
 
 MANY = 120
 
@@ -37,7 +37,7 @@ def chosen(folder, monkeypatch):
         monkeypatch.setenv("AURA_SAMPLE", sample)
         noted, quiet = Chosen(), ("terminal", "cacheprovider", "faulthandler")
         arguments = ["--collect-only", "-s", *(f"-pno:{name}" for name in quiet), *options]
-        assert pytest.main([*arguments, "-c", str(folder / "pytest.ini"), str(folder)], [conftest, noted]) == 0
+        assert pytest.main([*arguments, "-c", str(folder / "pytest.ini"), str(folder)], [selection, noted]) == 0
         return noted.ids
 
     return choose
