@@ -167,11 +167,11 @@ class GroupCommit:
         """Start the thread; return what has the event loop call a function in its next turn."""
         native: Any = anyio.lowlevel.current_token().native_token
         # asyncio's loop and trio's token have two names for the same thing: run this there, without waiting for it.
-        self._in_loop = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
-        self._loop_thread = threading.get_ident()
+        in_loop: Callable[..., Any] = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+        self._in_loop, self._loop_thread = in_loop, threading.get_ident()
         self._thread = threading.Thread(target=self._run, name="aura-commit", daemon=True)
         self._thread.start()
-        return getattr(native, "call_soon", None) or self._in_loop
+        return getattr(native, "call_soon", None) or in_loop
 
     # --- Writer thread ------------------------------------------------------------------------------------------------
 
