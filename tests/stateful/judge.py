@@ -208,7 +208,9 @@ class Judge(Notes):
         levels = [(set(question.reviewers), question.quorum)]
         levels += [(set(level.reviewers), level.quorum) for level in question.levels]
         rejections = self.rejections.get(question.task_id, 0)
-        asked = Asked(question, question.kind.value, question.task_id, levels, rejections=rejections)
+        asked = Asked(
+            question, question.kind.value, question.task_id, levels, rejections=rejections, asked_at=record.position
+        )
         self.asked[record.stream_id] = asked
         require_terms(asked, self.tasks[asked.task], self.verdict_on(asked), record.time)
         if question.task_id is None or asked.kind not in ("plan", "changes", "decomposition"):

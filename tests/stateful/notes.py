@@ -56,6 +56,8 @@ class Asked:
     votes: list = attrs.field(factory=list)
     delegations: dict = attrs.field(factory=dict)
     verdict: str = ""
+    asked_at: int = 0
+    """The position at which it was asked."""
     closed_at: int = 0
     """The position at which it was closed."""
     rejections: int = 0

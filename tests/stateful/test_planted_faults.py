@@ -136,6 +136,29 @@ def call_story(machine, fault):
     fault.done(machine)
 
 
+def order_story(machine, fault):
+    """An agent asks for a call twice at once, and the later question is answered first; then it asks again."""
+    machine.start([2])
+    create(machine, way="executor", attempts=3)
+    asked = lambda: [*machine.judge.asked]  # noqa: E731
+    for call, answers in (("make", ("approve", "reject")), ("make test", ("reject", "approve"))):
+        machine.ask(0, call, True)
+        machine.ask(0, call, True)
+        older, newer = asked()[-2:]
+        machine.answer(0, newer, "alice", answers[0], remember=True)
+        machine.answer(0, older, "alice", answers[1], remember=True)
+        machine.ask(0, call, True)
+    machine.ask(0, "make clean", True)
+    machine.ask(0, "make clean", True)
+    older, newer = asked()[-2:]
+    machine.answer(0, newer, "alice", "approve")
+    machine.answer(0, older, "alice", "reject")
+    machine.finish(0, "fails", True)
+    machine.ask(0, "make clean", True)
+    machine.ask(0, "make clean", True)
+    fault.done(machine)
+
+
 def silent_story(machine, fault):
     """Nobody answers in time: what silence means differs, and an answer comes too late."""
     machine.start([2])
@@ -200,6 +223,10 @@ async def no_project(*_):
     return ProjectChoice(None, "")
 
 
+async def as_asked(_, approvals):
+    return approvals
+
+
 async def nothing(*_):
     return None
 
@@ -208,6 +235,7 @@ FAULTS = {
     "none": Fault(""),
     "none of locks": Fault("", told=lock_story),
     "none of calls": Fault("", told=call_story),
+    "none of the order of answers": Fault("", told=order_story),
     "none of projects": Fault("", told=project_story),
     "none of silence": Fault("", told=silent_story),
     "anyone decides": Fault("only a seat|not entitled", ((Approval, "seats_of", lambda self, *_: self.seats),)),
@@ -258,6 +286,11 @@ FAULTS = {
     ),
     "an answer holds for every call": Fault(
         "a policy approves only", (("aura_engine.permissions.precedence", "_holds", lambda *_: True),), told=call_story
+    ),
+    "answers count in the order of questions": Fault(
+        "a policy approves only",
+        (("aura_engine.permissions.questions", "_last_word_first", as_asked),),
+        told=order_story,
     ),
     "an agent waits for ever": Fault("closes", ((Deliveries, "_expire", nothing),), told=call_story),
     "silence is a yes": Fault(

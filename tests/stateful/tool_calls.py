@@ -8,6 +8,9 @@ from notes import Asked, Notes
 CALLS = ("make", "make", "make test")
 """What agents ask for."""
 
+REFUSED = ("rejected", "needs_changes")
+"""How a question ends that a human has answered with a no."""
+
 OPEN_CALLS = 2
 """The most calls that an agent waits for at once."""
 
@@ -52,16 +55,36 @@ def note_call(notes: Notes, record, topic: str, event) -> None:
 def _note_asked(notes: Notes, run: str, event) -> None:
     """Note what a process asks for; a new question follows in the log."""
     task, what, new = notes.runs[run].task, event.fingerprint, event.approval_id not in notes.asked
-    for former in reversed([one for one in notes.calls if (one.task, one.what) == (task, what)]):
-        unmade = former.token != event.token and not former.made and not former.by_itself
-        if unmade and notes.asked[former.approval].status != "withdrawn":
-            assert event.approval_id == former.approval, "a human is not asked about a call a second time"
-            break
+    former = _asked_before(notes, task, event)
+    if former is not None:
+        assert event.approval_id == former, "a human is not asked about a call a second time"
     else:
         assert new, "a call that was made is another question"
         by_itself = event.automatic or notes.tasks[task].type == "secret"
         assert by_itself or not is_allowed_in_advance(notes, task, what), "a human has answered for the whole task"
     notes.calls.append(Call(event.approval_id, task, run, *_named(event), by_itself=event.automatic))
+
+
+def _asked_before(notes: Notes, task: str, event) -> str | None:
+    """Return the question that another process asked about a call that it did not make; of several, the last one on
+    which anything was said. None if there is none, or a human has answered for later calls since.
+    """
+    about = [one for one in notes.calls if (one.task, one.what) == (task, event.fingerprint) and not one.by_itself]
+    said = {}
+    for approval, call in {one.approval: one for one in about}.items():
+        if (asked := notes.asked.get(approval)) is None:
+            continue  # it was asked at once with this one, and follows
+        again = (call.token, call.request) == (event.token, event.request_id) and asked.status == "pending"
+        unmade = call.token != event.token and not call.made and asked.status != "withdrawn"
+        if again or unmade or (call.made and _counts(asked)):
+            said[max(asked.asked_at, asked.closed_at)] = approval if again or unmade else None
+    return said[max(said)] if said else None
+
+
+def _counts(asked: Asked) -> bool:
+    """Whether a human has answered for later calls, too: with a no, or with a yes for the whole task."""
+    yes = asked.status == "approved" and asked.votes[-1].remember == "task"
+    return yes or asked.status in REFUSED
 
 
 def _named(event) -> tuple[str, str, str, str]:
@@ -74,13 +97,13 @@ def _of_process(notes: Notes, token: str) -> list[Call]:
 
 def is_allowed_in_advance(notes: Notes, task: str, what: str) -> bool:
     """Whether a human has allowed a call for the whole task, and none refused it since."""
-    last = max(_decided(notes, task, what), key=lambda one: one.closed_at, default=None)
-    return last is not None and last.status == "approved" and last.votes[-1].remember == "task"
+    last = max(filter(_counts, _decided(notes, task, what)), key=lambda one: one.closed_at, default=None)
+    return last is not None and last.status == "approved"
 
 
 def is_refused(notes: Notes, task: str, what: str) -> bool:
     """Whether a human has refused a call in this task."""
-    return any(one.status in ("rejected", "needs_changes") for one in _decided(notes, task, what))
+    return any(one.status in REFUSED for one in _decided(notes, task, what))
 
 
 def _decided(notes: Notes, task: str, what: str) -> list[Asked]:

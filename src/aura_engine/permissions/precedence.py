@@ -1,8 +1,11 @@
-"""Order: who decides a tool call. Pure. The first that applies decides:
+"""Order: who decides a tool call. Pure. The first that applies decides; of several answers of humans to the
+same call, the one given last holds, whichever was asked first:
 
 1. A **deny rule** of the run that covers the call refuses it, whatever anyone allowed before.
 2. A **policy** that rejects the call refuses it; one that says ``never`` leaves it to 3, or else a human.
-3. An **answer to the same question**, if an agent that died asked it before and did not make the call yet.
+3. An **answer to the same question**, if an agent that died asked it before and did not make the call yet. Of several
+   such questions, the one answered last, or asked if it is open, unless a human has since refused or allowed the same
+   call another time and that answer counts for later calls.
 4. If a deny rule **may** cover the call (a line of shell that is not understood, say): 6, or else a human.
 5. **Allow rules** of the run that cover all of the call.
 6. A human's **remembered answer** to the same call, for the task or the agent's session. A later refusal of the same
@@ -52,8 +55,8 @@ def decide_call(
 ) -> CallDecision:
     """Return who decides `call`, by the order without 3, which needs the log.
 
-    `answers` are those to earlier calls of the task, newest first; `session_id` is the session that asks; `policies` is
-    what the policies in force say, None without any.
+    `answers` are those to earlier calls of the task, the one given last first; `session_id` is the session that asks;
+    `policies` is what the policies in force say, None without any.
     """
     judged = judge(rules, call, places)
     if judged.verdict is Ruling.REFUSED:

@@ -24,6 +24,7 @@ from aura_contracts.approval import (
     QUESTION_WAIT,
     Approval,
     ApprovalKind,
+    ApprovalRequested,
     ApprovalStatus,
     Approve,
     PolicyDecision,
@@ -221,17 +222,48 @@ async def _asked_before(
 ) -> Approval | None:
     """Return the approval of the same call, requested by a process that ended before the call was made.
 
+    Of several, the one that was answered last, or asked if it is open; none if a human has since answered for later
+    calls, too, when the same call was asked for another time, and that one is over.
+
     An answer of a policy does not count: asking it again costs nothing, and it may have changed."""
     same = [question for question in asked if question.asked.fingerprint == entry.fingerprint]
     last = {question.asked.approval_id: question for question in same if not question.asked.automatic}
-    for question in reversed(last.values()):
-        again = question.is_of(token, entry.request_id)
-        if again or (question.asked.token != token and not question.made):
-            approval = await unit.require(APPROVAL, question.asked.approval_id)
-            decided = not again and approval.status is not ApprovalStatus.WITHDRAWN
-            if decided or approval.status is ApprovalStatus.PENDING:
-                return approval
-    return None
+    for approval_id in [one for one, question in last.items() if question.is_of(token, entry.request_id)]:
+        approval = await unit.require(APPROVAL, approval_id)
+        if approval.status is ApprovalStatus.PENDING:
+            return approval
+    left = [one for one, question in last.items() if question.asked.token != token and not question.made]
+    unmade = [
+        approval
+        for one in left
+        if (approval := await unit.require(APPROVAL, one)).status is not ApprovalStatus.WITHDRAWN
+    ]
+    if not unmade:
+        return None
+    over = [await unit.require(APPROVAL, one) for one, question in last.items() if question.made]
+    newest = (await _last_word_first(unit, [*unmade, *filter(_lasts, over)]))[0]
+    return newest if newest in unmade else None
+
+
+def _lasts(approval: Approval) -> bool:
+    """Whether a human gave an answer that counts for later calls: a refusal, or one to be remembered."""
+    return approval.decision is not None and not (approval.granted and approval.remember is Remember.ONCE)
+
+
+async def _last_word_first(unit: UnitOfWork, approvals: Sequence[Approval]) -> Sequence[Approval]:
+    """Return approvals by when they were answered, or asked if they are open, the latest first.
+
+    The log knows the order. Times do not tell: each machine on which humans answer has its own clock."""
+    if len(approvals) < 2:
+        return approvals
+    said = {one.id: await _last_word(unit, one.id) for one in approvals}
+    return sorted(approvals, key=lambda one: said[one.id], reverse=True)
+
+
+async def _last_word(unit: UnitOfWork, approval_id: ApprovalId) -> int:
+    """Return the position in the log at which an approval ended, or was requested if it is open."""
+    words: tuple[type[Event], ...] = (ApprovalRequested, *APPROVAL.endings)
+    return max(record.position for record in await unit.bus.log.stream(approval_id) if isinstance(record.event, words))
 
 
 async def _question(
@@ -264,16 +296,20 @@ def _call_of(entry: PermissionRequested) -> ToolCall:
 async def _given(
     unit: UnitOfWork, entry: PermissionRequested, asked: Sequence[PermissionQuestion]
 ) -> Sequence[GivenAnswer]:
-    """Return the answers of humans to earlier calls that may matter for this one, newest first."""
+    """Return the answers of humans to earlier calls that may matter for this one, the one given last first."""
     answers: list[GivenAnswer] = []
     for question in reversed(asked):
         about = question.asked
         if about.automatic or not (question.waits or question.remembered or about.fingerprint == entry.fingerprint):
             continue
         approval = await unit.require(APPROVAL, about.approval_id)
-        if approval.decision is not None:
+        if _lasts(approval) and (approval.granted or about.fingerprint == entry.fingerprint):
             answers.append(GivenAnswer(approval, about.fingerprint, about.session_id))
-    return answers
+    approvals = {one.approval.id: one.approval for one in answers}
+    if all(approval.granted for approval in approvals.values()):  # only a refusal makes the order matter
+        return answers
+    places = {one.id: place for place, one in enumerate(await _last_word_first(unit, [*approvals.values()]))}
+    return sorted(answers, key=lambda one: places[one.approval.id])
 
 
 def _decision(

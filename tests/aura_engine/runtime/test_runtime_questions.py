@@ -1,15 +1,26 @@
 """Questions: which call is the same question, who answers it, and what must never be allowed by mistake."""
 
+from datetime import timedelta
+
+import attrs
 import pytest
 from talking_agent import made, question, rules, talking_agent
 
-from aura_contracts.approval import ApprovalStatus, Remember
+from agents_at_work import ALICE
+from aura_contracts.approval import ApprovalStatus, Reject, Remember
 from aura_contracts.entries import PermissionWithdrawn, SessionStarted
+from aura_engine.host import now
 from aura_engine.permissions.questions import questions_of_task
 
 pytestmark = pytest.mark.anyio
 
 PENDING, APPROVED, REJECTED = ApprovalStatus.PENDING, ApprovalStatus.APPROVED, ApprovalStatus.REJECTED
+ALL = {"remember": Remember.TASK}
+REMEMBERED = (
+    ALL,
+    {"remember": Remember.SESSION},
+    {"remember": Remember.PATTERN, "pattern": "Bash(make*)"},
+)
 
 
 # --- The same question, and another one -------------------------------------------------------------------------------
@@ -163,6 +174,74 @@ async def test_who_refuses_later_has_changed_their_mind():
         await agent.reject(second)
         await agent.says(made(1), made(2), made(3))
         assert (await agent.asks()).status is PENDING
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+@pytest.mark.parametrize("how", REMEMBERED)
+async def test_a_refusal_takes_back_what_was_allowed_before_whichever_was_asked_first(how, newer_first):
+    async with talking_agent() as agent:
+        await agent.says(SessionStarted(session_id="one"))
+        pair = [await agent.asks(), await agent.asks()]
+        allowed, refused = reversed(pair) if newer_first else pair
+        await agent.approve(allowed, **how)
+        await agent.reject(refused)
+        await agent.says(made(1), made(2))
+        assert (await agent.asks()).status is PENDING
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+@pytest.mark.parametrize("how", REMEMBERED)
+async def test_who_allows_after_a_refusal_has_changed_their_mind_whichever_was_asked_first(how, newer_first):
+    async with talking_agent() as agent:
+        await agent.says(SessionStarted(session_id="one"))
+        pair = [await agent.asks(), await agent.asks()]
+        refused, allowed = reversed(pair) if newer_first else pair
+        await agent.reject(refused)
+        await agent.approve(allowed, **how)
+        await agent.says(made(1), made(2))
+        assert (await agent.asks()).status is APPROVED
+
+
+async def test_the_log_tells_which_answer_came_last_though_a_clock_is_wrong():
+    async with talking_agent() as agent:
+        first, second = await agent.asks(), await agent.asks()
+        await agent.approve(second, remember=Remember.TASK)
+        elsewhere = attrs.evolve(agent.bus, clock=lambda: now() - timedelta(hours=1))
+        await elsewhere.handle(ALICE, first.id, Reject(feedback="no"))
+        await agent.says(made(1), made(2))
+        assert (await agent.asks()).status is PENDING
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+async def test_the_next_process_gets_the_answer_given_last_to_a_call_that_was_not_made(newer_first):
+    async with talking_agent() as agent:
+        pair = [await agent.asks(), await agent.asks()]
+        first, last = reversed(pair) if newer_first else pair
+        await agent.approve(first, remember=Remember.TASK)
+        await agent.reject(last)
+        assert (await agent.asks(process=2)).id == last.id
+        assert (await agent.asks(process=2)).id == first.id, "one answer for each call"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "verdict"),
+    [(None, {}, REJECTED), (None, ALL, APPROVED), ({}, None, PENDING), (ALL, None, PENDING)],
+)
+async def test_what_was_answered_since_about_a_call_that_is_over_may_take_an_answer_back(first, last, verdict):
+    """An answer for one call, as far as it was made, says nothing about the call that was not."""
+    async with talking_agent() as agent:
+        pair = [await agent.asks(), await agent.asks()]
+        for asked, how in zip(pair, (first, last), strict=True):
+            await (agent.reject(asked) if how is None else agent.approve(asked, **how))
+        await agent.says(made(2))
+        assert (await agent.asks(process=2)).status is verdict
+
+
+async def test_what_was_asked_since_an_answer_is_still_asked():
+    async with talking_agent() as agent:
+        await agent.reject(await agent.asks())
+        open_one = await agent.asks()
+        assert (await agent.asks(process=2)).id == open_one.id
 
 
 async def test_only_what_was_allowed_is_remembered():
