@@ -170,9 +170,10 @@ def silent_story(machine, fault):
     machine.time_passes(2)
     machine.answer(engine_house.RECORDER, sorted(machine.judge.asked)[1], "alice", "approve")
     machine.open(0)
-    create(machine, labels=("brief",), way="executor")
-    machine.finish(0, "changes", True)
-    machine.time_passes(2)
+    for _ in range(3):  # on a loaded machine its driver may read the clock for the first time only afterwards
+        create(machine, labels=("brief",), way="executor")
+        machine.finish(0, "changes", True)
+        machine.time_passes(2)
     fault.done(machine)
 
 
