@@ -105,7 +105,7 @@ class PolicyFile:
 
 
 @attrs.define(eq=False)
-class _Reading:
+class _SharedReading:
     """A reading of policy files that callers share."""
 
     ended: anyio.Event = attrs.field(factory=anyio.Event)
@@ -123,7 +123,7 @@ class PolicySources:
     """The folder whose file applies to tasks without repositories."""
     calls: Sequence[PolicyCallable] = ()
     _read: dict[Path, tuple[_Stamp, PolicyFile]] = attrs.field(factory=dict, init=False)
-    _ahead: dict[tuple[Path, ...], _Reading] = attrs.field(factory=dict, init=False)
+    _ahead: dict[tuple[Path, ...], _SharedReading] = attrs.field(factory=dict, init=False)
 
     async def book(self, workspace: WorkspaceLayout | None = None) -> Rulebook:
         """Return the policies in force for a task with this workspace."""
@@ -152,7 +152,7 @@ class PolicySources:
             await reading.ended.wait()
             if reading.found is not None:
                 return reading.found
-        reading = self._ahead[paths] = _Reading()
+        reading = self._ahead[paths] = _SharedReading()
         try:
             try:
                 await anyio.lowlevel.checkpoint()
