@@ -1,4 +1,4 @@
-"""Action tally: how often an execution has done what, counted in its log: limits hold however many tools it starts."""
+"""Action tally: the actions of an execution, counted in its log: limits hold over all its tool servers."""
 
 from collections import Counter
 

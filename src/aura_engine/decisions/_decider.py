@@ -152,7 +152,7 @@ class Decider(Generic[S]):
 
 
 def refuse_observer(actor: Actor, aggregate: str, aggregate_id: str, command: str) -> None:
-    """Raise `ActorNotAllowed` for an observer, who only reads, whatever the command about which aggregate is."""
+    """Raise `ActorNotAllowed` for an observer, who only reads, on any command."""
     if actor_kind(actor) == "observer":
         about = {"aggregate": aggregate, "aggregate_id": aggregate_id, "command": command}
         reason, remedy = "observers only read", "ask a person who may change it"

@@ -1,7 +1,7 @@
 """Log tail: hands on what happens in the log from where it was started, through outages.
 
-Each record is handed on once and in order: after an outage the tail continues behind the last one. What gets them runs
-between two of them, and must not fail: an error there ends the engine.
+Each record is handed on once and in order: after an outage the tail continues behind the last one. The callback runs
+before the next record is read, and must not fail: its error ends the engine.
 """
 
 import logging

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID, uuid5
 
 import attrs
 
 from aura_contracts import ports
 from aura_contracts.agent import AGENT, Agent
-from aura_contracts.aggregate import Aggregate
+from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import EXECUTION, Execution, ExecutionQueued
@@ -27,6 +27,8 @@ from aura_contracts.workspace import (
     workspace_slug,
 )
 from aura_engine.unit_of_work import CommandBus, UnitOfWork, existing
+
+S = TypeVar("S", bound=State)
 
 
 @lru_cache(4_096)
@@ -186,21 +188,23 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
     waits = execution is not None and execution.retry_at is not None
     table: LockTable | None = await load(LOCK_TABLE, LOCK_TABLE_ID) if task.needs_locks else None
     claim = None if table is None else table.claim_of(task_id)
-    others: dict[str, tuple[Aggregate[Any], StreamId | None]] = {
-        "agent": (AGENT, task.assigned_agent),
-        "lease": (WORKER_LEASE, lease_of(task.execution_id) if task.execution_id else None),
-        "approval": (APPROVAL, task.approval_id),
-        "conflict": (APPROVAL, workspace.approval_id if workspace else None),
-        "question": (APPROVAL, execution.open_question if execution and waits else None),
-        "collision": (APPROVAL, claim.approval_id if claim else None),
-    }
+
+    async def known(aggregate: Aggregate[S], stream_id: StreamId | None) -> S | None:
+        state: S | None = None if stream_id is None else await load(aggregate, stream_id)
+        return state
+
     return View(
         task=task,
         execution=execution,
         workspace=workspace,
+        agent=await known(AGENT, task.assigned_agent),
+        lease=await known(WORKER_LEASE, lease_of(task.execution_id) if task.execution_id else None),
+        approval=await known(APPROVAL, task.approval_id),
+        conflict=await known(APPROVAL, workspace.approval_id if workspace else None),
+        question=await known(APPROVAL, execution.open_question if execution and waits else None),
         dependencies=tuple([await load(TASK, task_id) for task_id in task.after]),
         claim=claim,
-        **{name: await load(kind, stream_id) for name, (kind, stream_id) in others.items() if stream_id is not None},
+        collision=await known(APPROVAL, claim.approval_id if claim else None),
     )
 
 

@@ -3,8 +3,8 @@
 The task that goes first has its locks already, which others may wait for; or else the highest level: its priority,
 raised by one for each `AGEING` seconds in the queue. On one level the groups take turns, the one first that was served
 least recently. In a group the oldest task goes first.
-So a task waits for a limited number of others, whatever comes after it, and a group with one task waits for one task
-of a group with thousands.
+So a task waits for a limited number of others, whatever comes after it, but for those that have their locks, which go
+before it at any time; and a group with one task waits for one task of a group with thousands.
 
 Invariants:
 

@@ -164,7 +164,7 @@ class GroupCommit:
             self._filled.notify()
 
     def _start(self) -> Callable[..., Any]:
-        """Start the thread; return what has the event loop call a function in its next turn."""
+        """Start the thread; return the function that schedules a call for the next turn of the event loop."""
         native: Any = anyio.lowlevel.current_token().native_token
         # asyncio's loop and trio's token have two names for the same thing: run this there, without waiting for it.
         in_loop: Callable[..., Any] = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
