@@ -76,12 +76,13 @@ class Doctor:
             return
         await self._core.runtime.gateway.connect()
         stuck: set[TaskId] = set()
-        async for task in self._core.reads.rows(TaskQuery(unfinished=True, descending=False)):
-            view = await self._core.view(task.id)
-            step = self._waiting_step(view)
-            if step is not None and not await self._core.follower.is_driven(task.id):
-                stuck.add(task.id)
-                yield self._task(view, step)
+        async with aclosing(self._core.reads.rows(TaskQuery(unfinished=True, descending=False))) as tasks:
+            async for task in tasks:
+                view = await self._core.view(task.id)
+                step = self._waiting_step(view)
+                if step is not None and not await self._core.follower.is_driven(task.id):
+                    stuck.add(task.id)
+                    yield self._task(view, step)
         for token in sorted(self._core.runtime.gateway.known):
             process = await self._process(token, stuck, unknown=unknown)
             if process is not None:

@@ -37,7 +37,7 @@ async def places(core: Core) -> Sequence[QueuePlace]:
     table = await core.bus.fetch(LOCK_TABLE, LOCK_TABLE_ID) or EMPTY
     held = {claim.task_id for claim in table.claims if claim.held}
     waiting, held_up = list[WaitingTask](), list[QueuePlace]()
-    async for task in core.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT)):
+    for task in [task async for task in core.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT))]:
         reason = await _obstacle(core, task, table)
         if reason is None:
             waiting.append(WaitingTask.of(task, has_locks=task.id in held))
