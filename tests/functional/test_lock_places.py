@@ -270,3 +270,27 @@ async def test_an_answer_that_no_engine_hears_is_applied_by_the_next_one(opened,
         assert await claims(other) == {first.id: True}
         (tmp_path / "gate").touch()
         assert await completes(other, first)
+
+
+@pytest.mark.parametrize("answered", ["while the lock is held", "when it is free"])
+async def test_a_rejected_task_whose_engine_is_gone_is_cancelled_by_those_that_wait(
+    opened, repository, tmp_path, answered
+):
+    """The one that gives its place back is the last that finds the answer."""
+    async with opened() as other, opened(record_only=True) as recorder:
+        async with opened() as engine:
+            await add_agent(engine)
+            first = await begin(other, repository, "first", tmp_path / "gate", locks=["deploy"])
+            await has_claims(engine, {first.id: True})
+            pooled = await queued(engine, repository, "pooled", locks=["deploy"], on_collision="ask")
+            question = await next_question(engine, pooled.id)
+        if answered == "when it is free":
+            (tmp_path / "gate").touch()
+            await has_claims(other, {pooled.id: True})
+        await recorder.approvals.reject(question.id, "never")
+        later = await begin(other, repository, "later", locks=["deploy"])
+        (tmp_path / "gate").touch()
+        assert await completes(other, later)
+        cancelled = await other.tasks.get(pooled.id)
+        assert (cancelled.status, cancelled.pooled) == (TaskStatus.CANCELLED, False)
+        assert await claims(other) == {}
