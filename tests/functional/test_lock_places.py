@@ -192,6 +192,24 @@ async def test_the_place_of_a_task_whose_engine_is_gone_is_given_back(opened, re
         assert await completes(other, pooled)
 
 
+async def test_a_place_that_waits_is_given_back_too_if_its_engine_is_gone(opened, repository, tmp_path, aged):
+    """What holds one of its locks goes on, so only that of the one that is gone keeps the other lock from others."""
+    async with opened() as other:
+        async with opened() as engine:
+            await add_agent(engine)
+            first = await begin(other, repository, "first", tmp_path / "gate", locks=["a"])
+            await has_claims(engine, {first.id: True})
+            pooled = await queued(engine, repository, "pooled", locks=["a", "b"])
+            await has_claims(engine, {first.id: True, pooled.id: False})
+        later = await begin(other, repository, "later", locks=["b"])
+        assert await completes(other, later)
+        assert await claims(other) == {first.id: True}
+        (tmp_path / "gate").touch()
+        assert await completes(other, first)
+        await other.resume(pooled.id)
+        assert await completes(other, pooled)
+
+
 async def test_an_engine_that_only_records_takes_no_place_that_it_could_not_keep(opened, aged):
     async with opened(record_only=True) as engine:
         await engine.agents.add("outside", executor="custom", capacity=2)
