@@ -4,11 +4,11 @@ import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
-from aura_contracts.lock_table import LOCK_TABLE_ID, LocksTaken
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LocksTaken
 from aura_contracts.task import TaskChanges, TaskStatus
 from aura_engine.runtime import lock_places
 from conditions import until
-from engines import ONCE, next_question, scripted, settled, write
+from engines import ONCE, all_questions, next_question, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
 
@@ -288,6 +288,51 @@ async def test_an_answer_that_no_engine_hears_is_applied_by_the_next_one(opened,
         assert await claims(other) == {first.id: True}
         (tmp_path / "gate").touch()
         assert await completes(other, first)
+
+
+async def allowed_and_given_up(engine, repository, tmp_path):
+    """Return a run, its only agent, and a task of the queue that may run alongside it but has no place any more."""
+    dev = await add_agent(engine)
+    first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+    await has_claims(engine, {first.id: True})
+    pooled = await queued(engine, repository, "pooled", locks=["deploy"], on_collision="ask")
+    question = await next_question(engine, pooled.id)
+    await engine.agents.disable(dev.id)
+    await engine.approvals.approve(question.id)
+
+    async def is_given_up():
+        return pooled.id in await turns(engine) and await claims(engine) == {first.id: True}
+
+    await until(is_given_up)
+    return first, dev, pooled, question
+
+
+async def test_what_a_human_has_allowed_is_kept_when_the_place_is_given_back(opened, repository, tmp_path):
+    async with opened() as engine:
+        first, dev, pooled, question = await allowed_and_given_up(engine, repository, tmp_path)
+        await engine.agents.enable(dev.id)
+        assert await completes(engine, pooled)
+        assert [one.id for one in await all_questions(engine, pooled.id)] == [question.id]
+        assert await claims(engine) == {first.id: True}
+        (tmp_path / "gate").touch()
+        assert await completes(engine, first)
+        table = await engine._core.bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
+        assert (table.claims, table.unused) == ((), ())
+
+
+async def test_what_a_human_has_allowed_beside_one_task_is_not_allowed_beside_another(opened, repository, tmp_path):
+    async with opened() as engine:
+        first, dev, pooled, question = await allowed_and_given_up(engine, repository, tmp_path)
+        later = await begin(engine, repository, "later", tmp_path / "other", locks=["deploy"])
+        await has_claims(engine, {first.id: True, later.id: False})
+        (tmp_path / "gate").touch()
+        await has_claims(engine, {later.id: True})
+        await engine.agents.enable(dev.id)
+        again = await next_question(engine, pooled.id)
+        assert again.id != question.id
+        await engine.tasks.cancel(pooled.id)
+        (tmp_path / "other").touch()
+        assert await completes(engine, later)
 
 
 @pytest.mark.parametrize("answered", ["while the lock is held", "when it is free"])

@@ -83,12 +83,13 @@ async def give_up_place(runtime: Runtime, task_id: TaskId, reason: str) -> None:
     """Release the locks of a task of the queue, or its place in line for them; not while a run of it is ending.
 
     What a human has decided about its collision is done first: the claim is the only way from the task to the answer.
+    If that allows the collision, it is left to the next claim, which then needs no second answer.
     """
 
     async def decide(unit: UnitOfWork) -> None:
         now = await view_in(unit, task_id)
         if now.task.pooled and not now.leased and await _follow_answer(unit, now):
-            await release(unit, now.task, reason)
+            await release(unit, now.task, reason, unused=True)
 
     await runtime.bus.transact(ENGINE, decide)
 
