@@ -135,7 +135,7 @@ class LocksRequested(Event, frozen=True, kw_only=True):
     """What the order is made by: `since`, and earlier for a higher priority. The earliest goes first."""
     ahead: int = 0
     """How many claims it waits for: they collide with this one, and hold, or go first."""
-    behind: TaskId | None = None
+    last_ahead: TaskId | None = None
     """The task whose claim is the last of these in line."""
 
 

@@ -107,7 +107,7 @@ class Takers(RuleBasedStateMachine):
         self._use_allowance(task, wanted, before, events)
         requested = events[0]
         assert requested.ahead == len(before)
-        assert requested.behind in (before or [None])
+        assert requested.last_ahead in (before or [None])
         self.wanted[task] = things(wanted)
         self.places[task] = (since.timestamp() - AGEING * LEVEL[priority], task)
 

@@ -46,7 +46,7 @@ def _request(state: LockTable | None, command: RequestLocks, context: Context) -
         since=claim.since,
         place=claim.place,
         ahead=len(first),
-        behind=max(first, key=_turn).task_id if first else None,
+        last_ahead=max(first, key=_turn).task_id if first else None,
     )
     allowed_by = table.allowing(claim) if first else None
     if first and allowed_by is None:
