@@ -13,11 +13,13 @@ Invariants:
 - A claim is taken as soon as nothing that it waits for is left, together with what it was waiting for being released.
   So no claim holds one lock while it waits for another one.
 - A claim waits for claims that hold, and for those that go first; no task waits in a circle.
+- What a human has allowed is used once: a claim that is given back before a run of its task has begun leaves it to the
+  next claim of the same locks, if that one collides with none but the same tasks.
 - What a claim waits for follows from the claims that are there (`LockTable.before`). Neither an event nor the state
   names all of it, so the size of an event does not depend on how many wait.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -102,6 +104,8 @@ class LockClaim(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """The question to a human about the collision."""
     allowed_by: ApprovalId | None = None
     """The decision by which it holds although it collides."""
+    alongside: tuple[TaskId, ...] = ()
+    """The tasks that the decision is about: what they claim collided when it was followed."""
 
     @property
     def held(self) -> bool:
@@ -131,7 +135,7 @@ class LocksRequested(Event, frozen=True, kw_only=True):
     """What the order is made by: `since`, and earlier for a higher priority. The earliest goes first."""
     ahead: int = 0
     """How many claims it waits for: they collide with this one, and hold, or go first."""
-    behind: TaskId | None = None
+    last_ahead: TaskId | None = None
     """The task whose claim is the last of these in line."""
 
 
@@ -158,6 +162,8 @@ class LocksReleased(Event, frozen=True, kw_only=True):
     topic = "lock_table.released"
     task_id: TaskId
     reason: str
+    allowed_by: ApprovalId | None = None
+    """The decision by which it held although it collided, if it is left to the task's next claim."""
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
@@ -195,6 +201,8 @@ class ReleaseLocks(Command["LockTable"], frozen=True, kw_only=True):
     emits = (LocksReleased, LocksTaken)
     task_id: TaskId
     reason: str
+    unused: bool = False
+    """Whether no run of the task has begun under the claim: what a human has allowed is left to its next one."""
 
 
 # --- State ------------------------------------------------------------------------------------------------------------
@@ -207,6 +215,8 @@ class LockTable(State, frozen=True, kw_only=True):
     status: LockTableStatus
     claims: tuple[LockClaim, ...] = ()
     """In the order in which they were made."""
+    unused: tuple[LockClaim, ...] = ()
+    """Those that held because a human allowed it, and were given back before a run of their tasks had begun."""
 
     def claim_of(self, task_id: TaskId) -> LockClaim | None:
         """Return the claim of a task, or None."""
@@ -215,6 +225,17 @@ class LockTable(State, frozen=True, kw_only=True):
     def before(self, claim: LockClaim) -> tuple[LockClaim, ...]:
         """Return the claims that one waits for, in the order in which they were made; it need not be in the table."""
         return tuple(one for one in self.claims if claim.is_behind(one))
+
+    def allowance_of(self, task_id: TaskId) -> LockClaim | None:
+        """Return the claim of a task that was given back unused, or None."""
+        return next((claim for claim in self.unused if claim.task_id == task_id), None)
+
+    def allowing(self, claim: LockClaim) -> ApprovalId | None:
+        """Return the decision by which a new claim may hold alongside all that it would wait for, or None."""
+        unused = self.allowance_of(claim.task_id)
+        if unused is None or unused.locks != claim.locks:
+            return None
+        return unused.allowed_by if {one.task_id for one in self.before(claim)} <= set(unused.alongside) else None
 
 
 EMPTY = LockTable(id=LOCK_TABLE_ID, status=LockTableStatus.OPEN)
@@ -244,7 +265,8 @@ def _requested(
         place=event.place,
         requested_at=fact.time,
     )
-    return replace(EMPTY, claims=(*(state or EMPTY).claims, claim))
+    table = state or EMPTY
+    return replace(table, claims=(*table.claims, claim), unused=_without(table.unused, claim.task_id))
 
 
 def _asked(state: LockTable, event: CollisionAsked, fact: HappenedFact, status: LockTableStatus) -> LockTable:
@@ -252,7 +274,9 @@ def _asked(state: LockTable, event: CollisionAsked, fact: HappenedFact, status: 
 
 
 def _taken(state: LockTable, event: LocksTaken, fact: HappenedFact, status: LockTableStatus) -> LockTable:
-    return _changed(state, event.task_id, held_since=fact.time, allowed_by=event.allowed_by)
+    claim = state.claim_of(event.task_id)
+    alongside = () if claim is None or event.allowed_by is None else tuple(one.task_id for one in state.before(claim))
+    return _changed(state, event.task_id, held_since=fact.time, allowed_by=event.allowed_by, alongside=alongside)
 
 
 def _changed(state: LockTable, task_id: TaskId, **changes: object) -> LockTable:
@@ -261,7 +285,14 @@ def _changed(state: LockTable, task_id: TaskId, **changes: object) -> LockTable:
 
 
 def _released(state: LockTable, event: LocksReleased, fact: HappenedFact, status: LockTableStatus) -> LockTable:
-    return replace(state, claims=tuple(claim for claim in state.claims if claim.task_id != event.task_id))
+    claim, unused = state.claim_of(event.task_id), _without(state.unused, event.task_id)
+    if claim is not None and event.allowed_by is not None:
+        unused = (*unused, claim)
+    return replace(state, claims=_without(state.claims, event.task_id), unused=unused)
+
+
+def _without(claims: Iterable[LockClaim], task_id: TaskId) -> tuple[LockClaim, ...]:
+    return tuple(claim for claim in claims if claim.task_id != task_id)
 
 
 _EVOLVERS: Mapping[type[Event], Evolve[LockTable]] = MappingProxyType(

@@ -29,17 +29,21 @@ async def follow(unit: Unit, before: Task | None, after: Task) -> None:
         await release(unit, after)
 
 
-async def release(unit: Unit, task: Task, reason: str = "") -> None:
-    """Add to `unit` the release of a task's locks, if it claims any; the question about them is withdrawn."""
+async def release(unit: Unit, task: Task, reason: str = "", *, unused: bool = False) -> None:
+    """Add to `unit` the release of a task's locks, if it claims any; the question about them is withdrawn.
+
+    `unused`: no run of the task has begun under the claim, so what a human has allowed is left to its next one.
+    """
     if not task.needs_locks:
         return
     table, engine = await unit.get(LOCK_TABLE, LOCK_TABLE_ID), unit.acting_as(ENGINE)
-    claim = None if table is None else table.claim_of(task.id)
-    if claim is None:
+    if table is None:
         return
-    reason = reason or f"the task is {task.status}"
-    await engine.handle(LOCK_TABLE_ID, ReleaseLocks(task_id=task.id, reason=reason))
-    question = None if claim.approval_id is None else await unit.get(APPROVAL, claim.approval_id)
+    claim, reason = table.claim_of(task.id), reason or f"the task is {task.status}"
+    if claim is None and table.allowance_of(task.id) is None:
+        return
+    await engine.handle(LOCK_TABLE_ID, ReleaseLocks(task_id=task.id, reason=reason, unused=unused))
+    question = None if claim is None or claim.approval_id is None else await unit.get(APPROVAL, claim.approval_id)
     if question is not None and question.status is ApprovalStatus.PENDING:
         await engine.handle(question.id, WithdrawApproval(reason=reason))
 

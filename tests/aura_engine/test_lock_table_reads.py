@@ -85,6 +85,6 @@ async def test_the_events_of_a_claim_are_as_large_however_many_wait_before_it():
         assert max(sizes) - min(sizes) <= len("299") - len("1") + len(".123456"), "the number of those before it"
         table = await bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
         assert [one.task_id for one in table.before(table.claims[-1])] == tasks[:-1]
-        assert (requested[-1].behind, requested[-1].ahead) == (tasks[-2], 299)
+        assert (requested[-1].last_ahead, requested[-1].ahead) == (tasks[-2], 299)
         state = await bus.handle(ENGINE, LOCK_TABLE_ID, ReleaseLocks(task_id=tasks[0], reason="it is done"))
         assert [one.task_id for one in state.claims if one.held] == tasks[1:2]

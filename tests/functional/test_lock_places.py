@@ -4,11 +4,11 @@ import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
-from aura_contracts.lock_table import LOCK_TABLE_ID, LocksTaken
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LocksTaken
 from aura_contracts.task import TaskChanges, TaskStatus
 from aura_engine.runtime import lock_places
 from conditions import until
-from engines import ONCE, next_question, scripted, settled, write
+from engines import ONCE, all_questions, next_question, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
 
@@ -192,6 +192,24 @@ async def test_the_place_of_a_task_whose_engine_is_gone_is_given_back(opened, re
         assert await completes(other, pooled)
 
 
+async def test_a_place_that_waits_is_given_back_too_if_its_engine_is_gone(opened, repository, tmp_path, aged):
+    """What holds one of its locks goes on, so only that of the one that is gone keeps the other lock from others."""
+    async with opened() as other:
+        async with opened() as engine:
+            await add_agent(engine)
+            first = await begin(other, repository, "first", tmp_path / "gate", locks=["a"])
+            await has_claims(engine, {first.id: True})
+            pooled = await queued(engine, repository, "pooled", locks=["a", "b"])
+            await has_claims(engine, {first.id: True, pooled.id: False})
+        later = await begin(other, repository, "later", locks=["b"])
+        assert await completes(other, later)
+        assert await claims(other) == {first.id: True}
+        (tmp_path / "gate").touch()
+        assert await completes(other, first)
+        await other.resume(pooled.id)
+        assert await completes(other, pooled)
+
+
 async def test_an_engine_that_only_records_takes_no_place_that_it_could_not_keep(opened, aged):
     async with opened(record_only=True) as engine:
         await engine.agents.add("outside", executor="custom", capacity=2)
@@ -270,3 +288,72 @@ async def test_an_answer_that_no_engine_hears_is_applied_by_the_next_one(opened,
         assert await claims(other) == {first.id: True}
         (tmp_path / "gate").touch()
         assert await completes(other, first)
+
+
+async def allowed_and_given_up(engine, repository, tmp_path):
+    """Return a run, its only agent, and a task of the queue that may run alongside it but has no place any more."""
+    dev = await add_agent(engine)
+    first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+    await has_claims(engine, {first.id: True})
+    pooled = await queued(engine, repository, "pooled", locks=["deploy"], on_collision="ask")
+    question = await next_question(engine, pooled.id)
+    await engine.agents.disable(dev.id)
+    await engine.approvals.approve(question.id)
+
+    async def is_given_up():
+        return pooled.id in await turns(engine) and await claims(engine) == {first.id: True}
+
+    await until(is_given_up)
+    return first, dev, pooled, question
+
+
+async def test_what_a_human_has_allowed_is_kept_when_the_place_is_given_back(opened, repository, tmp_path):
+    async with opened() as engine:
+        first, dev, pooled, question = await allowed_and_given_up(engine, repository, tmp_path)
+        await engine.agents.enable(dev.id)
+        assert await completes(engine, pooled)
+        assert [one.id for one in await all_questions(engine, pooled.id)] == [question.id]
+        assert await claims(engine) == {first.id: True}
+        (tmp_path / "gate").touch()
+        assert await completes(engine, first)
+        table = await engine._core.bus.fetch(LOCK_TABLE, LOCK_TABLE_ID)
+        assert (table.claims, table.unused) == ((), ())
+
+
+async def test_what_a_human_has_allowed_beside_one_task_is_not_allowed_beside_another(opened, repository, tmp_path):
+    async with opened() as engine:
+        first, dev, pooled, question = await allowed_and_given_up(engine, repository, tmp_path)
+        later = await begin(engine, repository, "later", tmp_path / "other", locks=["deploy"])
+        await has_claims(engine, {first.id: True, later.id: False})
+        (tmp_path / "gate").touch()
+        await has_claims(engine, {later.id: True})
+        await engine.agents.enable(dev.id)
+        again = await next_question(engine, pooled.id)
+        assert again.id != question.id
+        await engine.tasks.cancel(pooled.id)
+        (tmp_path / "other").touch()
+        assert await completes(engine, later)
+
+
+@pytest.mark.parametrize("answered", ["while the lock is held", "when it is free"])
+async def test_a_rejected_task_whose_engine_is_gone_is_cancelled_by_those_that_wait(
+    opened, repository, tmp_path, answered
+):
+    """The one that gives its place back is the last that finds the answer."""
+    async with opened() as other, opened(record_only=True) as recorder:
+        async with opened() as engine:
+            await add_agent(engine)
+            first = await begin(other, repository, "first", tmp_path / "gate", locks=["deploy"])
+            await has_claims(engine, {first.id: True})
+            pooled = await queued(engine, repository, "pooled", locks=["deploy"], on_collision="ask")
+            question = await next_question(engine, pooled.id)
+        if answered == "when it is free":
+            (tmp_path / "gate").touch()
+            await has_claims(other, {pooled.id: True})
+        await recorder.approvals.reject(question.id, "never")
+        later = await begin(other, repository, "later", locks=["deploy"])
+        (tmp_path / "gate").touch()
+        assert await completes(other, later)
+        cancelled = await other.tasks.get(pooled.id)
+        assert (cancelled.status, cancelled.pooled) == (TaskStatus.CANCELLED, False)
+        assert await claims(other) == {}

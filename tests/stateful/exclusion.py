@@ -65,13 +65,14 @@ def note_claim(notes: Notes, topic: str, event) -> None:
             assert task_id not in notes.claims, "a task claims its locks once"
             assert needs(task), "a task that needs nothing claims nothing"
             notes.claims[task_id] = Claim()
+            notes.unused_claims.pop(task_id, None)
         case "lock_table.asked":
             notes.claims[task_id].asked = True
         case "lock_table.taken":
             _note_taken(notes, task_id, event.allowed_by)
         case "lock_table.released":
             assert not occupies(notes, task_id), f"{task_id} is worked on without its locks"
-            del notes.claims[task_id]
+            _note_released(notes, task_id, event.allowed_by)
 
 
 def _note_taken(notes: Notes, task_id: str, approval_id: str | None) -> None:
@@ -81,6 +82,14 @@ def _note_taken(notes: Notes, task_id: str, approval_id: str | None) -> None:
     else:
         assert (asked.kind, asked.task, asked.status) == ("lock_conflict", task_id, "approved"), "a human allows it"
     notes.claims[task_id] = Claim(held=True, allowed=asked is not None)
+
+
+def _note_released(notes: Notes, task_id: str, approval_id: str | None) -> None:
+    claim = notes.claims.pop(task_id, None) or notes.unused_claims.pop(task_id)
+    if approval_id is not None:
+        assert claim.allowed, "only a human's decision is kept"
+        assert notes.tasks[task_id].pooled is not None, "it is kept for another place"
+        notes.unused_claims[task_id] = claim
 
 
 def require_alone(notes: Notes, run: Run) -> None:

@@ -120,6 +120,8 @@ class Notes:
     """By lease: its run."""
     claims: dict = attrs.field(factory=dict)
     """By task: what it has for itself alone, or waits for."""
+    unused_claims: dict = attrs.field(factory=dict)
+    """By task: claims that a human allowed, and that were given back before a run had begun."""
     projects: dict = attrs.field(factory=dict)
     """By stream."""
     calls: list = attrs.field(factory=list)

@@ -68,6 +68,7 @@ class Takers(RuleBasedStateMachine):
         super().__init__()
         self.facts, self.now = [], EPOCH
         self.wanted, self.places, self.allowed = {}, {}, set()
+        self.alongside, self.unused = {}, {}
 
     @property
     def table(self):
@@ -102,18 +103,33 @@ class Takers(RuleBasedStateMachine):
         if task in self.wanted:
             assert not events, "a task has one claim"
             return
-        before = [claim.task_id for claim in self.table.before(self.table.claim_of(task))]
+        before = [claim.task_id for claim in self.table.before(replace(self.table.claim_of(task), held_since=None))]
+        self._use_allowance(task, wanted, before, events)
         requested = events[0]
         assert requested.ahead == len(before)
-        assert requested.behind in (before or [None])
+        assert requested.last_ahead in (before or [None])
         self.wanted[task] = things(wanted)
         self.places[task] = (since.timestamp() - AGEING * LEVEL[priority], task)
 
-    @rule(task=st.sampled_from(TASKS))
-    def release(self, task):
-        waiting = set(self.wanted) - self.held
-        events = self.do(ReleaseLocks(task_id=task, reason="it has ended"))
-        assert bool(events) == (task in self.wanted), "released twice is released once"
+    def _use_allowance(self, task, wanted, before, events):
+        locks, others = self.unused.pop(task, (None, set()))
+        may = bool(before) and locks == wanted and others.issuperset(before)
+        by = [event.allowed_by for event in events if isinstance(event, LocksTaken)]
+        assert by == ([QUESTION] if may else [] if before else [None]), "a human is asked once about the same"
+        if may:
+            self.allowed.add(task)
+            self.alongside[task] = set(before)
+
+    @rule(task=st.sampled_from(TASKS), unused=st.booleans())
+    def release(self, task, unused):
+        waiting, claim = set(self.wanted) - self.held, self.table.claim_of(task)
+        events = self.do(ReleaseLocks(task_id=task, reason="it has ended", unused=unused))
+        ends = task in self.wanted or (task in self.unused and not unused)
+        assert bool(events) == ends, "released twice is released once"
+        if unused and task in self.allowed:
+            self.unused[task] = (claim.locks, self.alongside[task])
+        elif not unused:
+            self.unused.pop(task, None)
         self.wanted.pop(task, None)
         self.allowed.discard(task)
         woken = {event.task_id for event in events if isinstance(event, LocksTaken)}
@@ -122,6 +138,9 @@ class Takers(RuleBasedStateMachine):
     @rule(task=st.sampled_from(TASKS))
     def allow(self, task):
         assume(task in self.wanted)
+        if task not in self.held:
+            rivals = [one for one in self.wanted if one != task and self.wanted[one] & self.wanted[task]]
+            self.alongside[task] = {one for one in rivals if one in self.held or self.places[one] < self.places[task]}
         self._if_it_waits(task, AllowCollision(task_id=task, approval_id=QUESTION))
         if self.table.claim_of(task).allowed_by:
             self.allowed.add(task)
@@ -157,6 +176,7 @@ class Takers(RuleBasedStateMachine):
     @invariant()
     def nothing_leaks(self):
         assert {claim.task_id for claim in self.table.claims} == set(self.wanted)
+        assert {claim.task_id for claim in self.table.unused} == set(self.unused)
 
     @invariant()
     def whoever_waits_waits_for_one_that_holds_or_goes_first(self):
@@ -178,7 +198,7 @@ class Takers(RuleBasedStateMachine):
     def teardown(self):
         for task in TASKS:
             self.do(ReleaseLocks(task_id=task, reason="the end")) if self.facts else None
-        assert self.table.claims == ()
+        assert (self.table.claims, self.table.unused) == ((), ())
 
 
 TestTakers = Takers.TestCase

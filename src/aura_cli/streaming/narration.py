@@ -116,7 +116,7 @@ class Narration:
             case lock_table.LocksRequested() if event.ahead:
                 self._waits_for_locks = True
                 more = f" and {event.ahead - 1} more" if event.ahead > 1 else ""
-                yield f"waits for task {event.behind}{more}: it needs {event.locks} for itself"
+                yield f"waits in line behind task {event.last_ahead}{more}: it needs {event.locks} for itself"
             case lock_table.LocksTaken() if self._waits_for_locks:
                 self._waits_for_locks = False
                 yield "has its locks now" if event.allowed_by is None else "begins without its locks being free"

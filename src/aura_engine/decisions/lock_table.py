@@ -46,14 +46,21 @@ def _request(state: LockTable | None, command: RequestLocks, context: Context) -
         since=claim.since,
         place=claim.place,
         ahead=len(first),
-        behind=max(first, key=_turn).task_id if first else None,
+        last_ahead=max(first, key=_turn).task_id if first else None,
     )
-    return [requested] if first else [requested, LocksTaken(task_id=command.task_id)]
+    allowed_by = table.allowing(claim) if first else None
+    if first and allowed_by is None:
+        return [requested]
+    return [requested, LocksTaken(task_id=command.task_id, allowed_by=allowed_by)]
 
 
 def claims_before(table: LockTable, command: RequestLocks, now: datetime) -> Sequence[LockClaim]:
-    """Return the claims that a new one would wait for: those that collide with it, and hold or go first."""
-    return table.before(claim_for(command, now))
+    """Return the claims that a new one would wait for: those that collide with it, and hold or go first.
+
+    None if a human has allowed it to hold alongside them.
+    """
+    claim = claim_for(command, now)
+    return () if table.allowing(claim) is not None else table.before(claim)
 
 
 def claim_for(command: RequestLocks, now: datetime) -> LockClaim:
@@ -91,9 +98,12 @@ def _require_waiting(state: LockTable, task_id: TaskId) -> None:
 
 
 def _release(state: LockTable, command: ReleaseLocks, context: Context) -> Events:
-    if state.claim_of(command.task_id) is None:
-        return []
-    released = LocksReleased(task_id=command.task_id, reason=command.reason)
+    claim = state.claim_of(command.task_id)
+    if claim is None:  # what a human has allowed it ends with the task
+        ends = not command.unused and state.allowance_of(command.task_id) is not None
+        return [LocksReleased(task_id=command.task_id, reason=command.reason)] if ends else []
+    allowed_by = claim.allowed_by if command.unused else None
+    released = LocksReleased(task_id=command.task_id, reason=command.reason, allowed_by=allowed_by)
     return [released, *(LocksTaken(task_id=one) for one in _freed(state, command.task_id))]
 
 

@@ -80,12 +80,16 @@ async def take_place(runtime: Runtime, task_id: TaskId) -> None:
 
 
 async def give_up_place(runtime: Runtime, task_id: TaskId, reason: str) -> None:
-    """Release the locks of a task of the queue, or its place in line for them; not while a run of it is ending."""
+    """Release the locks of a task of the queue, or its place in line for them; not while a run of it is ending.
+
+    What a human has decided about its collision is done first: the claim is the only way from the task to the answer.
+    If that allows the collision, it is left to the next claim, which then needs no second answer.
+    """
 
     async def decide(unit: UnitOfWork) -> None:
         now = await view_in(unit, task_id)
-        if now.task.pooled and not now.leased:
-            await release(unit, now.task, reason)
+        if now.task.pooled and not now.leased and await _follow_answer(unit, now):
+            await release(unit, now.task, reason, unused=True)
 
     await runtime.bus.transact(ENGINE, decide)
 
@@ -137,15 +141,24 @@ async def resolve(runtime: Runtime, view: View) -> None:
             if not made.held:
                 return
             await unit.handle(question.id, WithdrawApproval(reason="nothing is in the way any more"))
-        elif question.status is ApprovalStatus.REJECTED:  # also if nothing is in the way by now
-            await unit.handle(task.id, CancelTask(reason=question.feedback or "it would collide with another task"))
-            return
-        elif question.granted and not made.held:
-            await unit.handle(LOCK_TABLE_ID, AllowCollision(task_id=task.id, approval_id=question.id))
-        if task.status is TaskStatus.BLOCKED:
+        continues = await _follow_answer(unit, now)
+        if continues and task.status is TaskStatus.BLOCKED:
             await unit.handle(task.id, UnblockTask(resolution=question.feedback or ""))
 
     await runtime.bus.transact(ENGINE, decide)
+
+
+async def _follow_answer(unit: UnitOfWork, view: View) -> bool:
+    """Add to `unit` what a human has decided about a collision, if anything; return whether the task continues."""
+    made, question, task = view.claim, view.collision, view.task
+    if made is None or question is None:
+        return True
+    if question.status is ApprovalStatus.REJECTED:  # also if nothing is in the way by now
+        await unit.handle(task.id, CancelTask(reason=question.feedback or "it would collide with another task"))
+        return False
+    if question.granted and not made.held:
+        await unit.handle(LOCK_TABLE_ID, AllowCollision(task_id=task.id, approval_id=question.id))
+    return True
 
 
 async def give_back(runtime: Runtime, view: View) -> None:

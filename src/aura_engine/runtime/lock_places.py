@@ -18,6 +18,8 @@ So the order is: first the locks, then the agent. Invariants:
 - No task starves. Its place is that of the time at which it was queued, so finitely many go before it; and one that
   has its locks goes before all others of the queue. It loses its place only if humans fill all of its agents with tasks
   that wait.
+- With its place a task loses no answer of a human: one that rejects it cancels it, and one that allows its collision
+  holds for the next place, alongside the same tasks (`LockTable.allowing`).
 - A place belongs to a task that an engine works on. If that engine is gone, those that wait behind it have the place
   given back (`aura_engine.runtime.stranded_locks`).
 """

@@ -1,7 +1,8 @@
 """Stranded locks: those that no one would release any more, while a task of this engine waits for them.
 
 Either their task has ended, and its engine died before it released them: this engine stands by to do so. Or their task
-waits in the queue of the pool and has no agent yet, and no engine works on it any more: it gives its place back.
+waits in the queue of the pool and has no agent yet, and no engine works on it any more: it gives its place back. So it
+does while it waits for its locks itself: those that need only some of them wait behind it as well.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,13 +33,13 @@ class StrandedLocks:
     async def find(self) -> Sequence[TaskId]:
         """Return the tasks to stand by for: they have ended, and have locks all the same. Give back places."""
         table = await self._runtime.bus.get(LOCK_TABLE, LOCK_TABLE_ID)
-        held = {} if table is None else {made.task_id: made.held for made in table.claims}
-        ended, absences, claims = list[TaskId](), dict[TaskId, int](), tuple(held)
+        claims = () if table is None else tuple(made.task_id for made in table.claims)
+        ended, absences = list[TaskId](), dict[TaskId, int]()
         for part in (claims[start : start + LIMIT] for start in range(0, len(claims), LIMIT)):
             for task in (await self._runtime.reads.list(TaskQuery(id=part, limit=LIMIT))).rows:
                 if not (task.in_hand or task.pooled):
                     ended.append(task.id)
-                elif task.pooled and held[task.id] and not await self._is_worked_on(task.id):
+                elif task.pooled and not await self._is_worked_on(task.id):
                     absences[task.id] = self._absences.get(task.id, 0) + 1
         self._absences = absences
         for task_id, times in absences.items():
