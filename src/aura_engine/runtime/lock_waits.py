@@ -43,6 +43,8 @@ class LockWaits:
     """Whether this engine gives a task of the queue to an agent."""
     takes_places: bool = True
     """Whether tasks take places in line: then this engine has to work on the queue until they have their agents."""
+    _listening: set[TaskId] = attrs.field(factory=set)
+    """The tasks that need locks, however they stand: another engine may take a place for each, or locks before it."""
     _waiting: set[TaskId] = attrs.field(factory=set)
     _holding: dict[TaskId, Needs] = attrs.field(factory=dict)
     """The tasks that have their locks and no agent yet, with what they ask of one."""
@@ -59,9 +61,9 @@ class LockWaits:
         """Note that the lock table has changed, or may have; return the tasks to look at again, and forget them."""
         self._table = None
         self._changes += 1
-        affected = {*self._waiting, *self._holding}
-        self._waiting.clear()
-        self._holding.clear()
+        affected = {*self._listening}
+        for kept in (self._listening, self._waiting, self._holding):
+            kept.clear()
         return affected
 
     def on_question(self, approval_id: StreamId) -> Collection[TaskId]:
@@ -71,6 +73,7 @@ class LockWaits:
 
     def forget(self, task_id: TaskId) -> None:
         """Note that a task is not in the queue any more."""
+        self._listening.discard(task_id)
         self._waiting.discard(task_id)
         self._holding.pop(task_id, None)
 
@@ -81,6 +84,7 @@ class LockWaits:
             return Standing.FREE
         workspace = await self._runtime.bus.fetch(WORKSPACE, workspace_of(task.id))
         locks = View(task=task, workspace=workspace).locks
+        self._listening.add(task.id)
         self._waiting.add(task.id)
         self._watch()
         table = await self._current()
