@@ -83,6 +83,20 @@ async def test_a_task_that_has_waited_long_keeps_its_place_and_leaves_the_agent_
         assert await turns(engine) == [first.id, pooled.id, later.id]
 
 
+async def test_a_task_takes_its_place_when_it_has_waited_long_although_nothing_happens(
+    opened, repository, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lock_places, "AGEING", 1.0)
+    async with opened() as engine:
+        await add_agent(engine)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["deploy"])
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        (tmp_path / "gate").touch()
+        assert await completes(engine, pooled)
+
+
 async def test_a_task_with_an_agent_that_waits_behind_one_without_goes_first_if_it_has_its_only_agent(
     opened, repository, tmp_path, aged
 ):

@@ -203,6 +203,7 @@ class Pool:
         now = self._now()
         for task_id in self._courtesy.ended(now):  # passed over until it changes
             self._take_back(task_id)
+        self._stale_tasks |= {*self.lock_waits.aged(now)}
         schedule = await self._current()
         while self._runtime.slots.has_room():
             chosen = schedule.take(now, without=self._runtime.slots.full | self._unable)
@@ -215,7 +216,8 @@ class Pool:
             else:
                 self._courtesy.leave(chosen, now)
         await self.lock_waits.give_up_unreachable(self._unable)
-        return self._courtesy.pause(now)
+        pauses = (self._courtesy.pause(now), self.lock_waits.pause(now))
+        return min((seconds for seconds in pauses if seconds is not None), default=None)
 
     def _take_back(self, task_id: TaskId) -> None:
         """Leave the task no agent any more; what the agent has by now is read again."""
