@@ -83,6 +83,20 @@ async def test_a_task_that_has_waited_long_keeps_its_place_and_leaves_the_agent_
         assert await turns(engine) == [first.id, pooled.id, later.id]
 
 
+async def test_a_task_takes_its_place_when_it_has_waited_long_although_nothing_happens(
+    opened, repository, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lock_places, "AGEING", 1.0)
+    async with opened() as engine:
+        await add_agent(engine)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["deploy"])
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        (tmp_path / "gate").touch()
+        assert await completes(engine, pooled)
+
+
 async def test_a_task_with_an_agent_that_waits_behind_one_without_goes_first_if_it_has_its_only_agent(
     opened, repository, tmp_path, aged
 ):
@@ -143,6 +157,31 @@ async def test_a_task_that_has_its_locks_goes_first_for_the_next_agent(opened, r
 
 async def is_given(engine, task):
     return not await is_pooled(engine, task)
+
+
+async def test_an_engine_learns_of_the_place_that_another_one_has_taken(opened, repository, tmp_path, aged):
+    """It has no room itself, and when it has some, the task with its locks goes before a more urgent one."""
+    async with opened() as holder, opened(drive_all=True, executions=1) as engine:
+        await add_agent(engine)
+        first = await begin(holder, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        full = await begin(engine, repository, "full", tmp_path / "slot")
+        await until(lambda: has_no_room(engine))
+        async with opened() as other:
+            pooled = await queued(other, repository, "pooled", locks=["deploy"], priority="low")
+            await has_claims(engine, {first.id: True, pooled.id: False})
+        urgent = await queued(engine, repository, "urgent", priority="high")
+        (tmp_path / "gate").touch()
+        await has_claims(engine, {pooled.id: True})
+        (tmp_path / "slot").touch()
+        for one in (first, full, pooled, urgent):
+            assert await completes(engine, one)
+        given = [record.stream_id for record in await engine.events.list(types=["task.assigned"], limit=100)]
+        assert given[-2:] == [pooled.id, urgent.id]
+
+
+async def has_no_room(engine):
+    return not engine._core.runtime.slots.has_room()
 
 
 # --- The end of a place -----------------------------------------------------------------------------------------------

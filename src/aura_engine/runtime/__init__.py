@@ -21,6 +21,7 @@
     project_context  the documents of a project, as an agent gets them
     pool             gives the tasks of the queue to agents
     drivers          what drives the tasks that the pool has given to agents
+    pages            reads many rows by their ids
     courtesy         the agents that are left to tasks of other engines for a moment
     queue_locks      tells other engines on which tasks of the queue this one works
     proposals        what a human is asked to approve, as text

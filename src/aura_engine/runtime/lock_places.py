@@ -24,7 +24,7 @@ So the order is: first the locks, then the agent. Invariants:
   given back (`aura_engine.runtime.stranded_locks`).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from aura_contracts.agent import Agent, AgentStatus
@@ -63,10 +63,15 @@ def standing_of(table: LockTable, task: Task, locks: TaskLocks, now: datetime, *
     return Standing.WAITS
 
 
+def takes_place_at(task: Task) -> datetime:
+    """Return when a task of the queue takes a place in line for locks that it cannot have yet."""
+    queued_at = task.queued_at or task.created_at
+    return queued_at if task.on_collision is CollisionPolicy.ASK else queued_at + timedelta(seconds=AGEING)
+
+
 def may_take_place(task: Task, now: datetime) -> bool:
     """Whether a task of the queue takes a place in line for locks that it cannot have yet."""
-    queued_at = task.queued_at or task.created_at
-    return task.on_collision is CollisionPolicy.ASK or (now - queued_at).total_seconds() >= AGEING
+    return task.on_collision is CollisionPolicy.ASK or takes_place_at(task) <= now
 
 
 def is_in_reach(agent: Agent, needs: Needs, waiting: int) -> bool:

@@ -16,7 +16,14 @@ from aura_contracts.task import Task
 from aura_contracts.workspace import WORKSPACE
 from aura_engine.runtime import lock_claims
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.lock_places import Standing, has_to_wait, is_in_reach, may_take_place, standing_of
+from aura_engine.runtime.lock_places import (
+    Standing,
+    has_to_wait,
+    is_in_reach,
+    may_take_place,
+    standing_of,
+    takes_place_at,
+)
 from aura_engine.runtime.views import View, load_view, workspace_of
 from aura_engine.scheduling import Needs
 from aura_engine.unit_of_work import UnitOfWork
@@ -43,7 +50,10 @@ class LockWaits:
     """Whether this engine gives a task of the queue to an agent."""
     takes_places: bool = True
     """Whether tasks take places in line: then this engine has to work on the queue until they have their agents."""
-    _waiting: set[TaskId] = attrs.field(factory=set)
+    _listening: set[TaskId] = attrs.field(factory=set)
+    """The tasks that need locks, however they stand: another engine may take a place for each, or locks before it."""
+    _waiting: dict[TaskId, float | None] = attrs.field(factory=dict)
+    """The tasks that wait, with the moment at which each takes a place in line, None if it has one or takes none."""
     _holding: dict[TaskId, Needs] = attrs.field(factory=dict)
     """The tasks that have their locks and no agent yet, with what they ask of one."""
     _questions: dict[StreamId, TaskId] = attrs.field(factory=dict)
@@ -59,9 +69,9 @@ class LockWaits:
         """Note that the lock table has changed, or may have; return the tasks to look at again, and forget them."""
         self._table = None
         self._changes += 1
-        affected = {*self._waiting, *self._holding}
-        self._waiting.clear()
-        self._holding.clear()
+        affected = {*self._listening}
+        for kept in (self._listening, self._waiting, self._holding):
+            kept.clear()
         return affected
 
     def on_question(self, approval_id: StreamId) -> Collection[TaskId]:
@@ -69,9 +79,19 @@ class LockWaits:
         task_id = self._questions.pop(approval_id, None)
         return () if task_id is None else (task_id,)
 
+    def aged(self, now: float) -> Collection[TaskId]:
+        """Return the tasks that have waited so long by now that they take places in line, to look at again."""
+        return [task_id for task_id, at in self._waiting.items() if at is not None and at <= now]
+
+    def pause(self, now: float) -> float | None:
+        """Return the seconds until the next task takes a place in line, None without one."""
+        moments = [at for at in self._waiting.values() if at is not None]
+        return max(min(moments) - now, 0.0) + 0.01 if moments else None
+
     def forget(self, task_id: TaskId) -> None:
         """Note that a task is not in the queue any more."""
-        self._waiting.discard(task_id)
+        self._listening.discard(task_id)
+        self._waiting.pop(task_id, None)
         self._holding.pop(task_id, None)
 
     async def standing(self, task: Task) -> Standing:
@@ -81,7 +101,8 @@ class LockWaits:
             return Standing.FREE
         workspace = await self._runtime.bus.fetch(WORKSPACE, workspace_of(task.id))
         locks = View(task=task, workspace=workspace).locks
-        self._waiting.add(task.id)
+        self._listening.add(task.id)
+        self._waiting[task.id] = None
         self._watch()
         table = await self._current()
         claim = table.claim_of(task.id)
@@ -92,7 +113,9 @@ class LockWaits:
             return Standing.WAITS
         standing = standing_of(table, task, locks, self._runtime.bus.clock(), takes_place=self._takes_place(task))
         if standing is not Standing.WAITS:
-            self._waiting.discard(task.id)
+            del self._waiting[task.id]
+        elif claim is None and self.takes_places:
+            self._waiting[task.id] = takes_place_at(task).timestamp()
         if standing is Standing.HAS_LOCKS and task.request is not None:
             self._holding[task.id] = Needs.of(task.request)
         return standing

@@ -30,7 +30,7 @@ from aura_contracts.approval import APPROVAL
 from aura_contracts.errors import AuraError, CommandRefused, Recovery, UnknownExecutor, VersionConflict
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.failures import Failure
-from aura_contracts.ids import AgentId, ExecutionId, StreamId, TaskId
+from aura_contracts.ids import AgentId, ExecutionId, TaskId
 from aura_contracts.lock_table import LOCK_TABLE
 from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
 from aura_contracts.task import (
@@ -56,6 +56,7 @@ from aura_engine.runtime.failures import failure_from_error
 from aura_engine.runtime.first_prompts import first_prompt
 from aura_engine.runtime.lock_places import Standing
 from aura_engine.runtime.lock_waits import LockWaits, Overtaken, PlaceNeeded
+from aura_engine.runtime.pages import parts_of, tasks_of
 from aura_engine.runtime.views import load_view, view_in, workspace_of
 from aura_engine.scheduling import Allocation, PoolAgent, Schedule, WaitingTask
 from aura_engine.unit_of_work import UnitOfWork
@@ -120,6 +121,7 @@ class Pool:
             self._stale_agents.add(AgentId(record.stream_id))
         elif isinstance(event, _CHANGES):
             task_id = TaskId(record.stream_id)
+            self._courtesy.renew(task_id)
             self._stale_tasks |= {task_id, *self._dependents.pop(task_id)}
         elif isinstance(event, LOCK_TABLE.events):
             self._stale_tasks |= {*self.lock_waits.on_change()}
@@ -201,6 +203,7 @@ class Pool:
         now = self._now()
         for task_id in self._courtesy.ended(now):  # passed over until it changes
             self._take_back(task_id)
+        self._stale_tasks |= {*self.lock_waits.aged(now)}
         schedule = await self._current()
         while self._runtime.slots.has_room():
             chosen = schedule.take(now, without=self._runtime.slots.full | self._unable)
@@ -213,7 +216,8 @@ class Pool:
             else:
                 self._courtesy.leave(chosen, now)
         await self.lock_waits.give_up_unreachable(self._unable)
-        return self._courtesy.pause(now)
+        pauses = (self._courtesy.pause(now), self.lock_waits.pause(now))
+        return min((seconds for seconds in pauses if seconds is not None), default=None)
 
     def _take_back(self, task_id: TaskId) -> None:
         """Leave the task no agent any more; what the agent has by now is read again."""
@@ -313,7 +317,7 @@ class Pool:
             async for task in self._runtime.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT)):
                 await self._enter(schedule, task)
             self._schedule = schedule
-            self._let_go(await self._tasks(self._mine))
+            self._let_go(await tasks_of(self._runtime.reads, self._mine))
         while self._stale_tasks or self._stale_agents:
             await self._catch_up(self._schedule)
         return self._schedule
@@ -324,13 +328,13 @@ class Pool:
             self._take_back(task_id)
         agents, self._stale_agents = self._stale_agents, set()
         try:
-            for part in _parts(agents):
+            for part in parts_of(agents):
                 for agent in (await self._runtime.reads.list(AgentQuery(id=part, limit=LIMIT))).rows:
                     if agent.ad_hoc or agent.status is AgentStatus.DISABLED:
                         schedule.remove_agent(agent.id)
                     else:
                         schedule.set_agent(self._figures(agent))
-            found = await self._tasks(tasks)
+            found = await tasks_of(self._runtime.reads, tasks)
             for task in found:
                 await self._enter(schedule, task)
             self._let_go(found)
@@ -343,12 +347,6 @@ class Pool:
         """Return the figures of an agent; what is left to it counts as taken."""
         figures = PoolAgent.of(agent)
         return replace(figures, tasks=figures.tasks + self._courtesy.left_to(agent.id))
-
-    async def _tasks(self, ids: Iterable[TaskId]) -> list[Task]:
-        found: list[Task] = []
-        for part in _parts(ids):
-            found += (await self._runtime.reads.list(TaskQuery(id=part, limit=LIMIT))).rows
-        return found
 
     def _let_go(self, tasks: Iterable[Task]) -> None:
         """Wait no longer for tasks that have left the queue; take on those that another engine has begun."""
@@ -371,8 +369,9 @@ class Pool:
                 await self.lock_waits.give_up(task.id, "it waits for others")
             return
         standing = await self.lock_waits.standing(task)
-        if standing is not Standing.WAITS:
-            schedule.put(WaitingTask.of(task, has_locks=standing is Standing.HAS_LOCKS), now)
+        waiting = WaitingTask.of(task, has_locks=standing is Standing.HAS_LOCKS)
+        if standing is not Standing.WAITS and (self._is_ours(task.id) or not self._courtesy.is_over(waiting, now)):
+            schedule.put(waiting, now)
 
     async def _unmet(self, task: Task) -> Sequence[Task]:
         """Return what the task waits for; what the end of one of these means for it is recorded.
@@ -391,9 +390,3 @@ class Pool:
 
     def _now(self) -> float:
         return self._runtime.bus.clock().timestamp()
-
-
-def _parts(ids: Iterable[StreamId]) -> Iterable[Sequence[StreamId]]:
-    """Yield ids in parts that fit on a page."""
-    ordered = sorted(ids)
-    return (ordered[start : start + LIMIT] for start in range(0, len(ordered), LIMIT))

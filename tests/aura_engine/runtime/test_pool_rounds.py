@@ -74,6 +74,24 @@ async def test_an_agent_that_was_left_to_a_task_stays_so_when_it_changes(opened,
         assert (await enqueued(engine, "mine")).pooled
 
 
+async def test_no_agent_is_left_again_to_a_task_when_the_locks_of_others_change(opened, monkeypatch):
+    """Its engine may be gone, and locks change all the time."""
+    monkeypatch.setattr(courtesy, "COURTESY", 0.05)
+    async with working(opened) as engine:
+        await add(engine)
+        outside = await engine.agents.add("Ada", "custom")
+        pool = engine._core.follower.pool
+        other = await engine.tasks.create("of another engine", locks=["a"])
+        await engine._core.bus.handle("human:alice", other.id, QueueTask(request=PoolRequest(agent_type="tester")))
+        await until(lambda: other.id in pool._courtesy._ends and other.id not in pool._courtesy._left, 2)
+        monkeypatch.setattr(courtesy, "COURTESY", 60)
+        claiming = await engine.tasks.create("Claim", locks=["b"], approval="auto")
+        await engine.tasks.assign(claiming.id, agent=outside.id)
+        assert [one.task_id for one in await engine.tasks.locks()] == [claiming.id]
+        task = await enqueued(engine, "mine")
+        await until(lambda: has_agent(engine, task), 2)
+
+
 # --- What happens meanwhile -------------------------------------------------------------------------------------------
 
 
