@@ -172,7 +172,7 @@ class LockWaits:
                 await self.give_up(task_id, _UNREACHABLE)
 
     async def _has_agent_in_reach(self, needs: Needs, unable: Collection[str]) -> bool:
-        async for agent in self._runtime.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT)):
+        for agent in [agent async for agent in self._runtime.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT))]:
             if agent.executor not in unable and is_in_reach(agent, needs, 0):
                 views = [await load_view(self._runtime.bus, each.task_id) for each in agent.tasks]
                 if is_in_reach(agent, needs, sum(map(has_to_wait, views))):

@@ -314,7 +314,8 @@ class Pool:
             async for agent in self._runtime.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT)):
                 if agent.status is not AgentStatus.DISABLED:
                     schedule.set_agent(PoolAgent.of(agent))
-            async for task in self._runtime.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT)):
+            rows = self._runtime.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT))
+            for task in [task async for task in rows]:
                 await self._enter(schedule, task)
             self._schedule = schedule
             self._let_go(await tasks_of(self._runtime.reads, self._mine))
