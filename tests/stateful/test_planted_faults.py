@@ -65,26 +65,30 @@ def create(machine, **given):
     machine.add_task(**PLAIN | given)
 
 
+def asked(machine):
+    """Return the ids of the questions so far, in the order in which they were asked."""
+    return [*machine.judge.asked]
+
+
 def story(machine, fault):
     """Three tasks want one agent, one of them after another; people answer who are not asked, and an engine dies."""
     machine.start([1])
     create(machine, review=LEVELS)
     create(machine, after=[0])
     machine.finish(0, "changes", True)
-    asked = lambda: sorted(machine.judge.asked)  # noqa: E731
-    machine.answer(0, asked()[0], "erin", "approve")
-    machine.answer(0, asked()[0], "dave", "approve")
-    machine.answer(0, asked()[0], "bob", "approve")
-    machine.answer(0, asked()[0], "dave", "approve")
+    machine.answer(0, asked(machine)[0], "erin", "approve")
+    machine.answer(0, asked(machine)[0], "dave", "approve")
+    machine.answer(0, asked(machine)[0], "bob", "approve")
+    machine.answer(0, asked(machine)[0], "dave", "approve")
     create(machine, mode="plan", review=PAIR)
     machine.finish(0, "changes", True)
-    machine.answer(0, asked()[1], "alice", "approve")
+    machine.answer(0, asked(machine)[1], "alice", "approve")
     machine.finish(0, "changes", True)
-    machine.answer(0, asked()[2], "bob", "approve")
-    machine.answer(0, asked()[2], "bob", "approve")
+    machine.answer(0, asked(machine)[2], "bob", "approve")
+    machine.answer(0, asked(machine)[2], "bob", "approve")
     machine.crash(0)
     machine.open(0)
-    machine.answer(0, asked()[2], "carol", "approve")
+    machine.answer(0, asked(machine)[2], "carol", "approve")
     fault.done(machine)
     machine.settle()
 
@@ -115,21 +119,20 @@ def call_story(machine, fault):
     """An agent asks for calls, and hears yes, no, and nothing, also from an engine that takes over; one asks again."""
     machine.start([2])
     create(machine, way="executor", attempts=3)
-    asked = lambda: [*machine.judge.asked]  # noqa: E731
     machine.ask(0, "make", True)
-    machine.answer(0, asked()[0], "erin", "approve")
-    machine.answer(0, asked()[0], "alice", "approve", remember=True)
+    machine.answer(0, asked(machine)[0], "erin", "approve")
+    machine.answer(0, asked(machine)[0], "alice", "approve", remember=True)
     machine.make(0, True)
     machine.ask(0, "make", True)
     machine.ask(0, "make test", True)
     machine.crash(0)
-    machine.answer(engine_house.RECORDER, asked()[-1], "alice", "reject")
+    machine.answer(engine_house.RECORDER, asked(machine)[-1], "alice", "reject")
     machine.open(0)
     machine.ask(0, "make clean", True)
     machine.finish(0, "fails", True)
     machine.ask(0, "make clean", True)
     machine.finish(0, "gives up", True)
-    machine.answer(0, asked()[-1], "alice", "approve")
+    machine.answer(0, asked(machine)[-1], "alice", "approve")
     machine.ask(0, "make clean", True)
     machine.ask(0, "make install", True)
     machine.time_passes(25)
@@ -140,17 +143,16 @@ def order_story(machine, fault):
     """An agent asks for a call twice at once, and the later question is answered first; then it asks again."""
     machine.start([2])
     create(machine, way="executor", attempts=3)
-    asked = lambda: [*machine.judge.asked]  # noqa: E731
     for call, answers in (("make", ("approve", "reject")), ("make test", ("reject", "approve"))):
         machine.ask(0, call, True)
         machine.ask(0, call, True)
-        older, newer = asked()[-2:]
+        older, newer = asked(machine)[-2:]
         machine.answer(0, newer, "alice", answers[0], remember=True)
         machine.answer(0, older, "alice", answers[1], remember=True)
         machine.ask(0, call, True)
     machine.ask(0, "make clean", True)
     machine.ask(0, "make clean", True)
-    older, newer = asked()[-2:]
+    older, newer = asked(machine)[-2:]
     machine.answer(0, newer, "alice", "approve")
     machine.answer(0, older, "alice", "reject")
     machine.finish(0, "fails", True)
@@ -168,7 +170,7 @@ def silent_story(machine, fault):
     machine.time_passes(0.5)
     machine.crash(0)
     machine.time_passes(2)
-    machine.answer(engine_house.RECORDER, sorted(machine.judge.asked)[1], "alice", "approve")
+    machine.answer(engine_house.RECORDER, asked(machine)[1], "alice", "approve")
     machine.open(0)
     for _ in range(3):  # on a loaded machine its driver may read the clock for the first time only afterwards
         create(machine, labels=("brief",), way="executor")
