@@ -8,11 +8,17 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from threading import Thread
+from typing import NoReturn
 
 CANCEL = b'{"cancel": true}\n'
 
 END = b'{"end": '
 """The beginning of the last line, which has the exit code."""
+
+_ASKED = (signal.SIGINT, signal.SIGTERM)
+"""What asks for the end of the call. Blocked, for a thread to wait for them: a handler of Python that became due just
+before a read began would run only after it."""
 
 _LOST = {"type": "finished", "failure": {"reason": "WorkerLost", "message": "the program that ran the call is gone"}}
 
@@ -20,21 +26,22 @@ _LOST = {"type": "finished", "failure": {"reason": "WorkerLost", "message": "the
 def main() -> int:
     """Read the order from standard input, have it carried out, and return the exit code."""
     order = sys.stdin.buffer.readline()
-    with socket.socket(socket.AF_UNIX) as connection:
-
-        def cancel(_number: int, _frame: object) -> None:
-            with suppress(OSError):
-                connection.sendall(CANCEL)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, cancel)
-        with suppress(OSError):
-            connection.connect(json.loads(order)["socket"])
-            connection.sendall(order)
-            for line in connection.makefile("rb"):
-                if line.startswith(END):
-                    return int(json.loads(line)["end"])
-                sys.stdout.buffer.write(line)
-                sys.stdout.buffer.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED)
+    with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
+        connection.connect(json.loads(order)["socket"])
+        connection.sendall(order)
+        Thread(target=_cancel_when_asked, args=(connection,), daemon=True).start()
+        for line in connection.makefile("rb"):
+            if line.startswith(END):
+                return int(json.loads(line)["end"])
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
     sys.stdout.buffer.write(json.dumps({"aura": _LOST}).encode() + b"\n")
     return 1
+
+
+def _cancel_when_asked(connection: socket.socket) -> NoReturn:
+    while True:
+        signal.sigwait(_ASKED)
+        with suppress(OSError):
+            connection.sendall(CANCEL)

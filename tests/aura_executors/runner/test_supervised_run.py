@@ -24,8 +24,8 @@ __all__ = ["runner"]
 pytestmark = pytest.mark.anyio
 
 STUBBORN = "trap '' INT TERM; echo ready; while :; do sleep 0.05; done"
-SLEEPER = "import time; print('ready', flush=True); time.sleep(60)"
-"""Unlike a shell that is just about to fork, it hears the first signal."""
+SLEEPER = "import signal, time; signal.signal(2, signal.SIG_DFL); print('ready', flush=True); time.sleep(60)"
+"""The first signal ends it wherever it is; a shell may be about to fork, a handler of Python waits for calls to end."""
 PATIENT = InterruptPlan(after_interrupt=60, after_terminate=60)
 FAR = 60.0
 
@@ -259,6 +259,7 @@ async def test_the_number_of_the_first_record_is_known_to_all(tmp_path: Path, ru
 
 LAUNCHER = """
 import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 if os.fork() == 0:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("ready", flush=True)
@@ -290,7 +291,8 @@ if os.fork() == 0:
 os.wait()
 signal.signal(signal.SIGINT, lambda *_: os._exit(0))
 print("ready", flush=True)
-time.sleep(60)
+while True:
+    time.sleep(0.05)
 """
 """Goes politely and leaves behind what its tool has started, in its own session, holding its output: opencode."""
 

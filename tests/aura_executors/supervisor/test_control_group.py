@@ -56,6 +56,7 @@ if os.fork() == 0:
         os.execve("/bin/sh", ["sh", "-c", script, sys.argv[1]], {"PATH": os.environ["PATH"]})
     os._exit(0)
 os.wait()
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 print("ready", flush=True)
 time.sleep(60)
 """
