@@ -1,7 +1,8 @@
 """Lock table: what tasks need for themselves alone, one stream with a fixed id in every log.
 
     claim   ──requested──► waits ──taken──► holds ──released──► gone
-                             │ └──asked──► waits, and a human is asked
+                             │ ├──asked──► waits, and a human is asked
+                             │ └──moved──► waits, and goes before or after others than it did
                              └──────────────────── released ────► gone
 
 A task claims all of its locks at once: names, and patterns for paths of repositories. Two claims collide if they have a
@@ -13,6 +14,8 @@ Invariants:
 - A claim is taken as soon as nothing that it waits for is left, together with what it was waiting for being released.
   So no claim holds one lock while it waits for another one.
 - A claim waits for claims that hold, and for those that go first; no task waits in a circle.
+- A claim that waits moves in line when a human gives its task another priority. What nothing goes before any more is
+  taken in the same append.
 - What a human has allowed is used once: a claim that is given back before a run of its task has begun leaves it to the
   next claim of the same locks, if that one collides with none but the same tasks.
 - What a claim waits for follows from the claims that are there (`LockTable.before`). Neither an event nor the state
@@ -147,6 +150,16 @@ class CollisionAsked(Event, frozen=True, kw_only=True):
     approval_id: ApprovalId
 
 
+class ClaimMoved(Event, frozen=True, kw_only=True):
+    """A task that waits has another priority, and so another place in line."""
+
+    topic = "lock_table.moved"
+    task_id: TaskId
+    priority: Priority
+    place: Instant
+    """What the order is made by, as in `LocksRequested`."""
+
+
 class LocksTaken(Event, frozen=True, kw_only=True):
     """A task has all that it claimed: nothing collides any more, or a human allows it."""
 
@@ -185,6 +198,14 @@ class RecordCollisionQuestion(Command["LockTable"], frozen=True, kw_only=True):
     emits = (CollisionAsked,)
     task_id: TaskId
     approval_id: ApprovalId
+
+
+class MoveClaim(Command["LockTable"], frozen=True, kw_only=True):
+    """Give the claim of a task the place in line of another priority, if it has one that waits."""
+
+    emits = (ClaimMoved, LocksTaken)
+    task_id: TaskId
+    priority: Priority
 
 
 class AllowCollision(Command["LockTable"], frozen=True, kw_only=True):
@@ -247,6 +268,7 @@ _TABLE: Table = MappingProxyType(
         LockTableStatus.OPEN: {
             LocksRequested: LockTableStatus.OPEN,
             CollisionAsked: LockTableStatus.OPEN,
+            ClaimMoved: LockTableStatus.OPEN,
             LocksTaken: LockTableStatus.OPEN,
             LocksReleased: LockTableStatus.OPEN,
         },
@@ -273,6 +295,10 @@ def _asked(state: LockTable, event: CollisionAsked, fact: HappenedFact, status: 
     return _changed(state, event.task_id, approval_id=event.approval_id)
 
 
+def _moved(state: LockTable, event: ClaimMoved, fact: HappenedFact, status: LockTableStatus) -> LockTable:
+    return _changed(state, event.task_id, priority=event.priority, place=event.place)
+
+
 def _taken(state: LockTable, event: LocksTaken, fact: HappenedFact, status: LockTableStatus) -> LockTable:
     claim = state.claim_of(event.task_id)
     alongside = () if claim is None or event.allowed_by is None else tuple(one.task_id for one in state.before(claim))
@@ -296,7 +322,13 @@ def _without(claims: Iterable[LockClaim], task_id: TaskId) -> tuple[LockClaim, .
 
 
 _EVOLVERS: Mapping[type[Event], Evolve[LockTable]] = MappingProxyType(
-    {LocksRequested: _requested, CollisionAsked: _asked, LocksTaken: _taken, LocksReleased: _released}
+    {
+        LocksRequested: _requested,
+        CollisionAsked: _asked,
+        ClaimMoved: _moved,
+        LocksTaken: _taken,
+        LocksReleased: _released,
+    }
 )
 
 LOCK_TABLE = Aggregate(name="lock_table", state=LockTable, statuses=LockTableStatus, table=_TABLE, evolvers=_EVOLVERS)

@@ -255,6 +255,7 @@ if TYPE_CHECKING:
     from aura_contracts.ledger import Ledger as Ledger
     from aura_contracts.ledger import LedgerStatus as LedgerStatus
     from aura_contracts.ledger import OutageEnded as OutageEnded
+    from aura_contracts.lock_table import ClaimMoved as ClaimMoved
     from aura_contracts.lock_table import CollisionAsked as CollisionAsked
     from aura_contracts.lock_table import LockClaim as LockClaim
     from aura_contracts.lock_table import LocksReleased as LocksReleased

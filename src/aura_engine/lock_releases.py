@@ -1,4 +1,4 @@
-"""Lock releases: what the end of a task means for the locks that it has, recorded in the same unit of work.
+"""Lock releases: what the end or an edit of a task means for its locks, recorded in the same unit of work.
 
 A task has its locks until its work is merged, or given up. If something of it may still run at that moment, as after a
 cancellation, they are released together with the lease of its run: see `aura_engine.runtime.cleanup`.
@@ -8,7 +8,7 @@ from aura_contracts.actors import ENGINE
 from aura_contracts.approval import APPROVAL, ApprovalStatus, WithdrawApproval
 from aura_contracts.ids import lease_of
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus
-from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, ReleaseLocks
+from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, MoveClaim, ReleaseLocks
 from aura_contracts.task import Task
 from aura_engine.parts import Unit
 
@@ -17,16 +17,23 @@ async def follow(unit: Unit, before: Task | None, after: Task) -> None:
     """Add to `unit` the release of the locks of a task that has ended, or was given back, if nothing of it runs.
 
     One that leaves the queue without an agent gives its place in line back, too. One whose locks were edited claims
-    those that it needs now when it could begin.
+    those that it needs now when it could begin. One whose priority was edited moves in the line that it stands in.
     """
     if before is None:
         return
     if before.locking != after.locking:
         await release(unit, before, "its locks were edited")
         return
+    if before.priority is not after.priority and after.needs_locks:
+        await _move(unit, after)
     left = before.in_hand or (before.pooled and not after.pooled)
     if left and not after.in_hand and not await _runs(unit, after):
         await release(unit, after)
+
+
+async def _move(unit: Unit, task: Task) -> None:
+    if await unit.get(LOCK_TABLE, LOCK_TABLE_ID) is not None:
+        await unit.acting_as(ENGINE).handle(LOCK_TABLE_ID, MoveClaim(task_id=task.id, priority=task.priority))
 
 
 async def release(unit: Unit, task: Task, reason: str = "", *, unused: bool = False) -> None:

@@ -155,6 +155,50 @@ async def test_a_task_that_has_its_locks_goes_first_for_the_next_agent(opened, r
         assert given[1:] == [busy.id, pooled.id, urgent.id]
 
 
+@pytest.mark.parametrize(("edited", "priority"), [("later", "high"), ("pooled", "low")])
+async def test_an_edited_priority_moves_a_task_in_the_line_that_it_stands_in(
+    opened, repository, tmp_path, aged, edited, priority
+):
+    async with opened() as engine:
+        await add_agent(engine)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["a"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["a", "b"])
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        later = await queued(engine, repository, "later", locks=["b"])
+        await has_claims(engine, {first.id: True, pooled.id: False, later.id: False})
+        reasons = {place.task_id: place.reason for place in await engine.tasks.queue()}
+        assert reasons == {
+            pooled.id: f"it waits for task {first.id}, which has a",
+            later.id: f"it waits for task {pooled.id}, which goes first with b",
+        }
+        moved = {"later": later, "pooled": pooled}[edited]
+        await engine.tasks.edit(moved.id, TaskChanges(priority=priority))
+        assert await completes(engine, later)
+        assert await claims(engine) == {first.id: True, pooled.id: False}
+        (tmp_path / "gate").touch()
+        assert await completes(engine, pooled)
+        assert await turns(engine) == [first.id, later.id, pooled.id]
+
+
+async def test_a_run_that_waits_with_its_agent_moves_as_well_and_a_question_goes_that_has_no_reason_any_more(
+    opened, repository, tmp_path, aged
+):
+    async with opened() as engine:
+        await add_agent(engine)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["a"])
+        await has_claims(engine, {first.id: True})
+        pooled = await queued(engine, repository, "pooled", locks=["a", "b"])
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        asking = await begin(engine, repository, "asking", locks=["b"], on_collision="ask")
+        question = await next_question(engine, asking.id)
+        await engine.tasks.edit(asking.id, TaskChanges(priority="high"))
+        assert await completes(engine, asking)
+        assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
+        (tmp_path / "gate").touch()
+        assert await completes(engine, pooled)
+
+
 async def is_given(engine, task):
     return not await is_pooled(engine, task)
 

@@ -25,6 +25,7 @@ from aura_contracts.lock_table import (
     LOCK_TABLE_ID,
     AllowCollision,
     LocksTaken,
+    MoveClaim,
     PathLock,
     RecordCollisionQuestion,
     ReleaseLocks,
@@ -67,7 +68,7 @@ class Takers(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.facts, self.now = [], EPOCH
-        self.wanted, self.places, self.allowed = {}, {}, set()
+        self.wanted, self.since, self.places, self.allowed = {}, {}, {}, set()
         self.alongside, self.unused = {}, {}
 
     @property
@@ -109,7 +110,22 @@ class Takers(RuleBasedStateMachine):
         assert requested.ahead == len(before)
         assert requested.last_ahead in (before or [None])
         self.wanted[task] = things(wanted)
-        self.places[task] = (since.timestamp() - AGEING * LEVEL[priority], task)
+        self.since[task] = since.timestamp()
+        self._note_place(task, priority)
+
+    def _note_place(self, task, priority):
+        self.places[task] = (self.since[task] - AGEING * LEVEL[priority], task)
+
+    @rule(task=st.sampled_from(TASKS), priority=st.sampled_from(Priority))
+    def move(self, task, priority):
+        waiting, claim = set(self.wanted) - self.held, self.table.claim_of(task)
+        events = self.do(MoveClaim(task_id=task, priority=priority))
+        moves = task in waiting and claim.priority is not priority
+        assert bool(events) is moves, "what it has, it keeps"
+        if moves:
+            self._note_place(task, priority)
+        woken = {event.task_id for event in events if isinstance(event, LocksTaken)}
+        assert woken == self.held & waiting, "whoever can go on is told in the same append"
 
     def _use_allowance(self, task, wanted, before, events):
         locks, others = self.unused.pop(task, (None, set()))
@@ -160,7 +176,11 @@ class Takers(RuleBasedStateMachine):
 
     @rule(task=st.sampled_from(TASKS), actor=st.sampled_from([human("alice"), agent(TASKS[0])]), wanted=locks)
     def anyone_else(self, task, actor, wanted):
-        for command in (RequestLocks(task_id=task, locks=wanted), ReleaseLocks(task_id=task, reason="mine")):
+        for command in (
+            RequestLocks(task_id=task, locks=wanted),
+            ReleaseLocks(task_id=task, reason="mine"),
+            MoveClaim(task_id=task, priority=Priority.HIGH),
+        ):
             with pytest.raises((ActorNotAllowed, CommandRefused)):
                 self.do(command, actor)
 

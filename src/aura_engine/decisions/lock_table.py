@@ -3,7 +3,8 @@
 Source: specification, "Concurrent Modifications".
 
 Claims go in the order of age and priority, in which a priority counts as much as ten minutes of waiting, as in the
-queue of the pool. The order of two claims never changes, and only finitely many go before any one: no task starves.
+queue of the pool. The order of two claims changes only if a human edits the priority of a task, and only finitely many
+go before any one: no task starves.
 
 Only AURA gives these commands: it claims for tasks that could begin, and releases what has ended.
 """
@@ -11,21 +12,26 @@ Only AURA gives these commands: it claims for tasks that could begin, and releas
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from aura_contracts.ids import TaskId
 from aura_contracts.lock_table import (
     EMPTY,
     LOCK_TABLE,
     AllowCollision,
+    ClaimMoved,
     CollisionAsked,
     LockClaim,
     LocksReleased,
     LocksRequested,
     LocksTaken,
     LockTable,
+    MoveClaim,
     RecordCollisionQuestion,
     ReleaseLocks,
     RequestLocks,
 )
+from aura_contracts.task import Priority
 from aura_engine.decisions._decider import Context, Decider, Events, RuleBroken, only_system, require_zone
 from aura_engine.scheduling import AGEING, level_of
 
@@ -71,14 +77,30 @@ def claim_for(command: RequestLocks, now: datetime) -> LockClaim:
         locks=command.locks,
         priority=command.priority,
         since=since,
-        place=since - timedelta(seconds=AGEING * level_of(command.priority)),
+        place=_place(since, command.priority),
         requested_at=now,
     )
+
+
+def _place(since: datetime, priority: Priority) -> datetime:
+    return since - timedelta(seconds=AGEING * level_of(priority))
 
 
 def _turn(claim: LockClaim) -> tuple[bool, datetime, TaskId]:
     """Return the order in which claims have their turn: those that hold have it already."""
     return not claim.held, claim.place, claim.task_id
+
+
+def _move(state: LockTable, command: MoveClaim, context: Context) -> Events:
+    claim = state.claim_of(command.task_id)
+    if claim is None or claim.held or claim.priority is command.priority:
+        return []
+    moved = replace(claim, priority=command.priority, place=_place(claim.since, command.priority))
+    table = replace(state, claims=tuple(moved if one is claim else one for one in state.claims))
+    passed = [moved, *(one for one in state.claims if one.is_behind(claim))]
+    taken = sorted((one for one in passed if not table.before(one)), key=_turn)
+    event = ClaimMoved(task_id=moved.task_id, priority=moved.priority, place=moved.place)
+    return [event, *(LocksTaken(task_id=one.task_id) for one in taken)]
 
 
 def _record_question(state: LockTable, command: RecordCollisionQuestion, context: Context) -> Events:
@@ -121,6 +143,7 @@ LOCK_TABLE_DECIDER = Decider(
     {
         RequestLocks: (_only_aura, _request),
         RecordCollisionQuestion: (_only_aura, _record_question),
+        MoveClaim: (_only_aura, _move),
         AllowCollision: (_only_aura, _allow),
         ReleaseLocks: (_only_aura, _release),
     },

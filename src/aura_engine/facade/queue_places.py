@@ -53,14 +53,13 @@ async def _obstacle(core: Core, task: Task, table: LockTable) -> str | None:
     view = await core.view(task.id)
     if view.unmet:
         return f"it waits for task {view.unmet[0].id}, which is {view.unmet[0].status}"
-    if view.claim is not None and view.claim.held:
-        return None
+    claim = table.claim_of(task.id)
     command = runtime.request_of(task, view.locks)
-    before = decisions.claims_before(table, command, core.bus.clock())
+    before = decisions.claims_before(table, command, core.bus.clock()) if claim is None else table.before(claim)
     if not before:
         return None
-    first = next((claim for claim in before if claim.held), before[0])
-    what = listed(view.locks.collisions(first.locks), _LOCKS_NAMED)
+    first = next((one for one in before if one.held), before[0])
+    what = listed((view.locks if claim is None else claim.locks).collisions(first.locks), _LOCKS_NAMED)
     reason = f"it waits for task {first.task_id}, which {'has' if first.held else 'goes first with'} {what}"
     if undriven := await undriven_text(core, await core.stored(TASK, first.task_id)):
         reason = f"{reason}; {undriven}"
