@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from aura_contracts.permission.calls import is_readable as is_readable
     from aura_contracts.permission.calls import is_widened as is_widened
     from aura_contracts.permission.calls import listed_commands as listed_commands
+    from aura_contracts.permission.calls import more_of as more_of
     from aura_contracts.permission.calls import others_of as others_of
     from aura_contracts.permission.calls import paths_of as paths_of
     from aura_contracts.permission.calls import subject_of as subject_of

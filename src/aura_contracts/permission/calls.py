@@ -1,7 +1,7 @@
 """Calls: what a tool call is used on, according to its arguments; and its fingerprint. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -30,6 +30,12 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 """Arguments of a command that change nothing in what it does."""
+
+_MORE = re.compile(
+    r"\w*(paths?|ur[il]s?|href|proxy)|destination|dest|dst|target|from|(rename|move)\w*|(new|old)_?(file)?_?name",
+    re.IGNORECASE,
+)
+"""Arguments that may name a file or an address besides those above."""
 
 _READING = ("read", "view", "readfile", "notebookread", "openfile", "viewimage", "fsread", "cat")
 _SEARCHING = (
@@ -119,6 +125,27 @@ def others_of(arguments: Mapping[str, object]) -> list[str]:
     return list(_named(_OTHERS, arguments))
 
 
+def more_of(arguments: Mapping[str, object]) -> list[str]:
+    """Return texts in other arguments, at any depth, that may be files or addresses by their names.
+
+    >>> more_of({"path": "a", "edits": [{"new_path": "b"}], "options": {"proxy": "c"}, "old_string": "d"})
+    ['b', 'c']
+    """
+    return list(dict.fromkeys(text for text in _more_in(arguments, (*_SUBJECTS, *_FOLDERS)) if text))
+
+
+def _more_in(value: object, known: Sequence[str]) -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _more_in(one, known)
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            if isinstance(name, str) and name not in known and _MORE.fullmatch(name):
+                yield from texts(one)
+            else:
+                yield from _more_in(one, known)
+
+
 def _named(names: Iterable[str], arguments: Mapping[str, object]) -> Iterator[str]:
     """Yield the arguments with these names; a list of words is one command, a list of paths is several paths."""
     for name in names:
@@ -136,7 +163,7 @@ def _words(value: object) -> list[str]:
 
 def is_readable(arguments: Mapping[str, object]) -> bool:
     """Return whether what a call is used on is said in texts or lists of them."""
-    return all(_words(arguments[name]) for name in _SUBJECTS if arguments.get(name) not in (None, []))
+    return all(_words(arguments[name]) for name in (*_SUBJECTS, *_FOLDERS) if arguments.get(name) not in (None, []))
 
 
 def subject_of(arguments: Mapping[str, object]) -> str | None:

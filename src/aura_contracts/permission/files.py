@@ -8,7 +8,7 @@ from itertools import islice
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.permission.calls import commands_of, folders_of, others_of, paths_of
+from aura_contracts.permission.calls import commands_of, folders_of, more_of, others_of, paths_of
 from aura_contracts.permission.command_line import SimpleCommand, Word
 from aura_contracts.permission.commands import commands_in, programs_of, runs_nothing, texts_of
 from aura_contracts.permission.programs import RUN_NOTHING
@@ -23,7 +23,19 @@ _WRITERS = frozenset(
 _GIT_WRITERS = frozenset(
     {"apply", "am", "checkout", "checkout-index", "clean", "mv", "reset", "restore", "rm", "stash", "switch"}
 )
-_READERS = (RUN_NOTHING - _WRITERS) | frozenset(
+_GIT_UNNAMED = frozenset(
+    {
+        *("am", "apply", "checkout", "checkout-index", "cherry-pick", "clean", "merge", "pull", "read-tree", "rebase"),
+        *("revert", "stash", "switch"),
+    }
+)
+_UNPACKERS = frozenset({"patch", "unzip", "cpio", "pax", "7z", "7za", "7zz", "unrar", "bsdtar"})
+"""Programs that write files which their arguments do not name."""
+
+_NOTHING_WRITTEN = frozenset({"-b", "-B", "-c", "-C", "--create", "--dry-run", "--check", "--stat", "list", "show"})
+"""Arguments with which they write none."""
+
+_READERS = (RUN_NOTHING - _WRITERS - {"uniq"}) | frozenset(
     {
         *("less", "more", "sort", "sed", "man", "test", "[", "git", "gh", "pytest", "mypy", "pyright", "tsc", "make"),
         *("python", "python3", "node", "bash", "sh", "npm", "pnpm", "yarn", "cargo", "go", "set", "export", "docker"),
@@ -34,6 +46,7 @@ _READERS = (RUN_NOTHING - _WRITERS) | frozenset(
 _WRITES_BY_OPTION = re.compile(r"-(o|O|w|i).*|-[A-Za-z]*i\b.*|--(out|output|in-place|write|fix)\b.*")
 _COPIERS = frozenset({"cp", "install", "rsync", "scp"})
 _TARGET_OPTION = re.compile(r"-[A-Za-z]*t|--target-directory.*")
+_EXTRACTS = re.compile(r"-?[A-Za-z]*x[A-Za-z]*|--(extract|get)")
 _ONLY_NAME = frozenset({"echo", "printf"})
 """Programs that do not open the files that their arguments name."""
 
@@ -43,7 +56,7 @@ _GIVE_MORE = frozenset({"xargs", "parallel"})
 _TEXT = re.compile(r"[\s'\"]")
 _TEXT_PARTS = re.compile(r"[\s'\"();,<>|&=:@!{}]+")
 
-_SEARCHERS = frozenset({"rg", "ag", "ack", "find", "fd", "fdfind", "tar", "zip", "rsync", "scp"})
+_SEARCHERS = frozenset({"rg", "ag", "ack", "find", "fd", "fdfind", "tar", "zip", "7z", "pax", "rsync", "scp"})
 """Programs that read everything below a folder."""
 
 _SEARCHERS_BY_OPTION = frozenset({"grep", "egrep", "fgrep", "cp"})
@@ -71,7 +84,7 @@ class NamedFile(msgspec.Struct, frozen=True, gc=False):
 
 def paths_in(arguments: Mapping[str, object]) -> list[str]:
     """Return everything in a call that may be a path, at most `PLACES_LIMIT`: the worker finds out where each leads."""
-    found = [*paths_of(arguments), *folders_of(arguments), *others_of(arguments)]
+    found = [*paths_of(arguments), *folders_of(arguments), *others_of(arguments), *more_of(arguments)]
     for command in commands_of(arguments):
         found += [one.path for one in files_in(command, folders_of(arguments))[0]]
     return list(dict.fromkeys(one for one in found if one and "\0" not in one))[:PLACES_LIMIT]
@@ -126,8 +139,9 @@ def _named_by(command: SimpleCommand) -> Iterator[NamedFile]:
         writes = written if target in (None, word) else Fit.NO
         for path, glob in _path_parts(word.text, word.glob):
             yield NamedFile(path, glob, read, writes, searched)
-    if names & _GIVE_MORE:
-        yield from (NamedFile(path, path, read, written) for path in (HOLE, f"/{HOLE}"))
+    if names & _GIVE_MORE or _writes_unnamed(names, words):
+        sure = (read, written) if names & _GIVE_MORE else (Fit.NO, Fit.MAYBE)
+        yield from (NamedFile(path, path, *sure) for path in (HOLE, f"/{HOLE}"))
     if not runs_nothing(words):
         for text in (*(word.text for word in texts_of(words) if _TEXT.search(word.text)), *command.inputs):
             for part in _TEXT_PARTS.split(text):
@@ -146,7 +160,17 @@ def _writing(names: frozenset[str], words: Sequence[Word]) -> Fit:
     options = any(_WRITES_BY_OPTION.fullmatch(word.text) for word in words if not names & RUN_NOTHING)
     if options:
         return Fit.YES if "sed" in names else Fit.MAYBE
-    return Fit.NO if names & _READERS else Fit.MAYBE
+    return Fit.NO if names & _READERS and not {"docker", "cp"} <= texts else Fit.MAYBE
+
+
+def _writes_unnamed(names: frozenset[str], words: Sequence[Word]) -> bool:
+    """Return whether a command may write files that its arguments do not name: those of a patch, branch or archive."""
+    texts = {word.text for word in words}
+    if texts & _NOTHING_WRITTEN:
+        return False
+    if "git" in names:
+        return bool(texts & _GIT_UNNAMED) or {"reset", "--hard"} <= texts
+    return bool(names & _UNPACKERS) or ("tar" in names and any(_EXTRACTS.fullmatch(word.text) for word in words[1:2]))
 
 
 def _only_target(names: frozenset[str], words: Sequence[Word]) -> Word | None:

@@ -82,7 +82,7 @@ def prefix_of(subject: str) -> str:
 def allows_path(subject: str, path: str, places: Places) -> bool:
     """Return whether a rule with this `subject` allows a path: as written, and where it leads."""
     real = places.real.get(path)
-    if real is None or _UNCLEAR.search(path) or not is_visible(path):
+    if real is None or _UNCLEAR.search(path) or not is_visible(path) or "%2" in path:  # %2e, %2F
         return False
     base = _base_of(subject, places)
     if base is None:
@@ -91,7 +91,8 @@ def allows_path(subject: str, path: str, places: Places) -> bool:
     real_base = places.real.get(written_base, written_base)
     written = posixpath.normpath(places.below(path))
     return any(
-        _within(written, written_base, pattern) and _within(real, real_base, pattern)
+        (_within(written, written_base, pattern) or _within(written, real_base, pattern))
+        and _within(real, real_base, pattern)
         for one in alternatives(wanted)
         for pattern in _allowed(one)
     )

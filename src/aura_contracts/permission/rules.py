@@ -13,7 +13,9 @@ from aura_contracts.quoting import is_visible, quoted
 
 _RULE = re.compile(r"(?P<tool>[^()]+)(?:\((?P<subject>.*)\))?", re.DOTALL)
 _NO_NAME = re.compile(r"[,;'\"`!#=&|<>$\\{}]")
-_SEVERAL = re.compile(r"^[^()]+(\([^()]*\))?\s*[,;]\s*[\w*]+(\(|$)|^[^()]+\([^()]*\)\s+[\w*]+\(")
+_SEVERAL = re.compile(
+    r"^[^()]+(\([^()]*\))?\s*[,;]\s*[\w*]+(\(|$)|^[^()]+\([^()]*\)\s*([|/&+]+|or\b|and\b)?\s*[\w*]+\("
+)
 _QUOTED = re.compile("'[^']+'|\"[^\"]+\"|`[^`]+`|\u201c[^\u201d]+\u201d|\u2018[^\u2019]+\u2019", re.DOTALL)
 _CHOICE = re.compile(r"\([^()'\"]*\|[^()'\"]*\)|\{[^{}'\"]*,[^{}'\"]*\}")
 _EXTENDED = re.compile(r"[!?+@]\(|\{-?\w+\.\.-?\w+\}")
@@ -40,6 +42,10 @@ class Rule:
         if re.search(r"\s", tool):
             remedy = f"write the tool's name with the command in brackets: Bash({text})"
             raise _matches_nothing(text, "names of tools have no spaces", remedy)
+        name, colon, _ = tool.partition(":")
+        if colon and family_of(name):
+            remedy = f"write {name} for all its calls, or {name}(SUBJECT)"
+            raise _matches_nothing(text, "what a tool is used on is in brackets", remedy)
         if _NO_NAME.search(tool) or not is_visible(tool):
             raise _matches_nothing(text, f"{quoted(tool)} is not the name of a tool", "write TOOL, or TOOL(SUBJECT)")
         if subject is not None:
@@ -55,6 +61,8 @@ class Rule:
 def _require_subject(text: str, tool: str, subject: str) -> None:
     if not subject:
         raise _matches_nothing(text, "there is nothing between its brackets", f"write {tool} for all its calls")
+    if subject == ":*":
+        raise _matches_nothing(text, "there is no command before :*", f"write {tool} for all its calls")
     if _QUOTED.fullmatch(subject):
         raise _matches_nothing(text, "it is in quotes", f"write {tool}({subject[1:-1]})")
     if subject.startswith("domain:") and not re.fullmatch(r"[^\s/:@]+|\[[0-9a-fA-F:]+\]", subject[len("domain:") :]):
@@ -67,6 +75,8 @@ def _require_subject(text: str, tool: str, subject: str) -> None:
 
 
 def _require_path(text: str, tool: str, subject: str) -> None:
+    if not is_visible(subject):
+        raise _matches_nothing(text, f"{quoted(subject)} has invisible characters", "write the path without them")
     if subject.startswith("!") and not subject.startswith("!("):
         raise _matches_nothing(text, "an exclamation mark does not make an exception", "use a rule without it")
     if _EXTENDED.search(subject):

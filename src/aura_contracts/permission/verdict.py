@@ -25,6 +25,9 @@ _PATH_LIMIT = 4_096
 """Maximum characters of an argument that may be a path."""
 
 
+_ADDRESS = re.compile(r"[^\s'\"`<>|;()=,]*[.:][^\s'\"`<>|;(),]+")
+
+
 class Ruling(StrEnum):
     """What happens to a call."""
 
@@ -100,10 +103,12 @@ def _needed(subjects: Mapping[str, str], call: ToolCall, places: Places) -> list
         if files or ambiguous or not here or calls.is_widened(arguments):
             return [None]
         return [allowed for line in lines for allowed in _needed_commands(subjects, line)]
+    more = calls.more_of(arguments)
     if files:
-        files += calls.folders_of(arguments)  # to write everywhere below, from now on
+        files += [*calls.folders_of(arguments), *more]  # folders: to write everywhere below, from now on
         return [_first(subjects, partial(_allows_path, path, places)) for path in files]
-    return [_first(subjects, partial(_allows_text, text)) for text in calls.others_of(arguments) or [""]]
+    others = [*calls.others_of(arguments), *more]
+    return [_first(subjects, partial(_allows_text, text)) for text in others or [""]]
 
 
 def _needed_commands(subjects: Mapping[str, str], text: str) -> list[str | None]:
@@ -204,6 +209,9 @@ def _refuses_other(rule: Rule, wanted: str, family: str, call: ToolCall, places:
     if wanted == "shell" and not family and subject:
         lines = (*calls.commands_of(call.arguments), *calls.listed_commands(call.arguments))
         found = max((commands.refuses_command(subject, one) for one in lines), default=Fit.NO)
+    if subject.startswith("domain:"):
+        words = (word for text in calls.texts(call.arguments) for word in _ADDRESS.findall(text))
+        found = max((_refuses_text(subject, word) for word in words), default=Fit.NO)
     return min(Fit.MAYBE, found)
 
 
@@ -242,7 +250,7 @@ def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places,
         yield commands.refuses_command(subject, line)
     for path in files:
         yield paths.refuses_path(subject, path, places, searched=searched)
-    for other in others:
+    for other in (*others, *calls.more_of(arguments)):
         yield _refuses_text(subject, other)
         yield paths.refuses_path(subject, other, places, re.sub(r"[*?\[{]", HOLE, other))
     if not (lines or files or others):
@@ -254,9 +262,33 @@ def _refuses_part(subject: str, arguments: Mapping[str, object], places: Places,
 
 def _refuses_text(subject: str, text: str) -> Fit:
     if subject.startswith("domain:"):
-        wanted, host = _ascii(subject.removeprefix("domain:")), _host(text)
-        return max(match(host, wanted), match(host, f"*.{wanted}")) if host else Fit.NO
-    return max(match(one.casefold(), subject.casefold()) for one in (text, unquote(text)))
+        wanted = _ascii(subject.removeprefix("domain:"))
+        hosts = {_host(text), _host(_loose(text))} - {""}
+        return max((match(host, one) for host in hosts for one in (wanted, f"*.{wanted}")), default=Fit.NO)
+    spellings = {text, unquote(text), *([_plain(text)] if "://" in subject else [])}
+    return max(match(one.casefold(), subject.casefold()) for one in spellings)
+
+
+def _loose(text: str) -> str:
+    r"""Return an address as browsers take it (WHATWG URL, section 4.4): with other slashes, or without its scheme.
+
+    >>> _loose(r" https:\\example.org"), _loose("example.org/a")
+    ('https://example.org', 'https://example.org/a')
+    """
+    plain = re.sub(r"[\t\r\n]", "", text.strip()).replace("\\", "/")
+    plain = re.sub(r"^(?:view-source:)?(\w[\w+.-]*):/*(?=[^/\d])", r"\1://", plain)
+    return plain if "://" in plain else f"https://{plain.lstrip('/')}"
+
+
+def _plain(text: str) -> str:
+    """Return an address with its host as it is looked up, without a user and a usual port, and with a path."""
+    plain = _loose(text)
+    scheme, _, rest = plain.partition("://")
+    netloc = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    port = re.search(r":(\d+)$", netloc)
+    shown = "" if port is None or port[1] in ("80", "443") else port[0]
+    path = rest[len(netloc) :]
+    return f"{scheme}://{_host(plain)}{shown}{path if path.startswith('/') else f'/{path}'}"
 
 
 def _refuses_files(subject: str, arguments: Mapping[str, object], places: Places, *, editing: bool) -> Iterator[Fit]:

@@ -38,6 +38,11 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
     return f"{text[:half]}{_CUT.format(len(text) - 2 * half)}{text[-half:]}"
 
 
+def left_out(count: int) -> str:
+    """Return the mark of `count` items that are not shown. No rule allows a call with it, see `CUT_MARK`."""
+    return f"[... {count} more: {CUT_MARK} ...]"
+
+
 def clipped_value(value: object, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
     """Return a JSON value with every text in it clipped; values nested too deeply become text.
 

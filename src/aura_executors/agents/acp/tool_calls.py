@@ -11,10 +11,12 @@ from operator import ne
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from aura_contracts.entries import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
 from aura_contracts.first_use import json_decoder
-from aura_executors.adapter.bounded_text import clipped, clipped_value, put
+from aura_contracts.quoting import quoted
+from aura_executors.adapter.bounded_text import clipped, clipped_value, left_out, put
 from aura_executors.adapter.json_lines import repaired
 from aura_executors.agents.acp.wire import (
     NO_OUTPUT,
@@ -179,7 +181,9 @@ def _merge(call: OpenCall, update: CallFields) -> None:
         if update.raw_input is not None:
             call.input = clipped_value(update.raw_input)
     if places := update.locations:
-        call.paths = tuple([clipped(place.path, PATH_LIMIT) for place in places[:CHANGES_LIMIT]])
+        more = len(places) - CHANGES_LIMIT
+        paths = [clipped(place.path, PATH_LIMIT) for place in places[:CHANGES_LIMIT]]
+        call.paths = (*paths, left_out(more)) if more > 0 else tuple(paths)
     content = update.content
     if content and (content != call.shown or call.kind != call.shown_kind):
         _show(call, content)
@@ -199,6 +203,9 @@ def _show(call: OpenCall, content: list[CallContent]) -> None:
         elif type(item) is WordsContent and item.content.text:
             texts.append(item.content.text)
             size += len(item.content.text)
+    if changes and len(content) > CHANGES_LIMIT:
+        rest = f"{changes[-1].diff or ''}{left_out(len(content) - CHANGES_LIMIT)}\n"
+        changes[-1] = replace(changes[-1], diff=rest)
     if changes:
         call.changes = tuple(changes)
     if texts:
@@ -292,11 +299,11 @@ def _added(path: str, lines: list[str]) -> str:
     if not lines:
         return ""
     body = "\n+".join(lines)
-    return clipped(f"--- /dev/null\n+++ b/{_shown(path.lstrip('/'))}\n@@ -0,0 +1,{len(lines)} @@\n+{body}\n")
+    return clipped(f"--- /dev/null\n+++ {_shown('b/' + path.lstrip('/'))}\n@@ -0,0 +1,{len(lines)} @@\n+{body}\n")
 
 
 def _shown(path: str) -> str:
-    return path if len(path) <= PATH_LIMIT else clipped(path, PATH_LIMIT)
+    return quoted(path if len(path) <= PATH_LIMIT else clipped(path, PATH_LIMIT))
 
 
 def _hunk(path: str, origin: str, start: int, lines: tuple[list[str], list[str], list[str], list[str]]) -> str:
@@ -305,7 +312,7 @@ def _hunk(path: str, origin: str, start: int, lines: tuple[list[str], list[str],
         return ""
     around = len(before) + len(after)
     head = (
-        f"--- {_shown(origin)}\n+++ b/{_shown(path.lstrip('/'))}\n"
+        f"--- {_shown(origin)}\n+++ {_shown('b/' + path.lstrip('/'))}\n"
         f"@@ -{_range(start, around + len(removed))} +{_range(start, around + len(added))} @@\n"
     )
     marked = ((" ", before), ("-", removed), ("+", added), (" ", after))

@@ -5,7 +5,8 @@ from difflib import unified_diff
 from typing import Any
 
 from aura_contracts.entries import FileChange, FileChanged
-from aura_executors.adapter.bounded_text import clipped
+from aura_contracts.quoting import quoted
+from aura_executors.adapter.bounded_text import clipped, left_out
 from aura_executors.agents.claude.wire import Edited
 
 DIFF_LIMIT = 32_768
@@ -34,7 +35,11 @@ def diff_of(arguments: Mapping[str, object]) -> str | None:
         compared = _marked("+", content)
     else:
         compared = "\n".join(_compared(old, new) for old, new in _replacements(arguments))
-    return clipped(f"--- {path}\n+++ {path}\n{compared}", DIFF_LIMIT) if compared else None
+    edits = arguments.get("edits")
+    more = len(edits) - EDITS_LIMIT if isinstance(edits, list) else 0
+    shown = quoted(path)
+    diff = clipped(f"--- {shown}\n+++ {shown}\n{compared}", DIFF_LIMIT) if compared else None
+    return f"{diff}\n{left_out(more)}" if diff and more > 0 else diff
 
 
 def changed(edited: Edited, path: str, call_id: str) -> FileChanged:
@@ -42,7 +47,7 @@ def changed(edited: Edited, path: str, call_id: str) -> FileChanged:
     diff = None
     if edited.structured_patch:
         lines = [line for hunk in edited.structured_patch for line in (_position(hunk), *hunk.lines)]
-        diff = clipped("\n".join((f"--- {path}", f"+++ {path}", *lines)), DIFF_LIMIT)
+        diff = clipped("\n".join((f"--- {quoted(path)}", f"+++ {quoted(path)}", *lines)), DIFF_LIMIT)
     change = FileChange.ADDED if edited.type == "create" else FileChange.MODIFIED
     return FileChanged(path=clipped(edited.file_path or path, 4_096), change=change, call_id=call_id, diff=diff)
 

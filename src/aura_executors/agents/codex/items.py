@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from aura_contracts.entries import Entry, FileChange, FileChanged, Message, Thinking, ToolCalled, ToolFinished
-from aura_contracts.quoting import listed
-from aura_executors.adapter.bounded_text import clipped, clipped_value, put
+from aura_contracts.quoting import listed, quoted
+from aura_executors.adapter.bounded_text import clipped, clipped_value, left_out, put
 from aura_executors.agents.codex.failures import forbidden
 
 OPEN_LIMIT = 1_000
@@ -274,16 +274,19 @@ def called_by(item: AnyItem) -> ToolCalled | None:
 
 def changes_as_arguments(changes: Sequence[FileUpdateChange]) -> list[dict[str, Any]]:
     """Return changes as arguments of a call: the files and the kinds of change."""
-    return [
+    shown: list[dict[str, Any]] = [
         {"path": clipped(one.path, PATH_LIMIT), "kind": clipped(one.kind.type, 100)}
         | ({"to": clipped(one.kind.move_path, PATH_LIMIT)} if one.kind.move_path else {})
         for one in changes[:CHANGES_LIMIT]
     ]
+    more = len(changes) - CHANGES_LIMIT
+    return [*shown, {"path": left_out(more)}] if more > 0 else shown
 
 
 def diff_of(changes: Sequence[FileUpdateChange]) -> str:
     """Return changes as a unified diff, cut if it is too long to read."""
-    return clipped("".join(map(_diff, changes[:CHANGES_LIMIT])))
+    more = len(changes) - CHANGES_LIMIT
+    return clipped("".join(map(_diff, changes[:CHANGES_LIMIT]))) + (f"{left_out(more)}\n" if more > 0 else "")
 
 
 def arguments_of(given: object) -> dict[str, Any]:
@@ -311,15 +314,15 @@ def _changed(change: FileUpdateChange, call_id: str) -> FileChanged:
 
 
 def _diff(change: FileUpdateChange) -> str:
-    new, diff = change.kind.move_path or change.path, change.diff or ""
+    old, new, diff = quoted(change.path), quoted(change.kind.move_path or change.path), change.diff or ""
     match change.kind.type:
         case "add":
             return f"--- /dev/null\n+++ {new}\n{_marked(diff, '+')}"
         case "delete":
-            return f"--- {change.path}\n+++ /dev/null\n{_marked(diff, '-')}"
+            return f"--- {old}\n+++ /dev/null\n{_marked(diff, '-')}"
         case _:
             end = "" if diff.endswith("\n") else "\n"
-            return f"--- {change.path}\n+++ {new}\n{diff}{end}"
+            return f"--- {old}\n+++ {new}\n{diff}{end}"
 
 
 def _marked(content: str, mark: str) -> str:
