@@ -694,6 +694,16 @@ class BlockingTimers:
         """
         return self._portal.call(self._target.list, **filters)
 
+    def fire_due(self) -> Sequence[TimerRow]:
+        """Remind, escalate and expire what is due by now; return the timers that took effect, the earliest first.
+
+        Retries and grace periods are steps of tasks, and left to the engine that drives these. What is not due any more
+        is left out, and twice is harmless. What could not be done is logged, and still due the next time.
+
+        Opening an engine fires nothing by itself: a program calls this now and then.
+        """
+        return self._portal.call(self._target.fire_due)
+
 
 class BlockingUsage:
     """Usage reports and their cost at list prices; ``prices.toml`` in AURA's home overrides prices."""

@@ -1,5 +1,6 @@
 """Timers: what is due, and when, although nothing happens."""
 
+from collections.abc import Sequence
 from typing import Unpack
 
 import attrs
@@ -9,6 +10,7 @@ from aura_contracts.ports.rows import Page, TimerRow
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import TimerFilters
+from aura_engine.timers.timekeeper import Timekeeper
 
 
 @gated
@@ -27,3 +29,16 @@ class Timers:
         ``due_before=now`` gives those that should have fired by now.
         """
         return await self._core.reads.list(TimerQuery(**filters))
+
+    async def fire_due(self) -> Sequence[TimerRow]:
+        """Remind, escalate and expire what is due by now; return the timers that took effect, the earliest first.
+
+        Retries and grace periods are steps of tasks, and left to the engine that drives these. What is not due any more
+        is left out, and twice is harmless. What could not be done is logged, and still due the next time.
+
+        Opening an engine fires nothing by itself: a program calls this now and then.
+        """
+        core = self._core
+        core.bus.require_writable()
+        fired, _ = await Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock).look()
+        return tuple(fired)
