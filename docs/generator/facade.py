@@ -49,6 +49,7 @@ FILTERS = {
     "ExecutionFilters": read_models.ExecutionQuery,
     "WorkspaceFilters": read_models.WorkspaceQuery,
     "SessionFilters": read_models.SessionQuery,
+    "TimerFilters": read_models.TimerQuery,
     "UsageFilters": read_models.UsageQuery,
     "ExecutionLogFilters": read_models.ExecutionLogQuery,
 }
@@ -63,6 +64,7 @@ MODULES = (
     "sessions",
     "executors",
     "policies",
+    "timers",
     "usage",
     "events",
     "history",

@@ -9,8 +9,8 @@
         task = await run.result()
 
 An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `projects`, `workspaces`,
-`sessions`, `executors`, `policies`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has
-`get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
+`sessions`, `executors`, `policies`, `timers`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each
+has `get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`. It is
@@ -291,11 +291,12 @@ if TYPE_CHECKING:
     from aura_contracts.ports.executors import Capability as Capability
     from aura_contracts.ports.executors import Executor as Executor
     from aura_contracts.ports.executors import ExecutorInfo as ExecutorInfo
-    from aura_contracts.ports.read_models import Moment as Moment
+    from aura_contracts.ports.moments import Moment as Moment
     from aura_contracts.ports.read_models import Words as Words
     from aura_contracts.ports.rows import ExecutionLogRow as ExecutionLogRow
     from aura_contracts.ports.rows import Page as Page
     from aura_contracts.ports.rows import SessionRow as SessionRow
+    from aura_contracts.ports.rows import TimerRow as TimerRow
     from aura_contracts.ports.rows import UsageRow as UsageRow
     from aura_contracts.ports.rows import UsageSum as UsageSum
     from aura_contracts.ports.workspaces import Orphan as Orphan
@@ -359,6 +360,7 @@ if TYPE_CHECKING:
     from aura_contracts.template import TemplateRetired as TemplateRetired
     from aura_contracts.template import TemplateRevised as TemplateRevised
     from aura_contracts.template import TemplateStatus as TemplateStatus
+    from aura_contracts.timers import TimerPurpose as TimerPurpose
     from aura_contracts.workflow import StepAwaitingApproval as StepAwaitingApproval
     from aura_contracts.workflow import StepCompleted as StepCompleted
     from aura_contracts.workflow import StepFailed as StepFailed
@@ -433,6 +435,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import SessionFilters as SessionFilters
     from aura_engine.facade.options import Strings as Strings
     from aura_engine.facade.options import TaskFilters as TaskFilters
+    from aura_engine.facade.options import TimerFilters as TimerFilters
     from aura_engine.facade.options import UsageFilters as UsageFilters
     from aura_engine.facade.options import WorkspaceFilters as WorkspaceFilters
     from aura_engine.facade.overlaps import Overlap as Overlap

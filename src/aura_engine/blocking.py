@@ -33,8 +33,8 @@ from aura_contracts.ports.archive import (
 )
 from aura_contracts.ports.callables import AgentCallable
 from aura_contracts.ports.executors import Capability, Executor, ExecutorInfo
-from aura_contracts.ports.read_models import Moment
-from aura_contracts.ports.rows import ExecutionLogRow, Page, SessionRow, UsageRow
+from aura_contracts.ports.moments import Moment
+from aura_contracts.ports.rows import ExecutionLogRow, Page, SessionRow, TimerRow, UsageRow
 from aura_contracts.ports.workspaces import Orphan, WorkDiff, WorkspaceCondition
 from aura_contracts.project import Project, ProjectChanges
 from aura_contracts.store_url import Compression
@@ -66,6 +66,7 @@ from aura_engine.facade.options import (
     RunOptions,
     SessionFilters,
     TaskFilters,
+    TimerFilters,
     UsageFilters,
     WorkspaceFilters,
 )
@@ -78,6 +79,7 @@ from aura_engine.facade.sessions import Sessions
 from aura_engine.facade.store import Store
 from aura_engine.facade.subscription import Subscription
 from aura_engine.facade.tasks import Tasks
+from aura_engine.facade.timers import Timers
 from aura_engine.facade.usage import Usage
 from aura_engine.facade.workspaces import PATCH_LIMIT, PoolSize, Workspaces
 from aura_engine.host import Host
@@ -675,6 +677,34 @@ class BlockingPolicies:
         return self._portal.call(self._target.test, file, since=since)
 
 
+class BlockingTimers:
+    """Reminders, escalations, deadlines, retries and grace periods, each with the moment at which it is due.
+
+    They follow from the states of approvals, tasks, executions and leases: see `aura_contracts.timers`.
+    """
+
+    def __init__(self, target: Timers, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def list(self, **filters: Unpack[TimerFilters]) -> Page[TimerRow]:
+        """Return a page of timers, the earliest first unless `sort` and `descending` say otherwise.
+
+        ``due_before=now`` gives those that should have fired by now.
+        """
+        return self._portal.call(self._target.list, **filters)
+
+    def fire_due(self) -> Sequence[TimerRow]:
+        """Remind, escalate and expire what is due by now; return the timers that took effect, the earliest first.
+
+        Retries and grace periods are steps of tasks, and left to the engine that drives these. What is not due any more
+        is left out, and twice is harmless. What could not be done is logged, and still due the next time.
+
+        Opening an engine fires nothing by itself: a program calls this now and then.
+        """
+        return self._portal.call(self._target.fire_due)
+
+
 class BlockingUsage:
     """Usage reports and their cost at list prices; ``prices.toml`` in AURA's home overrides prices."""
 
@@ -1013,6 +1043,7 @@ class BlockingEngine:
         self.sessions = BlockingSessions(target.sessions, portal)
         self.executors = BlockingExecutors(target.executors, portal)
         self.policies = BlockingPolicies(target.policies, portal)
+        self.timers = BlockingTimers(target.timers, portal)
         self.usage = BlockingUsage(target.usage, portal)
         self.events = BlockingEvents(target.events, portal)
         self.history = BlockingHistory(target.history, portal)

@@ -27,7 +27,7 @@ from aura_contracts.ports.archive import (
     UsageKey,
     World,
 )
-from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.rows import UsageSum
 from aura_store import _history as history
 from aura_store import audit, pricing

@@ -8,7 +8,7 @@ from aura_contracts.approval import ApprovalKind, ApprovalStatus, PoliciesApplie
 from aura_contracts.errors import InvalidFile, InvalidInput
 from aura_contracts.task import TaskStatus
 from aura_engine.host import Host, now
-from aura_engine.runtime import driver
+from aura_engine.timers import wall_clock
 from conditions import until
 from engines import ONCE, all_questions, events_of, next_question, open_questions, scripted, settled, write
 from repositories import make_repository
@@ -251,7 +251,8 @@ async def test_a_file_with_faults_stops_a_run_before_it_begins_and_later_has_a_h
 async def test_a_deadline_passes_while_the_machine_sleeps_or_when_its_clock_is_set(
     opened, repository, policy, monkeypatch
 ):
-    monkeypatch.setattr(driver, "CLOCK_CHECK", 0.02)
+    monkeypatch.setattr(wall_clock, "CLOCK_CHECK", 0.02)
+    monkeypatch.setattr(wall_clock, "HOLD", 0.02)
     policy("rules:\n  - ask: soon\n    when: {kind: changes}\n    then: {deadline: 2h}\n")
     slept = timedelta()
     async with opened(host=Host(clock=lambda: now() + slept)) as engine:

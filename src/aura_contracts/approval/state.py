@@ -1,6 +1,6 @@
 """The state of approvals, its transition table and its evolvers: see `aura_contracts.approval`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -52,7 +52,7 @@ class Approval(Question, State, frozen=True, kw_only=True):
     comments: tuple[Comment, ...] = ()
     """Those written on this question, oldest first."""
     remind_at: datetime | None = None
-    """When the next reminder is due."""
+    """When the next reminder is due: after some time, or when a delegation ends."""
     reminders: int = 0
     escalate_at: datetime | None = None
     escalated_to: tuple[str, ...] = ()
@@ -100,6 +100,17 @@ class Approval(Question, State, frozen=True, kw_only=True):
     def seats(self) -> tuple[str, ...]:
         """Names of the humans who may decide now in their own right."""
         return (*self.asked.reviewers, *self.escalated_to)
+
+    @property
+    def escalation(self) -> tuple[str, ...]:
+        """Names of the humans whom an escalation would ask: those named in the request who are not asked already."""
+        return self.not_asked(self.escalate_to)
+
+    def not_asked(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of `names` who may be asked and are not asked yet, at any level, each once."""
+        asked = {*self.barred, *self.escalated_to, *(name for level in self.stages for name in level.reviewers)}
+        known = asked | {vote.reviewer for vote in self.votes}
+        return tuple(name for name in dict.fromkeys(names) if name.strip() and name not in known)
 
     @property
     def level_votes(self) -> tuple[Vote, ...]:
@@ -174,6 +185,16 @@ def _after(time: datetime, seconds: float | None) -> datetime | None:
     return None if seconds is None else time + timedelta(seconds=seconds)
 
 
+def _reminder(state: Approval, time: datetime) -> datetime | None:
+    """Return when the next reminder is due, as seen at `time`: also when a delegation ends.
+
+    The seat is its owner's again then, who may not have looked at the question for as long.
+    """
+    ends = [one.until for one in state.delegations.values() if one.until is not None and one.until > time]
+    next_one = _after(time, state.remind_after)
+    return min(ends if next_one is None else [next_one, *ends], default=None)
+
+
 def _requested(_: None, event: events.ApprovalRequested, fact: HappenedFact, status: ApprovalStatus) -> Approval:
     question = event.question
     return Approval(
@@ -196,7 +217,9 @@ def _delegated(
     state: Approval, event: events.ApprovalDelegated, fact: HappenedFact, status: ApprovalStatus
 ) -> Approval:
     delegation = Delegation(delegate=event.delegate, until=event.until, reason=event.reason)
-    return replace(state, status=status, delegations={**state.delegations, event.delegator: delegation})
+    due = [time for time in (state.remind_at, event.until) if time is not None]
+    delegations = {**state.delegations, event.delegator: delegation}
+    return replace(state, status=status, delegations=delegations, remind_at=min(due, default=None))
 
 
 def _commented(state: Approval, event: events.CommentAdded, fact: HappenedFact, status: ApprovalStatus) -> Approval:
@@ -212,14 +235,13 @@ def _level_approved(
         status=status,
         level=event.level + 1,
         escalated_to=(),
-        remind_at=_after(fact.time, state.remind_after),
+        remind_at=_reminder(state, fact.time),
         escalate_at=_after(fact.time, state.escalate_after),
     )
 
 
 def _reminded(state: Approval, event: events.ReminderSent, fact: HappenedFact, status: ApprovalStatus) -> Approval:
-    remind_at = _after(fact.time, state.remind_after)
-    return replace(state, status=status, reminders=event.number, remind_at=remind_at)
+    return replace(state, status=status, reminders=event.number, remind_at=_reminder(state, fact.time))
 
 
 def _escalated(
@@ -261,4 +283,5 @@ APPROVAL = Aggregate(
     table=in_every_status(_TABLE, events.ApprovalCommandRefused, ApprovalStatus),
     after_the_end=frozenset({events.ApprovalCommandRefused}),
     evolvers=_EVOLVERS,
+    snapshot_version=2,
 )

@@ -19,7 +19,7 @@ from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import Checkpointed
 from aura_contracts.plain_data import Plain, short
-from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.rows import UsageSum
 
 Progress = Callable[[int, int], None]

@@ -21,7 +21,7 @@ exclusive. Ids must be complete; `find` completes them.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Collection, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -30,11 +30,10 @@ from aura_contracts.agent import Agent
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import Approval
 from aura_contracts.board import Board
-from aura_contracts.errors import InvalidInput, require_aware
-from aura_contracts.events import EventRecord
 from aura_contracts.execution import Execution
 from aura_contracts.lease import WorkerLease
-from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
+from aura_contracts.ports.moments import Moment
+from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, TimerRow, UsageRow, UsageSum
 from aura_contracts.project import Project
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
@@ -47,35 +46,9 @@ S = TypeVar("S", bound=State)
 Words = str | Collection[str] | None
 """One word, several alternatives, or None for no filter."""
 
-Moment = int | datetime | date
-"""A position of the log, an instant, or a date, which means its first instant in UTC."""
-
 DEFAULT_LIMIT = 50
 LIMIT = 1000
 """The most rows on a page."""
-
-
-def moment_of(at: Moment, field: str) -> int | datetime:
-    """Return a moment as a position or an instant.
-
-    Raises `NaiveDatetime` for a time without a zone, and `InvalidInput` for a position below 0.
-    """
-    if isinstance(at, date):  # a datetime is one, too
-        return instant_of(at, field)
-    if at < 0:
-        remedy = "positions count from 1; 0 is before the first event"
-        raise InvalidInput(field=field, reason=f"{at} is below 0", remedy=remedy)
-    return at
-
-
-def instant_of(at: date, field: str) -> datetime:
-    """Return an instant, for a date alone its first one in UTC. Raises `NaiveDatetime` for a time without a zone."""
-    return require_aware(at, field) if isinstance(at, datetime) else datetime.combine(at, time(), UTC)
-
-
-def is_since(record: EventRecord[Any], since: int | datetime) -> bool:
-    """Whether an event is after a position, or not before an instant."""
-    return record.position > since if isinstance(since, int) else record.time >= since
 
 
 # --- Queries ----------------------------------------------------------------------------------------------------------
@@ -323,6 +296,24 @@ class UsageQuery(Query[UsageRow], frozen=True, kw_only=True):
     used_before: datetime | None = None
 
 
+class TimerQuery(Query[TimerRow], frozen=True, kw_only=True):
+    """What is due, and when; the earliest first by default."""
+
+    table = "timers"
+    has_status = False
+    sort: str = "due_at"
+    descending: bool = False
+    id: Words = None
+    stream: Words = None
+    """Ids of approvals, tasks, executions or leases."""
+    kind: Words = None
+    """Aggregates: ``approval``, ``task``, ``execution``, ``lease``."""
+    purpose: Words = None
+    task: Words = None
+    due_after: datetime | None = None
+    due_before: datetime | None = None
+
+
 QUERIES: tuple[type[Query[Any]], ...] = (
     TaskQuery,
     AgentQuery,
@@ -337,6 +328,7 @@ QUERIES: tuple[type[Query[Any]], ...] = (
     SessionQuery,
     ExecutionLogQuery,
     UsageQuery,
+    TimerQuery,
 )
 """Everything that can be listed."""
 

@@ -10,6 +10,7 @@ import msgspec
 from aura_contracts.entries import Usage
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.plain_data import Plain
+from aura_contracts.timers import TimerPurpose
 
 R = TypeVar("R")
 
@@ -120,6 +121,20 @@ class UsageSum(msgspec.Struct, Plain, frozen=True, kw_only=True):
     def order(self) -> tuple[date, str, str, str]:
         """The sort key of sums."""
         return self.day, self.execution_id, self.session_id or "", self.model
+
+
+class TimerRow(msgspec.Struct, Plain, frozen=True, kw_only=True):
+    """Something that is due at a moment; see `aura_contracts.timers`."""
+
+    id: str
+    stream_id: str
+    """What it is due for."""
+    kind: str
+    """The kind of aggregate: ``approval``, ``task``, ``execution``, ``lease``."""
+    purpose: TimerPurpose
+    due_at: datetime
+    task_id: str | None
+    """The task it belongs to; None for leases, and for approvals that are about no task."""
 
 
 class Page(msgspec.Struct, Plain, Generic[R], frozen=True):

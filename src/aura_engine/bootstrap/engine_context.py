@@ -28,6 +28,7 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.engine import Engine
 from aura_engine.host import Host
 from aura_engine.state_cache import StateCache
+from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
             ),
             reads=reads,
             locks=locks,
+            clock=WallClock(host.clock),
             make_archive=lambda: aura_store.StoreArchive(
                 log=log,
                 models=reads,

@@ -44,6 +44,7 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
         agent_types=AgentTypeFile(home / "agent-types.toml"),
         profiles=ProfileFiles(home / "profiles.toml", project and project / ".aura/profiles.toml"),
         policies=core.policies,
+        clock=core.clock,
         random=host.random,
         grace=given.grace,
     )

@@ -269,12 +269,10 @@ def _escalate(state: Approval, command: EscalateApproval, context: Context) -> E
     if state.escalate_at is None or context.now < state.escalate_at:
         due = "never" if state.escalate_at is None else state.escalate_at.isoformat()
         raise RuleBroken("not_due", f"the escalation is due: {due}")
-    names = [name for name in dict.fromkeys(command.to or state.escalate_to) if name.strip()]
-    if not names:
+    names = command.to or state.escalate_to
+    if not any(name.strip() for name in names):
         raise RuleBroken("no_one_to_ask", "there is no one to escalate to")
-    others = {*state.barred, *state.escalated_to, *(name for level in state.stages for name in level.reviewers)}
-    voted = {vote.reviewer for vote in state.votes}
-    added = tuple(name for name in names if name not in others | voted)
+    added = state.not_asked(names)
     return [ApprovalEscalated(to=added)] if added else []
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aura_engine.policy.sources import PolicySources
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
+    from aura_engine.timers.wall_clock import WallClock
 
 S = TypeVar("S", bound=State)
 
@@ -70,6 +71,8 @@ class Core:
     bus: CommandBus
     reads: ReadModels
     locks: Locks
+    clock: "WallClock"
+    """How long to wait for a moment; shared by all that wait."""
     make_archive: "Callable[[], Archive]"
     make_services: Callable[[], Services]
     make_policies: "Callable[[], PolicySources]"

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.store import Store
     from aura_engine.facade.subscription import Subscription
     from aura_engine.facade.tasks import Tasks
+    from aura_engine.facade.timers import Timers
     from aura_engine.facade.usage import Usage
     from aura_engine.facade.workspaces import Workspaces
     from aura_engine.inputs import RunRequest
@@ -78,6 +79,7 @@ class Engine:
     sessions: "Noun[Sessions]" = Noun()
     executors: "Noun[Executors]" = Noun()
     policies: "Noun[Policies]" = Noun()
+    timers: "Noun[Timers]" = Noun()
     usage: "Noun[Usage]" = Noun()
     events: "Noun[Events]" = Noun()
     history: "Noun[History]" = Noun()

@@ -321,6 +321,22 @@ class SessionFilters(TypedDict, total=False):
     used_before: datetime | None
 
 
+class TimerFilters(TypedDict, total=False):
+    """See `aura_contracts.ports.read_models.TimerQuery`."""
+
+    sort: str
+    descending: bool
+    limit: int
+    cursor: str | None
+    id: Words
+    stream: Words
+    kind: Words
+    purpose: Words
+    task: Words
+    due_after: datetime | None
+    due_before: datetime | None
+
+
 class UsageFilters(TypedDict, total=False):
     """See `aura_contracts.ports.read_models.UsageQuery`."""
 

@@ -6,7 +6,8 @@ from typing import Unpack
 import attrs
 
 from aura_contracts.ports.archive import UsageCost, UsageKey
-from aura_contracts.ports.read_models import Moment, UsageQuery
+from aura_contracts.ports.moments import Moment
+from aura_contracts.ports.read_models import UsageQuery
 from aura_contracts.ports.rows import Page, UsageRow
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated

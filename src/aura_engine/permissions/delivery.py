@@ -38,6 +38,7 @@ from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
 from aura_engine.permissions.questions import PermissionQuestion, questions_of, questions_of_task
+from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 from aura_worker_protocol.messages import AnswerPermission, NoteWaiting, TellAgent
 from aura_worker_protocol.request import Request
@@ -47,9 +48,6 @@ R = TypeVar("R", bound=msgspec.Struct)
 _LOG = logging.getLogger(__name__)
 
 _SILENCE = "No one answered in time, so the answer is no."
-
-CLOCK_CHECK = 60.0
-"""Seconds after which a waiting deadline reads the clock again: it may have been set, or the machine may have slept."""
 
 _RETRY_AFTER = 1.0
 """Seconds before an answer that could not be sent, or an expiry that could not be recorded, is tried again."""
@@ -176,8 +174,9 @@ async def _record_answer(line: AgentLine, question: PermissionQuestion, approval
 class Deliveries:
     """The answers on their way to agents, and the deadlines of open questions."""
 
-    def __init__(self, line: AgentLine, drives: Callable[[TaskId], bool]) -> None:
+    def __init__(self, line: AgentLine, drives: Callable[[TaskId], bool], clock: WallClock) -> None:
         self._line = line
+        self._clock = clock
         self._drives = drives
         self._deadlines: dict[ApprovalId, anyio.CancelScope] = {}
 
@@ -251,11 +250,10 @@ class Deliveries:
                     del self._deadlines[approval_id]
 
     async def _expire(self, approval_id: ApprovalId, deadline: datetime) -> None:
-        """Wait for the deadline by the injected clock, then close the question; retried until it is closed."""
+        """Wait for the deadline, then close the question; retried until it is closed."""
         while True:
-            left = (deadline - self._line.bus.clock()).total_seconds()
-            await anyio.sleep(min(max(left, 0.0), CLOCK_CHECK))
-            if left > CLOCK_CHECK:
+            if self._clock.now() < deadline or self._clock.held():
+                await anyio.sleep(self._clock.held() or self._clock.until(deadline) or 0.0)
                 continue
             try:
                 if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:

@@ -22,6 +22,7 @@ from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.views import workspace_of
 from aura_engine.templates import BUILTIN_SCOPE, Template, builtin, render
+from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 
 
@@ -127,6 +128,8 @@ class Runtime:
     profiles: ProfileFiles
     agent_types: AgentTypeFile
     policies: PolicySources = attrs.field(factory=PolicySources)
+    clock: WallClock
+    """How long to wait for a moment."""
     random: Callable[[], float]
     """From 0 up to 1; for the jitter of delays."""
     grace: float = RETURN_GRACE

@@ -13,7 +13,7 @@ Invariants:
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Protocol
 
@@ -33,7 +33,6 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
 from aura_contracts.task import ProposalSubmitted
-from aura_engine.permissions.delivery import CLOCK_CHECK
 from aura_engine.runtime import (
     cleanup,
     decomposition,
@@ -47,7 +46,7 @@ from aura_engine.runtime import (
 )
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_turns import SessionTurns
-from aura_engine.runtime.steps import STARTING, Do, Step, is_driven_elsewhere, next_step
+from aura_engine.runtime.steps import OVERDUE, STARTING, Do, Step, is_driven_elsewhere, next_step
 from aura_engine.runtime.views import View, driver_view
 from aura_worker_protocol.messages import InterruptProcess
 
@@ -208,7 +207,7 @@ class Driver:
         if view is None:
             return False
         gateway = self._runtime.gateway
-        step = next_step(view, self._runtime.bus.clock(), gateway.worker_id, gateway.engine_id)
+        step = self._held(next_step(view, self._runtime.clock.now(), gateway.worker_id, gateway.engine_id))
         if step.do not in _WORKING and view.execution is not None:
             self._runtime.slots.give_back(view.execution.id)
         if not self.starts and step.do in STARTING | {Do.NOTHING}:
@@ -219,6 +218,13 @@ class Driver:
         elif await self._may_perform(step, view):
             await self._perform(step, view)
         return step.do is not Do.REST
+
+    def _held(self, step: Step) -> Step:
+        """Return a step, or a wait in its place if it cannot be undone and the clock has just jumped forward."""
+        seconds = self._runtime.clock.held() if step.do in OVERDUE else 0.0
+        if not seconds:
+            return step
+        return Step(Do.NOTHING, self._runtime.clock.now() + timedelta(seconds=seconds))
 
     def _take_on_parts(self, view: View) -> None:
         """Have this engine drive the parts of a task that was split, each once."""
@@ -293,8 +299,7 @@ class Driver:
 
     async def _wait(self, step: Step) -> None:
         self.last_error, self._failures = None, 0
-        seconds = None if step.until is None else _seconds(self._runtime.bus.clock(), step.until)
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(self._runtime.clock.until(step.until)):
             await self._changed.wait()
 
     async def _perform(self, step: Step, view: View, perform: Perform | None = None) -> None:
@@ -364,8 +369,3 @@ def _is_permanent(error: AuraError) -> bool:
     if isinstance(error, RuleViolated) and error.rule in _CONFLICT_RULES:
         return False
     return error.recovery is not Recovery.LATER
-
-
-def _seconds(now: datetime, until: datetime) -> float:
-    """Return how long to wait before the clock is read again: it may be set, and the machine may sleep."""
-    return min(max((until - now).total_seconds(), 0.0) + 0.001, CLOCK_CHECK)

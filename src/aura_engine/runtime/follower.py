@@ -63,7 +63,7 @@ class Follower:
         self._locks = locks
         self._require_open = require_open
         self._drive_all = drive_all
-        self._deliveries = Deliveries(runtime.gateway, self.drives)
+        self._deliveries = Deliveries(runtime.gateway, self.drives, runtime.clock)
         self._tail = LogTail(runtime.bus.log, self._on_record, require_open)
         self._drivers: dict[TaskId, Driver] = {}
         self._listeners: dict[StreamId, set[Driver]] = {}

@@ -89,6 +89,9 @@ STARTING = frozenset(
 )
 """The steps that start an agent or a script, or lead to one."""
 
+OVERDUE = frozenset({Do.EXPIRE_APPROVAL, Do.RECORD_OFFLINE, Do.LOSE_WORKER})
+"""The steps that follow from silence, and cannot be undone."""
+
 
 @attrs.frozen
 class Step:

@@ -5,7 +5,6 @@ A filter is named after its column: ``status`` filters by ``status``, ``task`` b
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
@@ -21,7 +20,7 @@ from aura_contracts.ports.read_models import Query
 from aura_contracts.project import ProjectStatus
 from aura_contracts.task import DependencyPolicy, TaskStatus, parse_agent_type
 from aura_contracts.workspace import WorkspaceStatus
-from aura_store.read_models._paging import Condition, Values, utc
+from aura_store.read_models._paging import Condition, utc
 from aura_store.read_models._schema import TABLES
 from aura_store.read_models._table import DialectName, Table
 
@@ -224,11 +223,6 @@ def _either(one: Filter, other: Filter) -> Filter:
     return either
 
 
-def _due(field: str, value: datetime, dialect: DialectName) -> Condition:
-    bound: Values = (utc(value, field),) * 3
-    return f"(status = '{ApprovalStatus.PENDING}' AND (deadline < ? OR remind_at < ? OR escalate_at < ?))", bound
-
-
 def _listed(statuses: Iterable[StrEnum]) -> str:
     return ", ".join(f"'{status}'" for status in statuses)
 
@@ -278,7 +272,7 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
             "reviewer": _holds("reviewers"),
             "awaiting": _holds("awaited"),
             "search": _contains("proposed_solution"),
-            "due_before": _due,
+            "due_before": _nested("id IN (SELECT stream_id FROM timers WHERE {})", _time("due_at", "<")),
         },
         ask.WorkflowQuery: {"search": _contains("name", "description")},
         ask.ProjectQuery: {"repository": _any_text_held("repositories")},

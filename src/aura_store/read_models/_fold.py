@@ -9,7 +9,7 @@ stays valid whatever happens to a transaction.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
@@ -23,7 +23,7 @@ from aura_contracts.first_use import json_decoder
 from aura_contracts.ids import StreamId
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
-from aura_store.read_models._rows import AGGREGATE_OF, STATE_TABLES, Row, event_rows
+from aura_store.read_models._rows import AGGREGATE_OF, STATE_TABLES, Row, event_rows, timer_rows
 from aura_store.read_models._schema import MARK, TABLES
 from aura_store.read_models._schema_version import SCHEMA_VERSION
 from aura_store.read_models._table import Table
@@ -168,6 +168,7 @@ class Fold:
         Raises `EventOutOfOrder` for the first that is not possible, and the errors of the transaction.
         """
         self._load(transaction, records)
+        before = {record.stream_id: self._states.get(record.stream_id, (0, None))[1] for record in records}
         last: dict[StreamId, EventRecord] = {}
         rows: dict[Table, list[Row]] = {}
         for record in records:
@@ -177,6 +178,7 @@ class Fold:
                 rows.setdefault(table, []).append(row)
         for record in last.values():
             self._add_state(record, rows)
+        self._set_timers(transaction, last.values(), before, rows)
         for table, found in rows.items():
             self._write(transaction, table, found)
         while len(self._states) > self._states_kept:
@@ -221,6 +223,25 @@ class Fold:
         rows.setdefault(schema.AGGREGATES, []).append(whole)
         listed = STATE_TABLES[kind]
         rows.setdefault(listed.table, []).append(listed.row(record, state))
+
+    def _set_timers(
+        self,
+        transaction: Transaction,
+        last: Iterable[EventRecord],
+        before: Mapping[StreamId, Any],
+        rows: dict[Table, list[Row]],
+    ) -> None:
+        """Add the timers that streams have now and did not have `before` their events; remove those that are gone."""
+        gone: list[tuple[str]] = []
+        for record in last:
+            kind = AGGREGATE_OF[type(record.event)].name
+            _, state = self._states[record.stream_id]
+            new, over = timer_rows(record.stream_id, kind, before[record.stream_id], state)
+            gone += [(timer,) for timer in over]
+            if new:
+                rows.setdefault(schema.TIMERS, []).extend(new)
+        if gone:
+            transaction.execute_many(f"DELETE FROM {schema.TIMERS.name} WHERE id = ?", gone)
 
     def _write(self, transaction: Transaction, table: Table, rows: Iterable[Row]) -> None:
         convert = self._database.to_database

@@ -11,8 +11,9 @@ from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import InvalidId, InvalidInput, require_text
 from aura_contracts.first_use import convert
 from aura_contracts.ids import parse_id
-from aura_contracts.ports.read_models import Moment, Query, moment_of
-from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
+from aura_contracts.ports.moments import Moment, moment_of
+from aura_contracts.ports.read_models import Query
+from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, TimerRow, UsageRow, UsageSum
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._filters import conditions, where
@@ -23,7 +24,7 @@ from aura_store.read_models._schema import TABLES
 from aura_store.read_models._table import Table
 
 _ROW_TYPES: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
-    {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow}
+    {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow, "timers": TimerRow}
 )
 _KIND_OF: Final = MappingProxyType({each.table.name: kind for kind, each in STATE_TABLES.items()})
 

@@ -25,6 +25,7 @@ from aura_contracts.lease import WORKER_LEASE
 from aura_contracts.project import PROJECT, Project
 from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
+from aura_contracts.timers import timer_id, timers_of
 from aura_contracts.workflow import OVER, WORKFLOW, Workflow
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_store.pricing._amounts import amounts_of, day_of
@@ -139,6 +140,24 @@ TOPICS: Final = tuple(f"{name}.*" for name in STATE_TABLES)
 
 Any of them may change the state, so one that cannot be read must stop the fold and not be skipped.
 """
+
+
+# --- Timers -----------------------------------------------------------------------------------------------------------
+
+
+def timer_rows(stream_id: str, kind: str, before: State | None, after: State) -> tuple[list[Row], list[str]]:
+    """Return the timers of a stream that are new or have moved, and the ids of those that are gone."""
+    had, has = timers_of(before), timers_of(after)
+    if had == has:
+        return [], []
+    task_id = after.id if isinstance(after, Task) else getattr(after, "task_id", None)
+    about = {"stream_id": stream_id, "kind": kind, "task_id": task_id}
+    new = [
+        {"id": timer_id(stream_id, purpose), "purpose": purpose, "due_at": due_at, **about}
+        for purpose, due_at in has.items()
+        if had.get(purpose) != due_at
+    ]
+    return new, [timer_id(stream_id, purpose) for purpose in had if purpose not in has]
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------

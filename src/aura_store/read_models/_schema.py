@@ -40,6 +40,7 @@ from aura_contracts.lease import LeaseStatus
 from aura_contracts.project import ProjectStatus
 from aura_contracts.task import Priority, TaskStatus
 from aura_contracts.template import TemplateScope, TemplateStatus
+from aura_contracts.timers import TimerPurpose
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._table import DialectName, Table, TableColumn, indexes
@@ -333,6 +334,20 @@ LEASES: Final = Table(
     indexes("leases", "status", execution="execution_id"),
 )
 
+TIMERS: Final = Table(
+    "timers",
+    (
+        _id("id"),
+        _id("stream_id"),
+        _text("kind"),
+        _text("purpose", words=tuple(TimerPurpose)),
+        _time("due_at"),
+        _id("task_id", null=True),
+    ),
+    (*indexes("timers", stream="stream_id"), ("idx_timers_due", "due_at, id")),
+)
+"""What is due and when, see `aura_contracts.timers`: a row comes, moves and goes with the state of its aggregate."""
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 EXECUTION_LOGS: Final = Table(
@@ -417,7 +432,7 @@ SESSIONS: Final = Table(
 
 FOLDED: Final = (
     *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, PROJECTS, EXECUTIONS, WORKSPACES),
-    *(LEASES, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS),
+    *(LEASES, TIMERS, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS),
 )
 """The tables that are written to."""
 

@@ -39,6 +39,7 @@ async def use_every_noun(engine: Engine) -> dict[str, int]:
     world = await engine.history.list()
     checkpoints = await engine.audit.list()
     entries = await engine.logs.list()
+    timers = await engine.timers.list()
     store = await engine.store.get()
     counts = await engine.store.list()
     report = await engine.audit.verify()
@@ -72,6 +73,7 @@ async def use_every_noun(engine: Engine) -> dict[str, int]:
         "states": sum(map(len, world.states.values())),
         "checkpoints": len(checkpoints),
         "entries": len(entries.rows),
+        "timers": len(timers.rows),
         "counts": sum(sum(each.values()) for each in counts.values()),
     }
 

@@ -12,6 +12,7 @@ from aura_contracts.execution import EXECUTION
 from aura_engine.agent_tools.api import BETWEEN_WAITS
 from aura_engine.permissions import delivery
 from aura_engine.permissions.delivery import Deliveries, answer_decided
+from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 from aura_worker_protocol.messages import NoteWaiting
 from aura_worker_protocol.request import Result
@@ -45,7 +46,7 @@ async def test_an_answer_is_sent_until_the_worker_has_it(monkeypatch, refusal, s
         approval = await agent.asks()
         await agent.approve(approval)
         line = Line(agent.bus, [refusal])
-        deliveries = Deliveries(line, lambda _: True)
+        deliveries = Deliveries(line, lambda _: True, WallClock(line.bus.clock))
         decided = (await agent.bus.log.stream(approval.id))[-1]
         async with anyio.create_task_group() as group:
             deliveries.on_record(decided, group)
@@ -61,7 +62,7 @@ async def test_that_an_agent_waits_is_noted_until_the_worker_has_it(monkeypatch)
         line = Line(work.bus, [WorkerUnavailable(reason="it is away")])
         awaited = (await work.bus.log.stream(work.execution_id))[-1]
         async with anyio.create_task_group() as group:
-            Deliveries(line, lambda _: True).on_record(awaited, group)
+            Deliveries(line, lambda _: True, WallClock(line.bus.clock)).on_record(awaited, group)
         (seconds,) = line.sent
         assert 0 < seconds <= 0.01 + BETWEEN_WAITS
 

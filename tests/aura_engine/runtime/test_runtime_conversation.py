@@ -23,6 +23,7 @@ from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Prompts, Runtime, Slots
 from aura_engine.runtime.session_replay import HISTORY_LIMIT, beginning_of, prompt_of
 from aura_engine.runtime.views import load_view
+from aura_engine.timers.wall_clock import WallClock
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +40,7 @@ def runtime_of(agent):
         slots=Slots(None, {}),
         profiles=ProfileFiles(),
         agent_types=AgentTypeFile(),
+        clock=WallClock(agent.bus.clock),
         random=lambda: 0.5,
     )
 

@@ -32,7 +32,7 @@ from aura_contracts.ports.read_models import (
     WorkflowQuery,
     WorkspaceQuery,
 )
-from aura_contracts.ports.rows import ExecutionLogRow, Match, SessionRow, UsageRow
+from aura_contracts.ports.rows import ExecutionLogRow, Match, SessionRow, TimerRow, UsageRow
 from aura_contracts.project import ProjectCreated, ProjectRemoved, ProjectSpec, project_id
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW
@@ -86,7 +86,8 @@ async def every_page(models, query):
 
 
 def test_rows_that_are_no_states_have_the_columns_of_their_tables():
-    for name, row in {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow}.items():
+    kinds = {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow, "timers": TimerRow}
+    for name, row in kinds.items():
         assert row.__struct_fields__ == TABLES[name].names
 
 

@@ -17,6 +17,7 @@ from aura_contracts.errors import ImpossibleTransition, InvalidInput
 from aura_contracts.events import Append, Fact
 from aura_contracts.ports import read_models
 from aura_contracts.task import TASK, TaskCreated, TaskSpec
+from aura_contracts.timers import timers_of
 from aura_contracts.workflow import OVER
 from aura_store import open_log, open_read_models, world_at
 from aura_store.read_models import LogReadModels, check_read_models
@@ -99,6 +100,18 @@ async def something_happens(log, data, streams):
         pass  # a step that the workflow has not; a number that no log stores, or no decision lets in
 
 
+def assert_timers_say_states(rows, states):
+    """There is a timer for each moment that a state waits for, and no other."""
+    wanted = {
+        (state.id, purpose, in_utc(due_at)): kind
+        for kind, found in states.items()
+        for state in found.values()
+        for purpose, due_at in timers_of(state).items()
+    }
+    assert {(row["stream_id"], row["purpose"], row["due_at"]): row["kind"] for row in rows} == wanted
+    assert len(rows) == len(wanted)
+
+
 async def compare(log, models):
     """Every row, every state that is listed and every state that is got says what the log says."""
     world = await world_at(log)
@@ -114,6 +127,7 @@ async def compare(log, models):
             assert state == states[state.id] == await models.get(listed.aggregate, state.id)
         for stream_id, state in states.items():
             assert_row_says_state(kind, rows[stream_id], state)
+    assert_timers_say_states(tables["timers"], world.states)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.deep)])

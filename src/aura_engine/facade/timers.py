@@ -1,0 +1,44 @@
+"""Timers: what is due, and when, although nothing happens."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import attrs
+
+from aura_contracts.ports.read_models import TimerQuery
+from aura_contracts.ports.rows import Page, TimerRow
+from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
+from aura_engine.facade.options import TimerFilters
+from aura_engine.timers.timekeeper import Timekeeper
+
+
+@gated
+@attrs.frozen
+class Timers:
+    """Reminders, escalations, deadlines, retries and grace periods, each with the moment at which it is due.
+
+    They follow from the states of approvals, tasks, executions and leases: see `aura_contracts.timers`.
+    """
+
+    _core: Core
+
+    async def list(self, **filters: Unpack[TimerFilters]) -> Page[TimerRow]:
+        """Return a page of timers, the earliest first unless `sort` and `descending` say otherwise.
+
+        ``due_before=now`` gives those that should have fired by now.
+        """
+        return await self._core.reads.list(TimerQuery(**filters))
+
+    async def fire_due(self) -> Sequence[TimerRow]:
+        """Remind, escalate and expire what is due by now; return the timers that took effect, the earliest first.
+
+        Retries and grace periods are steps of tasks, and left to the engine that drives these. What is not due any more
+        is left out, and twice is harmless. What could not be done is logged, and still due the next time.
+
+        Opening an engine fires nothing by itself: a program calls this now and then.
+        """
+        core = self._core
+        core.bus.require_writable()
+        fired, _ = await Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock).look()
+        return tuple(fired)

@@ -1,0 +1,140 @@
+"""Timekeeper: looks for what is due, fires it, and waits for the next.
+
+Invariants:
+
+- It remembers nothing that matters: what is due is asked of the read models each time. After one was killed, before,
+  while or after it fired, the next one continues, and each timer takes effect once: firing decides on the newest state.
+- A timer that could not be fired, or that is still there after it was, is left alone for a while, so that it keeps
+  neither the others nor the machine busy.
+- What cannot be undone is held for a moment after the clock has jumped forward: see `WallClock`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import datetime
+
+import anyio
+import attrs
+
+from aura_contracts.approval import ApprovalDelegated, ApprovalRequested, LevelApproved
+from aura_contracts.errors import AuraError, StoreUnavailable
+from aura_contracts.execution import StageRetryScheduled
+from aura_contracts.lease import WorkerWentOffline
+from aura_contracts.ports.read_models import ReadModels, TimerQuery
+from aura_contracts.ports.rows import TimerRow
+from aura_contracts.task import AttemptFailed
+from aura_contracts.timers import DESTRUCTIVE
+from aura_engine.timers.firing import Drive, fire
+from aura_engine.timers.wall_clock import CLOCK_CHECK, ClockJump, WallClock
+from aura_engine.unit_of_work import CommandBus
+
+_LOG = logging.getLogger(__name__)
+
+_PAUSE = 1.0
+"""Seconds before the timers are looked at again that could not be, because the store is away."""
+
+_RETRY_AFTER = 5.0
+"""Seconds before a timer is fired again that could not be, or that is still due."""
+
+_PAGE = 100
+
+_SETTING = (ApprovalRequested, ApprovalDelegated, LevelApproved, AttemptFailed, StageRetryScheduled, WorkerWentOffline)
+"""The events after which something may be due earlier than anything before. `ReminderSent` moves a timer away."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Timekeeper:
+    """Fires timers. Belongs to one event loop."""
+
+    _bus: CommandBus
+    _reads: ReadModels
+    _clock: WallClock
+    _drive: Drive | None = None
+    """None: steps of tasks are left to whoever drives these."""
+    _on_jump: Callable[[ClockJump], Awaitable[None]] | None = None
+    _monotonic: Callable[[], float] = anyio.current_time
+    _left: dict[str, tuple[datetime, float]] = attrs.field(factory=dict, init=False)
+    """By id, the timers that are left alone: when they were due, and until when (monotonic)."""
+    _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+
+    async def run(self) -> None:
+        """Fire what is due, for as long as it is not cancelled, through outages of the store."""
+        async with anyio.create_task_group() as group:
+            await group.start(self._follow)
+            while True:
+                self._changed = anyio.Event()
+                with anyio.move_on_after(await self._round()):
+                    await self._changed.wait()
+
+    async def _round(self) -> float:
+        """Fire what is due; return the seconds until the next look."""
+        try:
+            await self._note_jump()
+            _, seconds = await self.look()
+        except AuraError as error:
+            _LOG.warning("what is due cannot be looked for: %s", error)
+            return _PAUSE
+        except Exception:  # noqa: BLE001 - a bug: the drivers of tasks continue
+            _LOG.exception("what is due cannot be looked for")
+            return CLOCK_CHECK
+        return seconds
+
+    async def look(self) -> tuple[list[TimerRow], float]:
+        """Fire what is due now; return the timers that took effect, and the seconds until the next look."""
+        fired: list[TimerRow] = []
+        pauses = [CLOCK_CHECK]
+        now = self._clock.now()
+        query = TimerQuery(limit=_PAGE)
+        seen: set[str] = set()
+        async with aclosing(self._reads.rows(query)) as timers:
+            async for timer in timers:
+                if timer.due_at > now:
+                    pauses.append(self._clock.until(timer.due_at) or CLOCK_CHECK)
+                    break
+                seen.add(timer.id)
+                pause = self._pause(timer)
+                if pause <= 0:
+                    if await self._fire(timer):
+                        fired.append(timer)
+                    pause = _RETRY_AFTER
+                    self._left[timer.id] = (timer.due_at, self._monotonic() + pause)
+                pauses.append(pause)
+        self._left = {one: since for one, since in self._left.items() if one in seen}
+        return fired, min(pauses)
+
+    def _pause(self, timer: TimerRow) -> float:
+        """Return the seconds for which a timer that is due is left alone; 0 if it may be fired."""
+        held = self._clock.held() if timer.purpose in DESTRUCTIVE else 0.0
+        due_at, until = self._left.get(timer.id, (None, 0.0))
+        return max(held, until - self._monotonic() if due_at == timer.due_at else 0.0)
+
+    async def _fire(self, timer: TimerRow) -> bool:
+        try:
+            return await fire(self._bus, timer, self._drive)
+        except AuraError as error:
+            _LOG.warning("%s of %s %s could not be done: %s", timer.purpose, timer.kind, timer.stream_id, error)
+        except Exception:  # noqa: BLE001 - a bug: it concerns only this timer
+            _LOG.exception("%s of %s %s could not be done", timer.purpose, timer.kind, timer.stream_id)
+        return False
+
+    async def _note_jump(self) -> None:
+        self._clock.now()
+        jump, self._clock.jump = self._clock.jump, None
+        if jump is not None and self._on_jump is not None:
+            await self._on_jump(jump)
+
+    async def _follow(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """Have the timekeeper look again when something may be due earlier."""
+        topics = tuple(event.topic for event in _SETTING)
+        after = await self._bus.log.head()
+        task_status.started()
+        while True:
+            try:
+                async with aclosing(self._bus.log.tail(after, topics=topics)) as records:
+                    async for record in records:
+                        after = record.position
+                        self._changed.set()
+            except StoreUnavailable as error:
+                _LOG.warning("the log cannot be followed: %s", error)
+                await anyio.sleep(_PAUSE)

@@ -1,0 +1,76 @@
+"""Wall clock: how long to wait for a moment, although the clock may be set and the machine may sleep.
+
+A moment is a time of the wall clock, but a wait is one of the monotonic clock, which stands still while a machine
+sleeps. So each wait is short, and then the wall clock is read again. Where the two clocks disagree about how much time
+has passed, the wall clock has jumped:
+
+    forward     the machine has slept, or the clock was set. All that is due is done, once. What cannot be undone is
+                held for one round of heartbeats: those who are alive have to be able to say so first.
+    backward    the clock was set. Nothing is done twice, because what was done has left no timer behind.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import anyio
+import attrs
+
+from aura_contracts.lease import OFFLINE_AFTER
+from aura_contracts.ports import Clock
+
+CLOCK_CHECK = 30.0
+"""Seconds at most that a wait lasts before the clock is read again."""
+
+JUMP = 180.0
+"""Seconds by which the clocks must disagree to count as a jump: more than any correction of a clock that is kept."""
+
+HOLD = OFFLINE_AFTER
+"""Seconds for which what cannot be undone is held after a forward jump: the heartbeats of a worker that lives."""
+
+
+@attrs.frozen
+class ClockJump:
+    """The wall clock showed `before`, and then `after`, where `seconds` more or fewer have passed."""
+
+    before: datetime
+    after: datetime
+    seconds: float
+    """How far it jumped; below zero if it was set back."""
+
+
+@attrs.define(eq=False)
+class WallClock:
+    """The clock of an engine. Belongs to one event loop."""
+
+    _clock: Clock
+    _monotonic: Callable[[], float] = anyio.current_time
+    jump: ClockJump | None = attrs.field(default=None, init=False)
+    """The latest jump that was noticed; whoever has dealt with it sets it to None."""
+    _last: tuple[datetime, float] | None = attrs.field(default=None, init=False)
+    _held_until: float | None = attrs.field(default=None, init=False)
+
+    def now(self) -> datetime:
+        """Read the clock, and notice whether it has jumped since it was read last."""
+        wall, monotonic = self._clock(), self._monotonic()
+        if self._last is not None:
+            moved = (wall - self._last[0]).total_seconds() - (monotonic - self._last[1])
+            if abs(moved) >= JUMP:
+                self.jump = ClockJump(self._last[0], wall, moved)
+            if moved >= JUMP:
+                self._held_until = monotonic + HOLD
+        self._last = (wall, monotonic)
+        return wall
+
+    def held(self) -> float:
+        """Return the seconds for which what cannot be undone is still held; 0 if it may be done."""
+        self.now()
+        if self._held_until is None:
+            return 0.0
+        return max(self._held_until - self._monotonic(), 0.0)
+
+    def until(self, moment: datetime | None) -> float | None:
+        """Return the seconds to wait before the clock is read again, for a moment; None without one: forever."""
+        if moment is None:
+            return None
+        left = (moment - self.now()).total_seconds()
+        return min(max(left, 0.0) + 0.001, CLOCK_CHECK)

@@ -1,0 +1,72 @@
+"""The wall clock against the monotonic one: jumps are seen, waits are short, and what cannot be undone is held."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura_engine.timers.wall_clock import CLOCK_CHECK, HOLD, JUMP, WallClock
+
+START = datetime(2026, 1, 4, 12, tzinfo=UTC)
+
+
+class Clocks:
+    """Both clocks of a machine, as they pass and jump."""
+
+    def __init__(self):
+        self.wall, self.monotonic = START, 1000.0
+        self.read = WallClock(lambda: self.wall, lambda: self.monotonic)
+        self.read.now()
+
+    def passes(self, seconds):
+        self.wall += timedelta(seconds=seconds)
+        self.monotonic += seconds
+
+    def jumps(self, seconds):
+        self.wall += timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("seconds", [JUMP, 3600.0, 366 * 86_400.0])
+def test_a_forward_jump_is_seen_once_and_holds_for_a_round_of_heartbeats(seconds):
+    clocks = Clocks()
+    clocks.passes(10_000.0)
+    clocks.jumps(seconds)
+    assert clocks.read.held() == HOLD
+    jump = clocks.read.jump
+    assert (jump.before, jump.after) == (START, START + timedelta(seconds=10_000 + seconds))
+    assert jump.seconds == pytest.approx(seconds)
+    clocks.read.jump = None
+    clocks.passes(HOLD - 1)
+    assert clocks.read.held() == pytest.approx(1.0)
+    clocks.passes(2.0)
+    assert clocks.read.held() == 0.0
+    assert clocks.read.jump is None
+
+
+def test_a_clock_that_is_set_back_is_seen_and_holds_nothing():
+    clocks = Clocks()
+    clocks.jumps(-86_400.0)
+    assert clocks.read.held() == 0.0
+    assert clocks.read.jump.seconds == pytest.approx(-86_400.0)
+
+
+def test_a_correction_is_no_jump():
+    clocks = Clocks()
+    for _ in range(1000):
+        clocks.passes(60.0)
+        clocks.jumps(JUMP - 1)
+        clocks.read.now()
+    assert clocks.read.jump is None
+    assert clocks.read.held() == 0.0
+
+
+@given(st.floats(-1e8, 1e8))
+def test_a_wait_is_never_longer_than_the_moment_is_away_nor_than_the_next_look(seconds):
+    clocks = Clocks()
+    wait = clocks.read.until(START + timedelta(seconds=seconds))
+    assert 0 < wait <= min(max(seconds, 0.0) + 0.002, CLOCK_CHECK)
+
+
+def test_without_a_moment_there_is_no_end():
+    assert Clocks().read.until(None) is None

@@ -1,0 +1,231 @@
+"""What is due is done once: late, twice, after a jump of the clock, by several engines, and after the answer."""
+
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+
+from aura_contracts.actors import ENGINE
+from aura_contracts.approval import (
+    APPROVAL,
+    ApprovalEscalated,
+    ApprovalExpired,
+    ApprovalKind,
+    ApprovalStatus,
+    OnExpiry,
+    Question,
+    ReminderSent,
+    RequestApproval,
+)
+from aura_contracts.errors import StoreReadOnly
+from aura_contracts.timers import TimerPurpose
+from aura_engine.host import Host
+from aura_engine.timers import firing, timekeeper, wall_clock
+from aura_engine.timers.timekeeper import Timekeeper
+from conditions import until
+from engines import events_of
+
+pytestmark = pytest.mark.anyio
+
+HOUR = 3600.0
+START = datetime(2026, 1, 4, 12, tzinfo=UTC)
+
+
+class Time:
+    """A clock that a test sets."""
+
+    def __init__(self):
+        self.now = START
+
+    def __call__(self):
+        return self.now
+
+    def passes(self, hours):
+        self.now += timedelta(hours=hours)
+
+
+@pytest.fixture
+def time():
+    return Time()
+
+
+@pytest.fixture(autouse=True)
+def no_hold(monkeypatch):
+    monkeypatch.setattr(wall_clock, "HOLD", 0.0)
+
+
+async def ask(engine, **fields):
+    """Ask alice, who is reminded after a day; after two eve is asked as well, and after three it expires."""
+    core = engine._core
+    given = {
+        "kind": ApprovalKind.QUESTION,
+        "reviewers": ("alice",),
+        "escalate_to": ("eve",),
+        "proposed_solution": "May I?",
+    }
+    given["task_id"] = (await engine.tasks.create("Something")).id
+    given |= {"deadline": core.bus.clock() + timedelta(hours=72)} | fields
+    approval_id = core.bus.new_id()
+    await core.bus.handle(ENGINE, approval_id, RequestApproval(approval_id=approval_id, question=Question(**given)))
+    return approval_id
+
+
+def purposes(timers):
+    return [str(timer.purpose) for timer in timers]
+
+
+async def happened(engine, approval_id):
+    """What timers have done to an approval."""
+    kinds = (ReminderSent, ApprovalEscalated, ApprovalExpired)
+    return [type(event).__name__ for event in await events_of(engine, approval_id) if isinstance(event, kinds)]
+
+
+async def test_each_is_done_when_it_is_due_and_once(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine)
+        assert await engine.timers.fire_due() == ()
+        due = await engine.timers.list()
+        assert purposes(due) == ["remind", "escalate", "expire"]
+        assert [timer.due_at for timer in due] == [START + timedelta(hours=hours) for hours in (24, 48, 72)]
+        for hours, done in ((24, ["remind"]), (24, ["escalate", "remind"]), (23, []), (1, ["expire"])):
+            time.passes(hours)
+            assert sorted(purposes(await engine.timers.fire_due())) == done
+            assert await engine.timers.fire_due() == ()
+        assert (await engine.approvals.get(approval)).status is ApprovalStatus.EXPIRED
+        assert not (await engine.timers.list()).rows
+
+
+async def test_not_a_moment_too_early(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        await ask(engine)
+        time.now += timedelta(hours=24) - timedelta(microseconds=1)
+        assert await engine.timers.fire_due() == ()
+        time.now += timedelta(microseconds=1)
+        assert purposes(await engine.timers.fire_due()) == ["remind"]
+
+
+async def test_after_a_year_each_is_done_once_and_reminders_are_one(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine, deadline=None)
+        time.passes(24 * 365)
+        assert purposes(await engine.timers.fire_due()) == ["remind", "escalate"]
+        assert await engine.timers.fire_due() == ()
+        assert await happened(engine, approval) == ["ReminderSent", "ApprovalEscalated"]
+        (next_one,) = await engine.timers.list()
+        assert next_one.due_at == time.now + timedelta(hours=24)
+        time.passes(-24 * 365)
+        assert await engine.timers.fire_due() == ()
+
+
+async def test_after_the_deadline_no_one_is_reminded_any_more(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine, deadline=time.now + timedelta(hours=36))
+        time.passes(40)
+        assert purposes(await engine.timers.fire_due()) == ["expire"]
+        assert await happened(engine, approval) == ["ApprovalExpired"]
+
+
+async def test_expiry_may_mean_to_continue(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine, on_expiry=OnExpiry.CONTINUE)
+        time.passes(72)
+        await engine.timers.fire_due()
+        assert (await engine.approvals.get(approval)).granted
+
+
+async def test_a_timer_that_was_read_before_the_answer_does_nothing(opened, time):
+    """Stale, double and late: whoever has read the timer, and whatever has happened since."""
+    async with opened(host=Host(clock=time)) as engine:
+        approval, bus = await ask(engine), engine._core.bus
+        time.passes(72)
+        stale = (await engine.timers.list()).rows
+        await engine._core.bus.handle(ENGINE, approval, firing.ExpireApproval())
+        before = await engine.events.head()
+        assert [await firing.fire(bus, timer, None) for timer in stale] == [False, False, False]
+        assert await engine.events.head() == before
+
+
+async def test_engines_at_once_do_each_once(opened, time):
+    async with opened(host=Host(clock=time)) as one, opened(host=Host(clock=time)) as two:
+        approvals = [await ask(one) for _ in range(5)]
+        time.passes(50)
+        done = []
+
+        async def fire_all(engine):
+            done.extend(await engine.timers.fire_due())
+
+        async with anyio.create_task_group() as group:
+            for engine in (one, two, one, two):
+                group.start_soon(fire_all, engine)
+        for approval in approvals:
+            assert sorted(await happened(one, approval)) == ["ApprovalEscalated", "ReminderSent"]
+        assert len(done) == 10
+
+
+async def test_who_only_reads_fires_nothing(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        await ask(engine)
+    time.passes(50)
+    async with opened(host=Host(clock=time), read_only=True) as engine:
+        assert purposes(await engine.timers.list(due_before=time.now)) == ["remind", "escalate"]
+        with pytest.raises(StoreReadOnly):
+            await engine.timers.fire_due()
+
+
+async def test_what_cannot_be_fired_keeps_nothing_else_waiting(opened, time, monkeypatch):
+    """A timer that fails each time, and one that is still due after it was fired, are left alone for a while."""
+    fire, calls = firing.fire, []
+
+    async def fails_at_first(bus, timer, drive):
+        calls.append(timer.stream_id)
+        if timer.stream_id == first:
+            raise RuntimeError("a defect")
+        return await fire(bus, timer, drive)
+
+    monkeypatch.setattr(timekeeper, "fire", fails_at_first)
+    async with opened(host=Host(clock=time)) as engine:
+        first, second = await ask(engine), await ask(engine)
+        time.passes(24)
+        core = engine._core
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+        assert [timer.stream_id for timer in (await keeper.look())[0]] == [second]
+        assert (await keeper.look())[0] == []
+        assert sorted(calls) == sorted([first, second])
+        assert (await core.bus.get(APPROVAL, first)).reminders == 0
+
+
+async def test_a_running_timekeeper_fires_what_becomes_due_and_what_is_asked_meanwhile(opened, time, monkeypatch):
+    for module in (wall_clock, timekeeper):
+        monkeypatch.setattr(module, "CLOCK_CHECK", 0.01)
+    async with opened(host=Host(clock=time)) as engine:
+        core, first = engine._core, await ask(engine)
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+        async with anyio.create_task_group() as group:
+            group.start_soon(keeper.run)
+
+            async def reminded(approval, times=1):
+                return (await core.bus.fetch(APPROVAL, approval)).reminders == times
+
+            time.passes(24)
+            await until(lambda: reminded(first))
+            second = await ask(engine)
+            time.passes(24)
+            await until(lambda: reminded(second))
+            await until(lambda: reminded(first, 2))
+            group.cancel_scope.cancel()
+        assert [one for one in await happened(engine, first) if one == "ReminderSent"] == ["ReminderSent"] * 2
+
+
+async def test_a_forward_jump_holds_what_cannot_be_undone(opened, time, monkeypatch):
+    monkeypatch.setattr(wall_clock, "HOLD", 1000.0)
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine, deadline=time.now + timedelta(hours=50))
+        await engine.timers.fire_due()
+        time.passes(49)
+        assert purposes(await engine.timers.fire_due()) == ["remind", "escalate"]
+        time.passes(2)
+        assert await engine.timers.fire_due() == ()
+        monkeypatch.setattr(wall_clock, "HOLD", 0.0)
+        time.passes(1)
+        assert purposes(await engine.timers.fire_due()) == [TimerPurpose.EXPIRE]
+        assert (await engine.approvals.get(approval)).status is ApprovalStatus.EXPIRED
