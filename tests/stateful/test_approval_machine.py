@@ -23,11 +23,14 @@ from aura_contracts.approval import (
     DelegateApproval,
     EscalateApproval,
     ExpireApproval,
+    IssueLink,
     Level,
+    LinkPurpose,
     Question,
     Reject,
     RequestApproval,
     RequestChanges,
+    RevokeLinks,
     VoteCast,
     WithdrawApproval,
 )
@@ -130,6 +133,43 @@ class Approvals(RuleBasedStateMachine):
             names.append(delegate)
         return names
 
+    @rule(
+        actor=st.sampled_from(ACTORS),
+        reviewer=st.sampled_from(NAMES),
+        purpose=st.sampled_from(LinkPurpose),
+        hours=st.sampled_from([1, 20]),
+    )
+    def issue_link(self, actor, reviewer, purpose, hours):
+        before, link_id = self.state, f"l{len(self.state.links)}"
+        terms = {"purpose": purpose, "expires_at": self.now + timedelta(hours=hours)}
+        if self.do(actor, IssueLink(link_id=link_id, reviewer=reviewer, **terms)) is None:
+            return
+        assert actor in (human(reviewer), ENGINE, POLICY)
+        if purpose is LinkPurpose.ANSWER:
+            link = self.state.link(link_id)
+            assert link.seat in before.open_seats
+            assert reviewer in self.chain(link.seat)
+
+    @rule(data=st.data(), actor=st.sampled_from(ACTORS))
+    def revoke_link(self, data, actor):
+        if links := self.state.links:
+            self.do(actor, RevokeLinks(links=(data.draw(st.sampled_from(links)).id,)))
+
+    @rule(data=st.data(), answer=st.sampled_from(ANSWERS), honest=st.booleans(), other=st.sampled_from(ACTORS))
+    def answer_by_link(self, data, answer, honest, other):
+        if not (links := self.state.links):
+            return
+        link = data.draw(st.sampled_from(links))
+        used = self.state.vote_by(link.id) is not None
+        actor = human(link.reviewer) if honest else other
+        events = self.do(actor, replace(answer, link=link.id))
+        if events and actor != POLICY:
+            ballot = events[0].ballot
+            assert (ballot.reviewer, ballot.seat, ballot.link) == (link.reviewer, link.seat, link.id)
+            assert (used, link.revoked_at, link.purpose) == (False, None, LinkPurpose.ANSWER)
+            assert self.now < link.expires_at
+            assert link.reviewer in self.chain(link.seat)
+
     @rule(actor=st.sampled_from(ACTORS), delegate=st.sampled_from(NAMES), days=st.sampled_from([None, 1]))
     def delegate(self, actor, delegate, days):
         until = None if days is None else self.now + timedelta(days=days)
@@ -159,6 +199,8 @@ class Approvals(RuleBasedStateMachine):
         voters = [vote.reviewer for vote in state.votes]
         assert len(set(voters)) == len(voters)
         assert len(set(seats)) == len(seats)
+        links = [vote.link for vote in state.votes if vote.link is not None]
+        assert len(set(links)) == len(links)
         assert {vote.decision for vote in state.votes} == {ApprovalDecision.APPROVED}
         for number, quorum in enumerate(self.quorums, 1):
             assert sum(level == number for level, _ in seats) == quorum

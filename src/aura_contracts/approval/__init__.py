@@ -11,6 +11,9 @@ Only the holder of a **seat** may decide: the reviewers (the creator and those a
 escalated to. A delegation passes a seat on and never multiplies it: a seat votes once, through its owner or a delegate,
 and a human votes once, whatever the level. A quorum of two therefore always means two of the people asked, and two
 people who looked. A vote says who cast it and when, from where, by which rule, and which commits they say they saw.
+
+A **link** lets anyone who opens it answer for one seat, once, until it expires or is revoked. It is a fact like any
+other: it is issued, and a vote names it. What opens it is signed with a key outside the log (`aura_engine.links`).
 """
 
 from aura_contracts.approval.commands import AnswerApproval as AnswerApproval
@@ -20,11 +23,13 @@ from aura_contracts.approval.commands import CommentOnLine as CommentOnLine
 from aura_contracts.approval.commands import DelegateApproval as DelegateApproval
 from aura_contracts.approval.commands import EscalateApproval as EscalateApproval
 from aura_contracts.approval.commands import ExpireApproval as ExpireApproval
+from aura_contracts.approval.commands import IssueLink as IssueLink
 from aura_contracts.approval.commands import RecordApprovalRefusal as RecordApprovalRefusal
 from aura_contracts.approval.commands import Reject as Reject
 from aura_contracts.approval.commands import RemindReviewers as RemindReviewers
 from aura_contracts.approval.commands import RequestApproval as RequestApproval
 from aura_contracts.approval.commands import RequestChanges as RequestChanges
+from aura_contracts.approval.commands import RevokeLinks as RevokeLinks
 from aura_contracts.approval.commands import WithdrawApproval as WithdrawApproval
 from aura_contracts.approval.event_types import ApprovalChangesRequested as ApprovalChangesRequested
 from aura_contracts.approval.event_types import ApprovalCommandRefused as ApprovalCommandRefused
@@ -37,6 +42,8 @@ from aura_contracts.approval.event_types import ApprovalRequested as ApprovalReq
 from aura_contracts.approval.event_types import ApprovalWithdrawn as ApprovalWithdrawn
 from aura_contracts.approval.event_types import CommentAdded as CommentAdded
 from aura_contracts.approval.event_types import LevelApproved as LevelApproved
+from aura_contracts.approval.event_types import LinkIssued as LinkIssued
+from aura_contracts.approval.event_types import LinksRevoked as LinksRevoked
 from aura_contracts.approval.event_types import PoliciesApplied as PoliciesApplied
 from aura_contracts.approval.event_types import ReminderSent as ReminderSent
 from aura_contracts.approval.event_types import VoteCast as VoteCast
@@ -62,7 +69,10 @@ from aura_contracts.approval.values import Channel as Channel
 from aura_contracts.approval.values import Comment as Comment
 from aura_contracts.approval.values import Delegation as Delegation
 from aura_contracts.approval.values import Entitlement as Entitlement
+from aura_contracts.approval.values import IssuedLink as IssuedLink
 from aura_contracts.approval.values import Level as Level
+from aura_contracts.approval.values import Link as Link
+from aura_contracts.approval.values import LinkPurpose as LinkPurpose
 from aura_contracts.approval.values import OnExpiry as OnExpiry
 from aura_contracts.approval.values import Question as Question
 from aura_contracts.approval.values import Remember as Remember

@@ -5,7 +5,7 @@ from aura_contracts.aggregate import Command
 from aura_contracts.approval import event_types as events
 from aura_contracts.approval.evidence import PolicyDecision
 from aura_contracts.approval.state import Approval
-from aura_contracts.approval.values import AnswerSource, Question, Remember
+from aura_contracts.approval.values import AnswerSource, LinkPurpose, Question, Remember
 from aura_contracts.events import CommandRefusal, Instant
 from aura_contracts.ids import ApprovalId
 from aura_contracts.patches import LineAnchor
@@ -31,10 +31,14 @@ class ApplyPolicies(Command[Approval], frozen=True, kw_only=True):
 
 
 class AnswerApproval(Command[Approval], frozen=True, kw_only=True):
-    """Base of the answers. `commits`, if any, are those that were shown: for a question about others it is refused."""
+    """Base of the answers. `commits`, if any, are those that were shown: for a question about others it is refused.
+
+    `link` is the id of the link that it is given with, which is used up then.
+    """
 
     commits: dict[str, str] = {}
     source: AnswerSource = AnswerSource()
+    link: str | None = None
 
 
 class Approve(AnswerApproval, frozen=True, kw_only=True):
@@ -73,6 +77,25 @@ class DelegateApproval(Command[Approval], frozen=True, kw_only=True):
     delegate: str
     reason: str = ""
     until: Instant | None = None
+
+
+class IssueLink(Command[Approval], frozen=True, kw_only=True):
+    """Issue a link for a human who is asked now: they themselves, or AURA, which sends it to them."""
+
+    emits = (events.LinkIssued,)
+    link_id: str
+    reviewer: str
+    expires_at: Instant
+    purpose: LinkPurpose = LinkPurpose.ANSWER
+    address: str = ""
+
+
+class RevokeLinks(Command[Approval], frozen=True, kw_only=True):
+    """Revoke links by their ids; empty `links` means all that can still be used."""
+
+    emits = (events.LinksRevoked,)
+    links: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class CommentOnLine(Command[Approval], frozen=True, kw_only=True):

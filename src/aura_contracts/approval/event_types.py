@@ -2,7 +2,7 @@
 
 from aura_contracts.actors import Actor
 from aura_contracts.approval.evidence import PolicyDecision
-from aura_contracts.approval.values import Ballot, Comment, Question, Remember
+from aura_contracts.approval.values import Ballot, Comment, Link, Question, Remember
 from aura_contracts.events import CommandRefusal, Event, Instant
 from aura_contracts.ids import ApprovalId, TaskId
 
@@ -57,6 +57,21 @@ class CommentAdded(Event, frozen=True, kw_only=True):
 
     topic = "approval.comment_added"
     comment: Comment
+
+
+class LinkIssued(Event, frozen=True, kw_only=True):
+    """A link to the question was issued. What opens it is derived from a key that the log does not have."""
+
+    topic = "approval.link_issued"
+    link: Link
+
+
+class LinksRevoked(Event, frozen=True, kw_only=True):
+    """Links to the question were revoked, by their ids: they show and answer nothing any more."""
+
+    topic = "approval.links_revoked"
+    links: tuple[str, ...]
+    reason: str = ""
 
 
 class ReminderSent(Event, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from aura_contracts.approval.values import (
     ApprovalStatus,
     Comment,
     Delegation,
+    IssuedLink,
     Level,
     OnExpiry,
     Question,
@@ -51,6 +52,8 @@ class Approval(Question, State, frozen=True, kw_only=True):
     votes: tuple[Vote, ...] = ()
     comments: tuple[Comment, ...] = ()
     """Those written on this question, oldest first."""
+    links: tuple[IssuedLink, ...] = ()
+    """Oldest first."""
     remind_at: datetime | None = None
     """When the next reminder is due: after some time, or when a delegation ends."""
     reminders: int = 0
@@ -140,6 +143,14 @@ class Approval(Question, State, frozen=True, kw_only=True):
         held = [seat for seat in self.seats if name in self.holders(seat, now)]
         return tuple(sorted(held, key=lambda seat: seat != name))
 
+    def link(self, link_id: str | None) -> IssuedLink | None:
+        """Return the link with this id; None without one."""
+        return next((link for link in self.links if link.id == link_id), None)
+
+    def vote_by(self, link_id: str) -> Vote | None:
+        """Return the vote that was cast with a link; None if it was not used."""
+        return next((vote for vote in self.votes if vote.link == link_id), None)
+
     @property
     def awaited(self) -> tuple[str, ...]:
         """Names of everyone whose answer would still count, of delegates even if the delegation has ended."""
@@ -166,6 +177,8 @@ _TABLE: Table = MappingProxyType(
             events.LevelApproved: _S.PENDING,
             events.ApprovalDelegated: _S.PENDING,
             events.CommentAdded: _S.PENDING,
+            events.LinkIssued: _S.PENDING,
+            events.LinksRevoked: _S.PENDING,
             events.ReminderSent: _S.PENDING,
             events.ApprovalEscalated: _S.PENDING,
             events.ApprovalGranted: _S.APPROVED,
@@ -226,6 +239,16 @@ def _commented(state: Approval, event: events.CommentAdded, fact: HappenedFact, 
     return replace(state, status=status, comments=(*state.comments, event.comment))
 
 
+def _link_issued(state: Approval, event: events.LinkIssued, fact: HappenedFact, status: ApprovalStatus) -> Approval:
+    link = IssuedLink(issued_at=fact.time, **asdict(event.link))
+    return replace(state, status=status, links=(*state.links, link))
+
+
+def _links_revoked(state: Approval, event: events.LinksRevoked, fact: HappenedFact, status: ApprovalStatus) -> Approval:
+    links = (replace(link, revoked_at=fact.time) if link.id in event.links else link for link in state.links)
+    return replace(state, status=status, links=tuple(links))
+
+
 def _level_approved(
     state: Approval, event: events.LevelApproved, fact: HappenedFact, status: ApprovalStatus
 ) -> Approval:
@@ -265,6 +288,8 @@ _EVOLVERS: Mapping[type[Event], Evolve[Approval]] = MappingProxyType(
         events.LevelApproved: _level_approved,
         events.ApprovalDelegated: _delegated,
         events.CommentAdded: _commented,
+        events.LinkIssued: _link_issued,
+        events.LinksRevoked: _links_revoked,
         events.ReminderSent: _reminded,
         events.ApprovalEscalated: _escalated,
         events.ApprovalGranted: _decided(ApprovalDecision.APPROVED, "remember", "pattern"),

@@ -98,6 +98,8 @@ class Channel(StrEnum):
     LIBRARY = "library"
     MCP = "mcp"
     HTTP = "http"
+    LINK = "link"
+    """A page that a link opened: anyone who had the link may have answered, see `Ballot.link`."""
 
 
 class AnswerSource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -138,6 +140,39 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return now is None or self.until is None or now < self.until
 
 
+class LinkPurpose(StrEnum):
+    """What a link is good for."""
+
+    ANSWER = "answer"
+    """It answers the question once, for its seat, and shows it."""
+    VIEW = "view"
+    """It shows the question, and answers nothing."""
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A link to a question: anyone who opens it before it expires may do what its purpose says.
+
+    It proves that its user reads what was sent to `address`, not who they are.
+    """
+
+    id: str
+    reviewer: str
+    """The name of the human whom it was made out to."""
+    seat: str
+    """The seat that its answer counts for; "" if it only shows the question."""
+    purpose: LinkPurpose = LinkPurpose.ANSWER
+    address: str = ""
+    """Where it was sent, such as an e-mail address; "" if AURA did not send it."""
+    expires_at: Instant
+
+
+class IssuedLink(Link, frozen=True, kw_only=True, gc=False):
+    """A link, and what became of it; whether it was used is a vote's `link`."""
+
+    issued_at: datetime
+    revoked_at: datetime | None = None
+
+
 class Ballot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One human's answer. `seat` is the seat it counts for: the reviewer's own name, or that of the delegator."""
 
@@ -153,6 +188,8 @@ class Ballot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source: AnswerSource = AnswerSource()
     commits: dict[str, str] = {}
     """Repository -> the commit that the answer says was shown; empty if it names none."""
+    link: str | None = None
+    """The id of the link that it was given with: see `Approval.links`."""
 
 
 class Vote(Ballot, frozen=True, kw_only=True, gc=False):

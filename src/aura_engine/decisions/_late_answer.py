@@ -13,7 +13,9 @@ from aura_contracts.approval import (
     ApprovalStatus,
     CommentOnLine,
     DelegateApproval,
+    IssueLink,
     OnExpiry,
+    RevokeLinks,
 )
 from aura_contracts.errors import AlreadyAnswered, QuestionExpired, QuestionWithdrawn
 from aura_engine.decisions._decider import Context
@@ -21,12 +23,15 @@ from aura_engine.decisions._decider import Context
 _ASKED_AGAIN = frozenset({ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION})
 """Questions whose task fails without an answer, and asks again when it is retried."""
 
+_IN_TIME = AnswerApproval | DelegateApproval | CommentOnLine | IssueLink | RevokeLinks
+"""Commands of humans, who get to know why it is too late for them."""
+
 
 def too_late(
     state: Approval, command: Command[Approval], context: Context, facts: dict[str, Any]
 ) -> AlreadyAnswered | QuestionWithdrawn | QuestionExpired | None:
     """Return the error that tells a human who answers why it is too late."""
-    if not isinstance(command, AnswerApproval | DelegateApproval | CommentOnLine):
+    if not isinstance(command, _IN_TIME):
         return None
     match state.status:
         case ApprovalStatus.WITHDRAWN:

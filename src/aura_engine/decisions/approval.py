@@ -34,6 +34,7 @@ from aura_contracts.approval import (
     DelegateApproval,
     EscalateApproval,
     ExpireApproval,
+    IssueLink,
     LevelApproved,
     OnExpiry,
     PoliciesApplied,
@@ -44,6 +45,7 @@ from aura_contracts.approval import (
     RemindReviewers,
     RequestApproval,
     RequestChanges,
+    RevokeLinks,
     VoteCast,
     WithdrawApproval,
 )
@@ -60,10 +62,12 @@ from aura_engine.decisions._decider import (
     becomes,
     is_human,
     is_system,
+    no_agent,
     only_system,
     require_zone,
 )
 from aura_engine.decisions._late_answer import require_before_deadline, too_late
+from aura_engine.decisions._links import issue, require_own_link, revoke, seat_of_link
 from aura_engine.decisions._question import request, require_own_name
 from aura_engine.decisions._seats import entitlement, require_delegate, require_open_seat, require_seat, waits_for
 
@@ -100,7 +104,8 @@ def _vote(
     if context.actor == POLICY:
         return []
     name = actor_name(context.actor)
-    seat = require_open_seat(state, name, context)
+    by_link = command.link is not None
+    seat = seat_of_link(state, command, name, context) if by_link else require_open_seat(state, name, context)
     remember, pattern = (command.remember, command.pattern) if isinstance(command, Approve) else (Remember.ONCE, None)
     return [
         VoteCast(
@@ -115,6 +120,7 @@ def _vote(
                 entitlement=entitlement(state, name, seat),
                 source=command.source,
                 commits=command.commits,
+                link=command.link,
             )
         )
     ]
@@ -300,6 +306,8 @@ APPROVAL_DECIDER = Decider(
         DelegateApproval: (require_seat, _delegate),
         RecordApprovalRefusal: (_only_system, becomes(ApprovalCommandRefused)),
         CommentOnLine: (_require_asked, _comment),
+        IssueLink: (require_own_link, issue),
+        RevokeLinks: (no_agent("agents do not revoke links"), revoke),
         RemindReviewers: (_only_system, _remind),
         EscalateApproval: (_only_system, _escalate),
         ExpireApproval: (_only_system, _expire),
