@@ -53,6 +53,7 @@ from aura_contracts.approval.evidence import Evidence as Evidence
 from aura_contracts.approval.evidence import PolicyDecision as PolicyDecision
 from aura_contracts.approval.evidence import PolicyRef as PolicyRef
 from aura_contracts.approval.evidence import PolicyVerdict as PolicyVerdict
+from aura_contracts.approval.evidence import RecordSoFar as RecordSoFar
 from aura_contracts.approval.evidence import RuleMatch as RuleMatch
 from aura_contracts.approval.state import APPROVAL as APPROVAL
 from aura_contracts.approval.state import Approval as Approval

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from aura_contracts.ids import AgentId
+
 
 class PolicyVerdict(StrEnum):
     """What a policy says about a question, the strongest first: of several rules that match, the strongest counts."""
@@ -57,11 +59,21 @@ class CommandRun(msgspec.Struct, frozen=True, gc=False):
     """Whether files were changed after it."""
 
 
+class RecordSoFar(msgspec.Struct, frozen=True, gc=False):
+    """How humans received an agent's work of one kind before, with one model, for one type of task."""
+
+    count: int
+    """How many times they decided about it."""
+    lower_bound: float | None = None
+    """Of the share that they approved, the lower end of the 90 % interval; None after too few decisions."""
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known about the subject of a question when it is asked; None means unknown."""
 
     agent: str | None = None
     """The name of the agent."""
+    agent_id: AgentId | None = None
     executor: str | None = None
     model: str | None = None
     task_type: str | None = None
@@ -79,6 +91,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether the agent works in the user's own checkout."""
     places: dict[str, Any] | None = None
     """Of a tool call, the fields of `aura_contracts.permission.Places`."""
+    record: RecordSoFar | None = None
+    """How humans received such work of the agent before."""
 
 
 class PolicyRef(msgspec.Struct, frozen=True, gc=False):

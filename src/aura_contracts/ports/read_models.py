@@ -32,6 +32,7 @@ from aura_contracts.approval import Approval
 from aura_contracts.board import Board
 from aura_contracts.execution import Execution
 from aura_contracts.lease import WorkerLease
+from aura_contracts.ports.milestones import AgentSpell, Milestone, MilestoneCount, MilestoneRow, VerdictCount
 from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, TimerRow, UsageRow, UsageSum
 from aura_contracts.project import Project
@@ -314,6 +315,23 @@ class TimerQuery(Query[TimerRow], frozen=True, kw_only=True):
     due_before: datetime | None = None
 
 
+class MilestoneQuery(Query[MilestoneRow], frozen=True, kw_only=True):
+    """Milestones; newest first by default, in log order."""
+
+    table = "milestones"
+    has_status = False
+    sort: str = "position"
+    milestone: Words = None
+    task: Words = None
+    execution: Words = None
+    approval: Words = None
+    agent: Words = None
+    agent_type: Words = None
+    kind: Words = None
+    reached_after: datetime | None = None
+    reached_before: datetime | None = None
+
+
 QUERIES: tuple[type[Query[Any]], ...] = (
     TaskQuery,
     AgentQuery,
@@ -329,6 +347,7 @@ QUERIES: tuple[type[Query[Any]], ...] = (
     ExecutionLogQuery,
     UsageQuery,
     TimerQuery,
+    MilestoneQuery,
 )
 """Everything that can be listed."""
 
@@ -378,6 +397,26 @@ class ReadModels(ABC):
 
         `since` is a position, exclusive, or an aware time, inclusive.
         """
+
+    @abstractmethod
+    async def verdicts(self, *, since: int = 0) -> tuple[tuple[VerdictCount, ...], int]:
+        """Return the verdicts of humans after position `since`, counted, and the position up to which they are."""
+
+    @abstractmethod
+    async def milestones_of(self, agent: str) -> Mapping[Milestone, int]:
+        """Return how often tasks of an agent ended, and what came back afterwards.
+
+        A repair or a revert counts for the agent that the task was completed by before. What never happened is left
+        out.
+        """
+
+    @abstractmethod
+    async def milestone_counts(self, since: datetime, until: datetime) -> tuple[MilestoneCount, ...]:
+        """Return the milestones reached from `since`, inclusive, to `until`, exclusive, by day, type and kind."""
+
+    @abstractmethod
+    async def agent_spells(self, since: datetime, until: datetime) -> tuple[AgentSpell, ...]:
+        """Return the spells of agents that began in this time, and the last of each agent before it, in log order."""
 
     async def rows(self, query: Query[R]) -> AsyncGenerator[R, None]:
         """Yield all matches for `query`, from its cursor on, page by page."""

@@ -37,6 +37,7 @@ def evidence_of(
     """Return what is known: `events` are those of the execution, `files` the changed ones if changes are proposed."""
     return Evidence(
         agent=None if agent is None else agent.name,
+        agent_id=None if agent is None else agent.id,
         executor=execution.executor if execution is not None else None if agent is None else agent.executor,
         model=_model(agent, execution, events),
         task_type=task.agent_type,

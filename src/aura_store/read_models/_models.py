@@ -14,6 +14,7 @@ Invariants:
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -24,6 +25,7 @@ from aura_contracts.errors import LogDamaged, StoreError
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
+from aura_contracts.ports.milestones import AgentSpell, Milestone, MilestoneCount, VerdictCount
 from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.read_models import Query, ReadModels
 from aura_contracts.ports.rows import Match, Page, UsageSum
@@ -132,6 +134,18 @@ class LogReadModels(ReadModels):
 
     async def usage(self, *, task: str | None = None, since: Moment | None = None) -> tuple[UsageSum, ...]:
         return await self._ask(lambda questions: questions.usage(task, since))
+
+    async def verdicts(self, *, since: int = 0) -> tuple[tuple[VerdictCount, ...], int]:
+        return await self._ask(lambda questions: (questions.verdicts(since), questions.position()))
+
+    async def milestones_of(self, agent: str) -> Mapping[Milestone, int]:
+        return await self._ask(lambda questions: questions.milestones_of(agent))
+
+    async def milestone_counts(self, since: datetime, until: datetime) -> tuple[MilestoneCount, ...]:
+        return await self._ask(lambda questions: questions.milestone_counts(since, until))
+
+    async def agent_spells(self, since: datetime, until: datetime) -> tuple[AgentSpell, ...]:
+        return await self._ask(lambda questions: questions.agent_spells(since, until))
 
     async def position(self) -> int:
         """Return how far the tables are right now, without catching up; 0 if this program has no tables there."""

@@ -11,9 +11,11 @@ from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import InvalidId, InvalidInput, require_text
 from aura_contracts.first_use import convert
 from aura_contracts.ids import parse_id
+from aura_contracts.ports.milestones import AgentSpell, Milestone, MilestoneCount, MilestoneRow, VerdictCount
 from aura_contracts.ports.moments import Moment, moment_of
 from aura_contracts.ports.read_models import Query
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, TimerRow, UsageRow, UsageSum
+from aura_store.read_models import _milestone_questions as milestones
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._filters import conditions, where
@@ -24,7 +26,13 @@ from aura_store.read_models._schema import TABLES
 from aura_store.read_models._table import Table
 
 _ROW_TYPES: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
-    {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow, "timers": TimerRow}
+    {
+        "sessions": SessionRow,
+        "execution_logs": ExecutionLogRow,
+        "usage": UsageRow,
+        "timers": TimerRow,
+        "milestones": MilestoneRow,
+    }
 )
 _KIND_OF: Final = MappingProxyType({each.table.name: kind for kind, each in STATE_TABLES.items()})
 
@@ -171,6 +179,24 @@ class Questions:
                 key=lambda each: each.order,
             )
         )
+
+    # --- Milestones ---------------------------------------------------------------------------------------------------
+
+    def verdicts(self, since: int) -> tuple[VerdictCount, ...]:
+        """Return the verdicts of humans after a position, counted."""
+        return milestones.verdicts(self._execute, since)
+
+    def milestones_of(self, agent: str) -> Mapping[Milestone, int]:
+        """Return how often tasks of an agent ended, and what came back afterwards."""
+        return milestones.milestones_of(self._execute, agent)
+
+    def milestone_counts(self, since: datetime, until: datetime) -> tuple[MilestoneCount, ...]:
+        """Return the milestones reached in a time, by day, type and kind."""
+        return milestones.milestone_counts(self._execute, since, until)
+
+    def agent_spells(self, since: datetime, until: datetime) -> tuple[AgentSpell, ...]:
+        """Return the spells of agents that began in a time, and the last of each agent before it."""
+        return milestones.agent_spells(self._execute, self._database.from_database, since, until)
 
     def _execute(self, statement: str, values: Iterable[object]) -> list[tuple[Any, ...]]:
         convert = self._database.to_database

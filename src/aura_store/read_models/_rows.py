@@ -30,6 +30,7 @@ from aura_contracts.workflow import OVER, WORKFLOW, Workflow
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.read_models import _schema as schema
+from aura_store.read_models._milestone_rows import milestone_rows
 from aura_store.read_models._table import Table
 
 Row = dict[str, Any]
@@ -165,6 +166,7 @@ def timer_rows(stream_id: str, kind: str, before: State | None, after: State) ->
 
 def event_rows(record: EventRecord, state: State) -> Iterator[tuple[Table, Row]]:
     """Yield the rows that an event itself produces; `state` is the state after it."""
+    yield from milestone_rows(record, state)
     if isinstance(state, Approval):
         if isinstance(record.event, ApprovalExpired) and state.task_id is not None:
             yield schema.EXECUTION_LOGS, _expiry_row(record, record.event, state)

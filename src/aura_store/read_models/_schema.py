@@ -6,6 +6,7 @@
     aggregates                             one row per aggregate of any kind: its complete state, as JSON
     execution_logs                         one row per action or change of an execution, never changed
     usage                                  one row per report of tokens, never changed; AURA's own, summed on demand
+    milestones, agent_spells               what agents' records and metrics are counted from, one row per event
     execution_sessions                     the agent sessions that a run used
     sessions                               a view: resumable sessions, each with its newest run
     read_models                            one row: how far the log has been folded, and by which schema
@@ -43,6 +44,7 @@ from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.timers import TimerPurpose
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
+from aura_store.read_models._milestone_tables import AGENT_SPELLS, MILESTONES
 from aura_store.read_models._table import DialectName, Table, TableColumn, indexes
 
 # --- Columns ----------------------------------------------------------------------------------------------------------
@@ -432,7 +434,7 @@ SESSIONS: Final = Table(
 
 FOLDED: Final = (
     *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, PROJECTS, EXECUTIONS, WORKSPACES),
-    *(LEASES, TIMERS, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS),
+    *(LEASES, TIMERS, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS, MILESTONES, AGENT_SPELLS),
 )
 """The tables that are written to."""
 

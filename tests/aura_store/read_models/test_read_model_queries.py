@@ -19,6 +19,7 @@ from aura_contracts.agent import AGENT
 from aura_contracts.approval import APPROVAL
 from aura_contracts.errors import InvalidId, InvalidInput, InvalidText, NaiveDatetime
 from aura_contracts.events import Append, Fact
+from aura_contracts.ports.milestones import MilestoneRow
 from aura_contracts.ports.read_models import (
     QUERIES,
     AgentQuery,
@@ -86,8 +87,13 @@ async def every_page(models, query):
 
 
 def test_rows_that_are_no_states_have_the_columns_of_their_tables():
-    kinds = {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow, "timers": TimerRow}
-    for name, row in kinds.items():
+    for name, row in {
+        "sessions": SessionRow,
+        "execution_logs": ExecutionLogRow,
+        "usage": UsageRow,
+        "timers": TimerRow,
+        "milestones": MilestoneRow,
+    }.items():
         assert row.__struct_fields__ == TABLES[name].names
 
 

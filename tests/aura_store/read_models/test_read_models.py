@@ -432,7 +432,7 @@ async def test_a_check_names_each_row_and_field_that_is_wrong(log, monkeypatch):
         await models.catch_up()
         report = await check_read_models(models)
         assert report.ok
-        assert report.rows == 2 * (8 + 8 + 6 + 1 + 1)
+        assert report.rows == 2 * (8 + 8 + 6 + 1 + 1 + 4 + 4)
         await spoil(
             models,
             f"UPDATE tasks SET title = 'another' WHERE id = '{an_id(0)}'",
