@@ -2,6 +2,8 @@
 
     workspace  ►  task  ►  project  ►  global  ►  built-in          the first scope that has the name wins
 
+A template that includes its own name gets that of the next scope, so each may add to what the wider one says.
+
 A template's id is derived from its scope, scope key and name (`template_id`). Each place therefore has exactly one
 stream, and two people who define the same template at once find out. It also means that templates cannot be renamed or
 moved, and that a retired template can be restored. Rendering is the engine's job.
@@ -115,24 +117,24 @@ class PromptTemplate(TemplateSpec, State, frozen=True, kw_only=True):
     id: TemplateId
     status: TemplateStatus
     revision: int
-    """Counts from 1; a prompt records the revision that it was made from."""
+    """Counts from 1."""
     created_by: Actor
     created_at: datetime
     revised_by: Actor
     revised_at: datetime
 
 
-def resolve(
+def layers(
     templates: Iterable[PromptTemplate],
     name: str,
     *,
     project: str | None = None,
     task_id: TaskId | None = None,
     workspace_id: WorkspaceId | None = None,
-) -> PromptTemplate | None:
-    """Return the active template with this name that applies here, from the narrowest scope that has one.
+) -> tuple[PromptTemplate, ...]:
+    """Return the active templates with this name that apply here, that of the narrowest scope first.
 
-    Scopes whose key is None are skipped. None means that the built-in template applies.
+    Scopes whose key is None are skipped. The built-in template follows after the last one.
     """
     keys = {TemplateScope.WORKSPACE: workspace_id, TemplateScope.TASK: task_id, TemplateScope.PROJECT: project}
     found = {
@@ -145,7 +147,7 @@ def resolve(
             or (template.scope_key is not None and template.scope_key == keys[template.scope])
         )
     }
-    return next((found[scope] for scope in TemplateScope if scope in found), None)
+    return tuple(found[scope] for scope in TemplateScope if scope in found)
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@
             await engine.approvals.approve(question.id)
         task = await run.result()
 
-An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `projects`, `workspaces`,
-`sessions`, `executors`, `policies`, `timers`, `usage`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each
-has `get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
+An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `projects`, `templates`,
+`workspaces`, `sessions`, `executors`, `policies`, `timers`, `usage`, `events`, `history`, `audit`, `logs`, `store` and
+`doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`. It is
@@ -444,6 +444,9 @@ if TYPE_CHECKING:
     from aura_engine.facade.queue_places import QueuePlace as QueuePlace
     from aura_engine.facade.run import Run as Run
     from aura_engine.facade.subscription import Subscription as Subscription
+    from aura_engine.facade.templates import BuiltinTemplate as BuiltinTemplate
+    from aura_engine.facade.templates import PromptPreview as PromptPreview
+    from aura_engine.facade.templates import TemplateRevision as TemplateRevision
     from aura_engine.host import Host as Host
     from aura_engine.inputs import Assignment as Assignment
     from aura_engine.inputs import NewAgent as NewAgent

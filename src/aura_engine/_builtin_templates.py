@@ -146,6 +146,23 @@ The files are as they were left. Look at them before you continue. These are you
 {{ prompt }}
 """
 
+VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "coding": (),
+        "plan": (),
+        "plan_follow_up": ("feedback", "proposal"),
+        "implement": ("plan",),
+        "follow_up": ("feedback",),
+        "message": ("messages", "planning"),
+        "conflict": ("conflicts", "feedback"),
+        "resume": ("prompt",),
+        "decompose": ("schema",),
+        "result": ("schema",),
+        "replay": ("history", "prompt"),
+    }
+)
+"""Name -> the variables that AURA provides, besides `task`."""
+
 BUILTIN: Mapping[str, str] = MappingProxyType(
     {
         "coding": _CODING.removesuffix("\n"),

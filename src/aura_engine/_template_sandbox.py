@@ -1,4 +1,4 @@
-"""A Jinja sandbox: strict, repeatable and bounded. Used by `aura_engine.templates` alone; imports Jinja.
+"""A Jinja sandbox: strict, repeatable and bounded. Used by `aura_engine.jinja_templates` alone; imports Jinja.
 
 Jinja's own sandbox keeps templates away from Python's internals and from changing their variables, but it does not
 limit their cost. This one also counts loops, calls, includes and all output, even into a ``{% set %}`` block; it bounds
@@ -7,12 +7,13 @@ it removes what differs between two renderings (``random``, ``lipsum``). The lim
 `TemplateSandbox` is used once.
 """
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Protocol
 
-from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes
+import attrs
+from jinja2 import Environment, StrictUndefined, Undefined, UndefinedError, meta, nodes
 from jinja2.exceptions import (
     SecurityError,
     TemplateAssertionError,
@@ -55,6 +56,12 @@ _METHODS: Mapping[type, frozenset[str]] = {
 
 _COMPILED = CompiledTemplates()
 
+_ROOT = ""
+"""The key of the template to render; others have a name and a layer."""
+
+_MARK = "\0"
+"""Separates the name from the layer in a key."""
+
 
 class _Missing(UndefinedError):
     """The template uses a missing `name`: a variable, or an attribute of `owner`."""
@@ -81,6 +88,11 @@ class _Strict(StrictUndefined):
 
 class TemplateSource(Protocol):
     """A template as the sandbox sees it."""
+
+    @property
+    def name(self) -> str:
+        """The name by which others include it."""
+        ...
 
     @property
     def text(self) -> str:
@@ -122,12 +134,39 @@ class _CounterInsertion(NodeTransformer):
         return made
 
 
+@attrs.frozen
+class UsedNames:
+    """What a template takes from outside."""
+
+    variables: Mapping[str, int]
+    """Name -> the line that mentions it first."""
+    dynamic: int | None
+    """The line of an include whose name is not written out."""
+
+
+_INCLUDES: Any = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
+
+
+@lru_cache(maxsize=256)
+def included_names(text: str) -> frozenset[str]:
+    """Return the names that a text includes and that are written out; none for a text that is not a template."""
+    try:
+        parsed = Environment(autoescape=False).parse(text)  # noqa: S701 - renders nothing
+    except (TemplateSyntaxError, RecursionError):
+        return frozenset()
+    return frozenset(name for name in meta.find_referenced_templates(parsed) if name is not None)
+
+
 class TemplateSandbox(BoundedEnvironment):
-    """Renders `template` once. `parts` are the templates that may be included, by name; `limit` is in bytes."""
+    """Renders `template` once, or inspects it. `limit` is in bytes.
+
+    `parts` are the templates that may be included: by name, the layers of the name, the narrowest scope first. Within
+    one of them, the name stands for the layer behind it.
+    """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def __init__(self, template: TemplateSource, parts: Mapping[str, TemplateSource], limit: int) -> None:
+    def __init__(self, template: TemplateSource, parts: Mapping[str, Sequence[TemplateSource]], limit: int) -> None:
         super().__init__(
             autoescape=False,
             bytecode_cache=_COMPILED,
@@ -138,7 +177,10 @@ class TemplateSandbox(BoundedEnvironment):
             undefined=_Strict,
         )
         self._template = template
-        self._parts = {**parts, "": template}
+        self._layers = parts
+        layers = list(parts.get(template.name, ()))
+        self._layer = layers.index(template) if template in layers else -1
+        """That of the template among the layers of its name; -1 if it stands before them."""
         self._labels: dict[str, TemplateSource] = {}
         self._variables: dict[str, object] = {}
         self.limit = limit
@@ -153,7 +195,7 @@ class TemplateSandbox(BoundedEnvironment):
         pieces: list[str] = []
         size = 0
         try:
-            for piece in self.get_template("").generate(variables):
+            for piece in self.get_template(_ROOT).generate(variables):
                 size += len(piece.encode("utf-8", "surrogatepass"))
                 if size > self.limit:
                     raise LimitReached(f"the output takes more than {self.limit} bytes")  # noqa: TRY301
@@ -162,6 +204,18 @@ class TemplateSandbox(BoundedEnvironment):
             raise self._told(error) from error
         return "".join(pieces)
 
+    def inspect(self) -> UsedNames:
+        """Return what the template takes from outside, without rendering it. Raises `TemplateError`."""
+        try:
+            self.get_template(_ROOT)
+            tree = self.parse(self._template.text)
+            outside = meta.find_undeclared_variables(tree) - self.globals.keys()
+        except Exception as error:
+            raise self._told(error) from error
+        lines = {one.name: one.lineno for one in reversed(list(tree.find_all(nodes.Name))) if one.name in outside}
+        dynamic = next((one.lineno for one in tree.find_all(_INCLUDES) if not _is_written_out(one.template)), None)
+        return UsedNames(lines, dynamic)
+
     # --- Hooks of Jinja
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -169,10 +223,20 @@ class TemplateSandbox(BoundedEnvironment):
         _CounterInsertion(self).visit(parsed)
         return parsed
 
+    def join_path(self, template: str, parent: str) -> str:
+        """Return the key of a template that another one includes: in one of the same name, that of the next layer."""
+        name, place = (self._template.name, self._layer) if parent == _ROOT else _name_and_place(parent)
+        return f"{template}{_MARK}{place + 1 if template == name else 0}"
+
     def _load(self, name: str) -> tuple[str, str, None] | None:
-        template = self._parts.get(name)
-        if template is None:
-            return None
+        if name == _ROOT:
+            template = self._template
+        else:
+            wanted, place = _name_and_place(name)
+            layers = self._layers.get(wanted, ())
+            if place >= len(layers):
+                return None
+            template = layers[place]
         self._labels[template.label] = template
         return template.text, template.label, None
 
@@ -236,7 +300,7 @@ class TemplateSandbox(BoundedEnvironment):
             return self._missing(error, template, line)
         match error:
             case TemplateNotFound():
-                reason = f"there is no template {error.name!r} to include"
+                reason = f"there is no template {_name_and_place(str(error.name))[0]!r} to include"
             case RecursionError():
                 reason = "it includes or calls itself without end"
             case TemplateRuntimeError():
@@ -280,6 +344,19 @@ class TemplateSandbox(BoundedEnvironment):
         ]
         at, said = min(((lineno, said) for lineno, said in written if lineno >= line), default=(line, name))
         return said, at
+
+
+def _is_written_out(included: nodes.Node) -> bool:
+    """Whether an include says which template it means, or which ones."""
+    if isinstance(included, nodes.List | nodes.Tuple):
+        return all(map(_is_written_out, included.items))
+    return isinstance(included, nodes.Const)
+
+
+def _name_and_place(key: str) -> tuple[str, int]:
+    """Return the name that a key of `join_path` stands for, and the layer of that name."""
+    name, _, place = key.rpartition(_MARK)
+    return name, int(place)
 
 
 def _written(node: nodes.Node) -> str:

@@ -4,7 +4,7 @@
 something else. Safe to call from several threads.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -39,6 +39,7 @@ from aura_contracts.ports.workspaces import Orphan, WorkDiff, WorkspaceCondition
 from aura_contracts.project import Project, ProjectChanges
 from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges
+from aura_contracts.template import PromptTemplate
 from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
 from aura_engine.facade.agents import Agents, ImportedAgent
 from aura_engine.facade.approvals import AnswerOutcome, Approvals, Line, PlacedComment
@@ -66,6 +67,7 @@ from aura_engine.facade.options import (
     RunOptions,
     SessionFilters,
     TaskFilters,
+    TemplateFilters,
     TimerFilters,
     UsageFilters,
     WorkspaceFilters,
@@ -79,6 +81,7 @@ from aura_engine.facade.sessions import Sessions
 from aura_engine.facade.store import Store
 from aura_engine.facade.subscription import Subscription
 from aura_engine.facade.tasks import Tasks
+from aura_engine.facade.templates import BuiltinTemplate, PromptPreview, TemplateRevision, Templates
 from aura_engine.facade.timers import Timers
 from aura_engine.facade.usage import Usage
 from aura_engine.facade.workspaces import PATCH_LIMIT, PoolSize, Workspaces
@@ -523,6 +526,118 @@ class BlockingProjects:
     def remove(self, project: str, reason: Kept[str] = "", *, by: str | None = None) -> Project:
         """Remove a project. Its repositories and tasks stay, and the tasks keep its name."""
         return self._portal.call(self._target.remove, project, reason, by=by)
+
+
+class BlockingTemplates:
+    """Prompt templates, by name and place, or by id.
+
+    A place is a project, a task, a workspace, or, without any of them, everywhere.
+    """
+
+    def __init__(self, target: Templates, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def get(
+        self, template: str, *, project: str | None = None, task: str | None = None, workspace: str | None = None
+    ) -> PromptTemplate:
+        """Return the template with this name in exactly this place, also a retired one.
+
+        Without a place, `template` may also be an id. Raises `AggregateNotFound`, `AmbiguousId`.
+        """
+        return self._portal.call(self._target.get, template, project=project, task=task, workspace=workspace)
+
+    def list(self, **filters: Unpack[TemplateFilters]) -> Page[PromptTemplate]:
+        """Return a page of templates, newest first unless `sort` and `descending` say otherwise."""
+        return self._portal.call(self._target.list, **filters)
+
+    def builtin(self) -> Sequence[BuiltinTemplate]:
+        """Return the built-in templates: the prompts that AURA asks for, by name."""
+        return self._portal.call(self._target.builtin)
+
+    def revisions(
+        self, template: str, *, project: str | None = None, task: str | None = None, workspace: str | None = None
+    ) -> Sequence[TemplateRevision]:
+        """Return every text that a template had, oldest first. The arguments and errors are those of `get`."""
+        return self._portal.call(self._target.revisions, template, project=project, task=task, workspace=workspace)
+
+    def set(
+        self,
+        name: str,
+        text: Kept[str],
+        *,
+        project: str | None = None,
+        task: str | None = None,
+        workspace: str | None = None,
+        variables: Collection[str] = (),
+        based_on: int | None = None,
+        by: str | None = None,
+    ) -> PromptTemplate:
+        """Define a template in a place, or replace its text and variables; a retired one applies again.
+
+        `variables` are the names that the text uses besides those that AURA provides; runs set them. With `based_on`
+        only if that is still the current revision.
+
+        Raises `TemplateError` with the line for a text that could render for no task: one that is not a template, or
+        uses a name that is neither provided nor declared. Nothing is recorded then, and the former text applies.
+        """
+        return self._portal.call(
+            self._target.set,
+            name,
+            text,
+            project=project,
+            task=task,
+            workspace=workspace,
+            variables=variables,
+            based_on=based_on,
+            by=by,
+        )
+
+    def retire(
+        self,
+        template: str,
+        reason: Kept[str] = "",
+        *,
+        project: str | None = None,
+        task: str | None = None,
+        workspace: str | None = None,
+        by: str | None = None,
+    ) -> PromptTemplate:
+        """Retire a template: that of the next wider scope, or the built-in one, applies. Raises the errors of `get`."""
+        return self._portal.call(
+            self._target.retire, template, reason, project=project, task=task, workspace=workspace, by=by
+        )
+
+    def restore(
+        self,
+        template: str,
+        *,
+        project: str | None = None,
+        task: str | None = None,
+        workspace: str | None = None,
+        by: str | None = None,
+    ) -> PromptTemplate:
+        """Have a retired template apply again, unchanged. Raises the errors of `get`."""
+        return self._portal.call(self._target.restore, template, project=project, task=task, workspace=workspace, by=by)
+
+    def preview(
+        self,
+        name: str,
+        *,
+        task: str | None = None,
+        project: str | None = None,
+        text: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> PromptPreview:
+        """Return the prompt that a task would get, or without `task`, one of a project or of none.
+
+        `text` takes the place of the narrowest template, without being stored. `variables` are those of the run. What
+        AURA only knows later, such as the feedback of a reviewer, is shown by its name in angle brackets.
+
+        Raises `TemplateError`, `MissingVariable` for a variable that is not given, and `AggregateNotFound` for a name
+        that no template has here.
+        """
+        return self._portal.call(self._target.preview, name, task=task, project=project, text=text, variables=variables)
 
 
 class BlockingExecutions:
@@ -1038,6 +1153,7 @@ class BlockingEngine:
         self.approvals = BlockingApprovals(target.approvals, portal)
         self.agents = BlockingAgents(target.agents, portal)
         self.projects = BlockingProjects(target.projects, portal)
+        self.templates = BlockingTemplates(target.templates, portal)
         self.executions = BlockingExecutions(target.executions, portal)
         self.workspaces = BlockingWorkspaces(target.workspaces, portal)
         self.sessions = BlockingSessions(target.sessions, portal)

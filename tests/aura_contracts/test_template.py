@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from aura_contracts.actors import human
 from aura_contracts.ids import is_canonical_id
-from aura_contracts.template import PromptTemplate, TemplateScope, TemplateStatus, resolve, template_id
+from aura_contracts.template import PromptTemplate, TemplateScope, TemplateStatus, layers, template_id
 
 TASK_ID = "0192f0c1-2d3e-7abc-8def-00000000000a"
 WORKSPACE_ID = "0192f0c1-2d3e-7abc-8def-00000000000b"
@@ -51,15 +51,16 @@ def test_the_scopes_are_listed_by_precedence():
 def test_the_narrowest_scope_wins_and_the_next_one_follows_when_it_is_gone():
     left = list(ALL)
     for scope in TemplateScope:
-        found = resolve(left, "coding", **HERE)
-        assert found.scope is scope
-        left.remove(found)
-    assert resolve(left, "coding", **HERE) is None
+        found = layers(left, "coding", **HERE)
+        assert [each.scope for each in found] == list(TemplateScope)[-len(left) :]
+        assert found[0].scope is scope
+        left.remove(found[0])
+    assert layers(left, "coding", **HERE) == ()
 
 
 def test_a_retired_template_gives_way():
     retired = [replace(each, status=TemplateStatus.RETIRED) if each.scope == "workspace" else each for each in ALL]
-    assert resolve(retired, "coding", **HERE).scope is TemplateScope.TASK
+    assert layers(retired, "coding", **HERE)[0].scope is TemplateScope.TASK
 
 
 def test_templates_of_other_places_and_names_do_not_apply():
@@ -69,7 +70,7 @@ def test_templates_of_other_places_and_names_do_not_apply():
         template(TemplateScope.PROJECT, "other"),
         template(TemplateScope.GLOBAL, name="review"),
     ]
-    assert resolve(others, "coding", **HERE) is None
+    assert layers(others, "coding", **HERE) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,14 +83,14 @@ def test_templates_of_other_places_and_names_do_not_apply():
     ],
 )
 def test_a_place_that_is_not_given_is_left_out(here, scope):
-    assert resolve(ALL, "coding", **here).scope is scope
+    assert layers(ALL, "coding", **here)[0].scope is scope
 
 
 @given(st.permutations(ALL), st.sets(st.sampled_from(TemplateScope)))
 def test_the_order_in_which_templates_are_given_does_not_matter(templates, scopes):
     given_ = [each for each in templates if each.scope in scopes]
-    found = resolve(given_, "coding", **HERE)
-    assert (found and found.scope) == next((scope for scope in TemplateScope if scope in scopes), None)
+    found = layers(given_, "coding", **HERE)
+    assert [each.scope for each in found] == [scope for scope in TemplateScope if scope in scopes]
 
 
 def test_ids_are_the_same_everywhere_and_for_ever():

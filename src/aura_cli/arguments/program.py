@@ -22,6 +22,7 @@ GROUPS = {
         "workspace": "inspect, save, restore and clean up worktrees",
         "session": "find agent sessions that can be resumed",
         "project": "name repositories, and what agents read first in them",
+        "template": "write and preview the texts that prompts are made from",
         "policy": "check and back-test the rules that answer for humans",
     },
     "agents": {

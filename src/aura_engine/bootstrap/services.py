@@ -19,9 +19,10 @@ from aura_engine.facade.core import Core, Services
 from aura_engine.host import Host
 from aura_engine.permissions.questions import Reviewers
 from aura_engine.profiles import ProfileFiles
-from aura_engine.runtime.context import Prompts, Runtime, Slots, reviewers_of
+from aura_engine.runtime.context import Runtime, Slots, reviewers_of
 from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.gateway import Gateway
+from aura_engine.runtime.prompts import Prompts
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]

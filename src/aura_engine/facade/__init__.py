@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from aura_engine._builtin_templates import BUILTIN as BUILTIN
     from aura_engine.agent_files import read_agent_files as read_agent_files
     from aura_engine.decomposition_plan import read_plan as read_plan
     from aura_engine.facade.assignment import TaskAssignment as TaskAssignment
@@ -37,5 +38,13 @@ if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest as RunRequest
     from aura_engine.inputs import StartOptions as StartOptions
     from aura_engine.inputs import title_of as title_of
+    from aura_engine.jinja_templates import Template as Template
+    from aura_engine.jinja_templates import provided as provided
+    from aura_engine.jinja_templates import render as render
+    from aura_engine.jinja_templates import require_correct as require_correct
+    from aura_engine.runtime.prompts import SAMPLE_TASK as SAMPLE_TASK
+    from aura_engine.runtime.prompts import SAMPLES as SAMPLES
+    from aura_engine.runtime.prompts import TemplatePlace as TemplatePlace
+    from aura_engine.runtime.prompts import about as about
 
 export_lazily(__name__)

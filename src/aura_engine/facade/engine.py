@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.store import Store
     from aura_engine.facade.subscription import Subscription
     from aura_engine.facade.tasks import Tasks
+    from aura_engine.facade.templates import Templates
     from aura_engine.facade.timers import Timers
     from aura_engine.facade.usage import Usage
     from aura_engine.facade.workspaces import Workspaces
@@ -74,6 +75,7 @@ class Engine:
     approvals: "Noun[Approvals]" = Noun()
     agents: "Noun[Agents]" = Noun()
     projects: "Noun[Projects]" = Noun()
+    templates: "Noun[Templates]" = Noun()
     executions: "Noun[Executions]" = Noun()
     workspaces: "Noun[Workspaces]" = Noun()
     sessions: "Noun[Sessions]" = Noun()

@@ -268,6 +268,20 @@ class ProjectFilters(TypedDict, total=False):
     repository: Words
 
 
+class TemplateFilters(TypedDict, total=False):
+    """See `aura_contracts.ports.read_models.TemplateQuery`."""
+
+    sort: str
+    descending: bool
+    limit: int
+    cursor: str | None
+    id: Words
+    status: Words
+    name: Words
+    scope: Words
+    scope_key: Words
+
+
 class ExecutionFilters(TypedDict, total=False):
     """See `aura_contracts.ports.read_models.ExecutionQuery`."""
 

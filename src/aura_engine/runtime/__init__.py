@@ -15,6 +15,7 @@
     stages           the work of an execution up to its review
     processes        starts the processes of stages, ends those of cancelled executions
     collection       commits and counts what an agent or a script has changed
+    prompts          the texts for agents, rendered from the templates of all scopes
     first_prompts    the instructions with which an agent begins a task
     agent_profiles   an agent's own settings combined with those of a run
     task_project     the project of a task, and what follows from it

@@ -1,8 +1,8 @@
-"""Context: the services that steps use, with the slots of executions and the prompts of agents."""
+"""Context: the services that steps use, with the slots of executions."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 from weakref import WeakValueDictionary
 
 import anyio
@@ -12,16 +12,13 @@ from aura_contracts.actors import actor_kind, actor_name
 from aura_contracts.approval import Level
 from aura_contracts.ids import ExecutionId, TaskId, WorkspaceId
 from aura_contracts.lease import RETURN_GRACE
-from aura_contracts.ports.read_models import ReadModels, TemplateQuery
+from aura_contracts.ports.read_models import ReadModels
 from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
-from aura_contracts.template import resolve
-from aura_engine.agent_results import ASKED, SCHEMA
 from aura_engine.agent_types import AgentTypeFile
 from aura_engine.policy.sources import PolicySources
 from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.gateway import Gateway
-from aura_engine.runtime.views import workspace_of
-from aura_engine.templates import BUILTIN_SCOPE, Template, builtin, render
+from aura_engine.runtime.prompts import Prompts
 from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 
@@ -70,49 +67,6 @@ class Slots:
 
     def _has_room(self, executor: str) -> bool:
         return self.has_room() and executor not in self.full
-
-
-@attrs.frozen
-class Prompts:
-    """Renders prompts for tasks. Raises `TemplateError`; a partly rendered prompt is never sent."""
-
-    _reads: ReadModels
-
-    async def asking(self, name: str, task: Task, variables: Mapping[str, str], executor: str, **known: Any) -> str:
-        """Return the prompt of a turn, as `make` does; AURA's own asks the agent for a result at the end.
-
-        Not for a command (``/review``), whose arguments the text would become, nor for executors that AURA does not
-        know.
-        """
-        template = await self._find(name, task)
-        prompt = _rendered(template, task, variables, known)
-        if template.scope != BUILTIN_SCOPE or executor not in ASKED or prompt.startswith("/"):
-            return prompt
-        return prompt.rstrip("\n") + render(builtin("result"), {"schema": SCHEMA})
-
-    async def make(self, name: str, task: Task, variables: Mapping[str, str], **known: Any) -> str:
-        """Return the prompt `name` for `task`; `variables` are those of the run, `known` those that AURA adds."""
-        return _rendered(await self._find(name, task), task, variables, known)
-
-    async def _find(self, name: str, task: Task) -> Template:
-        """Return the template of the narrowest scope that has one, else the built-in one."""
-        found = await self._reads.list(TemplateQuery(name=name, limit=1000))
-        place = workspace_of(task.id)
-        chosen = resolve(found.rows, name, project=task.project, task_id=task.id, workspace_id=place)
-        if chosen is None:
-            return builtin(name)
-        return Template(name=name, scope=str(chosen.scope), text=chosen.text, revision=chosen.revision)
-
-
-def _rendered(template: Template, task: Task, variables: Mapping[str, str], known: Mapping[str, Any]) -> str:
-    about = {
-        "id": task.id,
-        "title": task.title,
-        "description": task.description,
-        "priority": str(task.priority),
-        "context": task.context,
-    }
-    return render(template, {**variables, **known, "task": about})
 
 
 @attrs.frozen(kw_only=True)

@@ -6,16 +6,16 @@ Rendering is strict: a missing variable or attribute is an error that names the 
 is rendered in part. It runs in a sandbox that limits the text, the output and the work in between. The same template
 with the same data always renders the same prompt: it can use neither randomness nor the time.
 
-`aura_contracts.template.resolve` decides which template applies; if it finds none, `builtin` has the text.
+`aura_contracts.template.layers` decides which templates apply; after the last one, `builtin` has the text.
 Jinja is imported on first use: that takes longer than the rest of AURA's start-up."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from aura_contracts.errors import InvalidInput, TemplateError
-from aura_engine._builtin_templates import BUILTIN
+from aura_engine._builtin_templates import BUILTIN, VARIABLES
 from aura_engine.decisions.template import TEMPLATE_LIMIT
 
 BUILTIN_SCOPE = "built-in"
@@ -49,12 +49,15 @@ def builtin(name: str) -> Template:
     return Template(name, BUILTIN_SCOPE, BUILTIN[name], revision=0)
 
 
-def render(template: Template, variables: Mapping[str, Any], *, parts: Mapping[str, Template] | None = None) -> str:
+def render(
+    template: Template, variables: Mapping[str, Any], *, parts: Mapping[str, Sequence[Template]] | None = None
+) -> str:
     """Return the prompt that `template` renders from `variables`.
 
     Values are plain data: text, numbers, booleans, None, and lists and tables of them; they are never interpreted as
-    templates. `parts` are templates that this one may include by name, besides the built-in ones, so a project's own
-    ``coding`` can extend the built-in one.
+    templates. `parts` are templates that may be included, besides the built-in ones: by name, those of all scopes, the
+    narrowest first. A template that includes its own name gets that of the next scope, so a project's own ``coding``
+    can extend the built-in one; it need not be among its parts.
 
     Raises `MissingVariable`, `TemplateError` for any other fault or an exceeded limit, and `InvalidInput` for a value
     that is not plain data.
@@ -62,8 +65,52 @@ def render(template: Template, variables: Mapping[str, Any], *, parts: Mapping[s
     from aura_engine._template_sandbox import TemplateSandbox  # noqa: PLC0415 - see the module's documentation
 
     _require_size(template)
-    sandbox = TemplateSandbox(template, {**{name: builtin(name) for name in BUILTIN}, **(parts or {})}, OUTPUT_LIMIT)
+    sandbox = TemplateSandbox(template, _layered(parts or {}), OUTPUT_LIMIT)
     return sandbox.render({name: _plain(value, name) for name, value in variables.items()})
+
+
+def require_correct(template: Template, declared: Collection[str]) -> None:
+    """Refuse a text that could render for no task. Raises `TemplateError` with the line.
+
+    That is one which is not a template, is too large, chooses what it includes while it renders, or uses a variable
+    that neither AURA provides for a template of this name nor its author has `declared`.
+    """
+    from aura_engine._template_sandbox import TemplateSandbox  # noqa: PLC0415 - see the module's documentation
+
+    _require_size(template)
+    used = TemplateSandbox(template, {}, OUTPUT_LIMIT).inspect()
+    known = {"task", *declared, *provided(template.name)}
+    for name, line in used.variables.items():
+        if name not in known:
+            remedy = f"declare {name}, which each run then sets, or use one of {', '.join(sorted(known))}"
+            raise TemplateError(template=template.label, line=line, reason=f"{name} is not declared", remedy=remedy)
+    if used.dynamic is not None:
+        reason, remedy = "it includes a template that only rendering would tell", 'write the name: {% include "NAME" %}'
+        raise TemplateError(template=template.label, line=used.dynamic, reason=reason, remedy=remedy)
+
+
+def provided(name: str) -> Collection[str]:
+    """Return the variables that AURA provides for a template, besides `task`.
+
+    A template that is not built in is for others to include, and may use what any of them may.
+    """
+    if name in VARIABLES:
+        return VARIABLES[name]
+    return tuple(dict.fromkeys(one for names in VARIABLES.values() for one in names))
+
+
+def included(text: str) -> frozenset[str]:
+    """Return the names of the templates that a text includes; none for a text that is not a template."""
+    from aura_engine._template_sandbox import included_names  # noqa: PLC0415 - see the module's documentation
+
+    return included_names(text)
+
+
+def _layered(parts: Mapping[str, Sequence[Template]]) -> dict[str, tuple[Template, ...]]:
+    """Return all templates by name, the narrowest scope first and the built-in one last."""
+    layered = {name: tuple(given) for name, given in parts.items()}
+    others = [name for name in BUILTIN if builtin(name) not in layered.get(name, ())]
+    return layered | {name: (*layered.get(name, ()), builtin(name)) for name in others}
 
 
 def _require_size(template: Template) -> None:

@@ -15,7 +15,7 @@ from jinja2 import Environment, TemplateSyntaxError, meta
 from aura_contracts.errors import InvalidInput, MissingVariable, TemplateError
 from aura_engine._builtin_templates import BUILTIN
 from aura_engine.decisions.template import TEMPLATE_LIMIT
-from aura_engine.templates import OUTPUT_LIMIT, Template, builtin, render
+from aura_engine.jinja_templates import OUTPUT_LIMIT, Template, builtin, included, provided, render, require_correct
 
 TASK = {"id": "1", "title": "Fix the login", "description": "It fails.", "priority": "high", "context": {}}
 KNOWN = {
@@ -166,8 +166,60 @@ def test_keys_go_before_methods():
 
 def test_a_template_may_say_more_around_the_built_in_one():
     own = Template("coding", "project", 'Be brief.\n{% include "coding" %}\n{% include "style" %}')
-    parts = {"style": Template("style", "global", "Use {{ task.id }} as the branch.")}
+    parts = {"style": [Template("style", "global", "Use {{ task.id }} as the branch.")]}
     assert render(own, {"task": TASK}, parts=parts) == "Be brief.\nFix the login\n\nIt fails.\nUse 1 as the branch."
+
+
+def test_each_scope_may_add_to_the_next_wider_one():
+    own = [Template("coding", scope, f'{scope}\n{{% include "coding" %}}') for scope in ("task", "project", "global")]
+    parts = {"coding": own, "intro": [Template("intro", "global", '{% include "coding" %}')]}
+    assert render(own[0], {"task": TASK}, parts=parts).startswith("task\nproject\nglobal\nFix the login")
+    assert render(own[1], {"task": TASK}, parts=parts).startswith("project\nglobal\nFix the login")
+    draft = Template("coding", "draft", 'draft\n{% include "coding" %}')
+    assert render(draft, {"task": TASK}, parts=parts).startswith("draft\ntask\nproject\n")
+    assert render(builtin("plan"), {"task": TASK}, parts=parts).startswith("task\nproject\nglobal\nFix the login")
+    assert render(Template("mine", "task", '{% include "intro" %}'), {"task": TASK}, parts=parts).startswith("task\n")
+
+
+def test_no_layer_is_behind_the_last_one():
+    style = Template("style", "global", '{% include "style" %}')
+    with pytest.raises(TemplateError, match="there is no template 'style' to include"):
+        render(style, {}, parts={"style": [style]})
+    with pytest.raises(TemplateError, match="there is no template"):
+        make('{% include "coding\\x000" %}', task=TASK)
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_built_in_templates_are_correct_and_use_what_is_provided(name: str):
+    require_correct(builtin(name), ())
+    assert set(provided(name)) <= set(KNOWN[name])
+    assert included(BUILTIN[name]) == ({"coding"} if 'include "coding"' in BUILTIN[name] else set())
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("{% if %}", 1, "Expected an expression"),
+        ("a\n{{ task.title | shuffle }}", 2, "No filter named 'shuffle'"),
+        ("a\n\n{{ ticket }}{{ feedback }}", 3, "feedback is not declared"),
+        ("{% for x in range(3) %}{{ x }}{% endfor %}{{ x }}", 1, "x is not declared"),
+        ('{% set name = "coding" %}\n{% include name %}', 2, "only rendering would tell"),
+        ('{% include ["coding", task.id] %}', 1, "only rendering would tell"),
+        ("x" * (TEMPLATE_LIMIT + 1), 1, "the limit is"),
+    ],
+)
+def test_a_text_that_could_render_for_no_task_is_refused(text: str, line: int, reason: str):
+    with pytest.raises(TemplateError) as caught:
+        require_correct(Template("coding", "global", text), ("ticket",))
+    assert (caught.value.template, caught.value.line) == ("coding (global)", line)
+    assert reason in caught.value.reason
+
+
+def test_a_correct_text_uses_what_is_provided_or_declared():
+    text = '{{ task.title }} {{ ticket | default("none") }} {% include ["coding", "style"] %} {{ range(2) | list }}'
+    require_correct(Template("coding", "global", text), ("ticket",))
+    require_correct(Template("style", "global", "{{ feedback }} {{ plan }}"), ())
+    assert included(text) == {"coding", "style"}
 
 
 def test_it_is_the_same_every_time():
@@ -267,7 +319,7 @@ def test_what_is_wrong_is_said_with_the_line(text: str, line: int, reason: str):
 
 
 def test_an_included_template_that_is_none_is_named():
-    parts = {"broken": Template("broken", "global", "\n{% if %}")}
+    parts = {"broken": [Template("broken", "global", "\n{% if %}")]}
     with pytest.raises(TemplateError, match=r"template broken \(global\), line 2"):
         render(Template("mine", "task", '{% include "broken" %}'), {}, parts=parts)
 
@@ -339,12 +391,16 @@ NESTING = "{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = 
 def test_no_template_takes_for_ever_or_all_memory(text: str):
     began = time.monotonic()
     parts = {
-        "loop": Template("loop", "global", '{% include "loop" %}'),
-        "twice": Template(
-            "twice",
-            "global",
-            '{% set n = n - 1 %}{% if n > 0 %}{% include "twice" %}{% include "twice" %}{% endif %}',
-        ),
+        "loop": [Template("loop", "global", '{% include "back" %}')],
+        "back": [Template("back", "global", '{% include "loop" %}')],
+        "twice": [
+            Template(
+                "twice",
+                "global",
+                '{% set n = n - 1 %}{% if n > 0 %}{% include "again" %}{% include "again" %}{% endif %}',
+            )
+        ],
+        "again": [Template("again", "global", '{% include "twice" %}')],
     }
     with pytest.raises(TemplateError) as caught:
         render(Template("mine", "project", text), {"big": "x" * 1000}, parts=parts)
@@ -419,7 +475,7 @@ def test_what_is_around_a_value_and_the_value_are_kept(text: str, value: str):
 
 
 def test_jinja_is_not_imported_before_it_is_needed():
-    code = "import sys, aura_engine.templates as t; t.builtin('coding'); assert 'jinja2' not in sys.modules"
+    code = "import sys, aura_engine.jinja_templates as t; t.builtin('coding'); assert 'jinja2' not in sys.modules"
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
 
 
