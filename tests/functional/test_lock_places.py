@@ -8,7 +8,7 @@ import pytest
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
 from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LocksTaken
 from aura_contracts.task import Priority, TaskChanges, TaskStatus
-from aura_engine.runtime import lock_places, stranded_locks
+from aura_engine.runtime import lock_places, queue_locks, stranded_locks
 from aura_executors.scripted import ScriptedExecutor
 from conditions import until
 from engines import ONCE, all_questions, next_question, scripted, settled, write
@@ -200,6 +200,31 @@ async def test_a_run_that_waits_with_its_agent_moves_as_well_and_a_question_goes
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
         (tmp_path / "gate").touch()
         assert await completes(engine, pooled)
+
+
+@pytest.mark.parametrize(("named", "number"), [(2, 7), pytest.param(queue_locks.NAMED, 120, marks=pytest.mark.deep)])
+async def test_many_tasks_that_wait_for_locks_cost_few_open_files_and_each_has_its_turn(
+    opened, tmp_path, aged, monkeypatch, named, number
+):
+    monkeypatch.setattr(queue_locks, "NAMED", named)
+    async with opened() as engine:
+        await engine.agents.add("outside", executor="custom", capacity=2)
+        made = [await engine.tasks.create(f"{n}", locks=["deploy"], approval="auto") for n in range(number)]
+        for task in made:
+            await engine.tasks.assign(task.id, agent_type="developer")
+        await has_claims(engine, {task.id: task is made[0] for task in made})
+        await until(lambda: len(open_locks(tmp_path)) == named + 2)
+        for task in made:
+            await until(lambda: is_given(engine, task))  # noqa: B023 - awaited here
+            assert len(open_locks(tmp_path)) <= 2 * named + 2, "the next are named before the last are not any more"
+            await engine.tasks.complete(task.id)
+        await has_claims(engine, {})
+        assert await turns(engine) == [task.id for task in made]
+
+
+def open_locks(tmp_path):
+    """The files of locks: one that is released is removed."""
+    return [*(tmp_path / "aura.db.locks").glob("*.lock")]
 
 
 async def is_given(engine, task):

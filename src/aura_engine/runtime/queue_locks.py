@@ -3,6 +3,9 @@
 Each task that an engine waits for has a lock, and the whole queue has one for the engines that drive all tasks. Of
 several engines one holds it; when that one stops, another has it within `CHECK`, as long as it still works on the task.
 An engine that keeps places in line for locks has a lock of its own as long as it lives, since claims name it.
+
+A lock costs an open file, or room in the server, so an engine has those of `NAMED` tasks at most. One more lock stands
+for all the others, of any engine: who waits for one of these waits until no engine has more tasks than it names.
 """
 
 import logging
@@ -23,6 +26,11 @@ _QUEUE = "queue"
 
 CHECK = 1.0
 """Seconds between two attempts to take the locks that other engines hold."""
+
+NAMED = 16
+"""The most tasks for which an engine has a lock each."""
+
+_MORE = f"{_QUEUE}:more"
 
 
 @attrs.define(eq=False)
@@ -48,7 +56,7 @@ class QueueLocks:
         """Whether an engine works on a task that is in the queue."""
         if self._all or task_id in self._waiting():
             return True
-        return await self._any_held_elsewhere(_QUEUE, _lock_of(task_id))
+        return await self._any_held_elsewhere(_QUEUE, _lock_of(task_id), _MORE)
 
     async def keep_places(self) -> None:
         """Tell other engines, until this one ends, that it keeps the places in line for locks that it takes."""
@@ -75,7 +83,7 @@ class QueueLocks:
                 if self._keeps_places:  # it may have ended with the session
                     await self.keep_places()
             except AuraError as error:  # the next look tries again
-                _LOG.debug("the locks of the queue cannot be taken: %s", error)
+                _LOG.warning("the locks of the queue cannot be taken: %s", error)
             await self._release(held - wanted)
             held = wanted
             await anyio.sleep(CHECK)
@@ -87,7 +95,10 @@ class QueueLocks:
             await self._locks.release(key)
 
     def _wanted(self) -> frozenset[str]:
-        return frozenset({_QUEUE} if self._all else map(_lock_of, self._waiting()))
+        if self._all:
+            return frozenset({_QUEUE})
+        waiting = sorted(self._waiting())
+        return frozenset({*map(_lock_of, waiting[:NAMED]), *([_MORE] if len(waiting) > NAMED else [])})
 
 
 def _lock_of(task_id: TaskId) -> str:
