@@ -109,6 +109,8 @@ class LockClaim(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """The decision by which it holds although it collides."""
     alongside: tuple[TaskId, ...] = ()
     """The tasks that the decision is about: what they claim collided when it was followed."""
+    engine_id: str = ""
+    """The engine that keeps the place of a task of the queue in line. Empty if an agent has the task already."""
 
     @property
     def held(self) -> bool:
@@ -140,6 +142,8 @@ class LocksRequested(Event, frozen=True, kw_only=True):
     """How many claims it waits for: they collide with this one, and hold, or go first."""
     last_ahead: TaskId | None = None
     """The task whose claim is the last of these in line."""
+    engine_id: str = ""
+    """The engine that keeps the place of a task of the queue in line. Empty if an agent has the task already."""
 
 
 class CollisionAsked(Event, frozen=True, kw_only=True):
@@ -183,13 +187,17 @@ class LocksReleased(Event, frozen=True, kw_only=True):
 
 
 class RequestLocks(Command["LockTable"], frozen=True, kw_only=True):
-    """Claim locks for a task, unless it has a claim. `since` is when it began to wait; None: now."""
+    """Claim locks for a task, unless it has a claim. `since` is when it began to wait; None: now.
+
+    `engine_id` is the engine that keeps the place of a task that has no agent yet.
+    """
 
     emits = (LocksRequested, LocksTaken)
     task_id: TaskId
     locks: TaskLocks
     priority: Priority = Priority.MEDIUM
     since: datetime | None = None
+    engine_id: str = ""
 
 
 class RecordCollisionQuestion(Command["LockTable"], frozen=True, kw_only=True):
@@ -286,6 +294,7 @@ def _requested(
         since=event.since,
         place=event.place,
         requested_at=fact.time,
+        engine_id=event.engine_id,
     )
     table = state or EMPTY
     return replace(table, claims=(*table.claims, claim), unused=_without(table.unused, claim.task_id))

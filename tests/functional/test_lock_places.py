@@ -1,12 +1,15 @@
 """Tasks of the queue of the pool keep their places in line for locks, and no agent, while they wait."""
 
+from contextlib import AsyncExitStack
+
 import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
 from aura_contracts.lock_table import LOCK_TABLE, LOCK_TABLE_ID, LocksTaken
-from aura_contracts.task import TaskChanges, TaskStatus
-from aura_engine.runtime import lock_places
+from aura_contracts.task import Priority, TaskChanges, TaskStatus
+from aura_engine.runtime import lock_places, queue_locks, stranded_locks
+from aura_executors.scripted import ScriptedExecutor
 from conditions import until
 from engines import ONCE, all_questions, next_question, scripted, settled, write
 
@@ -192,11 +195,36 @@ async def test_a_run_that_waits_with_its_agent_moves_as_well_and_a_question_goes
         await has_claims(engine, {first.id: True, pooled.id: False})
         asking = await begin(engine, repository, "asking", locks=["b"], on_collision="ask")
         question = await next_question(engine, asking.id)
-        await engine.tasks.edit(asking.id, TaskChanges(priority="high"))
+        await engine.tasks.edit(asking.id, TaskChanges(priority=Priority.HIGH))
         assert await completes(engine, asking)
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
         (tmp_path / "gate").touch()
         assert await completes(engine, pooled)
+
+
+@pytest.mark.parametrize(("named", "number"), [(2, 7), pytest.param(queue_locks.NAMED, 120, marks=pytest.mark.deep)])
+async def test_many_tasks_that_wait_for_locks_cost_few_open_files_and_each_has_its_turn(
+    opened, tmp_path, aged, monkeypatch, named, number
+):
+    monkeypatch.setattr(queue_locks, "NAMED", named)
+    async with opened() as engine:
+        await engine.agents.add("outside", executor="custom", capacity=2)
+        made = [await engine.tasks.create(f"{n}", locks=["deploy"], approval="auto") for n in range(number)]
+        for task in made:
+            await engine.tasks.assign(task.id, agent_type="developer")
+        await has_claims(engine, {task.id: task is made[0] for task in made})
+        await until(lambda: len(open_locks(tmp_path)) == named + 2)
+        for task in made:
+            await until(lambda: is_given(engine, task))  # noqa: B023 - awaited here
+            assert len(open_locks(tmp_path)) <= 2 * named + 2, "the next are named before the last are not any more"
+            await engine.tasks.complete(task.id)
+        await has_claims(engine, {})
+        assert await turns(engine) == [task.id for task in made]
+
+
+def open_locks(tmp_path):
+    """The files of locks: one that is released is removed."""
+    return [*(tmp_path / "aura.db.locks").glob("*.lock")]
 
 
 async def is_given(engine, task):
@@ -291,6 +319,97 @@ async def test_a_place_that_waits_is_given_back_too_if_its_engine_is_gone(opened
         assert await completes(other, first)
         await other.resume(pooled.id)
         assert await completes(other, pooled)
+
+
+class OwnExecutor(ScriptedExecutor):
+    """One that only the engine has that was opened with it."""
+
+    name = "own"
+
+
+async def knows_no_own_executor(engine, repository):
+    """An engine has found that it cannot begin tasks of the agent in the pool."""
+    told = await queued(engine, repository, "told")
+    await until(lambda: pool_of(engine)._unable == {"own"})
+    await engine.tasks.cancel(told.id)
+
+
+def pool_of(engine):
+    return engine._core.follower.pool
+
+
+async def has_looked(engine, task):
+    """An engine knows that a task of the queue has its locks, and has had a round and enough looks since."""
+    await until(lambda: task.id in pool_of(engine).lock_waits._holding)
+    await pool_of(engine)._round_or_pause()
+    for _ in range(stranded_locks._ABSENCES + 1):
+        await engine._core.follower._find_stranded()
+
+
+@pytest.mark.parametrize(
+    ("drive_all", "ends"),
+    [
+        (True, False),
+        (False, True),
+        pytest.param(True, True, marks=pytest.mark.deep),
+        pytest.param(False, False, marks=pytest.mark.deep),
+    ],
+)
+async def test_an_engine_without_the_executor_leaves_the_place_of_a_task_to_one_that_has_it(
+    opened, repository, tmp_path, aged, drive_all, ends
+):
+    async with opened(drive_all=True) as engine, AsyncExitStack() as stack:
+        async with opened(executors=[OwnExecutor()]) as adding:
+            options = {"steps": [{"wait_for": str(tmp_path / "agent")}]}
+            await adding.agents.add("dev", executor="own", options=options)
+        await knows_no_own_executor(engine, repository)
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        able = await stack.enter_async_context(opened(executors=[OwnExecutor()], drive_all=drive_all))
+        pooled = await queued(able, repository, "pooled", locks=["deploy"], priority="high")
+        await has_claims(engine, {first.id: True, pooled.id: False})
+        busy = await queued(able, repository, "busy")
+        await until(lambda: is_given(engine, busy))
+        later = await begin(engine, repository, "later", locks=["deploy"])
+        await has_claims(engine, {first.id: True, pooled.id: False, later.id: False})
+        (tmp_path / "gate").touch()
+        await has_claims(engine, {pooled.id: True, later.id: False})
+        await has_looked(engine, pooled)
+        assert await claims(engine) == {pooled.id: True, later.id: False}
+        if ends:
+            await stack.aclose()
+            assert await completes(engine, later)
+            assert await is_pooled(engine, pooled)
+        else:
+            (tmp_path / "agent").touch()
+            for one in (busy, pooled, later):
+                assert await completes(engine, one)
+            assert await turns(engine) == [first.id, pooled.id, later.id]
+
+
+async def test_another_engine_that_works_on_the_task_keeps_its_place_if_it_can_begin_it(
+    opened, repository, tmp_path, aged
+):
+    async with opened(drive_all=True) as engine:
+        await engine.agents.add("dev", executor="scripted", options={"steps": [{"wait_for": str(tmp_path / "agent")}]})
+        first = await begin(engine, repository, "first", tmp_path / "gate", locks=["deploy"])
+        await has_claims(engine, {first.id: True})
+        async with opened() as gone:
+            async with pool_of(engine)._turn:  # so the other one takes the place
+                pooled = await queued(gone, repository, "pooled", locks=["deploy"])
+                await has_claims(engine, {first.id: True, pooled.id: False})
+            kept_by = [claim.engine_id for claim in await engine.tasks.locks()]
+            assert kept_by == ["", gone._core.runtime.gateway.engine_id]
+            busy = await queued(engine, repository, "busy")
+            await until(lambda: is_given(engine, busy))
+        later = await begin(engine, repository, "later", locks=["deploy"])
+        (tmp_path / "gate").touch()
+        await has_claims(engine, {pooled.id: True, later.id: False})
+        await has_looked(engine, pooled)
+        (tmp_path / "agent").touch()
+        for one in (pooled, later):
+            assert await completes(engine, one)
+        assert await turns(engine) == [first.id, pooled.id, later.id]
 
 
 async def test_an_engine_that_only_records_takes_no_place_that_it_could_not_keep(opened, aged):

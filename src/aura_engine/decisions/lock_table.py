@@ -53,6 +53,7 @@ def _request(state: LockTable | None, command: RequestLocks, context: Context) -
         place=claim.place,
         ahead=len(first),
         last_ahead=max(first, key=_turn).task_id if first else None,
+        engine_id=claim.engine_id,
     )
     allowed_by = table.allowing(claim) if first else None
     if first and allowed_by is None:
@@ -79,6 +80,7 @@ def claim_for(command: RequestLocks, now: datetime) -> LockClaim:
         since=since,
         place=_place(since, command.priority),
         requested_at=now,
+        engine_id=command.engine_id,
     )
 
 

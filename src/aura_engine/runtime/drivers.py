@@ -17,6 +17,10 @@ class Drivers(Protocol):
         """Drive the task, or take it over when the engine stops that drives it."""
         ...
 
+    async def keep_places(self) -> None:
+        """Tell other engines that this one keeps places in line for locks."""
+        ...
+
     def watch(self) -> None:
         """Look at the locks at intervals, for as long as there is one that matters."""
         ...

@@ -32,6 +32,7 @@ from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionLeased
 from aura_contracts.ids import ExecutionId, StreamId, TaskId
+from aura_contracts.lock_table import LockClaim
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK, ExecutionStarted
@@ -76,8 +77,8 @@ class Follower:
         self._session_turns = SessionTurns(runtime, self.is_driven)
         self._activity = anyio.Event()
         self.pool = Pool(runtime, self, require_open, drive_all)
-        self._queue_locks = QueueLocks(locks, lambda: self.pool.waiting, drive_all)
-        self._stranded_locks = StrandedLocks(runtime, self.is_worked_on)
+        self._queue_locks = QueueLocks(locks, runtime.gateway.engine_id, lambda: self.pool.waiting, drive_all)
+        self._stranded_locks = StrandedLocks(runtime, self._is_kept)
         runtime.gateway.on_change = self._wake_all
         runtime.slots.on_freed = self.pool.wake
 
@@ -223,6 +224,13 @@ class Follower:
     async def is_worked_on(self, task_id: TaskId) -> bool:
         """Whether an engine gives a task of the queue to an agent as soon as one is free: this one, or another one."""
         return await self._queue_locks.is_worked_on(task_id)
+
+    async def keep_places(self) -> None:
+        """Tell other engines that this one keeps places in line for locks."""
+        await self._queue_locks.keep_places()
+
+    async def _is_kept(self, claim: LockClaim) -> bool:
+        return await self._queue_locks.is_kept_elsewhere(claim) or await self.pool.keeps_place(claim)
 
     async def undriven(self, task_id: TaskId) -> None:
         """Wait until this engine does not drive the task. Cancel to stop waiting."""

@@ -41,9 +41,9 @@ _NAMED = 5
 """The most tasks, or locks, that a sentence names."""
 
 
-async def claim(unit: UnitOfWork, task: Task, locks: TaskLocks) -> LockClaim:
+async def claim(unit: UnitOfWork, task: Task, locks: TaskLocks, engine_id: str = "") -> LockClaim:
     """Add to `unit` a claim of `locks` for a task that could begin; return it. It may have to wait."""
-    table = await unit.acting_as(ENGINE).handle(LOCK_TABLE_ID, request_of(task, locks))
+    table = await unit.acting_as(ENGINE).handle(LOCK_TABLE_ID, request_of(task, locks, engine_id))
     made = table.claim_of(task.id)
     assert made is not None, "it was just made, or there before"
     return made
@@ -72,7 +72,7 @@ async def take_place(runtime: Runtime, task_id: TaskId) -> None:
         now = await view_in(unit, task_id)
         if not now.task.pooled or now.unmet or now.claim is not None or not now.locks:
             return  # look again
-        made = await claim(unit, now.task, now.locks)
+        made = await claim(unit, now.task, now.locks, runtime.gateway.engine_id)
         if not made.held and now.task.on_collision is CollisionPolicy.ASK:
             await _ask(runtime, unit, now, made, book)
 

@@ -13,6 +13,8 @@ So the order is: first the locks, then the agent. Invariants:
   more tasks than it has that wait for locks or for other tasks, which a human may have given it. What else the agent
   has will end, and then it is given the task that has its locks. Otherwise the task gives its locks back, with its
   place, and takes another place once an agent has room.
+- The engine that took a place keeps it, and the claim names it. While it lives, only that engine judges which agents
+  are in reach, by the executors that it has: another one may not have these.
 - So no circle of waits lasts. A claim waits for claims that hold, or go before it; one that holds belongs to a task
   that works, or is about to, or to one of the queue with an agent in reach, or is given back.
 - No task starves. Its place is that of the time at which it was queued, so finitely many go before it; and one that
@@ -20,8 +22,8 @@ So the order is: first the locks, then the agent. Invariants:
   that wait.
 - With its place a task loses no answer of a human: one that rejects it cancels it, and one that allows its collision
   holds for the next place, alongside the same tasks (`LockTable.allowing`).
-- A place belongs to a task that an engine works on. If that engine is gone, those that wait behind it have the place
-  given back (`aura_engine.runtime.stranded_locks`).
+- If the engine that keeps a place is gone, one that works on the task as well keeps it, if an agent is in reach for it.
+  Otherwise those that wait behind it have the place given back (`aura_engine.runtime.stranded_locks`).
 """
 
 from datetime import datetime, timedelta
@@ -47,10 +49,13 @@ class Standing(Enum):
     """It waits for its locks, in line or outside of it."""
 
 
-def request_of(task: Task, locks: TaskLocks) -> RequestLocks:
-    """Return the command that claims locks for a task. The time that it waited in the queue of the pool counts."""
+def request_of(task: Task, locks: TaskLocks, engine_id: str = "") -> RequestLocks:
+    """Return the command that claims locks for a task. The time that it waited in the queue of the pool counts.
+
+    `engine_id` is the engine that keeps the place of a task that has no agent yet.
+    """
     since = task.queued_at if task.pooled or task.executions <= 1 else None
-    return RequestLocks(task_id=task.id, locks=locks, priority=task.priority, since=since)
+    return RequestLocks(task_id=task.id, locks=locks, priority=task.priority, since=since, engine_id=engine_id)
 
 
 def standing_of(table: LockTable, task: Task, locks: TaskLocks, now: datetime, *, takes_place: bool) -> Standing:

@@ -28,7 +28,7 @@ from aura_engine.runtime.views import View, load_view, workspace_of
 from aura_engine.scheduling import Needs
 from aura_engine.unit_of_work import UnitOfWork
 
-_UNREACHABLE = "each agent that suits it is disabled, or has tasks that wait"
+_UNREACHABLE = "each agent that suits it is disabled, has tasks that wait, or has an executor that its engine has not"
 
 
 class Overtaken(Exception):
@@ -63,7 +63,7 @@ class LockWaits:
     _changes: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._waiting or self._holding)
 
     def on_change(self) -> Collection[TaskId]:
         """Note that the lock table has changed, or may have; return the tasks to look at again, and forget them."""
@@ -163,13 +163,23 @@ class LockWaits:
             await lock_claims.give_up_place(self._runtime, task_id, reason)
 
     async def give_up_unreachable(self, unable: Collection[str]) -> None:
-        """Give back the locks of each task of the queue that has some, and no agent in reach.
+        """Give back the locks of each task of the queue that has some, and no agent in reach, if this engine took them.
 
         `unable` are executors that this engine does not have.
         """
         for task_id, needs in tuple(self._holding.items()):
-            if self._is_ours(task_id) and not await self._has_agent_in_reach(needs, unable):
+            claim = (await self._current()).claim_of(task_id)
+            own = self._is_ours(task_id) and claim is not None and self._is_own(claim)
+            if own and not await self._has_agent_in_reach(needs, unable):
                 await self.give_up(task_id, _UNREACHABLE)
+
+    async def takes_on(self, claim: LockClaim, unable: Collection[str]) -> bool:
+        """Whether the place of a task that is ours stays, if no other engine keeps it: see `give_up_unreachable`."""
+        needs = self._holding.get(claim.task_id)
+        return needs is None or self._is_own(claim) or await self._has_agent_in_reach(needs, unable)
+
+    def _is_own(self, claim: LockClaim) -> bool:
+        return claim.engine_id in ("", self._runtime.gateway.engine_id)
 
     async def _has_agent_in_reach(self, needs: Needs, unable: Collection[str]) -> bool:
         for agent in [agent async for agent in self._runtime.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT))]:

@@ -31,7 +31,7 @@ from aura_contracts.errors import AuraError, CommandRefused, Recovery, UnknownEx
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ExecutionId, TaskId
-from aura_contracts.lock_table import LOCK_TABLE
+from aura_contracts.lock_table import LOCK_TABLE, LockClaim
 from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
 from aura_contracts.task import (
     TASK,
@@ -143,6 +143,10 @@ class Pool:
         """The tasks for which this engine waits for an agent."""
         return frozenset(self._mine)
 
+    async def keeps_place(self, claim: LockClaim) -> bool:
+        """Whether this engine keeps the place of a task of the queue, or takes it on from one that is gone."""
+        return self._is_ours(claim.task_id) and await self.lock_waits.takes_on(claim, self._unable)
+
     async def wait_for(self, task_id: TaskId) -> None:
         """Work on the queue until the task has an agent. Returns after the first round: it may have one by then."""
         self._mine.add(task_id)
@@ -233,6 +237,7 @@ class Pool:
             given = True
         except (Overtaken, VersionConflict) as error:
             if isinstance(error, PlaceNeeded):
+                await self._drivers.keep_places()
                 await self.lock_waits.take_place(task_id)
             self._stale_tasks |= {*self.lock_waits.on_change()}
         except UnknownExecutor as error:

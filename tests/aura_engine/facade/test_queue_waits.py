@@ -7,6 +7,7 @@ from aura_contracts.errors import RunNotDriven
 from aura_engine import runtime
 from aura_engine.runtime import queue_locks
 from backends import asyncio_unless_deep
+from conditions import until
 from engines import opened
 
 __all__ = ["asyncio_unless_deep", "opened"]
@@ -59,3 +60,19 @@ async def test_another_engine_that_waits_for_the_task_takes_the_lock_on(opened):
         with anyio.move_on_after(0.3) as waiting:
             await run.result()
         assert waiting.cancelled_caught
+
+
+async def test_an_engine_names_few_of_many_tasks_and_is_waited_for_about_the_others(opened, monkeypatch):
+    monkeypatch.setattr(queue_locks, "NAMED", 2)
+    async with opened() as engine:
+        async with opened() as other:
+            tasks = [await enqueued(other) for _ in range(4)]
+            await until(lambda: len(other._core.locks._held) == 3)
+            runs = [await engine.attach(task.id) for task in (tasks[0], tasks[-1])]
+            for run in runs:
+                with anyio.move_on_after(0.3) as waiting:
+                    await run.result()
+                assert waiting.cancelled_caught
+        for run in runs:
+            with anyio.fail_after(30), pytest.raises(RunNotDriven):
+                await run.result()
