@@ -5,7 +5,9 @@ writes in another way (encoded in base64, or character by character) is not reco
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -17,6 +19,10 @@ from aura_contracts.secrets import REDACTED, holds_secret, passwords_in
 
 SHORTEST = 8
 """Characters of a value that is masked: shorter ones occur by chance."""
+
+_UNSAFE = re.compile("[<>&]")
+_UNSAFE_PLUS = re.compile("[<>&+'\"]")
+_HEXADECIMAL = re.compile("%[0-9A-F]{2}")
 
 _HEAD = 6
 """Characters of a secret at the end of a chunk that are taken for the beginning of it."""
@@ -122,12 +128,23 @@ class OutputMask:
 
 
 def _forms(value: str) -> set[str]:
-    """Return the ways in which a secret is written: itself, in JSON, in a URL; of one with several lines, each line."""
+    """Return the ways in which a secret is written: see `_written`; of one with several lines, each line too."""
     lines = [line.strip() for line in value.splitlines()]
     found = {value, *lines} if len(lines) > 1 else {value}
-    written = {json.dumps(text)[1:-1] for text in found}
-    found |= written | {quote(text, safe="") for text in found if text.isascii()}
+    found |= {written for text in found for written in _written(text)}
     return {text for text in found if len(text) >= SHORTEST and not text.startswith("-----")}
+
+
+def _written(text: str) -> Iterator[str]:
+    """Yield a secret in JSON (also within a text in JSON), in a URL, in HTML, and as a literal of a language."""
+    in_json = json.dumps(text)[1:-1]
+    yield from (in_json, json.dumps(in_json)[1:-1], in_json.replace("/", "\\/"))  # the last one by PHP
+    yield _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", in_json)  # by Go
+    yield _UNSAFE_PLUS.sub(lambda found: f"\\u{ord(found[0]):04X}", text.replace("\\", "\\\\"))  # by .NET
+    yield from (escape(text), escape(text, quote=False), text.replace("\\", "\\\\"))
+    if text.isascii():
+        for whole in (quote(text, safe=""), quote(text)):
+            yield from (whole, _HEXADECIMAL.sub(lambda found: found[0].lower(), whole))
 
 
 def _is_path(value: str) -> bool:

@@ -2,8 +2,13 @@
 
 import itertools
 import json
+import re
 from datetime import UTC, datetime
+from functools import partial
+from html import escape
+from urllib.parse import quote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +47,27 @@ def test_what_is_masked():
     assert mask.text("x QUJDREVGR0hJSks") == "x [redacted]"
     assert mask.text(json.dumps(secrets["JSON_SECRET"])) == '"[redacted]"'
     assert not SecretMask.of({"HOME": "/homes/ada"})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps,
+        lambda text: json.dumps(json.dumps(text)),
+        lambda text: json.dumps(text).replace("/", "\\/"),
+        lambda text: json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+        lambda text: "".join(f"\\u{ord(char):04X}" if char in '+<>&"' else char for char in text),
+        quote,
+        partial(quote, safe=""),
+        lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text)),
+        repr,
+        escape,
+    ],
+)
+@pytest.mark.parametrize("secret", ["ab/cd+ef0123==", '<a"b&c>0123', "a\\b0123456"])
+def test_a_secret_is_masked_however_a_library_writes_it(secret, written):
+    shown = SecretMask.of({"API_TOKEN": secret}).text(f"it is {written(secret)}!")
+    assert shown.replace("\\", "").replace('"', "").replace("'", "") == "it is [redacted]!"
 
 
 def test_entries_are_masked_in_their_depth():
