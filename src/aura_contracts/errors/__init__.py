@@ -78,6 +78,8 @@
     ├── NoSession                    no session to resume: executor, place
     ├── SessionBusy                  another run works in the session: session, task
     ├── SessionElsewhere             the agent resumes the session in its own folder only: session, executor
+    ├── DeliveryFailed               a channel could not send a notification: channel, reason, retry_after
+    │   └── DeliveryRefused          it will not take it, however often it is sent
     ├── RunFailed                    a run failed: task, failure
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
     ├── RunNotDriven                 a run has not ended, but no engine drives it: task, status
@@ -91,6 +93,8 @@ from aura_contracts.errors.base import AuraError as AuraError
 from aura_contracts.errors.base import Recovery as Recovery
 from aura_contracts.errors.faults import Fault as Fault
 from aura_contracts.errors.faults import InvalidFile as InvalidFile
+from aura_contracts.errors.notifications import DeliveryFailed as DeliveryFailed
+from aura_contracts.errors.notifications import DeliveryRefused as DeliveryRefused
 from aura_contracts.errors.protocol import FrameTooLarge as FrameTooLarge
 from aura_contracts.errors.protocol import LocalProtocolError as LocalProtocolError
 from aura_contracts.errors.protocol import ProtocolError as ProtocolError

@@ -11,6 +11,7 @@
     processes    processes that outlive their parent, and their output
     executors    how to start, understand and judge an agent
     callables    Python functions as agents
+    notifications  messages to people, and the channels that send them
 
 Adapters do not know each other; they meet only through these interfaces.
 """

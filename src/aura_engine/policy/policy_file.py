@@ -12,13 +12,9 @@ rules:
 """
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from hashlib import sha256
-from typing import Any, TypeVar
 
 import attrs
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from aura_contracts.approval import ApprovalKind, Level, OnExpiry, PolicyRef, PolicyVerdict
 from aura_contracts.errors import Fault, InvalidFile, InvalidInput
@@ -29,27 +25,7 @@ from aura_engine.policy.reachability import warnings_about
 from aura_engine.policy.rulebook import UNANSWERABLE, Policy, PolicyRule
 from aura_engine.policy.terms import Terms
 from aura_engine.yaml_document import Path, YamlDocument, read_yaml
-
-M = TypeVar("M", bound=BaseModel)
-
-_TYPES = {
-    "string_type": "this is not a text; put it in quotes if it is one",
-    "int_type": "this is not a whole number",
-    "float_type": "this is not a number",
-    "bool_type": "this is neither true nor false",
-    "list_type": "this is not a list",
-    "model_type": "this is not a table of keys and values",
-    "model_attributes_type": "this is not a table of keys and values",
-    "too_short": "the list is empty",
-    "string_too_short": "the text is empty",
-    "string_pattern_mismatch": "the text is blank, has several lines, or a space at an end",
-    "too_long": "there are {actual_length}, and at most {max_length} are possible",
-    "string_too_long": "the text has more than {max_length} characters",
-    "greater_than_equal": "the number is less than {ge}",
-    "greater_than": "the number is not more than {gt}",
-    "less_than_equal": "the number is more than {le}",
-}
-"""What to say for what pydantic found, with the facts that it gives."""
+from aura_engine.yaml_faults import checked, keys_of
 
 
 @attrs.frozen
@@ -78,11 +54,11 @@ def read_policy(content: bytes, file: str, name: str = "policy", *, warn: bool =
         return ReadPolicy(tuple(document.faults))
     if document.data is None:
         return ReadPolicy((document.fault((), "empty", "the file is empty; write rules"),))
-    entry, faults = _checked(document, vocabulary.PolicyEntry, document.data, ())
+    entry, faults = checked(document, vocabulary.PolicyEntry, document.data, (), _keys_at)
     rules: list[_PlacedRule] = []
     for place, data in enumerate(entry.rules if entry is not None else ()):
         path: Path = ("rules", place)
-        rule, wrong = _checked(document, vocabulary.RuleEntry, data, path)
+        rule, wrong = checked(document, vocabulary.RuleEntry, data, path, _keys_at)
         faults += [*wrong, *_secrets(document, path, data)]
         if rule is not None:
             rules.append(_PlacedRule(path, rule))
@@ -110,58 +86,16 @@ class _PlacedRule:
         return str(getattr(self.rule, self.verdicts[0]))
 
 
-def _checked(document: YamlDocument, model: type[M], data: object, path: Path) -> tuple[M | None, list[Fault]]:
-    """Return the data at a path as a model, or its faults."""
-    try:
-        return model.model_validate(data), []
-    except ValidationError as errors:
-        return None, [_fault_of(document, error, path) for error in errors.errors(include_url=False)]
+def _keys_at(path: Path) -> Sequence[str]:
+    """Return the keys that the table at a path may have."""
+    names = [part for part in path if isinstance(part, str)]
+    if not names:
+        return keys_of(vocabulary.PolicyEntry)
+    return keys_of(vocabulary.MODELS.get(names[-1], vocabulary.RuleEntry))
 
 
 def _sorted(faults: Sequence[Fault]) -> tuple[Fault, ...]:
     return tuple(sorted(faults, key=lambda fault: (fault.line, fault.column)))
-
-
-# --- What pydantic found ----------------------------------------------------------------------------------------------
-
-
-def _fault_of(document: YamlDocument, error: ErrorDetails, before: Path) -> Fault:
-    path: Path = (*before, *(part for part in error["loc"] if part != "[key]"))
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        return document.fault(path, "unknown_key", _unknown_key(path), at_key=True)
-    if kind == "missing":
-        missing = str(path[-1])
-        return document.fault(path[:-1], "missing_key", f"the key {missing!r} is missing", at_key=False)
-    if key := context.get("key"):
-        return document.fault((*path, str(key)), kind, error["msg"], at_key=True)
-    if kind in ("empty", "contradiction"):
-        return document.fault(path, kind, error["msg"], at_key=True)
-    if kind in ("enum", "literal_error"):
-        return document.fault(path, "unknown_word", _unknown_word(error))
-    code = "wrong_type" if kind in _TYPES or kind.endswith("_type") else kind
-    said = _TYPES[kind].format_map(context) if kind in _TYPES else error["msg"]
-    return document.fault(path, code, said)
-
-
-def _unknown_key(path: Path) -> str:
-    names = [part for part in path[:-1] if isinstance(part, str)]
-    if not names:
-        model: Any = vocabulary.PolicyEntry
-    else:
-        model = vocabulary.MODELS.get(names[-1], vocabulary.RuleEntry)
-    known = [field.alias or name for name, field in model.model_fields.items()]
-    return f"there is no key {str(path[-1])!r} here; {_choice(str(path[-1]), known)}"
-
-
-def _unknown_word(error: ErrorDetails) -> str:
-    expected = str(error.get("ctx", {}).get("expected", "")).replace(" or ", ", ").replace("'", "")
-    return f"{str(error['input'])!r} is not one of its values; {_choice(str(error['input']), expected.split(', '))}"
-
-
-def _choice(given: str, known: Sequence[str]) -> str:
-    near = get_close_matches(given, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
 
 
 # --- What only the whole shows ----------------------------------------------------------------------------------------
