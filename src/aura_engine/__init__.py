@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from aura_contracts.approval import VoteCast as VoteCast
     from aura_contracts.board import Board as Board
     from aura_contracts.board import BoardArchived as BoardArchived
+    from aura_contracts.board import BoardChanges as BoardChanges
     from aura_contracts.board import BoardCommandRefused as BoardCommandRefused
     from aura_contracts.board import BoardCreated as BoardCreated
     from aura_contracts.board import BoardRenamed as BoardRenamed
@@ -83,10 +84,13 @@ if TYPE_CHECKING:
     from aura_contracts.board import CardPlaced as CardPlaced
     from aura_contracts.board import CardRemoved as CardRemoved
     from aura_contracts.board import ColumnAdded as ColumnAdded
+    from aura_contracts.board import ColumnDefinition as ColumnDefinition
     from aura_contracts.board import ColumnRemapped as ColumnRemapped
     from aura_contracts.board import ColumnRemoved as ColumnRemoved
     from aura_contracts.board import ColumnRenamed as ColumnRenamed
+    from aura_contracts.board import ColumnRulesSet as ColumnRulesSet
     from aura_contracts.board import ColumnsReordered as ColumnsReordered
+    from aura_contracts.board import MoveRule as MoveRule
     from aura_contracts.board import WipLimitSet as WipLimitSet
     from aura_contracts.catalogue import Event as Event
     from aura_contracts.catalogue import EventRecord as EventRecord

@@ -3,7 +3,7 @@
 from aura_contracts.aggregate import Command
 from aura_contracts.board import event_types as events
 from aura_contracts.board.state import Board
-from aura_contracts.board.values import BoardLayout, CanonicalState, ColumnDefinition
+from aura_contracts.board.values import BoardLayout, CanonicalState, ColumnDefinition, MoveRule
 from aura_contracts.events import CommandRefusal
 from aura_contracts.ids import BoardId, TaskId
 
@@ -69,6 +69,14 @@ class SetWipLimit(Command[Board], frozen=True, kw_only=True):
     limit: int | None
 
 
+class SetColumnRules(Command[Board], frozen=True, kw_only=True):
+    """Replace the rules for the cards that people move into a column."""
+
+    emits = (events.ColumnRulesSet,)
+    column_id: str
+    rules: tuple[MoveRule, ...]
+
+
 class PlaceCard(Command[Board], frozen=True, kw_only=True):
     """Put a task on the board, in the given column of its state or in the leftmost one.
 
@@ -87,7 +95,7 @@ class MoveCard(Command[Board], frozen=True, kw_only=True):
 
     `task_state` is the state of the task before the move. The sender looks it up, picks the task command for the move
     from `USER_MOVES`, and appends the events of both at once. `rank` is the place in the column after the move; it
-    counts from the top, starting at 0, and None is the bottom.
+    counts from the top, starting at 0, and None is the bottom. `met` are the rules that the sender found to hold.
     """
 
     emits = (events.CardMoved,)
@@ -95,6 +103,7 @@ class MoveCard(Command[Board], frozen=True, kw_only=True):
     to_column: str
     task_state: CanonicalState
     rank: int | None = None
+    met: tuple[MoveRule, ...] = ()
 
 
 class FollowTask(Command[Board], frozen=True, kw_only=True):

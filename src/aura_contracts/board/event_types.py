@@ -1,6 +1,6 @@
 """The events of boards: see `aura_contracts.board`."""
 
-from aura_contracts.board.values import BoardLayout, CanonicalState, ColumnDefinition
+from aura_contracts.board.values import BoardLayout, CanonicalState, ColumnDefinition, MoveRule
 from aura_contracts.events import CommandRefusal, Event
 from aura_contracts.ids import BoardId, TaskId
 
@@ -64,6 +64,14 @@ class WipLimitSet(Event, frozen=True, kw_only=True):
     topic = "board.wip_limit_set"
     column_id: str
     limit: int | None
+
+
+class ColumnRulesSet(Event, frozen=True, kw_only=True):
+    """The rules for the cards that people move into a column were replaced."""
+
+    topic = "board.column_rules_set"
+    column_id: str
+    rules: tuple[MoveRule, ...]
 
 
 class CardPlaced(Event, frozen=True, kw_only=True):

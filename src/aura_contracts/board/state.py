@@ -50,6 +50,7 @@ _TABLE: Table = MappingProxyType(
             events.ColumnsReordered: _S.OPEN,
             events.ColumnRemapped: _S.OPEN,
             events.WipLimitSet: _S.OPEN,
+            events.ColumnRulesSet: _S.OPEN,
             events.CardPlaced: _S.OPEN,
             events.CardMoved: _S.OPEN,
             events.CardRemoved: _S.OPEN,
@@ -106,6 +107,10 @@ def _wip_limit_set(state: Board, event: events.WipLimitSet, fact: HappenedFact, 
     return replace(_change_column(state, event.column_id, wip_limit=event.limit), status=status)
 
 
+def _column_rules_set(state: Board, event: events.ColumnRulesSet, fact: HappenedFact, status: BoardStatus) -> Board:
+    return replace(_change_column(state, event.column_id, rules=event.rules), status=status)
+
+
 def _without_card(board: Board, task_id: TaskId) -> Board:
     column = column_of_card(board, task_id)
     if column is None:
@@ -141,6 +146,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Board]] = MappingProxyType(
         events.ColumnsReordered: _columns_reordered,
         events.ColumnRemapped: _column_remapped,
         events.WipLimitSet: _wip_limit_set,
+        events.ColumnRulesSet: _column_rules_set,
         events.CardPlaced: _card_placed,
         events.CardMoved: _card_moved,
         events.CardRemoved: _card_removed,

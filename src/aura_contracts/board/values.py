@@ -8,6 +8,7 @@ import msgspec
 
 from aura_contracts.aggregate import Command
 from aura_contracts.ids import TaskId
+from aura_contracts.plain_data import Plain
 from aura_contracts.task import Task, TaskStatus
 from aura_contracts.task import commands as task_commands
 
@@ -94,6 +95,17 @@ not listed are not open to people."""
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
 
+class MoveRule(StrEnum):
+    """What must hold of a task before a person moves its card into a column from another one."""
+
+    CLEAN_GIT = "clean_git"
+    """Its worktrees hold nothing uncommitted."""
+    NO_PROCESS = "no_process"
+    """No agent works on it, and none is about to."""
+    APPROVALS_ANSWERED = "approvals_answered"
+    """No question about it waits for a human."""
+
+
 class ColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The definition of a column. `id` is chosen with it and stays when the name changes."""
 
@@ -102,6 +114,8 @@ class ColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: CanonicalState
     wip_limit: int | None = None
     """The most cards that people may put into it (work in progress), at least 1; None means unlimited."""
+    rules: tuple[MoveRule, ...] = ()
+    """What must hold before people move a card into it. Cards that follow their tasks are not held up."""
 
 
 class Column(ColumnDefinition, frozen=True, kw_only=True, gc=False):
@@ -110,6 +124,9 @@ class Column(ColumnDefinition, frozen=True, kw_only=True, gc=False):
     cards: tuple[TaskId, ...] = ()
     """Top to bottom."""
 
+
+FINISHED_KEPT = 100
+"""Cards that AURA keeps in a column for tasks that are done or cancelled; older ones leave the board."""
 
 DEFAULT_COLUMNS = tuple(ColumnDefinition(id=state.value, name=state.value.capitalize(), state=state) for state in _C)
 """Backlog, Ready, Running, Review, Done, Cancelled, Blocked: one column for each canonical state, without limits."""
@@ -122,3 +139,22 @@ class BoardLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     project: str | None = None
     columns: tuple[ColumnDefinition, ...] = DEFAULT_COLUMNS
     """Left to right."""
+
+
+class BoardChanges(msgspec.Struct, Plain, frozen=True, kw_only=True):
+    """Changes of a board, made together and in this order. Columns are named by their ids, or by their names."""
+
+    name: str | None = None
+    add: tuple[ColumnDefinition, ...] = ()
+    """Columns to add on the right."""
+    states: dict[str, CanonicalState] = {}
+    """Empty columns, each with the state that it is mapped to."""
+    names: dict[str, str] = {}
+    limits: dict[str, int | None] = {}
+    """At least 1; None lifts the limit."""
+    rules: dict[str, tuple[MoveRule, ...]] = {}
+    """Each column with all of its rules."""
+    remove: tuple[str, ...] = ()
+    """Empty columns."""
+    order: tuple[str, ...] = ()
+    """All columns from left to right; empty leaves the order."""

@@ -7,7 +7,8 @@ Who may do what: humans lay out boards and move cards; AURA itself (``system:``)
 cards follow their tasks; agents act on tasks only, and their cards follow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
@@ -33,10 +34,12 @@ from aura_contracts.board import (
     ColumnRemapped,
     ColumnRemoved,
     ColumnRenamed,
+    ColumnRulesSet,
     ColumnsReordered,
     CreateBoard,
     FollowTask,
     MoveCard,
+    MoveRule,
     PlaceCard,
     RecordBoardRefusal,
     RemapColumn,
@@ -45,6 +48,7 @@ from aura_contracts.board import (
     RenameBoard,
     RenameColumn,
     ReorderColumns,
+    SetColumnRules,
     SetWipLimit,
     WipLimitSet,
     column_of_card,
@@ -72,6 +76,15 @@ COLUMN_LIMIT = 50
 
 # --- Rules ------------------------------------------------------------------------------------------------------------
 
+
+RULE_TEXTS: Mapping[MoveRule, str] = MappingProxyType(
+    {
+        MoveRule.CLEAN_GIT: "its worktrees hold nothing uncommitted",
+        MoveRule.NO_PROCESS: "no agent works on its task",
+        MoveRule.APPROVALS_ANSWERED: "no question about its task waits for a human",
+    }
+)
+"""Rule -> what it demands."""
 
 _no_agent = no_agent("agents act on tasks; their cards follow")
 
@@ -163,6 +176,12 @@ def _require_allowed_move(target: Column, command: MoveCard) -> None:
         raise RuleBroken("move", reason, remedy)
 
 
+def _require_met(target: Column, command: MoveCard) -> None:
+    if unmet := [rule for rule in target.rules if rule not in command.met]:
+        reason = f"column {target.name!r} takes a card only if {RULE_TEXTS[unmet[0]]}"
+        raise RuleBroken(unmet[0].value, reason, "see to it first, or choose another column")
+
+
 def _rank(column: Column, command: PlaceCard | MoveCard) -> int:
     """Return the actual rank of the card: None, or a rank below the bottom, means the bottom."""
     others = sum(card != command.task_id for card in column.cards)
@@ -173,7 +192,10 @@ def _rank(column: Column, command: PlaceCard | MoveCard) -> int:
 
 
 def _trimmed(column: ColumnDefinition) -> ColumnDefinition:
-    return ColumnDefinition(id=column.id, name=column.name.strip(), state=column.state, wip_limit=column.wip_limit)
+    rules = tuple(dict.fromkeys(column.rules))
+    return ColumnDefinition(
+        id=column.id, name=column.name.strip(), state=column.state, wip_limit=column.wip_limit, rules=rules
+    )
 
 
 def _create(_: None, command: CreateBoard, context: Context) -> Events:
@@ -239,6 +261,11 @@ def _set_limit(state: Board, command: SetWipLimit, context: Context) -> Events:
     return [WipLimitSet(column_id=column.id, limit=command.limit)] if command.limit != column.wip_limit else []
 
 
+def _set_rules(state: Board, command: SetColumnRules, context: Context) -> Events:
+    column, rules = _require_column(state, command.column_id, command), tuple(dict.fromkeys(command.rules))
+    return [ColumnRulesSet(column_id=column.id, rules=rules)] if rules != column.rules else []
+
+
 # --- Cards ------------------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +299,7 @@ def _move(state: Board, command: MoveCard, context: Context) -> Events:
             return []
     else:
         _require_room(target)
+        _require_met(target, command)
     return [CardMoved(task_id=command.task_id, from_column=source.id, to_column=target.id, rank=rank)]
 
 
@@ -300,6 +328,7 @@ BOARD_DECIDER = Decider(
         ReorderColumns: (_no_agent, _reorder),
         RemapColumn: (_no_agent, _remap_column),
         SetWipLimit: (_no_agent, _set_limit),
+        SetColumnRules: (_no_agent, _set_rules),
         PlaceCard: (_no_agent, _place),
         MoveCard: (_require_human, _move),
         FollowTask: (only_system("only AURA has cards follow their tasks"), _follow),
