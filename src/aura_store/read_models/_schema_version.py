@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "082fc312e40c5bab"
+SCHEMA_VERSION: Final = "ba575f70ff3806af"
