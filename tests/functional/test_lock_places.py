@@ -202,7 +202,7 @@ async def test_a_run_that_waits_with_its_agent_moves_as_well_and_a_question_goes
         assert await completes(engine, pooled)
 
 
-@pytest.mark.parametrize(("named", "number"), [(2, 7), pytest.param(queue_locks.NAMED, 120, marks=pytest.mark.deep)])
+@pytest.mark.parametrize(("named", "number"), [(2, 7), pytest.param(queue_locks.NAMED, 40, marks=pytest.mark.deep)])
 async def test_many_tasks_that_wait_for_locks_cost_few_open_files_and_each_has_its_turn(
     opened, tmp_path, aged, monkeypatch, named, number
 ):
