@@ -172,3 +172,17 @@ def test_the_text_of_an_error_is_bounded(place):
         answer = call_aura(*words)
         assert len(answer.err) < 20_000
         assert "characters left out" in answer.err
+
+
+@pytest.mark.parametrize("empty", ["\n", " \n", "\t\n"])
+def test_empty_lines_do_not_push_a_command_off_the_screen(empty):
+    lines = list(call_lines(ToolCall("Bash", "f", {"command": f"rm -rf /\n{empty * 500}ls\n\nls"})))
+    assert lines == [
+        "  Bash",
+        "    command:",
+        "      rm -rf /",
+        "      (500 empty lines)",
+        "      ls",
+        "      ",
+        "      ls",
+    ]

@@ -7,6 +7,7 @@ whatever an agent chose is quoted or indented below them, so that it cannot pass
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from msgspec import json, to_builtins
@@ -27,6 +28,9 @@ ABOUT_LIMIT = 80
 
 _PADDING = re.compile(r" {50,}")
 """Spaces with which an agent may push the rest of a command off the screen; their number is shown instead."""
+
+_GAP = 10
+"""Empty lines, one after the other, that are shown as such."""
 
 _FILES_NAMED = 5
 """The most files of another task that a page names."""
@@ -235,9 +239,16 @@ def call_lines(call: ToolCall) -> Iterator[str]:
         text = value if isinstance(value, str) else json.encode(value).decode()
         if "\n" in text:
             yield f"    {one_line(name)}:"
-            yield from map(_unpadded, block(text, "      "))
+            yield from map(_unpadded, _without_gaps(block(text, "      ")))
         else:
             yield _unpadded(f"    {one_line(name)}: {one_line(text)}")
+
+
+def _without_gaps(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines, with the number of empty ones in place of so many that the lines before leave the screen."""
+    for empty, group in groupby(lines, key=lambda line: not line.strip()):
+        run = list(group)
+        yield from [f"      ({len(run)} empty lines)"] if empty and len(run) > _GAP else run
 
 
 def _unpadded(line: str) -> str:
