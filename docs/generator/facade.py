@@ -56,6 +56,7 @@ FILTERS = {
 MODULES = (
     "tasks",
     "approvals",
+    "links",
     "agents",
     "projects",
     "executions",
