@@ -58,6 +58,7 @@ FILTERS = {
 MODULES = (
     "tasks",
     "approvals",
+    "links",
     "agents",
     "projects",
     "templates",

@@ -8,7 +8,7 @@
             await engine.approvals.approve(question.id)
         task = await run.result()
 
-An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `agents`, `projects`, `templates`,
+An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `links`, `agents`, `projects`, `templates`,
 `workspaces`, `sessions`, `executors`, `policies`, `timers`, `usage`, `events`, `history`, `audit`, `logs`, `store` and
 `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
 
@@ -60,8 +60,13 @@ if TYPE_CHECKING:
     from aura_contracts.approval import Delegation as Delegation
     from aura_contracts.approval import Entitlement as Entitlement
     from aura_contracts.approval import Evidence as Evidence
+    from aura_contracts.approval import IssuedLink as IssuedLink
     from aura_contracts.approval import Level as Level
     from aura_contracts.approval import LevelApproved as LevelApproved
+    from aura_contracts.approval import Link as Link
+    from aura_contracts.approval import LinkIssued as LinkIssued
+    from aura_contracts.approval import LinkPurpose as LinkPurpose
+    from aura_contracts.approval import LinksRevoked as LinksRevoked
     from aura_contracts.approval import PoliciesApplied as PoliciesApplied
     from aura_contracts.approval import PolicyDecision as PolicyDecision
     from aura_contracts.approval import PolicyRef as PolicyRef
@@ -132,6 +137,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import InvalidInput as InvalidInput
     from aura_contracts.errors import InvalidText as InvalidText
     from aura_contracts.errors import KeyReused as KeyReused
+    from aura_contracts.errors import LinkRefused as LinkRefused
     from aura_contracts.errors import LocalProtocolError as LocalProtocolError
     from aura_contracts.errors import LogDamaged as LogDamaged
     from aura_contracts.errors import MergeConflict as MergeConflict
@@ -410,6 +416,7 @@ if TYPE_CHECKING:
     from aura_engine.agent_tools.access import TokenRefused as TokenRefused
     from aura_engine.agent_tools.api import OwnTask as OwnTask
     from aura_engine.agent_tools.api import TaskContext as TaskContext
+    from aura_engine.answer_refusal import AnswerRefusal as AnswerRefusal
     from aura_engine.blocking import BlockingEngine as BlockingEngine
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import BlockingSubscription as BlockingSubscription
@@ -418,7 +425,6 @@ if TYPE_CHECKING:
     from aura_engine.bootstrap.engine_context import open_engine as open_engine
     from aura_engine.facade.agents import ImportedAgent as ImportedAgent
     from aura_engine.facade.approvals import AnswerOutcome as AnswerOutcome
-    from aura_engine.facade.approvals import AnswerRefusal as AnswerRefusal
     from aura_engine.facade.approvals import PlacedComment as PlacedComment
     from aura_engine.facade.arguments import Kept as Kept
     from aura_engine.facade.arguments import Limit as Limit
@@ -457,6 +463,12 @@ if TYPE_CHECKING:
     from aura_engine.inputs import NewProject as NewProject
     from aura_engine.inputs import NewTask as NewTask
     from aura_engine.inputs import RunRequest as RunRequest
+    from aura_engine.links.issuer import LinkInfo as LinkInfo
+    from aura_engine.links.issuer import LinkStatus as LinkStatus
+    from aura_engine.links.issuer import NewLink as NewLink
+    from aura_engine.links.pages import LINK_HEADERS as LINK_HEADERS
+    from aura_engine.links.pages import AskedQuestion as AskedQuestion
+    from aura_engine.links.pages import LinkPage as LinkPage
     from aura_engine.policy.back_test import ChangedVerdict as ChangedVerdict
     from aura_engine.policy.conditions import PolicySubject as PolicySubject
     from aura_engine.policy.rulebook import PolicyAnswer as PolicyAnswer

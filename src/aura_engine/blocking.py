@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 from aura_contracts.agent import Agent, AgentChanges
-from aura_contracts.approval import AnswerSource, Approval, ApprovalDecision, Remember
+from aura_contracts.approval import AnswerSource, Approval, ApprovalDecision, LinkPurpose, Remember
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import AuraError, Fault
 from aura_contracts.events import EventRecord
@@ -52,6 +52,7 @@ from aura_engine.facade.executions import Executions
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.findings import Finding
 from aura_engine.facade.history import History
+from aura_engine.facade.links import Links
 from aura_engine.facade.lock_lines import ClaimInLine
 from aura_engine.facade.logs import Logs
 from aura_engine.facade.options import (
@@ -87,6 +88,8 @@ from aura_engine.facade.usage import Usage
 from aura_engine.facade.workspaces import PATCH_LIMIT, PoolSize, Workspaces
 from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
+from aura_engine.links.issuer import LinkInfo, NewLink
+from aura_engine.links.pages import LinkPage
 from aura_engine.policy.back_test import ChangedVerdict
 from aura_engine.policy.rulebook import PolicyCallable
 from aura_engine.portal import Portal
@@ -435,6 +438,94 @@ class BlockingApprovals:
         unless `to` can be the name of a person.
         """
         return self._portal.call(self._target.delegate, approval, to, reason, until=until, by=by)
+
+    def link(
+        self,
+        approval: str,
+        *,
+        purpose: LinkPurpose | str = LinkPurpose.ANSWER,
+        address: Kept[str] = "",
+        until: datetime | None = None,
+        base_url: str | None = None,
+        by: str | None = None,
+    ) -> NewLink:
+        """Issue a link with which the question is answered from anywhere, once, by anyone who has it.
+
+        It answers for the actor, who has to be asked; one with the purpose ``view`` shows the question only. It lives
+        for three days, or until `until`, at most 31 days. `address` is where it will be sent, for the record.
+        `base_url` is where its page is reached (default: AURA_BASE_URL). See `links` for the rest.
+        """
+        return self._portal.call(
+            self._target.link, approval, purpose=purpose, address=address, until=until, base_url=base_url, by=by
+        )
+
+
+class BlockingLinks:
+    """Links to questions, issued with `approvals.link`. A link is named by its URL or token, or by its id or a part.
+
+    For a server: answer GET and HEAD with `page`, which changes nothing, and POST with `answer`.
+    """
+
+    def __init__(self, target: Links, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def list(self, approval: str | None = None) -> Sequence[LinkInfo]:
+        """Return the links to a question, or else to all open ones, oldest first."""
+        return self._portal.call(self._target.list, approval)
+
+    def get(self, link: str) -> LinkInfo:
+        """Return a link. Raises `AggregateNotFound`, `AmbiguousId`, and `LinkRefused` for a URL that is not genuine."""
+        return self._portal.call(self._target.get, link)
+
+    def url(self, link: str, *, base_url: str | None = None) -> str:
+        """Return the URL that opens a link, for another attempt to send it.
+
+        Raises `InvalidInput` unless `base_url`, or AURA_BASE_URL, says where its page is.
+        """
+        return self._portal.call(self._target.url, link, base_url=base_url)
+
+    def page(self, link: str) -> LinkPage:
+        """Return what a link shows, by its URL or token. Changes nothing: opening a link answers nothing.
+
+        A link that does not answer any more has a page all the same, which says why, and who has decided what. Raises
+        `LinkRefused` for one that was not issued here, or was changed.
+        """
+        return self._portal.call(self._target.page, link)
+
+    def answer(
+        self,
+        link: str,
+        form: str,
+        decision: ApprovalDecision | str,
+        feedback: Kept[str | None] = None,
+        *,
+        source: Kept[AnswerSource | None] = None,
+    ) -> Approval:
+        """Answer with a link, once, on behalf of the human whom it was made out to; return the approval.
+
+        `form` is that of the page, without which a link answers nothing. The answer is about the commits that the page
+        shows, and counts under the rules of `approvals.approve`, which has the same errors. A link that was used, was
+        revoked, has expired, or whose seat has voted raises `RuleViolated`, one that is not genuine `LinkRefused`.
+        `source` is where the answer comes from: the address of the browser, say.
+        """
+        return self._portal.call(self._target.answer, link, form, decision, feedback, source=source)
+
+    def revoke(self, link: str, reason: Kept[str] = "", *, by: str | None = None) -> LinkInfo:
+        """Revoke a link: it neither shows nor answers its question any more. One that was used stays as it is."""
+        return self._portal.call(self._target.revoke, link, reason, by=by)
+
+    def revoke_all(self, approval: str, reason: Kept[str] = "", *, by: str | None = None) -> Sequence[LinkInfo]:
+        """Revoke all links to a question that could still be used; return all that it has."""
+        return self._portal.call(self._target.revoke_all, approval, reason, by=by)
+
+    def rotate_keys(self, *, lost: bool = False) -> int:
+        """Sign links with a new key from now on; return its number. Links that were issued still open.
+
+        If the other keys are `lost` to someone else, they are removed: no link that was issued opens any more. A key
+        that is older than any link can be is removed in any case.
+        """
+        return self._portal.call(self._target.rotate_keys, lost=lost)
 
 
 class BlockingAgents:
@@ -1151,6 +1242,7 @@ class BlockingEngine:
         self._portal = portal
         self.tasks = BlockingTasks(target.tasks, portal)
         self.approvals = BlockingApprovals(target.approvals, portal)
+        self.links = BlockingLinks(target.links, portal)
         self.agents = BlockingAgents(target.agents, portal)
         self.projects = BlockingProjects(target.projects, portal)
         self.templates = BlockingTemplates(target.templates, portal)

@@ -114,6 +114,11 @@ class Host:
         return home_of(self.environment)
 
     @property
+    def base_url(self) -> str | None:
+        """Where the pages of this installation are: AURA_BASE_URL."""
+        return self.environment.get("AURA_BASE_URL") or None
+
+    @property
     def user(self) -> Actor:
         """The user, see `user_of`."""
         return user_of(self.environment)

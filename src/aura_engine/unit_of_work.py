@@ -54,6 +54,7 @@ _LISTED = {
     "checkpoint": "audit.list",
     "event": "events.list",
     "finding": "doctor.list",
+    "link": "links.list",
 }
 """By what can be missing, the call that lists all that exist."""
 

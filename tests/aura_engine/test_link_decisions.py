@@ -8,6 +8,7 @@ import pytest
 from aura_contracts.actors import agent, human, observer, system
 from aura_contracts.approval import (
     APPROVAL,
+    LINK_LIFETIME,
     POLICY,
     ApprovalKind,
     ApprovalStatus,
@@ -27,7 +28,7 @@ from aura_contracts.approval import (
 from aura_contracts.errors import ActorNotAllowed, AlreadyAnswered, CommandRefused, QuestionExpired, RuleViolated
 from aura_contracts.events import Fact
 from aura_engine.decisions import Context
-from aura_engine.decisions._links import ADDRESS_LIMIT, LINK_LIFETIME, LINK_LIMIT
+from aura_engine.decisions._links import ADDRESS_LIMIT, LINK_LIMIT
 from aura_engine.decisions.approval import APPROVAL_DECIDER
 
 START = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)

@@ -58,6 +58,7 @@ from aura_contracts.approval.evidence import RuleMatch as RuleMatch
 from aura_contracts.approval.state import APPROVAL as APPROVAL
 from aura_contracts.approval.state import Approval as Approval
 from aura_contracts.approval.values import ESCALATE_AFTER as ESCALATE_AFTER
+from aura_contracts.approval.values import LINK_LIFETIME as LINK_LIFETIME
 from aura_contracts.approval.values import POLICY as POLICY
 from aura_contracts.approval.values import QUESTION_WAIT as QUESTION_WAIT
 from aura_contracts.approval.values import REMIND_AFTER as REMIND_AFTER

@@ -25,6 +25,10 @@ ESCALATE_AFTER = 48 * 3600.0
 """Seconds until the question is escalated (specification, "Approval Timeouts")."""
 
 
+LINK_LIFETIME = timedelta(days=31)
+"""The longest that a link lives: what lies in an inbox is found by others in time."""
+
+
 class ApprovalStatus(StrEnum):
     PENDING = "pending"
     APPROVED = "approved"
@@ -171,6 +175,10 @@ class IssuedLink(Link, frozen=True, kw_only=True, gc=False):
 
     issued_at: datetime
     revoked_at: datetime | None = None
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether it has neither expired nor been revoked at `now`."""
+        return self.revoked_at is None and now < self.expires_at
 
 
 class Ballot(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,6 +7,7 @@
     │   ├── NaiveDatetime
     │   ├── EventTooLarge
     │   └── InvalidFile              a policy or workflow file has faults: file, line, column
+    ├── LinkRefused                  a link that was not issued here, or was changed
     ├── AgentFilesRefused            files that should define agents: problems
     ├── CommandRefused               the domain refuses a command: aggregate, id, command
     │   ├── AggregateNotFound
@@ -117,6 +118,7 @@ from aura_contracts.errors.refusals import ImpossibleTransition as ImpossibleTra
 from aura_contracts.errors.refusals import InvalidId as InvalidId
 from aura_contracts.errors.refusals import InvalidInput as InvalidInput
 from aura_contracts.errors.refusals import InvalidText as InvalidText
+from aura_contracts.errors.refusals import LinkRefused as LinkRefused
 from aura_contracts.errors.refusals import NaiveDatetime as NaiveDatetime
 from aura_contracts.errors.refusals import NameTaken as NameTaken
 from aura_contracts.errors.refusals import QuestionChanged as QuestionChanged

@@ -50,6 +50,14 @@ class EventTooLarge(InvalidInput, code="event_too_large"):
     remedy: str = "keep large content in a file or a git object and refer to it by name"
 
 
+class LinkRefused(AuraError, code="link_refused"):
+    """A link does not open: it was not issued here, or was changed, or an answer does not come from its page."""
+
+    summary = "the link is not accepted: {reason}"
+    reason: str
+    remedy: str = "open it exactly as it was sent, or ask for another one"
+
+
 class AgentFileProblem(NamedTuple):
     """What is wrong with the definition of an agent in a file."""
 

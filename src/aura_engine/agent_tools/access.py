@@ -5,15 +5,11 @@
 
 A token names the task and the execution, says whether only an engine can ask all policies, and is signed with the key
 of this installation. It identifies the caller but does not expire: the code that accepts one checks that its execution
-is still running, see `aura_engine.agent_tools.api`. The format is ``aura1.SCOPE.MAC``: both ids and a byte that is 0 or
-1, then HMAC-SHA256 over them (RFC 2104), each in URL-safe base64 without padding (RFC 4648, section 5).
+is still running, see `aura_engine.agent_tools.api`. Its payload is both ids and a byte that is 0 or 1.
 """
 
-import hmac
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -24,15 +20,11 @@ from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.ports.executors import TASK_TOKEN, AgentTools, ToolServer
 from aura_contracts.store_url import StoreUrl
 from aura_engine.host import read_or_create
+from aura_engine.signed_tokens import SECRET_LENGTH, TokenFormat
 
 # --- Tokens -----------------------------------------------------------------------------------------------------------
 
-SECRET_LENGTH = 32
-"""Bytes of an installation's secret."""
-
-_VERSION = "aura1"
-_PURPOSE = b"aura task token 1\0"
-"""Covered by the MAC, so that nothing else signed with the secret passes as a token."""
+_FORM = TokenFormat("aura1", b"aura task token 1\0")
 
 
 class TokenRefused(AuraError, code="token_refused"):
@@ -64,36 +56,24 @@ class TaskScope:
 
 def token_for(secret: bytes, scope: TaskScope) -> str:
     """Return the token of `scope`; equal scopes give equal tokens."""
-    if len(secret) != SECRET_LENGTH:
-        raise ValueError(f"a secret has {SECRET_LENGTH} bytes, not {len(secret)}")
     payload = UUID(scope.task_id).bytes + UUID(scope.execution_id).bytes + bytes([scope.has_callables])
-    mac = hmac.digest(secret, _PURPOSE + payload, sha256)
-    return f"{_VERSION}.{_text(payload)}.{_text(mac)}"
+    return _FORM.token(secret, payload)
 
 
 def scope_of(secret: bytes, token: str) -> TaskScope:
     """Return the scope of `token`. Raises `TokenRefused` unless `token_for` made it with this secret."""
-    version, _, rest = token.partition(".")
-    if version != _VERSION:
-        raise TokenRefused(reason=f"it does not begin with {_VERSION}")
-    try:
-        payload = urlsafe_b64decode(f"{rest.partition('.')[0]}=")
-    except ValueError:
-        payload = b""
+    if token.partition(".")[0] != _FORM.version:
+        raise TokenRefused(reason=f"it does not begin with {_FORM.version}")
+    payload = _FORM.payload_of(token)
     if len(payload) != 33:
         raise TokenRefused(reason="it is cut, or was changed")
-    scope = TaskScope(
+    if not _FORM.is_genuine(secret, token) or payload[32] > 1:
+        raise TokenRefused(reason="it was made with another secret, is cut, or was changed")
+    return TaskScope(
         task_id=TaskId(str(UUID(bytes=payload[:16]))),
         execution_id=ExecutionId(str(UUID(bytes=payload[16:32]))),
         has_callables=bool(payload[32]),
     )
-    if not hmac.compare_digest(token_for(secret, scope).encode(), token.encode("utf-8", "surrogatepass")):
-        raise TokenRefused(reason="it was made with another secret, is cut, or was changed")
-    return scope
-
-
-def _text(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 # --- The key ----------------------------------------------------------------------------------------------------------

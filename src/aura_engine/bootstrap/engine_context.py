@@ -157,7 +157,9 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
             make_services=lambda: bootstrap.services_of(core, given, host, home),
             examine_host=lambda: bootstrap.examine_host(host, home),
             identify=identify,
+            home=home,
             source=host.source,
+            base_url=host.base_url,
             record_only=given.record_only,
             read_only=given.reading,
         )

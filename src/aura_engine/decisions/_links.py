@@ -5,15 +5,22 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from aura_contracts.actors import actor_name, human, is_person, not_a_person
-from aura_contracts.approval import AnswerApproval, Approval, IssueLink, Link, LinkIssued, LinkPurpose, LinksRevoked
+from aura_contracts.approval import (
+    LINK_LIFETIME,
+    AnswerApproval,
+    Approval,
+    IssuedLink,
+    IssueLink,
+    Link,
+    LinkIssued,
+    LinkPurpose,
+    LinksRevoked,
+)
 from aura_contracts.approval import RevokeLinks as Revoke
 from aura_contracts.quoting import is_visible
 from aura_engine.decisions._decider import Context, Events, NotAllowed, RuleBroken, is_human, is_system, require_zone
 from aura_engine.decisions._late_answer import require_before_deadline
 from aura_engine.decisions._seats import require_open_seat, require_seat, waits_for
-
-LINK_LIFETIME = timedelta(days=31)
-"""The longest that a link may live: what lies in an inbox is found by others in time."""
 
 LINK_LIMIT = 1_000
 """The most links to one question."""
@@ -81,6 +88,15 @@ def revoke(state: Approval, command: Revoke, context: Context) -> Events:
     return [LinksRevoked(links=revoked, reason=command.reason)] if revoked else []
 
 
+def why_over(link: IssuedLink, now: datetime) -> RuleBroken | None:
+    """Return why a link neither shows nor answers a question any more; None if it does."""
+    if link.revoked_at is not None:
+        return RuleBroken("link_revoked", f"the link was revoked at {link.revoked_at.isoformat()}", _ANOTHER)
+    if not link.is_alive(now):
+        return RuleBroken("link_expired", f"the link has expired at {link.expires_at.isoformat()}", _ANOTHER)
+    return None
+
+
 def seat_of_link(state: Approval, command: AnswerApproval, name: str, context: Context) -> str:
     """Return the seat that an answer with a link counts for. Refuses a link that does not answer, or not any more."""
     link = state.link(command.link)
@@ -94,10 +110,8 @@ def seat_of_link(state: Approval, command: AnswerApproval, name: str, context: C
     if (vote := state.vote_by(link.id)) is not None:
         reason = f"the link has answered {vote.decision} at {vote.time.isoformat()}, and it answers once"
         raise RuleBroken("link_used", reason, "that answer counts and is not replaced")
-    if link.revoked_at is not None:
-        raise RuleBroken("link_revoked", f"the link was revoked at {link.revoked_at.isoformat()}", _ANOTHER)
-    if context.now >= link.expires_at:
-        raise RuleBroken("link_expired", f"the link has expired at {link.expires_at.isoformat()}", _ANOTHER)
+    if (over := why_over(link, context.now)) is not None:
+        raise over
     require_open_seat(state, name, context)  # which says how they have voted
     if link.seat not in state.open_seats or link.seat not in state.seats_of(name, context.now):
         reason = f"the link answers for the seat of {link.seat}, which {name} does not hold any more"

@@ -8,34 +8,32 @@ import attrs
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.actors import ENGINE, actor_name
+from aura_contracts.actors import actor_name
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
     AnswerSource,
     Approval,
     ApprovalDecision,
-    ApprovalKind,
-    ApprovalStatus,
     Approve,
     Comment,
     CommentOnLine,
     DelegateApproval,
+    LinkPurpose,
     Reject,
     Remember,
     RequestChanges,
 )
 from aura_contracts.errors import AmbiguousId, AuraError, InvalidInput
-from aura_contracts.execution import ExecutionStatus
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.patches import LineAnchor, line_now, lines_of
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import ApprovalQuery
 from aura_contracts.ports.rows import Page
 from aura_contracts.quoting import listed
-from aura_contracts.task import TASK, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine import runtime
+from aura_engine.answer_refusal import AnswerRefusal, refusal_of
+from aura_engine.facade.answers import decide, record_answer
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -43,8 +41,7 @@ from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import ApprovalFilters
 from aura_engine.facade.overlaps import Overlap, overlaps_of
 from aura_engine.host import require_person
-from aura_engine.runtime.views import view_in
-from aura_engine.unit_of_work import UnitOfWork
+from aura_engine.links.issuer import NewLink
 
 if TYPE_CHECKING:
     from aura_engine.facade.workspaces import Workspaces
@@ -55,20 +52,8 @@ _DIFF_LIMIT = 64 * 1024 * 1024
 _CUT_HERE = "\\ The diff is cut here: it is too long to show the rest.\n"
 """The last line of a diff that was cut; a backslash begins remarks in unified diffs."""
 
-_APPLIED_TO_TASK = (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
-
-
 Line = Annotated[int, msgspec.Meta(ge=1)]
 """The number of a line, from 1."""
-
-
-class AnswerRefusal(msgspec.Struct, frozen=True, kw_only=True):
-    """The error that refused an answer, as `AuraError` has it."""
-
-    code: str
-    message: str
-    remedy: str = ""
-    facts: dict[str, Any] = {}
 
 
 class AnswerOutcome(msgspec.Struct, Plain, frozen=True, kw_only=True):
@@ -253,7 +238,7 @@ class Approvals:
         """
         seen = self._seen(commits, source)
         command = Approve(feedback=feedback, remember=Remember(remember), pattern=pattern, **seen)
-        return await self._decide(approval, command, by)
+        return await decide(self._core, approval, command, by)
 
     async def reject(
         self,
@@ -265,7 +250,7 @@ class Approvals:
         by: str | None = None,
     ) -> Approval:
         """Reject with a reason; the agent revises its work accordingly. See `approve` for the rest."""
-        return await self._decide(approval, Reject(feedback=feedback, **self._seen(commits, source)), by)
+        return await decide(self._core, approval, Reject(feedback=feedback, **self._seen(commits, source)), by)
 
     async def request_changes(
         self,
@@ -277,7 +262,7 @@ class Approvals:
         by: str | None = None,
     ) -> Approval:
         """Ask for changes; the agent revises its work with the feedback. See `approve` for the rest."""
-        return await self._decide(approval, RequestChanges(feedback=feedback, **self._seen(commits, source)), by)
+        return await decide(self._core, approval, RequestChanges(feedback=feedback, **self._seen(commits, source)), by)
 
     async def answer_all(
         self,
@@ -327,12 +312,12 @@ class Approvals:
             case ApprovalDecision.NEEDS_CHANGES:
                 command = RequestChanges(feedback=feedback or "", **seen)
         try:
-            answered, task_id = await self._record(name, command, by)
+            approval_id = await self._core.find("approval", name)
+            answered, task_id = await record_answer(self._core, approval_id, command, self._core.actor(by))
         except AuraError as refused:
             if self._core.closed:  # none of the others could be recorded either
                 raise
-            told = {"code": refused.code, "message": refused.message(), "remedy": refused.remedy}
-            return AnswerOutcome(approval=name, refused=AnswerRefusal(**told, facts=refused.facts())), None
+            return AnswerOutcome(approval=name, refused=refusal_of(refused)), None
         return AnswerOutcome(approval=name, answered=answered), task_id
 
     async def delegate(
@@ -350,43 +335,29 @@ class Approvals:
         unless `to` can be the name of a person.
         """
         require_person(to, "to")
-        return await self._decide(approval, DelegateApproval(delegate=to, reason=reason, until=until), by)
+        return await decide(self._core, approval, DelegateApproval(delegate=to, reason=reason, until=until), by)
+
+    async def link(
+        self,
+        approval: str,
+        *,
+        purpose: LinkPurpose | str = LinkPurpose.ANSWER,
+        address: Kept[str] = "",
+        until: datetime | None = None,
+        base_url: str | None = None,
+        by: str | None = None,
+    ) -> NewLink:
+        """Issue a link with which the question is answered from anywhere, once, by anyone who has it.
+
+        It answers for the actor, who has to be asked; one with the purpose ``view`` shows the question only. It lives
+        for three days, or until `until`, at most 31 days. `address` is where it will be sent, for the record.
+        `base_url` is where its page is reached (default: AURA_BASE_URL). See `links` for the rest.
+        """
+        approval_id = ApprovalId(await self._core.find("approval", approval))
+        actor = self._core.actor(by)
+        terms = {"purpose": LinkPurpose(purpose), "address": address, "expires_at": until}
+        return await self._core.link_issuer(base_url).issue(actor, approval_id, actor_name(actor), **terms)
 
     def _seen(self, commits: Mapping[str, str] | None, source: AnswerSource | None) -> dict[str, Any]:
         """Return the fields of an answer that say what was looked at, and where the answer comes from."""
         return {"commits": dict(commits or {}), "source": source or self._core.source}
-
-    async def _decide(self, approval: str, command: Command[Approval], by: str | None) -> Approval:
-        state, task_id = await self._record(approval, command, by)
-        if task_id is not None:
-            await self._core.drive(task_id)
-        return state
-
-    async def _record(
-        self, approval: str, command: Command[Approval], by: str | None
-    ) -> tuple[Approval, TaskId | None]:
-        """Record a decision and its effect on the task; return the task, if there is something to drive."""
-        approval_id = await self._core.find("approval", approval)
-
-        async def decide(unit: UnitOfWork) -> tuple[Approval, TaskId | None]:
-            state = await unit.handle(approval_id, command)
-            return state, await self._apply(unit.acting_as(ENGINE), state)
-
-        return await self._core.bus.transact(self._core.actor(by), decide)
-
-    async def _apply(self, unit: UnitOfWork, approval: Approval) -> TaskId | None:
-        """Apply the decision to the task, unless its files must be examined first: the task's driver does that.
-
-        Return the task, if there is something to drive."""
-        task_id = approval.task_id
-        if approval.status is ApprovalStatus.PENDING or task_id is None:
-            return None
-        if approval.kind not in _APPLIED_TO_TASK:
-            return task_id
-        view = await view_in(unit, task_id)
-        if view.execution is not None and view.execution.status is ExecutionStatus.CLEANUP:
-            return task_id  # no agent is there to hear of it: the review that follows applies it
-        if view.task.status is TaskStatus.AWAITING_APPROVAL and view.task.approval_id == approval.id:
-            await runtime.decided(self._core.runtime, unit, view, approval)
-        task = await unit.require(TASK, task_id)
-        return task_id if task.execution_id is not None or task.pooled else None

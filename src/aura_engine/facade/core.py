@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from aura_contracts.ports.archive import Archive
     from aura_engine.facade.findings import Finding
+    from aura_engine.links.issuer import LinkIssuer
+    from aura_engine.links.keys import LinkKeys
     from aura_engine.policy.sources import PolicySources
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
@@ -80,8 +83,12 @@ class Core:
     """Checks the machine: Python, git."""
     identify: Callable[[], Actor]
     """Returns the actor of commands that do not name one."""
+    home: Path
+    """The folder of AURA's data."""
     source: AnswerSource = attrs.field(factory=AnswerSource)
     """Where decisions come from that do not say so themselves."""
+    base_url: str | None = None
+    """Where the pages of this installation are."""
     record_only: bool = False
     """Commands are only recorded; another engine carries them out."""
     read_only: bool = False
@@ -127,6 +134,19 @@ class Core:
         if self._policies is None:
             self._policies = self.make_policies()
         return self._policies
+
+    @property
+    def link_keys(self) -> "LinkKeys":
+        """The keys of links."""
+        from aura_engine.links.keys import LinkKeys  # noqa: PLC0415 - few commands are about links
+
+        return LinkKeys.of(self.home, self.bus.clock)
+
+    def link_issuer(self, base_url: str | None = None) -> "LinkIssuer":
+        """Return what issues links whose pages are at `base_url` (default: that of this installation)."""
+        from aura_engine.links.issuer import LinkIssuer  # noqa: PLC0415 - as above
+
+        return LinkIssuer(self.bus, self.link_keys, base_url or self.base_url)
 
     @property
     def runtime(self) -> "Runtime":

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.executions import Executions
     from aura_engine.facade.executors import Executors
     from aura_engine.facade.history import History
+    from aura_engine.facade.links import Links
     from aura_engine.facade.logs import Logs
     from aura_engine.facade.policies import Policies
     from aura_engine.facade.projects import Projects
@@ -73,6 +74,7 @@ class Engine:
 
     tasks: "Noun[Tasks]" = Noun()
     approvals: "Noun[Approvals]" = Noun()
+    links: "Noun[Links]" = Noun()
     agents: "Noun[Agents]" = Noun()
     projects: "Noun[Projects]" = Noun()
     templates: "Noun[Templates]" = Noun()
