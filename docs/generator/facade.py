@@ -64,6 +64,7 @@ MODULES = (
     "executors",
     "policies",
     "usage",
+    "stats",
     "events",
     "history",
     "audit",

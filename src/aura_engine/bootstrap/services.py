@@ -44,6 +44,8 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
         agent_types=AgentTypeFile(home / "agent-types.toml"),
         profiles=ProfileFiles(home / "profiles.toml", project and project / ".aura/profiles.toml"),
         policies=core.policies,
+        tally=core.tally,
+        samples_agents=given.sample_agents,
         random=host.random,
         grace=given.grace,
     )

@@ -18,7 +18,7 @@ from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
 from aura_contracts.task import TASK, Task
 from aura_contracts.workspace import WORKSPACE, Workspace, WorkspaceStatus
-from aura_engine import decisions
+from aura_engine import decisions, record
 from aura_engine.runtime.views import View, load_view, workspace_of
 from aura_engine.unit_of_work import CommandBus, existing, not_found
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aura_contracts.ports.archive import Archive
     from aura_engine.facade.findings import Finding
     from aura_engine.policy.sources import PolicySources
+    from aura_engine.record.tally import Tally
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
 
@@ -90,6 +91,7 @@ class Core:
     kept_archive: "Archive | None" = attrs.field(default=None, init=False)
     """The archive, once it was needed."""
     _policies: "PolicySources | None" = attrs.field(default=None, init=False)
+    _tally: "Tally | None" = attrs.field(default=None, init=False)
     nouns: dict[str, Any] = attrs.field(init=False, factory=dict)
     """The nouns used so far, by name; see `aura_engine.facade.noun`."""
     group: "TaskGroup | None" = attrs.field(default=None, init=False)
@@ -124,6 +126,13 @@ class Core:
         if self._policies is None:
             self._policies = self.make_policies()
         return self._policies
+
+    @property
+    def tally(self) -> "Tally":
+        """What humans decided about agents' work."""
+        if self._tally is None:
+            self._tally = record.Tally(self.reads)
+        return self._tally
 
     @property
     def runtime(self) -> "Runtime":

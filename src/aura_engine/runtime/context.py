@@ -19,6 +19,7 @@ from aura_engine.agent_results import ASKED, SCHEMA
 from aura_engine.agent_types import AgentTypeFile
 from aura_engine.policy.sources import PolicySources
 from aura_engine.profiles import ProfileFiles
+from aura_engine.record.tally import Tally
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.views import workspace_of
 from aura_engine.templates import BUILTIN_SCOPE, Template, builtin, render
@@ -127,6 +128,10 @@ class Runtime:
     profiles: ProfileFiles
     agent_types: AgentTypeFile
     policies: PolicySources = attrs.field(factory=PolicySources)
+    tally: Tally
+    """What humans decided about agents' work."""
+    samples_agents: bool = False
+    """Whether agents of the pool are sampled by their acceptance."""
     random: Callable[[], float]
     """From 0 up to 1; for the jitter of delays."""
     grace: float = RETURN_GRACE
