@@ -69,6 +69,7 @@ MODULES = (
     "policies",
     "timers",
     "usage",
+    "stats",
     "events",
     "history",
     "audit",

@@ -9,8 +9,8 @@
         task = await run.result()
 
 An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `links`, `agents`, `projects`, `templates`,
-`workspaces`, `sessions`, `executors`, `policies`, `timers`, `usage`, `events`, `history`, `audit`, `logs`, `store` and
-`doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
+`workspaces`, `sessions`, `executors`, `policies`, `timers`, `usage`, `stats`, `events`, `history`, `audit`, `logs`,
+`store` and `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`. It is
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from aura_contracts.approval import PolicyDecision as PolicyDecision
     from aura_contracts.approval import PolicyRef as PolicyRef
     from aura_contracts.approval import PolicyVerdict as PolicyVerdict
+    from aura_contracts.approval import RecordSoFar as RecordSoFar
     from aura_contracts.approval import Remember as Remember
     from aura_contracts.approval import ReminderSent as ReminderSent
     from aura_contracts.approval import RuleMatch as RuleMatch
@@ -473,6 +474,16 @@ if TYPE_CHECKING:
     from aura_engine.policy.conditions import PolicySubject as PolicySubject
     from aura_engine.policy.rulebook import PolicyAnswer as PolicyAnswer
     from aura_engine.policy.rulebook import PolicyCallable as PolicyCallable
+    from aura_engine.record.acceptance import Acceptance as Acceptance
+    from aura_engine.record.agent_record import AgentRecord as AgentRecord
+    from aura_engine.record.agent_record import CellRecord as CellRecord
+    from aura_engine.record.calibration import Calibration as Calibration
+    from aura_engine.record.calibration import CalibrationBin as CalibrationBin
+    from aura_engine.record.metrics import AgentUse as AgentUse
+    from aura_engine.record.metrics import DayMetrics as DayMetrics
+    from aura_engine.record.metrics import KindMetrics as KindMetrics
+    from aura_engine.record.metrics import Metrics as Metrics
+    from aura_engine.record.metrics import TypeMetrics as TypeMetrics
     from aura_engine.runtime.views import View as View
 
 export_lazily(__name__)

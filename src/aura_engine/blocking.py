@@ -79,6 +79,7 @@ from aura_engine.facade.projects import Projects
 from aura_engine.facade.queue_places import QueuePlace
 from aura_engine.facade.run import Run
 from aura_engine.facade.sessions import Sessions
+from aura_engine.facade.stats import Stats
 from aura_engine.facade.store import Store
 from aura_engine.facade.subscription import Subscription
 from aura_engine.facade.tasks import Tasks
@@ -93,6 +94,8 @@ from aura_engine.links.pages import LinkPage
 from aura_engine.policy.back_test import ChangedVerdict
 from aura_engine.policy.rulebook import PolicyCallable
 from aura_engine.portal import Portal
+from aura_engine.record.agent_record import AgentRecord
+from aura_engine.record.metrics import Metrics
 from aura_engine.runtime.views import View
 
 
@@ -543,6 +546,13 @@ class BlockingAgents:
         """Return a page of agents, newest first unless `sort` and `descending` say otherwise."""
         return self._portal.call(self._target.list, **filters)
 
+    def record(self, agent: str) -> AgentRecord:
+        """Return how humans received an agent's work, and how well the confidence that it states fits.
+
+        Raises `AggregateNotFound`, `AmbiguousId`.
+        """
+        return self._portal.call(self._target.record, agent)
+
     def add(self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]) -> Agent:
         """Add an agent to the pool: a profile with which tasks are run.
 
@@ -936,6 +946,22 @@ class BlockingUsage:
         return self._portal.call(self._target.costs, by=by, task=task, since=since)
 
 
+class BlockingStats:
+    """The metrics of the specification, counted by humans' answers and by what ended, from the log alone."""
+
+    def __init__(self, target: Stats, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def get(self, *, since: date | None = None, until: date | None = None) -> Metrics:
+        """Return the metrics from `since`, inclusive, to `until`, exclusive: the last 30 days by default.
+
+        A date means its first instant in UTC. A share or mean of nothing is None. Raises `NaiveDatetime` for a time
+        without a zone, and `InvalidInput` for a window that is empty, or longer than ten years.
+        """
+        return self._portal.call(self._target.get, since=since, until=until)
+
+
 class BlockingEvents:
     """All events, in the order of the log. Positions count from 1."""
 
@@ -1253,6 +1279,7 @@ class BlockingEngine:
         self.policies = BlockingPolicies(target.policies, portal)
         self.timers = BlockingTimers(target.timers, portal)
         self.usage = BlockingUsage(target.usage, portal)
+        self.stats = BlockingStats(target.stats, portal)
         self.events = BlockingEvents(target.events, portal)
         self.history = BlockingHistory(target.history, portal)
         self.audit = BlockingAudit(target.audit, portal)
@@ -1388,6 +1415,7 @@ def open_engine_sync(
     compression: Compression | None = None,
     outage_timeout: float | None = None,
     policies: Sequence[PolicyCallable] = (),
+    sample_agents: bool = False,
     host: Host | None = None,
 ) -> BlockingEngine:
     """Open an engine for code that is not asynchronous; the arguments are those of `open_engine`.
@@ -1418,6 +1446,7 @@ def open_engine_sync(
                 compression=compression,
                 outage_timeout=outage_timeout,
                 policies=policies,
+                sample_agents=sample_agents,
                 host=host,
             )
         ),

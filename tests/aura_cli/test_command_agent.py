@@ -11,7 +11,9 @@ def test_an_agent_is_added_listed_and_shown(place):
     listed = call_aura("agent", "list", "--json").objects
     assert [(row["name"], row["type"]) for row in listed] == [("Tess", "tester"), ("Ada", "developer")]
     (tester,) = call_aura("agent", "list", "--type", "tester", "--json").objects
-    assert call_aura("agent", "show", added["id"][:24], "--json").objects == [tester]
+    (shown,) = call_aura("agent", "show", added["id"][:24], "--json").objects
+    assert shown.pop("record")["acceptance"]["decided"] == 0
+    assert shown == tester
     assert "registered_by  human:alice" in call_aura("agent", "show", added["id"]).out
 
 

@@ -1,7 +1,7 @@
 """Values: types of arguments for `argparse`. Each raises `ArgumentTypeError`, which states what was expected."""
 
 from argparse import ArgumentTypeError
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 
 def count(text: str, least: int = 0) -> int:
@@ -103,3 +103,18 @@ def moment(text: str) -> int | datetime | date:
     if instant.utcoffset() is None:
         raise ArgumentTypeError(f"{text!r} has no time zone: write 2026-01-04T10:00:00Z or +01:00")
     return instant
+
+
+def age_or_time(text: str) -> datetime | date:
+    """Convert an age in days or hours, a date or a time."""
+    number, unit = text[:-1], text[-1:]
+    if number.isascii() and number.isdecimal() and len(number) < 6 and unit in ("d", "h"):
+        hours = int(number) * (24 if unit == "d" else 1)
+        return datetime.now(UTC) - timedelta(hours=hours)
+    try:
+        given = moment(text)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(str(error).replace("a position,", "an age like 30d or 12h,")) from None
+    if isinstance(given, int):
+        raise ArgumentTypeError(f"{text!r} is not an age like 30d or 12h, a date or a time")
+    return given

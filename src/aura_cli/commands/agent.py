@@ -9,6 +9,7 @@ from aura_cli.arguments.declarations import add_options, values_of
 from aura_cli.arguments.options import ADD_AGENT, EDIT_AGENT
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, state_heading, state_lines
+from aura_cli.rendering.record import record_lines
 from aura_contracts.agent import Agent, AgentChanges
 from aura_contracts.first_use import convert
 from aura_contracts.quoting import one_line
@@ -32,7 +33,7 @@ def configure(parser: ArgumentParser) -> None:
     importing.epilog = _IMPORT_EPILOG
     listing = add_subcommand(commands, "list", "list the agents, oldest first", _list)
     listing.add_argument("--type", metavar="TYPE", help="only agents of this type")
-    showing = add_subcommand(commands, "show", "show an agent", _show)
+    showing = add_subcommand(commands, "show", "show an agent, and how humans received its work", _show)
     editing = add_subcommand(commands, "edit", "edit an agent; if it is busy, its next run uses the changes", _edit)
     disabling = add_subcommand(commands, "disable", "take an agent out of the pool; it gets no more tasks", _disable)
     enabling = add_subcommand(commands, "enable", "put an agent back into the pool", _enable)
@@ -65,8 +66,10 @@ async def _list(call: Invocation) -> None:
 async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         agent = await engine.agents.get(call.arguments.id)
+        record = await engine.agents.record(agent.id)
     heading = state_heading("agent", agent, call.terminal)
-    call.terminal.item(agent.as_dict(), "\n".join([heading, *state_lines(agent)]))
+    lines = [heading, *state_lines(agent), "", *record_lines(record)]
+    call.terminal.item({**agent.as_dict(), "record": record.as_dict()}, "\n".join(lines))
 
 
 async def _add(call: Invocation) -> None:

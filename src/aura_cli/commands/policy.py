@@ -1,14 +1,13 @@
 """``aura policy``: rules that answer questions: validate, show, test."""
 
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import UTC, date, datetime, timedelta
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
-from aura_cli.arguments.values import moment
+from aura_cli.arguments.values import age_or_time
 from aura_cli.rendering.formatting import counted
 from aura_contracts.errors import Fault, InvalidFile
 from aura_contracts.quoting import one_line
@@ -35,23 +34,8 @@ def configure(parser: ArgumentParser) -> None:
     testing.description = f"{testing.description}\n\n{_TEST}"
     testing.add_argument("file", metavar="FILE", help="policy file")
     testing.add_argument(
-        "--since", metavar="WHEN", type=_since, help="only questions from then on: 30d, 12h, a date or a time"
+        "--since", metavar="WHEN", type=age_or_time, help="only questions from then on: 30d, 12h, a date or a time"
     )
-
-
-def _since(text: str) -> datetime | date:
-    """Convert an age in days or hours, a date or a time."""
-    number, unit = text[:-1], text[-1:]
-    if number.isascii() and number.isdecimal() and len(number) < 6 and unit in ("d", "h"):
-        hours = int(number) * (24 if unit == "d" else 1)
-        return datetime.now(UTC) - timedelta(hours=hours)
-    try:
-        given = moment(text)
-    except ArgumentTypeError as error:
-        raise ArgumentTypeError(str(error).replace("a position,", "an age like 30d or 12h,")) from None
-    if isinstance(given, int):
-        raise ArgumentTypeError(f"{text!r} is not an age like 30d or 12h, a date or a time")
-    return given
 
 
 async def _validate(call: Invocation) -> int:

@@ -54,6 +54,8 @@ class MilestoneRow(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Of a verdict, the kind of the question."""
     confidence: float | None
     """Of a verdict, what the agent stated, from 0 to 1."""
+    rounds: int | None
+    """Of a verdict, how often proposals of the task had been sent back before."""
     seconds: float | None
     """Of a verdict, the time from question to answer."""
     position: int
@@ -69,6 +71,8 @@ class VerdictCount(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     verdict: Milestone
     confidence: float | None
+    rounds: int
+    """How often proposals of the task had been sent back before."""
     count: int
 
 

@@ -145,6 +145,11 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     """The tasks that it had."""
     capacity: int
     registered_at: Instant
+    lower_bound: float = 0.05
+    """Of the share of such work of it that humans approve, the lower end of the 90 % interval; 0.05: nothing is known.
+    """
+    draw: float | None = None
+    """What was drawn from what is known of that share, where agents are chosen by such draws."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, gc=False):

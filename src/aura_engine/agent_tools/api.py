@@ -276,7 +276,7 @@ class OwnTask:
     async def _book(self, view: View) -> Rulebook:
         """Return the policies in force; one that demands a human stands in for those that only the engine asks."""
         book = await self._policies.book(view.workspace)
-        return Rulebook((*book.policies, _CALLABLES)) if self._scope.has_callables else book
+        return attrs.evolve(book, policies=(*book.policies, _CALLABLES)) if self._scope.has_callables else book
 
     async def wait(self, approval_id: ApprovalId, timeout: float = 0.0) -> Approval:  # noqa: ASYNC109 - an answer
         """Return a question or proposal once it is decided, or as it is after `timeout` seconds. Cancelling only stops

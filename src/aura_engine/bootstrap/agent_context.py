@@ -11,6 +11,7 @@ from aura_engine.agent_tools.access import scope_in
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.host import new_ids, now
 from aura_engine.policy.sources import USER_FILE, PolicySources
+from aura_engine.record.tally import Tally
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
 from aura_store import AggregateRepository, open_log, open_read_models
@@ -40,4 +41,4 @@ async def open_own_task(
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
     async with open_log(url, clock=now, **options, **waiting) as log, open_read_models(log) as reads:
         bus = CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=now, ids=new_ids())
-        yield OwnTask(bus, reads, scope, PolicySources(home / USER_FILE))
+        yield OwnTask(bus, reads, scope, PolicySources(home / USER_FILE, tally=Tally(reads)))

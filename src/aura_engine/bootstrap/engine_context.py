@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from aura_contracts.ports.executors import Executor
     from aura_engine.policy import PolicySources
     from aura_engine.policy.rulebook import PolicyCallable
+    from aura_engine.record.tally import Tally
 
 
 @asynccontextmanager
@@ -57,6 +58,7 @@ async def open_engine(
     compression: Compression | None = None,
     outage_timeout: float | None = None,
     policies: "Sequence[PolicyCallable]" = (),
+    sample_agents: bool = False,
     host: Host | None = None,
 ) -> AsyncIterator[Engine]:
     """Open an engine on the store at `url` (``sqlite:///aura.db``, ``postgresql://...``, ``memory:``).
@@ -75,6 +77,8 @@ async def open_engine(
     - `record_only`: only record commands; another engine carries them out.
     - `read_only`: refuse commands. `auditing` also opens a damaged store, or one without its key, for `audit`.
     - `policies`: callables that give a verdict on the questions this engine asks, besides those of policy files.
+    - `sample_agents`: choose agents of the pool by a draw from what is known of their acceptance (Thompson sampling),
+      instead of the one with the least to do; the draws are recorded.
     - `encryption_key`, `compression`, `outage_timeout` (seconds): see `aura_store.open_log`.
 
     Closing the engine stops driving: agents at work continue under their supervisors for `grace` seconds, so that the
@@ -99,6 +103,7 @@ async def open_engine(
         compression=compression,
         outage_timeout=outage_timeout,
         policies=policies,
+        sample_agents=sample_agents,
         host=host,
     )
     async with _core_of(given, host or Host()) as core, _serving(core):
@@ -153,7 +158,7 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
                 compression=given.compression or "none",
                 encrypted=given.encryption_key is not None,
             ),
-            make_policies=lambda: _policies(given, home),
+            make_policies=lambda: _policies(given, home, core.tally),
             make_services=lambda: bootstrap.services_of(core, given, host, home),
             examine_host=lambda: bootstrap.examine_host(host, home),
             identify=identify,
@@ -170,9 +175,9 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
                 await locks.aclose()
 
 
-def _policies(given: EngineOptions, home: Path) -> "PolicySources":
+def _policies(given: EngineOptions, home: Path, tally: "Tally") -> "PolicySources":
     project = None if given.project is None else Path(given.project)
-    return sources.PolicySources(home / sources.USER_FILE, project, given.policies)
+    return sources.PolicySources(home / sources.USER_FILE, project, given.policies, tally)
 
 
 def _require_member(user: Actor, given: EngineOptions) -> None:

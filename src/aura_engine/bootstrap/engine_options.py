@@ -86,6 +86,7 @@ class EngineOptions:
     compression: Compression | None = attrs.field(validator=_fits)
     outage_timeout: Annotated[float, Meta(ge=0)] | None = attrs.field(validator=_fits)
     policies: Sequence[Callable[..., Any]] = attrs.field(validator=_fits)
+    sample_agents: bool = attrs.field(validator=_fits)
     host: Host | None = attrs.field(validator=_fits)
 
     def __attrs_post_init__(self) -> None:

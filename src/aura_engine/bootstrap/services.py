@@ -46,6 +46,8 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
         profiles=ProfileFiles(home / "profiles.toml", project and project / ".aura/profiles.toml"),
         policies=core.policies,
         clock=core.clock,
+        tally=core.tally,
+        samples_agents=given.sample_agents,
         random=host.random,
         grace=given.grace,
     )

@@ -27,6 +27,7 @@ from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
+from aura_engine.record.agent_record import AgentRecord
 from aura_engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ class Agents:
     async def list(self, **filters: Unpack[AgentFilters]) -> Page[Agent]:
         """Return a page of agents, newest first unless `sort` and `descending` say otherwise."""
         return await self._core.reads.list(AgentQuery(**filters))
+
+    async def record(self, agent: str) -> AgentRecord:
+        """Return how humans received an agent's work, and how well the confidence that it states fits.
+
+        Raises `AggregateNotFound`, `AmbiguousId`.
+        """
+        agent_id = (await self.get(agent)).id
+        verdicts = await self._core.tally.current()
+        return AgentRecord.of(agent_id, verdicts, await self._core.reads.milestones_of(agent_id))
 
     async def add(
         self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]

@@ -19,7 +19,7 @@ from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
 from aura_contracts.task import TASK, Task
 from aura_contracts.workspace import WORKSPACE, Workspace, WorkspaceStatus
-from aura_engine import decisions
+from aura_engine import decisions, record
 from aura_engine.runtime.views import View, load_view, workspace_of
 from aura_engine.unit_of_work import CommandBus, existing, not_found
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aura_engine.links.issuer import LinkIssuer
     from aura_engine.links.keys import LinkKeys
     from aura_engine.policy.sources import PolicySources
+    from aura_engine.record.tally import Tally
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
     from aura_engine.timers.wall_clock import WallClock
@@ -100,6 +101,7 @@ class Core:
     kept_archive: "Archive | None" = attrs.field(default=None, init=False)
     """The archive, once it was needed."""
     _policies: "PolicySources | None" = attrs.field(default=None, init=False)
+    _tally: "Tally | None" = attrs.field(default=None, init=False)
     nouns: dict[str, Any] = attrs.field(init=False, factory=dict)
     """The nouns used so far, by name; see `aura_engine.facade.noun`."""
     group: "TaskGroup | None" = attrs.field(default=None, init=False)
@@ -141,6 +143,13 @@ class Core:
         from aura_engine.links.keys import LinkKeys  # noqa: PLC0415 - few commands are about links
 
         return LinkKeys.of(self.home, self.bus.clock)
+
+    @property
+    def tally(self) -> "Tally":
+        """What humans decided about agents' work."""
+        if self._tally is None:
+            self._tally = record.Tally(self.reads)
+        return self._tally
 
     def link_issuer(self, base_url: str | None = None) -> "LinkIssuer":
         """Return what issues links whose pages are at `base_url` (default: that of this installation)."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.policies import Policies
     from aura_engine.facade.projects import Projects
     from aura_engine.facade.sessions import Sessions
+    from aura_engine.facade.stats import Stats
     from aura_engine.facade.store import Store
     from aura_engine.facade.subscription import Subscription
     from aura_engine.facade.tasks import Tasks
@@ -85,6 +86,7 @@ class Engine:
     policies: "Noun[Policies]" = Noun()
     timers: "Noun[Timers]" = Noun()
     usage: "Noun[Usage]" = Noun()
+    stats: "Noun[Stats]" = Noun()
     events: "Noun[Events]" = Noun()
     history: "Noun[History]" = Noun()
     audit: "Noun[Audit]" = Noun()

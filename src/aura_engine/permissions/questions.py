@@ -285,7 +285,7 @@ async def _question(
         deadline=unit.bus.clock() + QUESTION_WAIT,
         evidence=evidence_of(task, agent=agent, execution=execution, workspace=workspace, places=entry.places),
     )
-    book = await reviewers.policies.book(workspace)
+    book = await reviewers.policies.book(workspace, for_call=True)
     return consult(book, approval_id, question, unit.bus.clock(), _call_of(entry))
 
 

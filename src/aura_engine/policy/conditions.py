@@ -36,6 +36,7 @@ _SIZES = ("files", "added", "deleted", "binary", "renames")
 _ABOUT_CHANGES = frozenset({ApprovalKind.CHANGES})
 _ABOUT_CALLS = frozenset({ApprovalKind.TOOL_CALL})
 _ABOUT_PROPOSALS = frozenset({ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION})
+_ABOUT_WORK = _ABOUT_PROPOSALS | _ABOUT_CALLS
 
 KINDS_WITH: Mapping[str, frozenset[ApprovalKind]] = MappingProxyType(
     {
@@ -44,6 +45,7 @@ KINDS_WITH: Mapping[str, frozenset[ApprovalKind]] = MappingProxyType(
             _ABOUT_CHANGES,
         ),
         **dict.fromkeys(("tools", "commands"), _ABOUT_CALLS),
+        "record": _ABOUT_WORK,
         "confidence": _ABOUT_PROPOSALS,
     }
 )
@@ -162,8 +164,21 @@ def _is_in(bounds: Mapping[str, float], value: float) -> bool:
     return (low is None or value >= low) and (high is None or value <= high)
 
 
-def _unknown(key: str, given: object, verdict: PolicyVerdict) -> Test:
-    return lambda _: Fit.MAYBE
+def _record(key: str, given: Mapping[str, Mapping[str, float]], verdict: PolicyVerdict) -> Test:
+    """The bound is unknown after too few decisions, their number is not; without an agent both are."""
+    count, bound = given.get("count"), given.get("lower_bound")
+
+    def test(subject: PolicySubject) -> Fit:
+        record = subject.evidence.record
+        if record is None:
+            return Fit.MAYBE
+        if count is not None and not _is_in(count, record.count):
+            return Fit.NO
+        if bound is None:
+            return Fit.YES
+        return Fit.MAYBE if record.lower_bound is None else _fit(_is_in(bound, record.lower_bound))
+
+    return test
 
 
 def _self_review(key: str, given: bool, verdict: PolicyVerdict) -> Test:  # noqa: FBT001 - what the file says
@@ -305,7 +320,7 @@ _MAKERS: Mapping[str, Callable[[str, Any, PolicyVerdict], Test]] = MappingProxyT
         "tools": _tools,
         "commands": _commands,
         "confidence": _confidence,
-        "record": _unknown,
+        "record": _record,
         "self_review": _self_review,
         "hours": _hours,
     }
@@ -342,6 +357,11 @@ def _shown_call(subject: PolicySubject) -> str | None:
     return None if call is None else short({"tool": call.tool, **redact(call.arguments)})
 
 
+def _shown_record(subject: PolicySubject) -> dict[str, Any] | None:
+    record = subject.evidence.record
+    return None if record is None else msgspec.to_builtins(record)
+
+
 def _shown_runs(subject: PolicySubject) -> list[Any]:
     return [msgspec.to_builtins(run) for run in subject.evidence.commands[-_SHOWN:]]
 
@@ -355,7 +375,7 @@ _VALUES: Mapping[str, Callable[[PolicySubject], Any]] = MappingProxyType(
         "tools": _shown_call,
         "commands": _shown_call,
         "confidence": lambda subject: subject.confidence,
-        "record": lambda _: None,
+        "record": _shown_record,
         "self_review": _reviews_own,
         "hours": lambda subject: subject.at.isoformat(),
     }

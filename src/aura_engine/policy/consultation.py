@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import attrs
 from msgspec.structs import replace
 
 from aura_contracts.approval import (
@@ -28,11 +29,14 @@ def consult(
 ) -> tuple[Question, PolicyDecision | None]:
     """Return what the policies say about a question, and the question on their terms; None if none is in force.
 
+    The question says what humans decided about such work before.
+
     `call` is its tool call before secrets were removed.
     """
+    question = book.informed(question)
     subject = PolicySubject.of(question, at, call)
     if subject.evidence.change is not None and subject.evidence.change.policies:
-        book = Rulebook((*book.policies, OWN))
+        book = attrs.evolve(book, policies=(*book.policies, OWN))
     return book.ask(question, subject, approval_id) if book else (question, None)
 
 

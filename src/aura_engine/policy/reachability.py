@@ -76,10 +76,7 @@ def warnings_about(document: YamlDocument, rules: Sequence[PolicyRule]) -> list[
 
 
 def _impossible(rule: PolicyRule) -> str | None:
-    given = _given(rule)
-    if "record" in given:
-        return f"{rule.name!r} never matches yet: it looks at the record of agents, which AURA does not keep so far"
-    kinds = given.get("kind")
+    kinds = _given(rule).get("kind")
     if kinds is not None and set(kinds) <= _UNASKED:
         return f"{rule.name!r} never matches yet: nothing asks questions of kind {', '.join(sorted(kinds))} so far"
     return None
@@ -142,6 +139,12 @@ def _within(inner: Mapping[str, float], outer: Mapping[str, float], fits: _Fits)
     return above and below
 
 
+def _record_follows(
+    inner: Mapping[str, Mapping[str, float]], outer: Mapping[str, Mapping[str, float]], fits: _Fits
+) -> bool:
+    return all(key in inner and _within(inner[key], bounds, fits) for key, bounds in outer.items())
+
+
 def _texts_follow(inner: Mapping[str, Sequence[str]], outer: Mapping[str, Sequence[str]], fits: _Fits) -> bool:
     """Return whether what `inner` says of all, any or none of several texts implies what `outer` says."""
     if "all" in outer and not ("all" in inner and _words_follow(inner["all"], outer["all"], fits)):
@@ -171,6 +174,7 @@ _FOLLOWS: Mapping[str, Callable[[Any, Any, _Fits], bool]] = MappingProxyType(
         **dict.fromkeys(("agent", "executor", "model", "task_type", "priority", "project"), _words_follow),
         **dict.fromkeys(("tools", "commands"), _is_subset),
         **dict.fromkeys(("paths", "labels"), _texts_follow),
+        "record": _record_follows,
     }
 )
 """Whether the second form of a condition follows from the first; other conditions have to be equal."""

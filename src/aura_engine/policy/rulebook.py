@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
 import attrs
+from msgspec.structs import replace
 
 from aura_contracts.approval import (
     ApprovalKind,
@@ -29,6 +30,7 @@ from aura_contracts.quoting import ERROR_LIMIT, cut, one_line, printable
 from aura_contracts.secrets import redact_text
 from aura_engine.policy.conditions import Condition, PolicySubject, value_of
 from aura_engine.policy.terms import Terms, on_terms
+from aura_engine.record.verdicts import Verdicts
 
 REJECTIONS = 3
 """How often proposals of a task are sent back before policies leave it to a human."""
@@ -111,6 +113,8 @@ class Rulebook:
     """The policies in force for a question."""
 
     policies: tuple[Policy, ...] = ()
+    verdicts: Verdicts | None = attrs.field(default=None, eq=False, repr=False)
+    """What humans decided about agents' work before; None if it was not looked up."""
     _rules: Mapping[ApprovalKind, Sequence[tuple[str, PolicyRule]]] = attrs.field(
         default=attrs.Factory(lambda book: _by_kind(book.policies), takes_self=True), init=False, eq=False, repr=False
     )
@@ -118,6 +122,19 @@ class Rulebook:
 
     def __bool__(self) -> bool:
         return bool(self.policies)
+
+    def looks_at(self, key: str) -> bool:
+        """Whether a rule has the condition `key`, or a callable may look at its value."""
+        rules = (rule for policy in self.policies for rule in policy.rules)
+        calls = any(policy.call is not None for policy in self.policies)
+        return calls or any(condition.key == key for rule in rules for condition in rule.conditions)
+
+    def informed(self, question: Question) -> Question:
+        """Return a question with what humans decided about such work of its agent before."""
+        if self.verdicts is None:
+            return question
+        record = self.verdicts.so_far(question.evidence, question.kind)
+        return replace(question, evidence=replace(question.evidence, record=record))
 
     def guarding_calls(self, executor: str) -> tuple[str, str] | None:
         """Return the name and the policy of a rule that rejects tool calls of an executor, or demands a human for them.

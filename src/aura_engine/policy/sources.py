@@ -40,6 +40,7 @@ from aura_contracts.secrets import redact_text
 from aura_contracts.workspace import PolicyText, WorkspaceLayout
 from aura_engine.policy.conditions import Condition, PolicySubject
 from aura_engine.policy.rulebook import Policy, PolicyCallable, PolicyRule, Rulebook
+from aura_engine.record.tally import Tally
 
 USER_FILE = "policies.yaml"
 """In AURA's folder."""
@@ -122,17 +123,25 @@ class PolicySources:
     project: Path | None = None
     """The folder whose file applies to tasks without repositories."""
     calls: Sequence[PolicyCallable] = ()
+    tally: Tally | None = None
+    """What humans decided about agents' work before; None: the policies do not know."""
     _read: dict[Path, tuple[_Stamp, PolicyFile]] = attrs.field(factory=dict, init=False)
     _ahead: dict[tuple[Path, ...], _SharedReading] = attrs.field(factory=dict, init=False)
 
-    async def book(self, workspace: WorkspaceLayout | None = None) -> Rulebook:
-        """Return the policies in force for a task with this workspace."""
+    async def book(self, workspace: WorkspaceLayout | None = None, *, for_call: bool = False) -> Rulebook:
+        """Return the policies in force for a task with this workspace, with the record of agents.
+
+        Of these, a tool call has to wait for only if a rule looks at it: agents make many.
+        """
         files = await self.files(self._folders(workspace))
         user, projects = _parted(files, self.user)
         if workspace is not None and workspace.in_place:
             projects = self._in_place(workspace, projects)
         calls = (Policy(PolicyRef(name_of(call)), call=call) for call in self.calls)
-        return Rulebook((*user, *projects, *calls))
+        book = Rulebook((*user, *projects, *calls))
+        if self.tally is None or (for_call and not book.looks_at("record")):
+            return book
+        return attrs.evolve(book, verdicts=await self.tally.current())
 
     async def book_of(self, folders: Sequence[str]) -> Rulebook:
         """Return the policies of files in force for a task on these repositories."""

@@ -113,12 +113,12 @@ class Labels(_Several):
 
 
 class Record(_Model):
-    """How an agent's proposals were received before. Unknown until AURA keeps such a record."""
+    """What humans decided before about such work of the agent: of this kind and type of task, with this model."""
 
     lower_bound: Shares | None = None
-    """The lower bound of the share that humans approved."""
+    """The lower end of the 90 % interval of the share that they approved; unknown below 20 decisions."""
     count: Numbers | None = None
-    """How many proposals humans decided about."""
+    """How many times they decided."""
 
     @model_validator(mode="after")
     def _is_given(self) -> Self:
@@ -187,7 +187,7 @@ class When(_Model):
     confidence: Shares | None = None
     """The confidence that the agent stated; unknown if it stated none."""
     record: Record | None = None
-    """How the agent's proposals were received before. Unknown so far: no record is kept yet."""
+    """How such work of the agent was received before; unknown without an agent of AURA."""
     self_review: bool | None = None
     """Whether the human who created the task, or the one that it is part of, is asked to decide about it; unknown if no
     human did."""

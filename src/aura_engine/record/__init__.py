@@ -12,6 +12,16 @@ Invariants:
 - An agent is not shown the bounds that decide about its work: it would learn to state them.
 """
 
-from aura_engine.record.acceptance import Acceptance as Acceptance
-from aura_engine.record.calibration import Bin as Bin
-from aura_engine.record.calibration import Calibration as Calibration
+from typing import TYPE_CHECKING
+
+from aura_contracts.lazy_exports import export_lazily
+
+if TYPE_CHECKING:
+    from aura_engine.record.acceptance import Acceptance as Acceptance
+    from aura_engine.record.acceptance import Posterior as Posterior
+    from aura_engine.record.calibration import Calibration as Calibration
+    from aura_engine.record.calibration import CalibrationBin as CalibrationBin
+    from aura_engine.record.tally import Tally as Tally
+    from aura_engine.record.verdicts import Verdicts as Verdicts
+
+export_lazily(__name__)

@@ -20,6 +20,9 @@ ENOUGH: Final = 20
 PRIOR_LIMIT: Final = 10.0
 """The most verdicts that what is known of others weighs as much as."""
 
+PRIOR_SHARE: Final = 0.5
+"""What a verdict about others counts for, if there are few."""
+
 
 class Posterior(msgspec.Struct, frozen=True):
     """Beta(`a`, `b`), where both are above 0."""
@@ -31,10 +34,13 @@ class Posterior(msgspec.Struct, frozen=True):
         """Return it after more verdicts."""
         return type(self)(self.a + approved, self.b + refused)
 
-    def weakened(self, limit: float = PRIOR_LIMIT) -> Self:
-        """Return it with the same mean, and the weight of at most `limit` verdicts."""
-        share = min(1.0, limit / (self.a + self.b))
-        return type(self)(self.a * share, self.b * share)
+    def weakened(self) -> Self:
+        """Return it with half of its verdicts, or fewer: with Beta(1, 1), the weight of at most `PRIOR_LIMIT`."""
+        verdicts = self.a + self.b - 2
+        if verdicts <= 0:
+            return self
+        share = min(PRIOR_SHARE, (PRIOR_LIMIT - 2) / verdicts)
+        return type(self)(1 + (self.a - 1) * share, 1 + (self.b - 1) * share)
 
     @property
     def mean(self) -> float:
@@ -79,10 +85,13 @@ class Acceptance(msgspec.Struct, Plain, frozen=True, kw_only=True):
 def pooled(counts: Iterable[tuple[int, int]]) -> Posterior:
     """Return the posterior of the last of several groups, given (approved, decided) of each, the broadest first.
 
-    No verdict is in two groups. What the groups before say is the prior of the next, with the weight of at most
-    `PRIOR_LIMIT` verdicts, so an agent that is new is judged like others, and a known one by its own work.
+    No verdict is in two groups. What the groups before say is the prior of the next, weakened, so an agent that is new
+    is judged like others, and a known one by its own work.
     """
-    posterior = Posterior()
+    posterior, known = Posterior(), False
     for approved, decided in counts:
-        posterior = posterior.weakened().updated(approved, decided - approved)
+        if known:
+            posterior = posterior.weakened()
+        known = decided > 0
+        posterior = posterior.updated(approved, decided - approved)
     return posterior

@@ -27,7 +27,7 @@ Answer = tuple[float, bool]
 """A stated confidence from 0 to 1, and whether humans approved."""
 
 
-class Bin(msgspec.Struct, Plain, frozen=True, kw_only=True):
+class CalibrationBin(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The answers with a confidence from `begin` to `end`, excluded. Bins without answers are left out."""
 
     begin: float
@@ -58,7 +58,7 @@ class Calibration(msgspec.Struct, Plain, frozen=True, kw_only=True):
     within_bins: float | None = None
     calibration_error: float | None = None
     """The mean distance between confidence and share over the bins, by their answers (ECE): a summary only."""
-    bins: tuple[Bin, ...] = ()
+    bins: tuple[CalibrationBin, ...] = ()
 
     @property
     def enough(self) -> bool:
@@ -106,10 +106,10 @@ def _within(answers: Sequence[Answer]) -> float:
     return fsum((one - stated) ** 2 - 2 * (approved - rate) * (one - stated) for one, approved in answers)
 
 
-def _bin(number: int, answers: Sequence[Answer]) -> Bin:
+def _bin(number: int, answers: Sequence[Answer]) -> CalibrationBin:
     approved = sum(yes for _, yes in answers)
     posterior = Posterior().updated(approved, len(answers) - approved)
-    return Bin(
+    return CalibrationBin(
         begin=number / BINS,
         end=(number + 1) / BINS,
         answers=len(answers),

@@ -17,6 +17,7 @@ from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
 from aura_engine.agent_types import AgentTypeFile
 from aura_engine.policy.sources import PolicySources
 from aura_engine.profiles import ProfileFiles
+from aura_engine.record.tally import Tally
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.timers.wall_clock import WallClock
@@ -84,6 +85,10 @@ class Runtime:
     policies: PolicySources = attrs.field(factory=PolicySources)
     clock: WallClock
     """How long to wait for a moment."""
+    tally: Tally
+    """What humans decided about agents' work."""
+    samples_agents: bool = False
+    """Whether agents of the pool are sampled by their acceptance."""
     random: Callable[[], float]
     """From 0 up to 1; for the jitter of delays."""
     grace: float = RETURN_GRACE

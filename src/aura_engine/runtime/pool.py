@@ -47,6 +47,7 @@ from aura_contracts.task import (
     TaskUnqueued,
 )
 from aura_contracts.workspace import WORKSPACE
+from aura_engine.record.verdicts import Verdicts
 from aura_engine.runtime.agent_profiles import queue_first
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.courtesy import Courtesy
@@ -315,10 +316,11 @@ class Pool:
         if self._schedule is None:
             self._stale_tasks.clear()
             self._stale_agents.clear()
-            schedule = Schedule()
+            schedule = Schedule(self._runtime.random if self._runtime.samples_agents else None)
+            verdicts = await self._runtime.tally.current()
             async for agent in self._runtime.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT)):
                 if agent.status is not AgentStatus.DISABLED:
-                    schedule.set_agent(PoolAgent.of(agent))
+                    schedule.set_agent(PoolAgent.of(agent, verdicts.expected(agent.id, agent.type)))
             rows = self._runtime.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT))
             for task in [task async for task in rows]:
                 await self._enter(schedule, task)
@@ -334,12 +336,13 @@ class Pool:
             self._take_back(task_id)
         agents, self._stale_agents = self._stale_agents, set()
         try:
+            verdicts = await self._runtime.tally.current() if agents else Verdicts()
             for part in parts_of(agents):
                 for agent in (await self._runtime.reads.list(AgentQuery(id=part, limit=LIMIT))).rows:
                     if agent.ad_hoc or agent.status is AgentStatus.DISABLED:
                         schedule.remove_agent(agent.id)
                     else:
-                        schedule.set_agent(self._figures(agent))
+                        schedule.set_agent(self._figures(agent, verdicts))
             found = await tasks_of(self._runtime.reads, tasks)
             for task in found:
                 await self._enter(schedule, task)
@@ -349,9 +352,9 @@ class Pool:
             self._stale_agents |= agents
             raise
 
-    def _figures(self, agent: Agent) -> PoolAgent:
+    def _figures(self, agent: Agent, verdicts: Verdicts) -> PoolAgent:
         """Return the figures of an agent; what is left to it counts as taken."""
-        figures = PoolAgent.of(agent)
+        figures = PoolAgent.of(agent, verdicts.expected(agent.id, agent.type))
         return replace(figures, tasks=figures.tasks + self._courtesy.left_to(agent.id))
 
     def _let_go(self, tasks: Iterable[Task]) -> None:

@@ -6,7 +6,8 @@
     while (chosen := schedule.take(now)) is not None:
         ...
 
-The same tasks and agents, put in the same order at the same times, always give the same assignments.
+The same tasks and agents, put in the same order at the same times, always give the same assignments, unless agents are
+sampled.
 
 Invariants:
 
@@ -24,7 +25,7 @@ from msgspec.structs import replace
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.task import Selection
 from aura_engine.scheduling.queue import Queue
-from aura_engine.scheduling.selection import choose_agent
+from aura_engine.scheduling.selection import Draw, choose_agent
 from aura_engine.scheduling.values import Needs, PoolAgent, WaitingTask
 
 
@@ -40,7 +41,9 @@ class Allocation(NamedTuple):
 class Schedule:
     """The tasks that wait and the agents that have room."""
 
-    def __init__(self) -> None:
+    def __init__(self, draw: Draw | None = None) -> None:
+        """`draw` returns random numbers from 0 up to 1, and has agents sampled; see `choose_agent`."""
+        self._draw = draw
         self._queues: dict[Needs, Queue] = {}
         """Without empty ones."""
         self._needs: dict[TaskId, Needs] = {}
@@ -109,7 +112,7 @@ class Schedule:
         if not suited:
             return None
         (_, task), needs = min(suited, key=lambda each: each[0][0])
-        agent, selection = choose_agent([agent for agent in free if agent.suits(needs)])
+        agent, selection = choose_agent([agent for agent in free if agent.suits(needs)], self._draw)
         self._serve(task, now)
         self.set_agent(replace(agent, tasks=agent.tasks + 1))
         return Allocation(task, agent.id, agent.executor, selection)

@@ -10,11 +10,15 @@ import msgspec
 from aura_contracts.agent import Agent
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.task import PoolRequest, Priority, Task
+from aura_engine.record.acceptance import Posterior
 
 AGEING = 600.0
 """Seconds in the queue after which a task counts as one priority higher, up to the highest."""
 
 TOP_LEVEL = 2
+
+UNKNOWN = Posterior()
+"""What is expected of an agent without any verdict."""
 
 _LEVELS: Mapping[Priority, int] = MappingProxyType({Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: TOP_LEVEL})
 
@@ -92,9 +96,11 @@ class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int = 0
     """The tasks that it has."""
     registered_at: datetime
+    expected: Posterior = UNKNOWN
+    """The share of its work that humans approve, as far as is known."""
 
     @classmethod
-    def of(cls, agent: Agent) -> Self:
+    def of(cls, agent: Agent, expected: Posterior = UNKNOWN) -> Self:
         """Return the figures of an agent."""
         return cls(
             id=agent.id,
@@ -104,6 +110,7 @@ class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):
             capacity=agent.capacity,
             tasks=len(agent.tasks),
             registered_at=agent.created_at,
+            expected=expected,
         )
 
     @property
@@ -112,9 +119,14 @@ class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.capacity - self.tasks, 0)
 
     @property
-    def rank(self) -> tuple[float, datetime, AgentId]:
-        """What agents that suit a task are compared by; the lowest gets it: load, then age."""
-        return (self.tasks / self.capacity, self.registered_at, self.id)
+    def load(self) -> float:
+        """The share of its capacity that is used."""
+        return self.tasks / self.capacity
+
+    @property
+    def rank(self) -> tuple[float, float, datetime, AgentId]:
+        """What agents that suit a task are compared by; the lowest gets it: load, then acceptance, then age."""
+        return (self.load, -self.expected.lower, self.registered_at, self.id)
 
     def suits(self, needs: Needs) -> bool:
         """Whether it is of the type and has the capabilities."""

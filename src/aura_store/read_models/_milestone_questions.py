@@ -30,7 +30,7 @@ _COMPLETED_BY: Final = (
 
 def verdicts(execute: Execute, since: int) -> tuple[VerdictCount, ...]:
     """Return the verdicts after a position, counted."""
-    dimensions = "agent_id, executor, model, agent_type, kind, milestone, confidence"
+    dimensions = "agent_id, executor, model, agent_type, kind, milestone, confidence, rounds"
     found = execute(
         f"SELECT {dimensions}, count(*) FROM milestones WHERE position > ? AND milestone IN ({_listed(VERDICTS)})"
         f" GROUP BY {dimensions}",
@@ -45,9 +45,10 @@ def verdicts(execute: Execute, since: int) -> tuple[VerdictCount, ...]:
             kind=kind,
             verdict=Milestone(verdict),
             confidence=confidence,
+            rounds=int(rounds),
             count=int(count),
         )
-        for agent_id, executor, model, agent_type, kind, verdict, confidence, count in found
+        for agent_id, executor, model, agent_type, kind, verdict, confidence, rounds, count in found
     )
 
 

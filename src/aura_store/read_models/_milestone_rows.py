@@ -82,6 +82,7 @@ def _verdict(record: EventRecord, reached: Milestone, asked: ap.Approval) -> Row
         agent_type=known.task_type,
         kind=str(asked.kind),
         confidence=asked.confidence,
+        rounds=known.rejections,
         seconds=max((record.time - asked.requested_at).total_seconds(), 0.0),
     )
 

@@ -26,14 +26,15 @@ MILESTONES: Final = Table(
         TableColumn("agent_type", "text", null=True),
         TableColumn("kind", "text", null=True),
         TableColumn("confidence", "real", null=True),
+        TableColumn("rounds", "integer", null=True),
         TableColumn("seconds", "real", null=True),
         TableColumn("position", "integer"),
     ),
     indexes("milestones", "reached_at", "position", "agent_id", "milestone", task="task_id"),
 )
 """`day` is that of `reached_at` in UTC. Of a verdict, `kind` is that of the question, `confidence` what the agent
-stated, and `seconds` the time from question to answer; of a repair or a revert, `task_id` is the task that it is
-about."""
+stated, `rounds` how often the work had been sent back before, and `seconds` the time from question to answer; of a
+repair or a revert, `task_id` is the task that it is about."""
 
 AGENT_SPELLS: Final = Table(
     "agent_spells",

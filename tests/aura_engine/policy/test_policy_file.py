@@ -170,7 +170,10 @@ def test_rules_are_compared_only_for_who_looks_at_the_file_and_not_without_end()
     ("rules", "code"),
     [
         ("  - {approve: a, when: {labels: {all: ui}}}\n  - {ask: b, when: {labels: {any: u*}}}", "shadowed"),
-        ("  - {approve: a, when: {record: {count: {at_least: 20}}}}", "never_matches"),
+        (
+            "  - {ask: a, when: {record: {count: {at_most: 8}}}}\n  - {ask: b, when: {record: {count: {at_most: 9}}}}",
+            "shadowed",
+        ),
         ("  - {ask: a, when: {kind: workflow_step}}", "never_matches"),
         ("  - {approve: a, when: {paths: {all: d/x/*}}}\n  - {never: b, when: {paths: {any: d/*}}}", "shadowed"),
         ("  - {approve: a, when: {files: {at_most: 3}}}\n  - {ask: b, when: {kind: [changes, plan]}}", "shadowed"),

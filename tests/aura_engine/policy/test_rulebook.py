@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
+from attrs import evolve
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -18,18 +19,22 @@ from aura_contracts.approval import (
     PolicyRef,
     PolicyVerdict,
     Question,
+    RecordSoFar,
     ToolCall,
 )
 from aura_contracts.ids import ApprovalId
 from aura_contracts.permission import PermissionRules, Ruling
+from aura_contracts.ports.milestones import Milestone, VerdictCount
 from aura_contracts.ports.workspaces import FileSummary
 from aura_engine.decisions._question import asking_problem
 from aura_engine.permissions.precedence import decide_call
 from aura_engine.policy.conditions import PolicySubject
+from aura_engine.policy.consultation import consult
 from aura_engine.policy.evidence import PATHS_LIMIT, change_of, commands_run
 from aura_engine.policy.policy_file import read_policy
 from aura_engine.policy.rulebook import REJECTIONS, Policy, PolicyRule, Rulebook, is_sampled
 from aura_engine.policy.terms import Terms
+from aura_engine.record import Verdicts
 
 ID = ApprovalId("0192f0c1-2d3e-7abc-8def-0123456789ab")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)  # a Monday
@@ -136,6 +141,46 @@ def test_what_is_unknown_has_a_human_asked_whatever_else_approves(condition, unk
     assert verdict(unknown, f"approve: a, when: {{{condition}}}", "approve: all, when: always") is ASK
     assert verdict(unknown, f"reject: a, when: {{{condition}}}, because: x", "approve: all, when: always") is ASK
     assert verdict(unknown, f"never: a, when: {{{condition}}}", "approve: all, when: always") is NEVER
+
+
+SURE = "approve: a, when: {record: {lower_bound: {at_least: 0.8}, count: {at_least: 20}}}"
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (RecordSoFar(20, 0.85), APPROVE),
+        (RecordSoFar(20, 0.79), ASK),
+        (RecordSoFar(19, 0.85), ASK),
+        (RecordSoFar(25, None), ASK),
+        (None, ASK),
+    ],
+)
+def test_the_record_of_an_agent_decides_by_its_lower_bound_and_count(record, expected):
+    assert verdict(changes("a", record=record), SURE) is expected
+
+
+def test_what_little_is_known_of_a_record_is_unknown_and_not_bad():
+    rule = "never: a, when: {record: {lower_bound: {at_most: 0.5}}}"
+    assert verdict(changes("a", record=RecordSoFar(3, None)), rule, "approve: all, when: always") is NEVER
+    few = "ask: a, when: {record: {count: {at_most: 5}}}"
+    assert verdict(changes("a", record=RecordSoFar(6, None)), few, "approve: all, when: always") is APPROVE
+
+
+def test_the_verdicts_of_humans_are_recorded_with_a_question_and_a_decision():
+    same = {"agent_id": "ada", "executor": "x", "model": "m", "agent_type": "tester", "kind": "changes"}
+    good = VerdictCount(**same, verdict=Milestone.APPROVED, confidence=None, rounds=0, count=30)
+    known = {"agent_id": "ada", "executor": "x", "model": "m", "task_type": "tester"}
+    evidence = Evidence(**known, change=ChangeSize(files=1))
+    question = Question(kind=ApprovalKind.CHANGES, reviewers=("alice",), evidence=evidence)
+    rules = evolve(book(SURE), verdicts=Verdicts.of([good]))
+    asked, decision = consult(rules, ID, question, NOON)
+    assert decision.verdict is APPROVE
+    assert decision.values["record"] == {"count": 30, "lower_bound": pytest.approx(0.9079, abs=1e-4)}
+    assert asked.evidence.record == RecordSoFar(30, pytest.approx(0.9079, abs=1e-4))
+    other = replace(question, evidence=replace(evidence, model="another"))
+    asked, decision = consult(rules, ID, other, NOON)
+    assert (asked.evidence.record, decision.verdict) == (RecordSoFar(0), ASK)
 
 
 def test_a_condition_about_what_another_kind_of_question_has_does_not_hold():

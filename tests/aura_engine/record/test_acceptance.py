@@ -31,7 +31,7 @@ def test_cumulative_function_has_its_closed_forms(x, a):
     assert beta_cdf(x, 1, a) == pytest.approx(1 - (1 - x) ** a, abs=1e-9)
 
 
-@given(st.floats(0, 1), shapes, shapes)
+@given(st.integers(0, 2**20).map(lambda part: part / 2**20), shapes, shapes)
 def test_cumulative_function_is_mirrored(x, a, b):
     assert beta_cdf(x, a, b) + beta_cdf(1 - x, b, a) == pytest.approx(1, abs=1e-9)
 
@@ -70,6 +70,10 @@ def test_others_count_for_at_most_ten_verdicts(groups):
 @given(st.lists(counts, min_size=1, max_size=3))
 def test_own_work_outweighs_what_others_did(groups):
     assert pooled([*groups, (2_000, 4_000)]).mean == pytest.approx(0.5, abs=0.01)
+
+
+def test_one_verdict_about_it_counts_for_more_than_one_about_others():
+    assert pooled([(1, 1), (0, 1)]).mean < 0.5 < pooled([(0, 1), (1, 1)]).mean
 
 
 def test_pooled_without_others_is_the_own_posterior():

@@ -19,6 +19,7 @@ from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import RetryPolicy
 from aura_engine.agent_types import AgentTypeFile
 from aura_engine.profiles import ProfileFiles
+from aura_engine.record import Tally
 from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Runtime, Slots
 from aura_engine.runtime.prompts import Prompts
@@ -42,6 +43,7 @@ def runtime_of(agent):
         profiles=ProfileFiles(),
         agent_types=AgentTypeFile(),
         clock=WallClock(agent.bus.clock),
+        tally=Tally(agent.reads),
         random=lambda: 0.5,
     )
 
