@@ -9,12 +9,14 @@ import re
 import signal
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import anyio
+import attrs
 import pytest
 from benchmarks._environments import CannotInstall, python_with
 
@@ -25,7 +27,9 @@ from command_line import ENVIRONMENT
 from conditions import until
 from engines import events_of, open_questions, write
 from repositories import ENVIRONMENT as GIT
-from repositories import content, git, make_repository
+from repositories import content, git
+from sites import Site, children_of, made_site
+from supervised import alive
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/embed.md").read_text("utf-8")
@@ -84,31 +88,40 @@ def is_serving(server, port):
         return False
 
 
-@pytest.fixture
-def host(program, tmp_path):
-    """Returns a started program; it is killed at the end of the test, if it still runs."""
-    command, environment = program
-    repository = make_repository(tmp_path / "app", {"README": "hello\n"})
-    started = []
+@attrs.define
+class Host(Site):
+    """The program of an example on a site; `words` are its command, to which the agent is handed in AGENT."""
 
-    def start(*rounds):
-        own = {"AURA_HOME": str(tmp_path / "home"), "AURA_USER": "alice", **environment}
+    def run(self, *rounds):
+        """Start the graph or the flow."""
+        return self._start("monday", str(self.repository), "Say more", rounds=rounds)
+
+    def serve(self, *rounds):
+        """Start the program that has Prefect start and cancel the flow."""
+        return self._start(rounds=rounds)
+
+    def _start(self, *arguments, rounds):
         agent = {"executor": "scripted", "options": {"rounds": [list(steps) for steps in rounds]}}
+        own = {"AURA_HOME": str(self.root / "home"), "AURA_USER": "alice", "AURA_TEST_MARK": self.mark}
         process = subprocess.Popen(
-            [*command, "monday", str(repository), "Say more"],
-            cwd=tmp_path,
-            env={**ENVIRONMENT, **GIT, **own, "AGENT": json.dumps(agent)},
+            [*self.words, *arguments],
+            cwd=self.root,
+            env={**ENVIRONMENT, **GIT, **own, **self.variables, "AGENT": json.dumps(agent)},
             stdout=subprocess.PIPE,
             text=True,
         )
-        started.append(process)
+        self.started.append(process)
         return process
 
-    start.repository = repository
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+
+@pytest.fixture
+def host(program, tmp_path):
+    """The program on a site of its own, where nothing runs after the test."""
+    command, environment = program
+    with made_site(tmp_path, command, kind=Host) as site:
+        site.variables = environment
+        yield site
+    for process in site.started:
         process.stdout.close()
 
 
@@ -169,20 +182,12 @@ async def runs(human):
     return sum(isinstance(event, ProcessStarted) and event.token.coding for event in events)
 
 
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def merged(repository):
     return f"merged {git(repository, 'rev-parse', 'main')}"
 
 
 async def test_it_goes_on_with_the_commit_that_a_human_approved(host, human):
-    process = host([write("new.txt", "more\n")])
+    process = host.run([write("new.txt", "more\n")])
     asked = await question(human, process)
     assert "new.txt" in asked.proposed_solution
     await human.approvals.approve(asked.id)
@@ -192,7 +197,7 @@ async def test_it_goes_on_with_the_commit_that_a_human_approved(host, human):
 
 async def test_a_rejection_goes_to_the_agent_and_it_asks_again(host, human):
     edit = {"edit": {"path": "new.txt", "old": "more", "new": "MORE"}}
-    process = host([write("new.txt", "more\n")], [{"expect_prompt": "louder, please"}, edit])
+    process = host.run([write("new.txt", "more\n")], [{"expect_prompt": "louder, please"}, edit])
     first = await question(human, process)
     await human.approvals.reject(first.id, "louder, please")
     await human.approvals.approve((await question(human, process, first.id)).id)
@@ -201,28 +206,95 @@ async def test_a_rejection_goes_to_the_agent_and_it_asks_again(host, human):
 
 
 @pytest.mark.parametrize("moment", ["the agent works", "the question waits"])
-async def test_cancelling_it_cancels_the_run(host, human, tmp_path, moment):
-    wait = [{"wait_for": {"path": str(tmp_path / "never")}}] if moment == "the agent works" else []
-    process = host([*wait, write("new.txt", "more\n")])
-    agents = []
-    if wait:
-        agents = await agents_of(human, process)
-    else:
-        await question(human, process)
+async def test_cancelling_it_cancels_the_run(host, human, moment):
+    process = host.run(*rounds_until(moment))
+    agents = await reached(moment, human, process)
     process.send_signal(signal.SIGINT)
     await ended(process)
+    await is_withdrawn(host, human, agents)
+
+
+@pytest.mark.parametrize("program", ["prefect"], indirect=True)
+@pytest.mark.parametrize("moment", ["the agent works", "the question waits", "its process hangs"])
+async def test_a_flow_that_prefect_cancels_cancels_the_run(host, human, moment):
+    process = host.serve(*rounds_until(moment))
+    deployment = await deployed(host, process)
+    given = {"key": "monday", "repository": str(host.repository), "request": "Say more"}
+    flow_run = asked_of_prefect(host, f"deployments/{deployment}/create_flow_run", {"parameters": given})["id"]
+    agents = await reached(moment, human, process)
+    if moment == "its process hangs":  # until Prefect kills it
+        os.kill(flow_of(process), signal.SIGSTOP)
+    cancel = [host.words[0], "-m", "prefect", "flow-run", "cancel", flow_run]
+    await anyio.run_process(cancel, env={**ENVIRONMENT, **host.variables})
+
+    async def cancelled():
+        state = asked_of_prefect(host, f"flow_runs/{flow_run}")["state"]
+        return [state] if state["type"] == "CANCELLED" else []
+
+    await eventually(process, cancelled)
+    await is_withdrawn(host, human, agents)
+    process.terminate()
+    await ended(process)
+    await host.is_quiet()
+
+
+def rounds_until(moment):
+    """Return what the agent does: its work, which in some moments it never begins."""
+    wait = [] if moment == "the question waits" else [{"wait_for": {"path": "/never"}}]
+    return ([*wait, write("new.txt", "more\n")],)
+
+
+async def reached(moment, human, process):
+    """Return the process ids of the agent at the moment at which it is to be cancelled."""
+    if moment == "the question waits":
+        await question(human, process)
+        return []
+    return await agents_of(human, process)
+
+
+async def is_withdrawn(host, human, agents):
+    """Assert that the run is cancelled, asks nothing and runs nowhere, and that every worktree is known."""
     (task,) = (await human.tasks.list()).rows
     assert task.status is TaskStatus.CANCELLED
     assert await open_questions(human) == ()
-    assert [pid for pid in agents if is_alive(pid)] == []
+    assert [pid for pid in agents if alive(pid)] == []
+    assert [finding for finding in await human.doctor.list() if finding.status == "wrong"] == []
+    kept = (await human.workspaces.list(removed=False)).rows
+    worktrees = {line.split()[0] for line in git(host.repository, "worktree", "list").splitlines()[1:]}
+    assert worktrees == {tree.path for workspace in kept for tree in workspace.worktrees}
     assert git(host.repository, "rev-list", "--count", "main") == "1"
+
+
+def flow_of(process):
+    """Return the process id of the flow that a program serves; the other children are Python's own."""
+    (pid,) = [pid for pid in children_of([process.pid]) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return pid
+
+
+async def deployed(host, process):
+    """Return the id of the flow's deployment, as soon as Prefect knows it."""
+
+    async def find():
+        with suppress(HTTPError):
+            return [asked_of_prefect(host, "deployments/name/changed/gate")["id"]]
+
+    (found,) = await eventually(process, find)
+    return found
+
+
+def asked_of_prefect(host, path, body=None):
+    """Return what the server of Prefect answers."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    with urlopen(Request(f"{host.variables['PREFECT_API_URL']}/{path}", data, headers)) as answer:
+        return json.load(answer)
 
 
 @pytest.mark.parametrize("moment", ["the agent works", "the question waits"])
 async def test_killed_it_continues_with_the_same_agent_and_question(host, human, tmp_path, moment):
     go = tmp_path / "go"
     steps = [{"wait_for": {"path": str(go)}}, write("new.txt", "more\n")]
-    process = host(steps)
+    process = host.run(steps)
     asked = None
     if moment == "the agent works":
         await agents_of(human, process)
@@ -231,7 +303,7 @@ async def test_killed_it_continues_with_the_same_agent_and_question(host, human,
         asked = await question(human, process)
     process.kill()
     await ended(process)
-    again = host(steps)
+    again = host.run(steps)
     go.touch()
     same = await question(human, again)
     assert asked is None or same.id == asked.id
