@@ -177,12 +177,5 @@ def test_the_text_of_an_error_is_bounded(place):
 @pytest.mark.parametrize("empty", ["\n", " \n", "\t\n"])
 def test_empty_lines_do_not_push_a_command_off_the_screen(empty):
     lines = list(call_lines(ToolCall("Bash", "f", {"command": f"rm -rf /\n{empty * 500}ls\n\nls"})))
-    assert lines == [
-        "  Bash",
-        "    command:",
-        "      rm -rf /",
-        "      (500 empty lines)",
-        "      ls",
-        "      ",
-        "      ls",
-    ]
+    shown = ["rm -rf /", "(500 empty lines)", "ls", "", "ls"]
+    assert lines == ["  Bash", "    command:", *(f"      {line}" for line in shown)]
