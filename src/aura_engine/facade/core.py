@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from aura_contracts.ports.archive import Archive
+    from aura_engine.clockwork.wall_clock import WallClock
     from aura_engine.facade.findings import Finding
     from aura_engine.policy.sources import PolicySources
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
-    from aura_engine.timers.wall_clock import WallClock
 
 S = TypeVar("S", bound=State)
 

@@ -17,12 +17,12 @@ from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
 from aura_contracts.template import resolve
 from aura_engine.agent_results import ASKED, SCHEMA
 from aura_engine.agent_types import AgentTypeFile
+from aura_engine.clockwork.wall_clock import WallClock
 from aura_engine.policy.sources import PolicySources
 from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.views import workspace_of
 from aura_engine.templates import BUILTIN_SCOPE, Template, builtin, render
-from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 
 
