@@ -78,6 +78,7 @@ MODULES = (
     "doctor",
     "run",
     "subscription",
+    "service_turn",
     "engine",
 )
 """Modules of the facade, in the order in which their blocking twins need one another."""

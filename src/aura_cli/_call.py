@@ -3,6 +3,7 @@
 import os
 import shlex
 from argparse import Namespace
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import attrs
 
 from aura_cli._settings import Settings
 from aura_cli.rendering.terminal import Terminal
-from aura_contracts.errors import StoreMisconfigured
+from aura_contracts.errors import AuraError, StoreMisconfigured
 from aura_contracts.private_files import make_private_folder
 from aura_contracts.store_url import StoreUrl
 
@@ -73,11 +74,12 @@ async def engine_of(
     make: bool = False,
     store: str | None = None,
     folder: str = ".",
+    fires: bool = True,
 ) -> AsyncIterator["Engine"]:
     """Open an engine for a command, with the profiles of the project that contains `folder`.
 
     A missing store is created with `make`; with `read_only`, a missing default store counts as empty. Otherwise raises
-    `StoreMisconfigured`.
+    `StoreMisconfigured`. Unless it only reads, or not `fires`, it first does what is due, in place of a service.
     """
     from aura_cli.rendering.log_lines import quote_log_lines
     from aura_engine import Host, open_engine
@@ -103,7 +105,26 @@ async def engine_of(
         outage_timeout=READ_TIMEOUT if read_only else RECORD_TIMEOUT,
         **settings.codec,
     ) as engine:
+        if fires and not (read_only or auditing):
+            await _do_what_is_due(call, engine)
         yield engine
+
+
+async def _do_what_is_due(call: Invocation, engine: "Engine") -> None:
+    """Remind, escalate and expire what is due, and say so. What cannot be done now is left to the next command."""
+    try:
+        due = await engine.timers.fire_due()
+    except AuraError:  # the command itself says what is wrong with the store, if it matters to it
+        return
+    if due:
+        from aura_cli.rendering.formatting import counted
+
+        counts = Counter(_DUE[timer.purpose] for timer in due)
+        done = ", ".join(counted(number, thing) for thing, number in counts.items())
+        call.terminal.say(f"was due and is done first: {done}")
+
+
+_DUE = {"remind": "reminder", "escalate": "escalation", "expire": "deadline"}
 
 
 def _source() -> "AnswerSource":

@@ -116,6 +116,10 @@ if TYPE_CHECKING:
     from aura_contracts.project import PROJECT as PROJECT
     from aura_contracts.project import Project as Project
     from aura_contracts.project import ProjectStatus as ProjectStatus
+    from aura_contracts.service import SERVICE as SERVICE
+    from aura_contracts.service import SERVICE_ID as SERVICE_ID
+    from aura_contracts.service import Service as Service
+    from aura_contracts.service import ServiceStatus as ServiceStatus
     from aura_contracts.task import TASK as TASK
     from aura_contracts.task import Task as Task
     from aura_contracts.task import TaskStatus as TaskStatus

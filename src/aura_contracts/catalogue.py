@@ -26,6 +26,7 @@ from aura_contracts.ledger import LEDGER
 from aura_contracts.lock_table import LOCK_TABLE
 from aura_contracts.output import OUTPUT
 from aura_contracts.project import PROJECT
+from aura_contracts.service import SERVICE
 from aura_contracts.task import TASK
 from aura_contracts.template import PROMPT_TEMPLATE
 from aura_contracts.workflow import WORKFLOW
@@ -95,6 +96,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     PROMPT_TEMPLATE,
     PROJECT,
     LOCK_TABLE,
+    SERVICE,
     LEDGER,
 )
 """Every aggregate, in the order of the documentation."""

@@ -1,9 +1,9 @@
 """Timers: the moments at which something is due although nothing happens. Pure.
 
 A timer is not stored by itself: it follows from the state of what waits, as `timers_of` says. The read models keep the
-timers of all states in one table, `aura_engine.timers` fires those that are due, and the command that does so decides
-again, on the newest state, whether anything is due. So a timer that is fired late, twice, or after it has become
-pointless changes nothing.
+timers of all states in one table, and `aura_engine.clockwork` fires those that are due, with a command that decides
+again, on the newest state, whether anything is. So a timer that is fired late, twice, or after it has become pointless
+changes nothing.
 """
 
 from collections.abc import Callable, Mapping

@@ -302,7 +302,6 @@ if TYPE_CHECKING:
     from aura_contracts.ports.executors import Capability as Capability
     from aura_contracts.ports.executors import Executor as Executor
     from aura_contracts.ports.executors import ExecutorInfo as ExecutorInfo
-    from aura_contracts.ports.moments import Moment as Moment
     from aura_contracts.ports.read_models import Words as Words
     from aura_contracts.ports.rows import ExecutionLogRow as ExecutionLogRow
     from aura_contracts.ports.rows import Page as Page
@@ -310,6 +309,7 @@ if TYPE_CHECKING:
     from aura_contracts.ports.rows import TimerRow as TimerRow
     from aura_contracts.ports.rows import UsageRow as UsageRow
     from aura_contracts.ports.rows import UsageSum as UsageSum
+    from aura_contracts.ports.time_arguments import Moment as Moment
     from aura_contracts.ports.workspaces import Orphan as Orphan
     from aura_contracts.ports.workspaces import WorkDiff as WorkDiff
     from aura_contracts.ports.workspaces import WorkspaceCondition as WorkspaceCondition
@@ -323,6 +323,11 @@ if TYPE_CHECKING:
     from aura_contracts.run_plan import RunPlan as RunPlan
     from aura_contracts.run_plan import Script as Script
     from aura_contracts.run_plan import Shell as Shell
+    from aura_contracts.service import ClockJumped as ClockJumped
+    from aura_contracts.service import Service as Service
+    from aura_contracts.service import ServiceStarted as ServiceStarted
+    from aura_contracts.service import ServiceStatus as ServiceStatus
+    from aura_contracts.service import ServiceStopped as ServiceStopped
     from aura_contracts.store_url import Compression as Compression
     from aura_contracts.task import AgentType as AgentType
     from aura_contracts.task import ApprovalMode as ApprovalMode
@@ -420,6 +425,7 @@ if TYPE_CHECKING:
     from aura_engine.answer_refusal import AnswerRefusal as AnswerRefusal
     from aura_engine.blocking import BlockingEngine as BlockingEngine
     from aura_engine.blocking import BlockingRun as BlockingRun
+    from aura_engine.blocking import BlockingServing as BlockingServing
     from aura_engine.blocking import BlockingSubscription as BlockingSubscription
     from aura_engine.blocking import open_engine_sync as open_engine_sync
     from aura_engine.bootstrap.agent_context import open_own_task as open_own_task
@@ -454,6 +460,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.policies import PolicyRuleInfo as PolicyRuleInfo
     from aura_engine.facade.queue_places import QueuePlace as QueuePlace
     from aura_engine.facade.run import Run as Run
+    from aura_engine.facade.service_turn import Serving as Serving
     from aura_engine.facade.subscription import Subscription as Subscription
     from aura_engine.facade.templates import BuiltinTemplate as BuiltinTemplate
     from aura_engine.facade.templates import PromptPreview as PromptPreview

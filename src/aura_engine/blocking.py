@@ -33,10 +33,11 @@ from aura_contracts.ports.archive import (
 )
 from aura_contracts.ports.callables import AgentCallable
 from aura_contracts.ports.executors import Capability, Executor, ExecutorInfo
-from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.rows import ExecutionLogRow, Page, SessionRow, TimerRow, UsageRow
+from aura_contracts.ports.time_arguments import Moment
 from aura_contracts.ports.workspaces import Orphan, WorkDiff, WorkspaceCondition
 from aura_contracts.project import Project, ProjectChanges
+from aura_contracts.service import Service
 from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges
 from aura_contracts.template import PromptTemplate
@@ -78,6 +79,7 @@ from aura_engine.facade.policies import Policies, PolicyInfo
 from aura_engine.facade.projects import Projects
 from aura_engine.facade.queue_places import QueuePlace
 from aura_engine.facade.run import Run
+from aura_engine.facade.service_turn import Serving
 from aura_engine.facade.sessions import Sessions
 from aura_engine.facade.stats import Stats
 from aura_engine.facade.store import Store
@@ -916,7 +918,8 @@ class BlockingTimers:
         Retries and grace periods are steps of tasks, and left to the engine that drives these. What is not due any more
         is left out, and twice is harmless. What could not be done is logged, and still due the next time.
 
-        Opening an engine fires nothing by itself: a program calls this now and then.
+        Opening an engine fires nothing by itself: a program calls this now and then, or `Engine.serve` once. While
+        another engine serves the store, this leaves everything to it.
         """
         return self._portal.call(self._target.fire_due)
 
@@ -1256,6 +1259,34 @@ class BlockingSubscription:
         return self._target.failure
 
 
+class BlockingServing:
+    """A service that waits for its turn, or is at work. Started by `Engine.serve`; ends with the engine."""
+
+    def __init__(self, target: Serving, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it serves now; if not, another one does, or it has ended."""
+        return self._target.at_work
+
+    def started(self) -> Service:
+        """Wait for its turn, and return it as the log has it.
+
+        Raises the error that ended it before, and `EngineClosed` if it was stopped before.
+        """
+        return self._portal.call(self._target.started)
+
+    def wait(self) -> None:
+        """Wait until it has ended: it was stopped, or the engine was closed. Raises the error that ended it."""
+        return self._portal.call(self._target.wait)
+
+    def stop(self) -> None:
+        """Stop serving, and wait for the end. What the engine drives it drives until it is closed."""
+        return self._portal.call(self._target.stop)
+
+
 class BlockingEngine:
     """Tasks on a log, and everything that belongs to them. Opened by `open_engine`; bound to its event loop.
 
@@ -1358,6 +1389,19 @@ class BlockingEngine:
         """
         found = self._portal.call(self._target.resume_interrupted, request, after=ids_of(after))
         return None if found is None else BlockingRun(found, self._portal)
+
+    def serve(self) -> BlockingServing:
+        """Look after the store from now on, in the background: drive every task as `drive_all` does, and fire timers.
+
+        One at a time serves a store, across all engines. If another one does, this one waits until it stops or dies,
+        and takes over; `Serving.started` tells. Raises `StoreReadOnly`, and `InvalidInput` for an engine that only
+        records.
+        """
+        return BlockingServing(self._portal.run(self._target.serve), self._portal)
+
+    def service(self) -> Service | None:
+        """Return the service that another engine is on this store, None without one."""
+        return self._portal.call(self._target.service)
 
     def on(
         self, event_type: type[E], callback: Callable[[EventRecord[E]], Any], *, name: str | None = None

@@ -18,7 +18,7 @@ from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Change, HistoryLine, Progress, World
-from aura_contracts.ports.moments import Moment, moment_of
+from aura_contracts.ports.time_arguments import Moment, moment_of
 from aura_store.repository import Loaded, fold_records
 
 S = TypeVar("S", bound=State)

@@ -27,8 +27,8 @@ from aura_contracts.ports.archive import (
     UsageKey,
     World,
 )
-from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.rows import UsageSum
+from aura_contracts.ports.time_arguments import Moment
 from aura_store import _history as history
 from aura_store import audit, pricing
 from aura_store.read_models import LogReadModels, check_read_models, repair_snapshot

@@ -7,8 +7,8 @@ import pytest
 from aura_contracts.approval import ApprovalKind, ApprovalStatus, PoliciesApplied, PolicyVerdict
 from aura_contracts.errors import InvalidFile, InvalidInput
 from aura_contracts.task import TaskStatus
+from aura_engine.clockwork import wall_clock
 from aura_engine.host import Host, now
-from aura_engine.timers import wall_clock
 from conditions import until
 from engines import ONCE, all_questions, events_of, next_question, open_questions, scripted, settled, write
 from repositories import make_repository

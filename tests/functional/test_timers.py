@@ -19,9 +19,9 @@ from aura_contracts.approval import (
 )
 from aura_contracts.errors import StoreReadOnly
 from aura_contracts.timers import TimerPurpose
+from aura_engine.clockwork import effects, timekeeper, wall_clock
+from aura_engine.clockwork.timekeeper import Timekeeper
 from aura_engine.host import Host
-from aura_engine.timers import firing, timekeeper, wall_clock
-from aura_engine.timers.timekeeper import Timekeeper
 from conditions import until
 from engines import events_of
 
@@ -139,9 +139,9 @@ async def test_a_timer_that_was_read_before_the_answer_does_nothing(opened, time
         approval, bus = await ask(engine), engine._core.bus
         time.passes(72)
         stale = (await engine.timers.list()).rows
-        await engine._core.bus.handle(ENGINE, approval, firing.ExpireApproval())
+        await engine._core.bus.handle(ENGINE, approval, effects.ExpireApproval())
         before = await engine.events.head()
-        assert [await firing.fire(bus, timer, None) for timer in stale] == [False, False, False]
+        assert [await effects.fire(bus, timer, None) for timer in stale] == [False, False, False]
         assert await engine.events.head() == before
 
 
@@ -174,7 +174,7 @@ async def test_who_only_reads_fires_nothing(opened, time):
 
 async def test_what_cannot_be_fired_keeps_nothing_else_waiting(opened, time, monkeypatch):
     """A timer that fails each time, and one that is still due after it was fired, are left alone for a while."""
-    fire, calls = firing.fire, []
+    fire, calls = effects.fire, []
 
     async def fails_at_first(bus, timer, drive):
         calls.append(timer.stream_id)

@@ -42,10 +42,10 @@ RECORDER = 2
 """The number of the engine that only records; the others, 0 and 1, drive everything."""
 
 HASTE = {
-    "aura_engine.timers.wall_clock.CLOCK_CHECK": 0.05,
-    "aura_engine.timers.wall_clock.HOLD": 0.05,
-    "aura_engine.timers.timekeeper.CLOCK_CHECK": 0.05,
-    "aura_engine.timers.timekeeper._RETRY_AFTER": 0.05,
+    "aura_engine.clockwork.wall_clock.CLOCK_CHECK": 0.05,
+    "aura_engine.clockwork.wall_clock.HOLD": 0.05,
+    "aura_engine.clockwork.timekeeper.CLOCK_CHECK": 0.05,
+    "aura_engine.clockwork.timekeeper._RETRY_AFTER": 0.05,
     "aura_engine.permissions.delivery._RETRY_AFTER": 0.05,
     "aura_engine.runtime.follower.LOCK_CHECK": 0.02,
     "aura_engine.runtime.queue_locks.CHECK": 0.02,

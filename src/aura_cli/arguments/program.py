@@ -28,6 +28,7 @@ GROUPS = {
     "agents": {
         "executors": "list the supported agents and whether they are installed",
         "agent": "manage the pool of agents",
+        "serve": "look after a store: queue, reminders, deadlines and retries",
         "usage": "report tokens and cost by run, task, agent, model or day",
         "stats": "report how work went: acceptance, completion, errors, time",
         "mcp": "serve AURA's tools to an agent (Model Context Protocol)",

@@ -22,7 +22,7 @@ from aura_cli.rendering.approval_page import (
 from aura_cli.rendering.formatting import counted
 from aura_contracts.approval import Approval
 from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.moments import moment_of
+from aura_contracts.ports.time_arguments import moment_of
 
 if TYPE_CHECKING:
     from aura_engine import Engine

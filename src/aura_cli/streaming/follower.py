@@ -9,8 +9,6 @@ lines; the others (signals, the reader, questions, delays) only print whole line
 """
 
 import os
-import signal
-import threading
 from collections.abc import Iterable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ import anyio
 import anyio.abc
 
 from aura_cli._exit_codes import INTERRUPTED
+from aura_cli._signals import ending_signals
 from aura_cli.rendering.approval_page import diff_lines, headline, page_lines
 from aura_cli.rendering.errors import report
 from aura_cli.rendering.formatting import event_data, task_text
@@ -239,7 +238,7 @@ class _Follower:
 
     async def _handle_signals(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Handle interrupts, except those that this process inherited as ignored."""
-        handled = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_handled(each)]
+        handled = ending_signals()
         if not handled:
             task_status.started()
             return
@@ -359,7 +358,3 @@ class _Follower:
             if error is not None and before is not None and str(error) == str(before) != reported:
                 reported = str(error)
                 self._terminal.say(f"retrying: {reported}")
-
-
-def _is_handled(number: signal.Signals) -> bool:
-    return threading.current_thread() is threading.main_thread() and signal.getsignal(number) is not signal.SIG_IGN

@@ -4,6 +4,7 @@
     archive      the log as a whole: audits, history, costs, maintenance
     read_models  lists and lookups, derived from the events
     rows         what the read models list besides states, and pages
+    time_arguments  how a caller names a place in the log
     git          repositories, branches, worktrees, merges
     git_values   what that takes and returns
     submodules   repositories inside a repository

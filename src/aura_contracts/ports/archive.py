@@ -19,8 +19,8 @@ from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import Checkpointed
 from aura_contracts.plain_data import Plain, short
-from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.rows import UsageSum
+from aura_contracts.ports.time_arguments import Moment
 
 Progress = Callable[[int, int], None]
 """Called with the number of events done and the total."""

@@ -33,8 +33,8 @@ from aura_contracts.board import Board
 from aura_contracts.execution import Execution
 from aura_contracts.lease import WorkerLease
 from aura_contracts.ports.milestones import AgentSpell, Milestone, MilestoneCount, MilestoneRow, VerdictCount
-from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, TimerRow, UsageRow, UsageSum
+from aura_contracts.ports.time_arguments import Moment
 from aura_contracts.project import Project
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate

@@ -23,12 +23,12 @@ from aura_contracts.task import parse_agent_type
 from aura_engine import bootstrap
 from aura_engine import policy as sources
 from aura_engine.bootstrap.engine_options import EngineOptions
+from aura_engine.clockwork.wall_clock import WallClock
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
 from aura_engine.facade.engine import Engine
 from aura_engine.host import Host
 from aura_engine.state_cache import StateCache
-from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from aura_engine.decisions.lease import WORKER_LEASE_DECIDER
 from aura_engine.decisions.lock_table import LOCK_TABLE_DECIDER
 from aura_engine.decisions.output import OUTPUT_DECIDER
 from aura_engine.decisions.project import PROJECT_DECIDER
+from aura_engine.decisions.service import SERVICE_DECIDER
 from aura_engine.decisions.task import TASK_DECIDER
 from aura_engine.decisions.template import PROMPT_TEMPLATE_DECIDER
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
@@ -48,6 +49,7 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
             PROMPT_TEMPLATE_DECIDER,
             PROJECT_DECIDER,
             LOCK_TABLE_DECIDER,
+            SERVICE_DECIDER,
         )
     }
 )

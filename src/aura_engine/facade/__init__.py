@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from aura_engine.facade.follow_ups import tell_agent as tell_agent
     from aura_engine.facade.placement import Placement as Placement
     from aura_engine.facade.revert_tasks import Reverts as Reverts
+    from aura_engine.facade.service_turn import serve as serve
+    from aura_engine.facade.service_turn import service_of as service_of
     from aura_engine.facade.submissions import Submission as Submission
     from aura_engine.facade.submissions import complete_task as complete_task
     from aura_engine.facade.submissions import submit_subtasks as submit_subtasks

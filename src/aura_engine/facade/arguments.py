@@ -39,7 +39,7 @@ from aura_contracts.actors import parse_actor
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.first_use import decode_json
 from aura_contracts.plain_data import as_json
-from aura_contracts.ports.moments import instant_of
+from aura_contracts.ports.time_arguments import instant_of
 from aura_contracts.quoting import cut
 
 Check = Callable[[object, str], object]

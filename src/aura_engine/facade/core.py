@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from aura_contracts.ports.archive import Archive
+    from aura_engine.clockwork.wall_clock import WallClock
     from aura_engine.facade.findings import Finding
     from aura_engine.links.issuer import LinkIssuer
     from aura_engine.links.keys import LinkKeys
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from aura_engine.record.tally import Tally
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
-    from aura_engine.timers.wall_clock import WallClock
 
 S = TypeVar("S", bound=State)
 

@@ -26,6 +26,7 @@ from aura_contracts.errors import AggregateExists, KeyReused, NoSession
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.ports.read_models import TaskQuery
+from aura_contracts.service import Service
 from aura_contracts.task import TASK, WAITS_FOR_HUMAN, Task, TaskStatus
 from aura_engine import facade
 from aura_engine.facade.arguments import Kept, ids_of
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.logs import Logs
     from aura_engine.facade.policies import Policies
     from aura_engine.facade.projects import Projects
+    from aura_engine.facade.service_turn import Serving
     from aura_engine.facade.sessions import Sessions
     from aura_engine.facade.stats import Stats
     from aura_engine.facade.store import Store
@@ -235,6 +237,21 @@ class Engine:
                 await anyio.sleep(_LOCK_PAUSE)
                 driven = await core.drive(task_id)
         return driven
+
+    # --- Service ------------------------------------------------------------------------------------------------------
+
+    def serve(self) -> "Serving":
+        """Look after the store from now on, in the background: drive every task as `drive_all` does, and fire timers.
+
+        One at a time serves a store, across all engines. If another one does, this one waits until it stops or dies,
+        and takes over; `Serving.started` tells. Raises `StoreReadOnly`, and `InvalidInput` for an engine that only
+        records.
+        """
+        return facade.serve(self._core)
+
+    async def service(self) -> Service | None:
+        """Return the service that another engine is on this store, None without one."""
+        return await facade.service_of(self._core)
 
     # --- Events -------------------------------------------------------------------------------------------------------
 

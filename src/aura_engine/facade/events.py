@@ -11,7 +11,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import StreamId, TaskId
 from aura_contracts.lock_table import LOCK_TABLE_ID
-from aura_contracts.ports.moments import Moment, is_since, moment_of
+from aura_contracts.ports.time_arguments import Moment, is_since, moment_of
 from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated

@@ -8,7 +8,7 @@ import msgspec
 from aura_contracts.aggregate import State
 from aura_contracts.ledger import LEDGER_ID
 from aura_contracts.ports.archive import AggregateChange, Change, Past, Progress, World
-from aura_contracts.ports.moments import Moment
+from aura_contracts.ports.time_arguments import Moment
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 

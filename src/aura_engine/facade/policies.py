@@ -12,8 +12,8 @@ import msgspec
 from aura_contracts.approval import PolicyRef, PolicyVerdict
 from aura_contracts.errors import Fault, InvalidInput
 from aura_contracts.plain_data import Plain
-from aura_contracts.ports.moments import instant_of
 from aura_contracts.ports.read_models import LIMIT, ApprovalQuery
+from aura_contracts.ports.time_arguments import instant_of
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.policy.back_test import ChangedVerdict, changed_verdicts

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import attrs
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.moments import instant_of
+from aura_contracts.ports.time_arguments import instant_of
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.record.metrics import Metrics, metrics_of

@@ -7,10 +7,11 @@ import attrs
 
 from aura_contracts.ports.read_models import TimerQuery
 from aura_contracts.ports.rows import Page, TimerRow
+from aura_engine import facade
+from aura_engine.clockwork.timekeeper import Timekeeper
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import TimerFilters
-from aura_engine.timers.timekeeper import Timekeeper
 
 
 @gated
@@ -36,9 +37,12 @@ class Timers:
         Retries and grace periods are steps of tasks, and left to the engine that drives these. What is not due any more
         is left out, and twice is harmless. What could not be done is logged, and still due the next time.
 
-        Opening an engine fires nothing by itself: a program calls this now and then.
+        Opening an engine fires nothing by itself: a program calls this now and then, or `Engine.serve` once. While
+        another engine serves the store, this leaves everything to it.
         """
         core = self._core
         core.bus.require_writable()
+        if await facade.service_of(core) is not None:
+            return ()
         fired, _ = await Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock).look()
         return tuple(fired)

@@ -6,9 +6,9 @@ from typing import Unpack
 import attrs
 
 from aura_contracts.ports.archive import UsageCost, UsageKey
-from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.read_models import UsageQuery
 from aura_contracts.ports.rows import Page, UsageRow
+from aura_contracts.ports.time_arguments import Moment
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import UsageFilters

@@ -37,8 +37,8 @@ from aura_contracts.execution import (
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
+from aura_engine.clockwork.wall_clock import WallClock
 from aura_engine.permissions.questions import PermissionQuestion, questions_of, questions_of_task
-from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 from aura_worker_protocol.messages import AnswerPermission, NoteWaiting, TellAgent
 from aura_worker_protocol.request import Request

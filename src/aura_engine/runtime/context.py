@@ -15,12 +15,12 @@ from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ports.read_models import ReadModels
 from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
 from aura_engine.agent_types import AgentTypeFile
+from aura_engine.clockwork.wall_clock import WallClock
 from aura_engine.policy.sources import PolicySources
 from aura_engine.profiles import ProfileFiles
 from aura_engine.record.tally import Tally
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
-from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 
 

@@ -95,6 +95,14 @@ class Follower:
                 async for task in tasks:
                     await self.take_on_started(task.id)
 
+    async def drive_all(self) -> None:
+        """From now on, do what an engine does that was opened with `drive_all`."""
+        if not self._drive_all:
+            self._drive_all = True
+            self.pool.serve_all()
+            self._queue_locks.hold_all()
+            await self.start()
+
     def _on_record(self, record: EventRecord) -> None:
         self._runtime.bus.states.observe(record)
         if isinstance(record.event, ExecutionLeased):

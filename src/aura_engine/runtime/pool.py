@@ -169,6 +169,11 @@ class Pool:
             self._mine.discard(task_id)
             self._forget()
 
+    def serve_all(self) -> None:
+        """Work on every task of the queue from now on."""
+        self._all = True
+        self._forget()
+
     def start(self) -> None:
         """Work on the queue for as long as this engine waits for a task in it, or with `drive_all` until it closes."""
         if not self._works and (self._all or self._mine):

@@ -52,6 +52,10 @@ class QueueLocks:
             self._holds = True
             group.start_soon(self._keep)
 
+    def hold_all(self) -> None:
+        """Work on all tasks from now on; `hold` takes their lock."""
+        self._all = True
+
     async def is_worked_on(self, task_id: TaskId) -> bool:
         """Whether an engine works on a task that is in the queue."""
         if self._all or task_id in self._waiting():

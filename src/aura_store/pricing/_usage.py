@@ -24,8 +24,8 @@ from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionReco
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import UsageCost, UsageKey
-from aura_contracts.ports.moments import Moment, is_since, moment_of
 from aura_contracts.ports.rows import UsageSum
+from aura_contracts.ports.time_arguments import Moment, is_since, moment_of
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.pricing._prices import PriceTable, price
 

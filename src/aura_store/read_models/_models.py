@@ -26,9 +26,9 @@ from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.milestones import AgentSpell, Milestone, MilestoneCount, VerdictCount
-from aura_contracts.ports.moments import Moment
 from aura_contracts.ports.read_models import Query, ReadModels
 from aura_contracts.ports.rows import Match, Page, UsageSum
+from aura_contracts.ports.time_arguments import Moment
 from aura_store.log._patience import Patience
 from aura_store.read_models._database import (
     Damaged,

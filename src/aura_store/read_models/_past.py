@@ -6,7 +6,7 @@ from datetime import date
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports import EventLog
-from aura_contracts.ports.moments import Moment, instant_of
+from aura_contracts.ports.time_arguments import Moment, instant_of
 from aura_store.read_models._database import memory_database
 from aura_store.read_models._models import LogReadModels
 

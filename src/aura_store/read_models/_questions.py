@@ -12,9 +12,9 @@ from aura_contracts.errors import InvalidId, InvalidInput, require_text
 from aura_contracts.first_use import convert
 from aura_contracts.ids import parse_id
 from aura_contracts.ports.milestones import AgentSpell, Milestone, MilestoneCount, MilestoneRow, VerdictCount
-from aura_contracts.ports.moments import Moment, moment_of
 from aura_contracts.ports.read_models import Query
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, TimerRow, UsageRow, UsageSum
+from aura_contracts.ports.time_arguments import Moment, moment_of
 from aura_store.read_models import _milestone_questions as milestones
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction

@@ -10,9 +10,9 @@ from aura_contracts.approval import Approve
 from aura_contracts.errors import ProcessGone, RemoteError, WorkerUnavailable
 from aura_contracts.execution import EXECUTION
 from aura_engine.agent_tools.api import BETWEEN_WAITS
+from aura_engine.clockwork.wall_clock import WallClock
 from aura_engine.permissions import delivery
 from aura_engine.permissions.delivery import Deliveries, answer_decided
-from aura_engine.timers.wall_clock import WallClock
 from aura_engine.unit_of_work import CommandBus
 from aura_worker_protocol.messages import NoteWaiting
 from aura_worker_protocol.request import Result

@@ -18,6 +18,7 @@ from aura_contracts.ids import ExecutionId
 from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import RetryPolicy
 from aura_engine.agent_types import AgentTypeFile
+from aura_engine.clockwork.wall_clock import WallClock
 from aura_engine.profiles import ProfileFiles
 from aura_engine.record import Tally
 from aura_engine.runtime.attempts import requeue
@@ -25,7 +26,6 @@ from aura_engine.runtime.context import Runtime, Slots
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.session_replay import HISTORY_LIMIT, beginning_of, prompt_of
 from aura_engine.runtime.views import load_view
-from aura_engine.timers.wall_clock import WallClock
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""Firing: the command that each timer stands for. It decides again, on the newest state, whether it is due."""
+"""Effects: the command that each timer stands for. It decides again, on the newest state, whether it is due."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -30,7 +30,7 @@ _COMMANDS: Mapping[TimerPurpose, Callable[[], Command[Approval]]] = MappingProxy
 async def fire(bus: CommandBus, timer: TimerRow, drive: Drive | None) -> bool:
     """Do what is due; return whether anything was recorded or, for a step of a task, whether it is driven.
 
-    Nothing happens if it is not due, is done already, or has become pointless: that is no error. Raises the errors of
+    Nothing happens if it is not due, is done already, or has become pointless. Raises the errors of
     the log, and of the worker that a driver needs.
     """
     make = _COMMANDS.get(timer.purpose)

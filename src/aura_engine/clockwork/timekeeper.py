@@ -25,8 +25,8 @@ from aura_contracts.ports.read_models import ReadModels, TimerQuery
 from aura_contracts.ports.rows import TimerRow
 from aura_contracts.task import AttemptFailed
 from aura_contracts.timers import DESTRUCTIVE
-from aura_engine.timers.firing import Drive, fire
-from aura_engine.timers.wall_clock import CLOCK_CHECK, ClockJump, WallClock
+from aura_engine.clockwork.effects import Drive, fire
+from aura_engine.clockwork.wall_clock import CLOCK_CHECK, ClockJump, WallClock
 from aura_engine.unit_of_work import CommandBus
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Timekeeper:
     _reads: ReadModels
     _clock: WallClock
     _drive: Drive | None = None
-    """None: steps of tasks are left to whoever drives these."""
+    """None: steps of tasks are left to the engines that drive these."""
     _on_jump: Callable[[ClockJump], Awaitable[None]] | None = None
     _monotonic: Callable[[], float] = anyio.current_time
     _left: dict[str, tuple[datetime, float]] = attrs.field(factory=dict, init=False)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_engine.timers.wall_clock import CLOCK_CHECK, HOLD, JUMP, WallClock
+from aura_engine.clockwork.wall_clock import CLOCK_CHECK, HOLD, JUMP, WallClock
 
 START = datetime(2026, 1, 4, 12, tzinfo=UTC)
 
@@ -17,7 +17,6 @@ class Clocks:
     def __init__(self):
         self.wall, self.monotonic = START, 1000.0
         self.read = WallClock(lambda: self.wall, lambda: self.monotonic)
-        self.read.now()
 
     def passes(self, seconds):
         self.wall += timedelta(seconds=seconds)

@@ -1,4 +1,4 @@
-"""Moments: how a caller names a place in the log: by a position, an instant or a date."""
+"""Time arguments: how a caller names a place in the log: by a position, an instant or a date."""
 
 from datetime import UTC, date, datetime, time
 from typing import Any

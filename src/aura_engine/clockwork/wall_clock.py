@@ -45,19 +45,21 @@ class WallClock:
     _clock: Clock
     _monotonic: Callable[[], float] = anyio.current_time
     jump: ClockJump | None = attrs.field(default=None, init=False)
-    """The latest jump that was noticed; whoever has dealt with it sets it to None."""
-    _last: tuple[datetime, float] | None = attrs.field(default=None, init=False)
+    """The latest jump that was noticed; the one that deals with it sets it to None."""
+    _last: tuple[datetime, float] = attrs.field(init=False)
     _held_until: float | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._last = (self._clock(), self._monotonic())
 
     def now(self) -> datetime:
         """Read the clock, and notice whether it has jumped since it was read last."""
         wall, monotonic = self._clock(), self._monotonic()
-        if self._last is not None:
-            moved = (wall - self._last[0]).total_seconds() - (monotonic - self._last[1])
-            if abs(moved) >= JUMP:
-                self.jump = ClockJump(self._last[0], wall, moved)
-            if moved >= JUMP:
-                self._held_until = monotonic + HOLD
+        moved = (wall - self._last[0]).total_seconds() - (monotonic - self._last[1])
+        if abs(moved) >= JUMP:
+            self.jump = ClockJump(self._last[0], wall, moved)
+        if moved >= JUMP:
+            self._held_until = monotonic + HOLD
         self._last = (wall, monotonic)
         return wall
 

@@ -1,0 +1,79 @@
+"""``aura serve``: looks after a store while no one else does."""
+
+import signal
+from argparse import ArgumentParser
+from typing import TYPE_CHECKING
+
+import anyio
+
+from aura_cli._call import Invocation, engine_of
+from aura_cli._exit_codes import DONE, INTERRUPTED
+from aura_cli._signals import ending_signals
+from aura_cli.arguments.parser import finish
+from aura_contracts.quoting import one_line
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from aura_engine import Engine, Service, Serving
+
+_EPILOG = """\
+Drives the tasks that other commands leave, gives those of the queue to agents,
+and does what is due although no command runs: reminders, escalations, deadlines
+and retries. One service at a time is at work on a store; another one waits, and
+takes over when the first one stops or dies.
+
+Ctrl-C or SIGTERM ends it. Agents at work live on for AURA_GRACE seconds, so
+that the next service takes them over.
+
+With --json the first line is {"kind": "serving", "store": ..., "engine_id":
+..., "host": ..., "process_id": ...}, printed when it is at work.
+
+exit code: 0 after SIGTERM, 130 after Ctrl-C.
+"""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = _EPILOG
+    finish(parser, run)
+
+
+async def run(call: Invocation) -> int:
+    """Serve until a signal asks to end; return the exit code."""
+    ended: list[int] = []
+    async with engine_of(call, make=True, fires=False) as engine:
+        serving = engine.serve()
+        async with anyio.create_task_group() as group:
+            await group.start(_watch_signals, group, ended)
+            await _serve(call, engine, serving)
+    return INTERRUPTED if ended == [signal.SIGINT] else DONE
+
+
+async def _serve(call: Invocation, engine: "Engine", serving: "Serving") -> None:
+    other = await engine.service()
+    if other is not None:
+        call.terminal.say(f"{_shown(other)} serves this store: waiting to take over")
+    own, store = await serving.started(), engine.store.name
+    about = {"store": store, "engine_id": own.engine_id, "host": own.host, "process_id": own.process_id}
+    call.terminal.item({"kind": "serving", **about}, one_line(f"serving {store}"))
+    call.terminal.flush()
+    await serving.wait()
+
+
+def _shown(service: "Service") -> str:
+    return f"process {service.process_id} on {service.host or 'this machine'}"
+
+
+async def _watch_signals(group: "TaskGroup", ended: list[int], *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    """End everything at the first signal that asks for it."""
+    handled = ending_signals()
+    if not handled:
+        task_status.started()
+        return
+    with anyio.open_signal_receiver(*handled) as signals:
+        task_status.started()
+        async for number in signals:
+            ended.append(number)
+            break
+    group.cancel_scope.cancel()

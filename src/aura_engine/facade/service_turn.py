@@ -1,0 +1,191 @@
+"""Service turn: an engine that looks after its store: it drives all tasks, fires timers, and notifies people.
+
+Invariants:
+
+- One at a time serves a store, under a lock that ends with its process. Another one waits, and takes over. Nothing
+  depends on that for being right: tasks have locks of their own, and a timer takes effect once, no matter who fires it.
+- A service that loses its lock, with the session of its database, stops serving and waits for its turn again.
+- `started` is recorded before anything is done, `stopped` after everything has ended; after a kill, only the first.
+"""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+import anyio
+import attrs
+
+from aura_contracts._version import __version__
+from aura_contracts.actors import ENGINE
+from aura_contracts.errors import AuraError, EngineClosed, InvalidInput
+from aura_contracts.service import (
+    SERVICE,
+    SERVICE_ID,
+    RecordClockJump,
+    Service,
+    ServicePlace,
+    StartService,
+    StopService,
+)
+from aura_engine.clockwork.timekeeper import Timekeeper
+from aura_engine.clockwork.wall_clock import ClockJump
+from aura_engine.exception_groups import unwrap_group
+from aura_engine.facade.core import Core
+
+_LOG = logging.getLogger(__name__)
+
+SERVICE_LOCK = "service"
+"""The key of the lock under which a store is served."""
+
+LOCK_CHECK = 1.0
+"""Seconds between two looks at the lock: whether it is free, or still held."""
+
+_PARTING = 1.0
+"""Seconds at most that a service that ends tries to record that it does."""
+
+
+@asynccontextmanager
+async def _keeping_time(core: Core) -> AsyncIterator[None]:
+    """Fire timers, and record jumps of the clock."""
+    engine_id = core.runtime.gateway.engine_id
+
+    async def record(jump: ClockJump) -> None:
+        _LOG.warning("the clock has jumped by %.0f seconds", jump.seconds)
+        command = RecordClockJump(engine_id=engine_id, before=jump.before, after=jump.after, seconds=jump.seconds)
+        await core.bus.handle(ENGINE, SERVICE_ID, command)
+
+    keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, drive=core.take_on, on_jump=record)
+    async with anyio.create_task_group() as group:
+        group.start_soon(keeper.run)
+        yield
+        group.cancel_scope.cancel()
+
+
+PARTS: tuple[Callable[[Core], AbstractAsyncContextManager[None]], ...] = (_keeping_time,)
+"""What a service does besides driving tasks: each begins and ends with its context, in this order.
+
+An error that one raises ends the service; what concerns a single timer or message is its own to deal with.
+"""
+
+
+@attrs.define(eq=False)
+class Serving:
+    """A service that waits for its turn, or is at work. Started by `Engine.serve`; ends with the engine."""
+
+    _core: Core
+    _started: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    _ended: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
+    _error: Exception | None = attrs.field(default=None, init=False)
+    _service: Service | None = attrs.field(default=None, init=False)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it serves now; if not, another one does, or it has ended."""
+        return self._started.is_set() and not self._ended.is_set()
+
+    async def started(self) -> Service:
+        """Wait for its turn, and return it as the log has it.
+
+        Raises the error that ended it before, and `EngineClosed` if it was stopped before.
+        """
+        async with anyio.create_task_group() as group:
+
+            async def end() -> None:
+                await self._ended.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(end)
+            await self._started.wait()
+            group.cancel_scope.cancel()
+        if self._error is not None:
+            raise self._error
+        if self._service is None:
+            raise EngineClosed
+        return self._service
+
+    async def wait(self) -> None:
+        """Wait until it has ended: it was stopped, or the engine was closed. Raises the error that ended it."""
+        await self._ended.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def stop(self) -> None:
+        """Stop serving, and wait for the end. What the engine drives it drives until it is closed."""
+        self._scope.cancel()
+        await self._ended.wait()
+
+    async def _run(self) -> None:
+        try:
+            with self._scope:
+                while True:
+                    await self._turn()
+        except Exception as error:  # noqa: BLE001 - it ends this service, and is raised to those who wait for it
+            self._error = unwrap_group(error)
+            _LOG.error("the service has ended: %s", self._error, exc_info=self._error)
+        finally:
+            self._ended.set()
+
+    async def _turn(self) -> None:
+        """Wait for the lock, and serve for as long as it is held."""
+        core = self._core
+        await self._wait_for_lock()
+        engine_id = core.runtime.gateway.engine_id
+        place = ServicePlace(engine_id=engine_id, host=core.source.host, process_id=os.getpid(), version=__version__)
+        try:
+            self._service = await core.bus.handle(ENGINE, SERVICE_ID, StartService(place=place))
+            await core.follower.drive_all()
+            async with AsyncExitStack() as parts:
+                for part in PARTS:
+                    await parts.enter_async_context(part(core))
+                self._started.set()
+                await self._while_held()
+        finally:
+            self._started = anyio.Event()
+            with anyio.move_on_after(_PARTING, shield=True):
+                await self._part(engine_id)
+
+    async def _wait_for_lock(self) -> None:
+        while True:
+            if await self._core.locks.acquire(SERVICE_LOCK):
+                return
+            await anyio.sleep(LOCK_CHECK)
+
+    async def _while_held(self) -> None:
+        core = self._core
+        while True:
+            await anyio.sleep(LOCK_CHECK)
+            try:
+                if not await core.locks.acquire(SERVICE_LOCK):
+                    _LOG.warning("another service has taken over: the lock of this one had ended")
+                    return
+            except AuraError as error:  # the database is away: so it is for all others
+                _LOG.warning("the lock of the service cannot be looked at: %s", error)
+
+    async def _part(self, engine_id: str) -> None:
+        try:
+            await self._core.bus.handle(ENGINE, SERVICE_ID, StopService(engine_id=engine_id))
+        except AuraError as error:
+            _LOG.warning("that the service stops is not recorded: %s", error)
+        finally:
+            await self._core.locks.release(SERVICE_LOCK)
+
+
+def serve(core: Core) -> Serving:
+    """Begin to serve, as soon as no other service does; see `Engine.serve`, which this implements."""
+    core.bus.require_writable()
+    group = core.require_open()
+    if core.record_only:
+        reason = "the engine was opened to record only, and a service drives tasks"
+        raise InvalidInput(field="record_only", reason=reason, remedy="open it without record_only")
+    serving = Serving(core)
+    group.start_soon(serving._run)  # noqa: SLF001 - its handle is for those who wait for it
+    return serving
+
+
+async def service_of(core: Core) -> Service | None:
+    """Return the service that another engine is on this store, None without one."""
+    if not await core.locks.held_elsewhere(SERVICE_LOCK):
+        return None
+    return await core.bus.fetch(SERVICE, SERVICE_ID)

@@ -1,0 +1,143 @@
+"""A service: one at a time, which drives what others left, keeps time, and says when it served."""
+
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from aura_contracts.actors import ENGINE
+from aura_contracts.approval import APPROVAL, ApprovalKind, Question, RequestApproval
+from aura_contracts.errors import InvalidInput, StoreReadOnly
+from aura_contracts.service import SERVICE, SERVICE_ID, ClockJumped, ServiceStarted, ServiceStatus, ServiceStopped
+from aura_contracts.task import TaskStatus
+from aura_engine.clockwork import timekeeper, wall_clock
+from aura_engine.facade import service_turn
+from aura_engine.host import Host, now
+from conditions import until
+from engines import events_of, scripted, write
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def haste(monkeypatch):
+    monkeypatch.setattr(service_turn, "LOCK_CHECK", 0.02)
+    for module in (wall_clock, timekeeper):
+        monkeypatch.setattr(module, "CLOCK_CHECK", 0.02)
+    monkeypatch.setattr(wall_clock, "HOLD", 0.0)
+
+
+async def ask(engine):
+    """Ask alice something with a reminder after an hour; return the question's id."""
+    core = engine._core
+    task = await engine.tasks.create("Something")
+    about = {"kind": ApprovalKind.QUESTION, "proposed_solution": "May I?", "task_id": task.id}
+    question = Question(**about, reviewers=("alice",), remind_after=3600.0)
+    approval_id = core.bus.new_id()
+    await core.bus.handle(ENGINE, approval_id, RequestApproval(approval_id=approval_id, question=question))
+    return approval_id
+
+
+async def reminders(engine, approval_id):
+    return (await engine._core.bus.fetch(APPROVAL, approval_id)).reminders
+
+
+async def jumped(engine):
+    return (await engine._core.bus.fetch(SERVICE, SERVICE_ID)).clock_jumps
+
+
+async def test_a_service_reminds_and_says_when_it_served(opened):
+    passed = timedelta()
+    async with opened(host=Host(clock=lambda: now() + passed)) as engine, opened() as other:
+        asked = await ask(engine)
+        service = engine.serve()
+        await service.started()
+        assert service.at_work
+        assert (await other.service()).status is ServiceStatus.SERVING
+        passed = timedelta(hours=2)
+        await until(lambda: reminders(engine, asked))
+        await until(lambda: jumped(engine))
+        await service.stop()
+        assert not service.at_work
+        assert await other.service() is None
+        told = await events_of(engine, SERVICE_ID)
+        assert [type(event) for event in told] == [ServiceStarted, ClockJumped, ServiceStopped]
+        assert told[1].seconds == pytest.approx(7200, abs=60)
+        assert await reminders(engine, asked) == 1
+
+
+async def test_a_second_one_waits_and_takes_over(opened):
+    async with opened() as one, opened() as two:
+        first, second = one.serve(), two.serve()
+        await until(lambda: first.at_work or second.at_work)
+        if second.at_work:
+            first, second = second, first
+        with anyio.move_on_after(0.2):
+            await second.started()
+        assert not second.at_work
+        await first.stop()
+        await second.started()
+        assert second.at_work
+        await second.stop()
+        kinds = [type(event) for event in await events_of(one, SERVICE_ID)]
+        assert kinds == [ServiceStarted, ServiceStopped] * 2
+
+
+async def test_closing_the_engine_ends_the_service_in_order(opened):
+    async with opened() as engine:
+        await engine.serve().started()
+    async with opened(read_only=True) as engine:
+        state = await engine._core.bus.fetch(SERVICE, SERVICE_ID)
+        assert state.status is ServiceStatus.STOPPED
+        assert state.stopped_at is not None
+
+
+async def test_while_one_serves_others_leave_what_is_due_to_it(opened):
+    passed = timedelta()
+    host = Host(clock=lambda: now() + passed)
+    async with opened() as engine, opened(host=host) as other:
+        asked = await ask(engine)
+        service = engine.serve()
+        await service.started()
+        passed = timedelta(hours=2)
+        assert await other.timers.fire_due() == ()
+        await service.stop()
+        assert [timer.stream_id for timer in await other.timers.fire_due()] == [asked]
+
+
+async def test_a_service_drives_what_others_left_and_what_others_start(opened, repository):
+    how = {"repositories": [str(repository)], **scripted([write("a.md", "x\n")]), "approval": "auto"}
+    async with opened(record_only=True) as asking, opened() as engine:
+        left = await asking.run("One", **how)
+        await engine.serve().started()
+        begun = await asking.run("Two", **how)
+
+        async def done():
+            found = [(await asking.tasks.get(run.id)).status for run in (left, begun)]
+            return found == [TaskStatus.COMPLETED] * 2
+
+        await until(done)
+
+
+async def test_who_cannot_serve_is_told_so(opened):
+    async with opened(record_only=True) as engine:
+        with pytest.raises(InvalidInput) as refused:
+            engine.serve()
+        assert refused.value.field == "record_only"
+    async with opened(read_only=True) as engine:
+        with pytest.raises(StoreReadOnly):
+            engine.serve()
+
+
+async def test_what_ends_a_service_is_raised_to_who_waits_for_it(opened, monkeypatch):
+    def broken(core):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(service_turn, "PARTS", (broken,))
+    async with opened() as engine:
+        service = engine.serve()
+        for wait in (service.started, service.wait):
+            with pytest.raises(RuntimeError, match="a defect"):
+                await wait()
+        assert [type(event) for event in await events_of(engine, SERVICE_ID)] == [ServiceStarted, ServiceStopped]
+        await engine.tasks.create("The engine works on")
