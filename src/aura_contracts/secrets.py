@@ -60,6 +60,7 @@ _ISSUED = re.compile(
     | \b (?: dop_v1_ | shpat_ | gsk_ | xai- | nvapi- | r8_ | pplx- | fw_ | tvly- | lin_api_ ) [A-Za-z0-9_-]{20,}
     | \b SG\. [A-Za-z0-9_-]{16,} \. [A-Za-z0-9_-]{16,}                   # SendGrid
     | \b eyJ [A-Za-z0-9_-]{10,} \. eyJ [A-Za-z0-9_-]{10,} \. [A-Za-z0-9_-]{10,}   # RFC 7519
+    | \b link1\. [A-Za-z0-9_-]{60,} \. [A-Za-z0-9_-]{40,}                 # links of AURA that answer a question
     | AGE-SECRET-KEY-1 [A-Z0-9]{50,}
     | -----BEGIN [ ] (?: [A-Z]+ [ ] )* PRIVATE [ ] KEY (?: [ ] BLOCK )? -----
     """,

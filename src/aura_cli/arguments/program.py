@@ -19,6 +19,7 @@ GROUPS = {
         "task": "create, assign, follow up, retry, cancel and move tasks",
         "review": "walk through the questions that wait for you",
         "approval": "review what is waiting for a human",
+        "link": "list, show and revoke links that answer, rotate their keys",
         "workspace": "inspect, save, restore and clean up worktrees",
         "session": "find agent sessions that can be resumed",
         "project": "name repositories, and what agents read first in them",
@@ -58,6 +59,8 @@ environment:
                        (never an option: other users can see arguments)
   AURA_GRACE           seconds that agents keep running after AURA was killed
                        (default: 30)
+  AURA_BASE_URL        where the pages of links are reached, as
+                       https://aura.example.org
   AURA_USER            your name on what you do (default: your login)
   AURA_ROLE            observer: read everything, change nothing
   AURA_DEBUG           show the traceback of an unexpected error

@@ -19,12 +19,14 @@ from aura_cli.rendering.approval_page import (
     page_lines,
     place_of,
 )
-from aura_cli.rendering.formatting import counted
+from aura_cli.rendering.formatting import counted, time_text
 from aura_contracts.approval import Approval
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.time_arguments import moment_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from aura_engine import Engine
 
 _EPILOG = """\
@@ -33,6 +35,11 @@ as `aura run` shows it, unless another process drives the task already. With
 --no-wait it is left to whatever drives the task next.
 
 ID may be omitted if exactly one approval is pending.
+"""
+
+_LINK_EPILOG = """\
+Anyone who has the link can answer for you: treat it like a password. Opening it
+decides nothing. `aura link` lists, shows and revokes links.
 """
 
 _KINDS = (
@@ -87,6 +94,7 @@ def configure(parser: ArgumentParser) -> None:
     commenting.add_argument("text", metavar="TEXT", help="the comment")
     commenting.add_argument("--removed", action="store_true", help="a line of the file before the change")
     commenting.add_argument("--repository", metavar="NAME", default="", help="whose file, if several are shown")
+    _add_link(add_subcommand(commands, "link", "issue a link with which you answer from anywhere, once", _link))
     delegating = add_subcommand(commands, "delegate", "delegate the decision to someone else", _delegate)
     delegating.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
     delegating.add_argument("--to", metavar="NAME", required=True, help="who decides instead")
@@ -94,6 +102,15 @@ def configure(parser: ArgumentParser) -> None:
         "--until", metavar="TIME", type=moment, help="when it ends, as 2026-01-04T10:00:00Z or 2026-01-04"
     )
     delegating.add_argument("--reason", metavar="TEXT", default="", help="why it is delegated")
+
+
+def _add_link(parser: ArgumentParser) -> None:
+    parser.epilog = _LINK_EPILOG
+    parser.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
+    parser.add_argument("--view", action="store_true", help="it shows the question, and answers nothing")
+    parser.add_argument("--to", metavar="ADDRESS", default="", help="where you will send it, for the record")
+    parser.add_argument("--until", metavar="TIME", type=moment, help="when it expires (default: in three days)")
+    parser.add_argument("--base-url", metavar="URL", help="where its page is (default: AURA_BASE_URL)")
 
 
 def _add_selection(parser: ArgumentParser) -> None:
@@ -189,14 +206,30 @@ async def _comment(call: Invocation) -> None:
 async def _delegate(call: Invocation) -> int:
     given = call.arguments
     given.no_wait = True
-    until = None if given.until is None else moment_of(given.until, "--until")
-    if isinstance(until, int):
-        raise InvalidInput(field="--until", reason="it is not a time", remedy="write it like 2026-01-04T10:00:00Z")
+    until = _until(given.until)
 
     async def decide(engine: "Engine", approval: str) -> Approval:
         return await engine.approvals.delegate(approval, given.to, given.reason, until=until)
 
     return await _decide(call, decide)
+
+
+async def _link(call: Invocation) -> None:
+    given = call.arguments
+    terms = {"address": given.to, "until": _until(given.until), "base_url": given.base_url}
+    async with engine_of(call, record_only=True) as engine:
+        approval = await _meant(engine, given.id)
+        link = await engine.approvals.link(approval, purpose="view" if given.view else "answer", **terms)
+    call.terminal.say(f"link {link.id} for {link.reviewer} expires at {time_text(link.expires_at)}")
+    call.terminal.item(link.as_dict(), link.url)
+
+
+def _until(text: Any) -> "datetime | None":
+    """Return the time of --until. Raises `InvalidInput` for a position of the log."""
+    until = None if text is None else moment_of(text, "--until")
+    if isinstance(until, int):
+        raise InvalidInput(field="--until", reason="it is not a time", remedy="write it like 2026-01-04T10:00:00Z")
+    return until
 
 
 def _is_about_several(call: Invocation) -> bool:

@@ -355,7 +355,7 @@ class Approvals:
         """
         approval_id = ApprovalId(await self._core.find("approval", approval))
         actor = self._core.actor(by)
-        terms = {"purpose": LinkPurpose(purpose), "address": address, "expires_at": until}
+        terms: dict[str, Any] = {"purpose": LinkPurpose(purpose), "address": address, "expires_at": until}
         return await self._core.link_issuer(base_url).issue(actor, approval_id, actor_name(actor), **terms)
 
     def _seen(self, commits: Mapping[str, str] | None, source: AnswerSource | None) -> dict[str, Any]:

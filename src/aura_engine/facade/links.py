@@ -1,7 +1,7 @@
 """Links: what opens a question from an inbox; their pages, and the answers that these send."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import attrs
@@ -102,7 +102,7 @@ class Links:
         opened = await self._opened(link)
         require_form(opened, form)
         approval, found = await self._linked(opened)
-        seen = {
+        seen: dict[str, Any] = {
             "commits": approval.commits,
             "source": source or AnswerSource(channel=Channel.LINK),
             "link": found.id,

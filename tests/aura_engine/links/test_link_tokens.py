@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from aura_contracts.approval import LINK_LIFETIME, Approval, ApprovalKind, ApprovalStatus, IssuedLink, LinkPurpose
 from aura_contracts.errors import InvalidInput, LinkRefused
+from aura_contracts.secrets import redact, secret_in
 from aura_engine.links.addresses import base_url_of, token_in, url_of
 from aura_engine.links.keys import KEY_FOLDER, NUMBER_LIMIT, LinkKeys
 from aura_engine.links.tokens import form_of, link_in, open_token, require_form, token_of
@@ -61,6 +62,11 @@ def test_a_token_can_be_sent_in_any_mail(keys):
         assert token[-1].isalnum()
         assert set(token) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
         assert len(token) == 117
+
+
+def test_a_token_is_known_as_a_secret_wherever_text_is_kept(keys, token):
+    assert secret_in(f"I answered with {url_of('https://a.example', token)}, see there") == "link1...."
+    assert "link1" not in str(redact({"said": [token]}))
 
 
 def test_a_token_tells_no_names(keys, token):
