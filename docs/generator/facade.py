@@ -63,6 +63,7 @@ MODULES = (
     "sessions",
     "executors",
     "policies",
+    "notifications",
     "usage",
     "events",
     "history",

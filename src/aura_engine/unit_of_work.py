@@ -51,6 +51,7 @@ _LISTED = {
     "checkpoint": "audit.list",
     "event": "events.list",
     "finding": "doctor.list",
+    "notification": "notifications.list",
 }
 """By what can be missing, the call that lists all that exist."""
 

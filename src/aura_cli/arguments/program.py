@@ -23,6 +23,7 @@ GROUPS = {
         "session": "find agent sessions that can be resumed",
         "project": "name repositories, and what agents read first in them",
         "policy": "check and back-test the rules that answer for humans",
+        "notify": "test channels to people, and retry what could not be sent",
     },
     "agents": {
         "executors": "list the supported agents and whether they are installed",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from aura_contracts.ports.archive import Archive
     from aura_engine.facade.findings import Finding
+    from aura_engine.notifications.notifier import Notifier
     from aura_engine.policy.sources import PolicySources
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
@@ -73,6 +74,8 @@ class Core:
     make_archive: "Callable[[], Archive]"
     make_services: Callable[[], Services]
     make_policies: "Callable[[], PolicySources]"
+    make_notifier: "Callable[[], Notifier]"
+    """Reads the settings of notifications, so it is for a thread. Raises `InvalidFile`."""
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
     identify: Callable[[], Actor]

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.executors import Executors
     from aura_engine.facade.history import History
     from aura_engine.facade.logs import Logs
+    from aura_engine.facade.notifications import Notifications
     from aura_engine.facade.policies import Policies
     from aura_engine.facade.projects import Projects
     from aura_engine.facade.sessions import Sessions
@@ -78,6 +79,7 @@ class Engine:
     sessions: "Noun[Sessions]" = Noun()
     executors: "Noun[Executors]" = Noun()
     policies: "Noun[Policies]" = Noun()
+    notifications: "Noun[Notifications]" = Noun()
     usage: "Noun[Usage]" = Noun()
     events: "Noun[Events]" = Noun()
     history: "Noun[History]" = Noun()
