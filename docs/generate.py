@@ -1,6 +1,6 @@
-"""Generate the reference pages (command line, agents, entries, events, state diagrams, errors, policies), the parts of
-the engine's facade that repeat others (the options of its calls and its blocking twin), and the schema version of the
-read models.
+"""Generate the reference pages (command line, agents, entries, events, state diagrams, errors, policies,
+notifications), the parts of the engine's facade that repeat others (the options of its calls and its blocking twin),
+and the schema version of the read models.
 
 python docs/generate.py            write them
 python docs/generate.py --check    change nothing; exit with 1 when one has drifted from the code
@@ -18,6 +18,7 @@ from generator.aggregates import event_catalogue, state_diagrams
 from generator.command_line import command_line
 from generator.entries import entries
 from generator.errors import errors
+from generator.notifications import notification_page
 from generator.policies import policy_page
 
 FOLDER = Path(__file__).parent / "reference"
@@ -62,6 +63,7 @@ def pages() -> Mapping[str, str]:
         "entries.md": entries(),
         "errors.md": errors(),
         "policies.md": policy_page(),
+        "notifications.md": notification_page(),
         **{f"agents/{name}": text for name, text in agent_pages().items()},
     }
 

@@ -144,15 +144,19 @@ class Mailbox:
 
 @contextmanager
 def mail_server(
-    *, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None, password: str | None = None
-) -> Iterator[Mailbox]:
+    mailbox: Mailbox | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+    starttls: ssl.SSLContext | None = None,
+    password: str | None = None,
+) -> Iterator[Any]:
     """A real SMTP server; with `password`, one that takes mail only from ``aura`` with that password."""
 
     def authenticate(_server: object, _session: object, _envelope: object, _method: str, given: Any) -> AuthResult:
         good = isinstance(given, LoginPassword) and (given.login, given.password) == (b"aura", str(password).encode())
         return AuthResult(success=good, handled=False)
 
-    found = Mailbox()
+    found = mailbox or Mailbox()
     options: dict[str, Any] = {"ssl_context": tls} if tls is not None else {}
     server = Controller(
         found,

@@ -68,6 +68,7 @@ MODULES = (
     "executors",
     "policies",
     "timers",
+    "notifications",
     "usage",
     "stats",
     "events",

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from aura_contracts.aggregate import HappenedFact as HappenedFact
     from aura_contracts.aggregate import State as State
     from aura_contracts.aggregate import Table as Table
+    from aura_contracts.alerts import ALERTS as ALERTS
+    from aura_contracts.alerts import ALERTS_ID as ALERTS_ID
+    from aura_contracts.alerts import Alerts as Alerts
+    from aura_contracts.alerts import AlertsStatus as AlertsStatus
     from aura_contracts.approval import APPROVAL as APPROVAL
     from aura_contracts.approval import Approval as Approval
     from aura_contracts.approval import ApprovalStatus as ApprovalStatus
@@ -107,6 +111,9 @@ if TYPE_CHECKING:
     from aura_contracts.lock_table import LOCK_TABLE_ID as LOCK_TABLE_ID
     from aura_contracts.lock_table import LockTable as LockTable
     from aura_contracts.lock_table import LockTableStatus as LockTableStatus
+    from aura_contracts.outbox import OUTBOX as OUTBOX
+    from aura_contracts.outbox import Outbox as Outbox
+    from aura_contracts.outbox import OutboxStatus as OutboxStatus
     from aura_contracts.output import OUTPUT as OUTPUT
     from aura_contracts.output import Output as Output
     from aura_contracts.output import OutputStatus as OutputStatus

@@ -17,6 +17,7 @@ import attrs
 
 from aura_contracts.agent import AGENT
 from aura_contracts.aggregate import Aggregate
+from aura_contracts.alerts import ALERTS
 from aura_contracts.approval import APPROVAL
 from aura_contracts.board import BOARD
 from aura_contracts.events import Event, EventRecord
@@ -24,6 +25,7 @@ from aura_contracts.execution import EXECUTION
 from aura_contracts.lease import WORKER_LEASE
 from aura_contracts.ledger import LEDGER
 from aura_contracts.lock_table import LOCK_TABLE
+from aura_contracts.outbox import OUTBOX
 from aura_contracts.output import OUTPUT
 from aura_contracts.project import PROJECT
 from aura_contracts.service import SERVICE
@@ -97,6 +99,8 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     PROJECT,
     LOCK_TABLE,
     SERVICE,
+    OUTBOX,
+    ALERTS,
     LEDGER,
 )
 """Every aggregate, in the order of the documentation."""

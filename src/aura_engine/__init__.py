@@ -9,8 +9,9 @@
         task = await run.result()
 
 An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `links`, `agents`, `projects`, `templates`,
-`workspaces`, `sessions`, `executors`, `policies`, `timers`, `usage`, `stats`, `events`, `history`, `audit`, `logs`,
-`store` and `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same engine for blocking code.
+`workspaces`, `sessions`, `executors`, `policies`, `timers`, `notifications`, `usage`, `stats`, `events`, `history`,
+`audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same engine for
+blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`. It is
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     from aura_contracts.agent import AgentStatus as AgentStatus
     from aura_contracts.agent import TaskInHand as TaskInHand
     from aura_contracts.agent import TaskTaken as TaskTaken
+    from aura_contracts.alerts import Alert as Alert
+    from aura_contracts.alerts import AlertCleared as AlertCleared
+    from aura_contracts.alerts import AlertRaised as AlertRaised
+    from aura_contracts.alerts import Alerts as Alerts
+    from aura_contracts.alerts import AlertsStatus as AlertsStatus
     from aura_contracts.approval import AnswerSource as AnswerSource
     from aura_contracts.approval import Approval as Approval
     from aura_contracts.approval import ApprovalChangesRequested as ApprovalChangesRequested
@@ -274,6 +280,14 @@ if TYPE_CHECKING:
     from aura_contracts.lock_table import LocksTaken as LocksTaken
     from aura_contracts.lock_table import LockTable as LockTable
     from aura_contracts.lock_table import LockTableStatus as LockTableStatus
+    from aura_contracts.outbox import DeadLetter as DeadLetter
+    from aura_contracts.outbox import NotificationGivenUp as NotificationGivenUp
+    from aura_contracts.outbox import NotificationQueued as NotificationQueued
+    from aura_contracts.outbox import NotificationRetried as NotificationRetried
+    from aura_contracts.outbox import NotificationSent as NotificationSent
+    from aura_contracts.outbox import Outbox as Outbox
+    from aura_contracts.outbox import OutboxStatus as OutboxStatus
+    from aura_contracts.outbox import QueuedMessage as QueuedMessage
     from aura_contracts.output import Chunk as Chunk
     from aura_contracts.output import Output as Output
     from aura_contracts.output import OutputClosed as OutputClosed
@@ -439,6 +453,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.engine import Engine as Engine
     from aura_engine.facade.findings import Finding as Finding
     from aura_engine.facade.lock_lines import ClaimInLine as ClaimInLine
+    from aura_engine.facade.notifications import Notification as Notification
     from aura_engine.facade.options import AgentFilters as AgentFilters
     from aura_engine.facade.options import ApprovalFilters as ApprovalFilters
     from aura_engine.facade.options import AssignmentOptions as AssignmentOptions

@@ -18,6 +18,7 @@ from aura_contracts.execution import Execution
 from aura_contracts.ids import TaskId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ledger import Checkpointed
+from aura_contracts.notification import Message
 from aura_contracts.output import Chunk
 from aura_contracts.ports.archive import (
     AggregateChange,
@@ -56,6 +57,7 @@ from aura_engine.facade.history import History
 from aura_engine.facade.links import Links
 from aura_engine.facade.lock_lines import ClaimInLine
 from aura_engine.facade.logs import Logs
+from aura_engine.facade.notifications import Notification, Notifications
 from aura_engine.facade.options import (
     AgentFilters,
     ApprovalFilters,
@@ -924,6 +926,58 @@ class BlockingTimers:
         return self._portal.call(self._target.fire_due)
 
 
+class BlockingNotifications:
+    """The notifications that ``notifications.yaml`` in AURA's folder asks for.
+
+    Opening an engine sends nothing: `serve` does, or `deliver`, once. Both raise `InvalidFile` for a file with faults.
+    """
+
+    def __init__(self, target: Notifications, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def get(self, notification: str) -> Notification:
+        """Return a message that waits to be sent, or could not be. Raises `AggregateNotFound`."""
+        return self._portal.call(self._target.get, notification)
+
+    def list(self, *, channel: str | None = None) -> Sequence[Notification]:
+        """Return the messages that wait to be sent, and those that could not be, by channel and age.
+
+        What was sent is in the log: events with the topic ``outbox.sent``.
+        """
+        return self._portal.call(self._target.list, channel=channel)
+
+    def test(self, channel: str, *, person: str | None = None) -> Message:
+        """Send a message to a person, by default the user, by one channel, at once; return it. Nothing is recorded.
+
+        Raises `DeliveryFailed` and `DeliveryRefused`, and `InvalidInput` for a channel that does not lead to them.
+        """
+        return self._portal.call(self._target.test, channel, person=person)
+
+    def retry(self, notification: str, *, by: str | None = None) -> Notification:
+        """Have a dead letter sent again, under the same key; return it. `serve` or `deliver` sends it.
+
+        Raises `AggregateNotFound`, and `CommandRefused` for an agent.
+        """
+        return self._portal.call(self._target.retry, notification, by=by)
+
+    def examine(self) -> Sequence[Finding]:
+        """Return what is wrong: a settings file with faults, and dead letters, whose fix is to retry them."""
+        return self._portal.call(self._target.examine)
+
+    def deliver(self) -> bool:
+        """Send all that is due, and return True; False if another program serves this store, which sends it.
+
+        The first call for a store begins there: people are notified of what happens from then on. A message that could
+        not be sent stays pending.
+        """
+        return self._portal.call(self._target.deliver)
+
+    def serve(self) -> None:
+        """Send what is due, when it is, until cancelled. While another program serves this store, wait for its end."""
+        return self._portal.call(self._target.serve)
+
+
 class BlockingUsage:
     """Usage reports and their cost at list prices; ``prices.toml`` in AURA's home overrides prices."""
 
@@ -1137,7 +1191,7 @@ class BlockingDoctor:
         return self._portal.call(self._target.list, unknown=unknown)
 
     def examine(self, *, unknown: bool = False) -> Iterator[Finding]:
-        """Yield findings one by one: the machine, the store, stuck tasks, processes, worktrees."""
+        """Yield findings one by one: the machine, the store, notifications, stuck tasks, processes, worktrees."""
         return self._portal.iterate(self._target.examine(unknown=unknown))
 
     def fix(self, finding: Finding) -> Finding:
@@ -1309,6 +1363,7 @@ class BlockingEngine:
         self.executors = BlockingExecutors(target.executors, portal)
         self.policies = BlockingPolicies(target.policies, portal)
         self.timers = BlockingTimers(target.timers, portal)
+        self.notifications = BlockingNotifications(target.notifications, portal)
         self.usage = BlockingUsage(target.usage, portal)
         self.stats = BlockingStats(target.stats, portal)
         self.events = BlockingEvents(target.events, portal)

@@ -55,6 +55,7 @@ _LISTED = {
     "event": "events.list",
     "finding": "doctor.list",
     "link": "links.list",
+    "notification": "notifications.list",
 }
 """By what can be missing, the call that lists all that exist."""
 

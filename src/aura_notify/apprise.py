@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.ports.notifications import Channel, Message
+from aura_contracts.notification import Message
+from aura_contracts.ports.notifications import Channel
 from aura_notify.blocking import Threads
 
 TIMEOUT = 60
@@ -40,6 +41,6 @@ class AppriseChannel(Channel):
         found = apprise.Apprise()
         for place, url in enumerate(self.urls):
             if not found.add(url):
-                reason = f"number {place + 1} of its URLs is none that Apprise knows"
+                reason = f"number {place + 1} of its URLs is not one that Apprise knows"
                 raise DeliveryRefused(channel=self.channel, reason=reason)
         return found

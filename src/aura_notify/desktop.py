@@ -9,7 +9,8 @@ import anyio
 import attrs
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.ports.notifications import Channel, Message
+from aura_contracts.notification import Message
+from aura_contracts.ports.notifications import Channel
 from aura_contracts.quoting import cut, one_line
 
 TEXT_LIMIT = 400

@@ -8,7 +8,8 @@ import attrs
 import msgspec
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.ports.notifications import Channel, Message
+from aura_contracts.notification import Message
+from aura_contracts.ports.notifications import Channel
 from aura_contracts.private_files import FILE_MODE, make_private_folder
 from aura_notify.blocking import Threads
 

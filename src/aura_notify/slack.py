@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 import msgspec
 
-from aura_contracts.ports.notifications import Channel, Message
+from aura_contracts.notification import Message
+from aura_contracts.ports.notifications import Channel
 from aura_contracts.quoting import cut
 from aura_notify.http import HttpSender
 

@@ -18,7 +18,8 @@ from typing import Literal
 import attrs
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.ports.notifications import Channel, Message
+from aura_contracts.notification import Message
+from aura_contracts.ports.notifications import Channel
 from aura_contracts.quoting import one_line
 from aura_notify.blocking import Threads
 
@@ -113,7 +114,7 @@ class _Connection(smtplib.SMTP):
             found = self._context.wrap_socket(found, server_hostname=host)
         if self._cut:
             found.close()
-            raise ConnectionAbortedError("the message was given up")
+            raise ConnectionAbortedError("the message was abandoned")
         return found
 
     def cut(self) -> None:

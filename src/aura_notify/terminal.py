@@ -7,7 +7,8 @@ from typing import TextIO
 import attrs
 
 from aura_contracts.errors import DeliveryFailed
-from aura_contracts.ports.notifications import Channel, Message
+from aura_contracts.notification import Message
+from aura_contracts.ports.notifications import Channel
 from aura_contracts.quoting import one_line
 from aura_notify.blocking import Threads
 

@@ -17,8 +17,9 @@ import attrs
 import msgspec
 
 from aura_contracts.errors import DeliveryRefused
+from aura_contracts.notification import Message
 from aura_contracts.ports import Clock
-from aura_contracts.ports.notifications import Channel, Message
+from aura_contracts.ports.notifications import Channel
 from aura_notify.http import HttpSender
 
 PREFIX = "whsec_"

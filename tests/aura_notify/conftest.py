@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aura_contracts.ports.notifications import Message, MessageItem
+from aura_contracts.notification import Message, MessageItem
 from notify_servers import Certificates, make_certificates
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.ports.notifications import Message
+from aura_contracts.notification import Message
 from aura_notify import AppriseChannel, DesktopChannel, FileChannel, TerminalChannel
 from aura_notify.desktop import command_of
 from notify_servers import happens, http_server, raw_server

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.ports.notifications import Message
+from aura_contracts.notification import Message
 from aura_notify import SmtpChannel
 from aura_notify.smtp import email_of
 from notify_servers import Certificates, happens, headers_of, mail_server, raw_server

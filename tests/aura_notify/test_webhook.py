@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.ports.notifications import Message
+from aura_contracts.notification import Message
 from aura_notify import SlackChannel, WebhookChannel
 from aura_notify.http import HttpAnswer, HttpSender, is_public
 from notify_servers import Certificates, HttpServer, happens, http_server, raw_server

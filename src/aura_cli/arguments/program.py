@@ -25,6 +25,7 @@ GROUPS = {
         "project": "name repositories, and what agents read first in them",
         "template": "write and preview the texts that prompts are made from",
         "policy": "check and back-test the rules that answer for humans",
+        "notify": "test channels to people, and retry what could not be sent",
     },
     "agents": {
         "executors": "list the supported agents and whether they are installed",

@@ -160,6 +160,7 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
             ),
             make_policies=lambda: _policies(given, home, core.tally),
             make_services=lambda: bootstrap.services_of(core, given, host, home),
+            make_notifier=lambda: bootstrap.notifier_of(core, host, home),
             examine_host=lambda: bootstrap.examine_host(host, home),
             identify=identify,
             home=home,

@@ -18,11 +18,13 @@ from aura_contracts.workflow import WORKFLOW, RecordWorkflowRefusal
 from aura_contracts.workspace import WORKSPACE, RecordWorkspaceRefusal
 from aura_engine.decisions._decider import Decider
 from aura_engine.decisions.agent import AGENT_DECIDER
+from aura_engine.decisions.alerts import ALERTS_DECIDER
 from aura_engine.decisions.approval import APPROVAL_DECIDER
 from aura_engine.decisions.board import BOARD_DECIDER
 from aura_engine.decisions.execution import EXECUTION_DECIDER
 from aura_engine.decisions.lease import WORKER_LEASE_DECIDER
 from aura_engine.decisions.lock_table import LOCK_TABLE_DECIDER
+from aura_engine.decisions.outbox import OUTBOX_DECIDER
 from aura_engine.decisions.output import OUTPUT_DECIDER
 from aura_engine.decisions.project import PROJECT_DECIDER
 from aura_engine.decisions.service import SERVICE_DECIDER
@@ -50,6 +52,8 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
             PROJECT_DECIDER,
             LOCK_TABLE_DECIDER,
             SERVICE_DECIDER,
+            OUTBOX_DECIDER,
+            ALERTS_DECIDER,
         )
     }
 )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.findings import Finding
     from aura_engine.links.issuer import LinkIssuer
     from aura_engine.links.keys import LinkKeys
+    from aura_engine.notifications.notifier import Notifier
     from aura_engine.policy.sources import PolicySources
     from aura_engine.record.tally import Tally
     from aura_engine.runtime.context import Runtime
@@ -80,6 +81,8 @@ class Core:
     make_archive: "Callable[[], Archive]"
     make_services: Callable[[], Services]
     make_policies: "Callable[[], PolicySources]"
+    make_notifier: "Callable[[], Notifier]"
+    """Reads the settings of notifications, so it is for a thread. Raises `InvalidFile`."""
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
     identify: Callable[[], Actor]

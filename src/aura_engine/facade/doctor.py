@@ -30,6 +30,7 @@ from aura_engine.unit_of_work import not_found
 from aura_worker_protocol.messages import ForgetProcess
 
 if TYPE_CHECKING:
+    from aura_engine.facade.notifications import Notifications
     from aura_engine.facade.workspaces import Workspaces
 
 GIVE_UP_AFTER = 15.0
@@ -49,6 +50,7 @@ class Doctor:
 
     _core: Core
     _workspaces: ClassVar["Noun[Workspaces]"] = Noun()
+    _notifications: ClassVar["Noun[Notifications]"] = Noun()
 
     async def get(self, finding: str, *, unknown: bool = False) -> Finding:
         """Return one finding by its id. Raises `AggregateNotFound`."""
@@ -63,7 +65,7 @@ class Doctor:
             return [finding async for finding in findings]
 
     async def examine(self, *, unknown: bool = False) -> AsyncGenerator[Finding, None]:
-        """Yield findings one by one: the machine, the store, stuck tasks, processes, worktrees."""
+        """Yield findings one by one: the machine, the store, notifications, stuck tasks, processes, worktrees."""
         for finding in self._core.examine_host():
             yield finding
         try:
@@ -74,6 +76,8 @@ class Doctor:
         yield store
         if store.status == "wrong":
             return
+        for finding in await self._notifications.examine():
+            yield finding
         await self._core.runtime.gateway.connect()
         stuck: set[TaskId] = set()
         async with aclosing(self._core.reads.rows(TaskQuery(unfinished=True, descending=False))) as tasks:

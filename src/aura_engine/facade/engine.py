@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.history import History
     from aura_engine.facade.links import Links
     from aura_engine.facade.logs import Logs
+    from aura_engine.facade.notifications import Notifications
     from aura_engine.facade.policies import Policies
     from aura_engine.facade.projects import Projects
     from aura_engine.facade.service_turn import Serving
@@ -87,6 +88,7 @@ class Engine:
     executors: "Noun[Executors]" = Noun()
     policies: "Noun[Policies]" = Noun()
     timers: "Noun[Timers]" = Noun()
+    notifications: "Noun[Notifications]" = Noun()
     usage: "Noun[Usage]" = Noun()
     stats: "Noun[Stats]" = Noun()
     events: "Noun[Events]" = Noun()

@@ -28,7 +28,8 @@ class Finding(Plain):
 
     id: str
     kind: str
-    """``python``, ``git``, ``settings``, ``profiles``, ``store``, ``task``, ``process`` or ``worktree``."""
+    """``python``, ``git``, ``settings``, ``profiles``, ``store``, ``notification``, ``task``, ``process``,
+    ``worktree``."""
     status: Literal["ok", "note", "wrong", "fixed"]
     text: str
     remedy: str = ""

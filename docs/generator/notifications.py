@@ -1,0 +1,52 @@
+"""The page about notifications and alerts: what notifies whom, from the table that the engine uses."""
+
+from datetime import timedelta
+
+from aura_engine.notifications.kinds import KINDS, Pace
+from aura_engine.notifications.watch import FAILED_SHARE, LOOK_EVERY, MINIMUM, SILENCE, WAITING, WINDOW
+from generator.docstrings import inline
+from generator.markdown import NOTE, page, table
+from generator.values import members
+
+
+def notification_page() -> str:
+    """Return the page about notifications and alerts."""
+    rows = []
+    for kind, row in KINDS.items():
+        event = "" if row.event is None else f"`{row.event.topic}`"
+        rows.append((f"`{kind}`", row.means, row.to, event, f"`{row.pace}`"))
+    return page(
+        "# Notifications and alerts",
+        NOTE,
+        "Who receives what, if they do not say otherwise in `notifications.yaml`: see"
+        " [the guide](../how-to/notifications.md). A person who `watches` receives what others receive, too.",
+        table(("kind", "means", "to", "event", "pace"), rows),
+        "## Paces",
+        members(Pace, inline),
+        "## Alerts",
+        f"While notifications are served, AURA looks every {LOOK_EVERY:.0f} seconds for what is not as it should be. An"
+        " alert is recorded once, and cleared once it no longer holds.",
+        table(
+            ("alert", "holds if"),
+            [
+                (
+                    "`stuck`",
+                    f"an agent works, waits for no human, and its log has had no entry for {_minutes(SILENCE)} minutes",
+                ),
+                ("`waiting`", f"a question has been open for {_minutes(WAITING) // 60} hours"),
+                (
+                    "`error_rate`",
+                    (
+                        f"of at least {MINIMUM} runs that were queued within {_minutes(WINDOW)} minutes and have"
+                        f" ended, more than {FAILED_SHARE:.0%} failed; with fewer runs the rate counts as 0"
+                    ),
+                ),
+            ],
+        ),
+        "Operators are notified of an outage of the store by all of their channels, although nothing can be recorded"
+        " then. Its end is an event, like any other.",
+    )
+
+
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds() // 60)

@@ -1,0 +1,168 @@
+"""Notifications: what waits to be sent to people, what could not be, and sending it again."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Literal
+
+import anyio.to_thread
+import attrs
+import msgspec
+
+from aura_contracts.actors import actor_name
+from aura_contracts.errors import InvalidFile, InvalidInput
+from aura_contracts.notification import Message
+from aura_contracts.outbox import OUTBOX, Outbox, QueuedMessage, RetryNotification, outbox_id
+from aura_contracts.plain_data import Plain
+from aura_contracts.quoting import one_line
+from aura_engine.facade.core import Core
+from aura_engine.facade.findings import Finding
+from aura_engine.facade.gate import gated
+from aura_engine.notifications.notifier import Notifier
+from aura_engine.unit_of_work import not_found
+
+
+class Notification(msgspec.Struct, Plain, frozen=True, kw_only=True):
+    """A message that waits to be sent, or could not be."""
+
+    id: str
+    """The key of the message, the same at every attempt."""
+    status: Literal["pending", "dead"]
+    channel: str
+    recipient: str
+    kind: str
+    subject: str
+    count: int
+    """How many things it tells."""
+    queued_at: datetime
+    reason: str = ""
+    """Why it could not be sent."""
+    attempts: int = 0
+
+
+@gated
+@attrs.frozen
+class Notifications:
+    """The notifications that ``notifications.yaml`` in AURA's folder asks for.
+
+    Opening an engine sends nothing: `serve` does, or `deliver`, once. Both raise `InvalidFile` for a file with faults.
+    """
+
+    _core: Core
+
+    async def get(self, notification: str) -> Notification:
+        """Return a message that waits to be sent, or could not be. Raises `AggregateNotFound`."""
+        for one in await self.list():
+            if one.id == notification:
+                return one
+        raise not_found("notification", notification)
+
+    async def list(self, *, channel: str | None = None) -> Sequence[Notification]:
+        """Return the messages that wait to be sent, and those that could not be, by channel and age.
+
+        What was sent is in the log: events with the topic ``outbox.sent``.
+        """
+        notifier = await self._notifier()
+        names = notifier.settings.channels if channel is None else [channel]
+        found = []
+        for name in names:
+            outbox = await self._core.bus.fetch(OUTBOX, outbox_id(name))
+            found += [] if outbox is None else list(_rows(outbox))
+        return found
+
+    async def test(self, channel: str, *, person: str | None = None) -> Message:
+        """Send a message to a person, by default the user, by one channel, at once; return it. Nothing is recorded.
+
+        Raises `DeliveryFailed` and `DeliveryRefused`, and `InvalidInput` for a channel that does not lead to them.
+        """
+        actor = await self._core.require_member("outbox", channel, "test")
+        notifier = await self._notifier()
+        name = person or actor_name(actor)
+        lane = notifier.lanes.get((channel, name))
+        if lane is None:
+            field = "channel" if channel not in notifier.settings.channels else "person"
+            reason = f"{name} is not notified by a channel {channel!r}"
+            raise InvalidInput(field=field, reason=reason, remedy="name both in notifications.yaml")
+        now = self._core.bus.clock()
+        message = Message(
+            key=self._core.bus.new_id(),
+            kind="test",
+            recipient=name,
+            subject="AURA can reach you here",
+            text=f"This is a test of the channel {channel}.\n",
+            time=now,
+        )
+        await lane.channel.send(QueuedMessage(message=message, queued_at=now), lane.route.address)
+        return message
+
+    async def retry(self, notification: str, *, by: str | None = None) -> Notification:
+        """Have a dead letter sent again, under the same key; return it. `serve` or `deliver` sends it.
+
+        Raises `AggregateNotFound`, and `CommandRefused` for an agent."""
+        found = await self.get(notification)
+        command = RetryNotification(key=found.id)
+        outbox = await self._core.bus.handle(self._core.actor(by), outbox_id(found.channel), command)
+        return next(row for row in _rows(outbox) if row.id == found.id)
+
+    async def examine(self) -> Sequence[Finding]:
+        """Return what is wrong: a settings file with faults, and dead letters, whose fix is to retry them."""
+        try:
+            rows = await self.list()
+        except InvalidFile as error:
+            text = f"no one is notified: {error.faults[0]}"
+            return [Finding(id=error.field, kind="notification", status="wrong", text=text, remedy=error.remedy)]
+        return [self._finding(row) for row in rows if row.status == "dead"]
+
+    def _finding(self, row: Notification) -> Finding:
+        async def retry() -> str:
+            await self.retry(row.id)
+            return "it is sent again with the next delivery"
+
+        text = f"{row.channel} did not take {one_line(row.subject)!r} for {row.recipient}: {row.reason}"
+        remedy = f"correct the cause, then retry it: aura notify retry {row.id}"
+        return Finding(id=row.id, kind="notification", status="wrong", text=text, remedy=remedy, fix=retry)
+
+    async def deliver(self) -> bool:
+        """Send all that is due, and return True; False if another program serves this store, which sends it.
+
+        The first call for a store begins there: people are notified of what happens from then on. A message that could
+        not be sent stays pending.
+        """
+        self._core.bus.require_writable()
+        return await (await self._notifier()).deliver()
+
+    async def serve(self) -> None:
+        """Send what is due, when it is, until cancelled. While another program serves this store, wait for its end."""
+        self._core.bus.require_writable()
+        await (await self._notifier()).run()
+
+    async def _notifier(self) -> Notifier:
+        return await anyio.to_thread.run_sync(self._core.make_notifier)
+
+
+def _rows(outbox: Outbox) -> Iterator[Notification]:
+    for dead in outbox.dead:
+        yield _row(outbox.channel, "dead", dead.message, dead.queued_at, dead.reason, dead.attempts)
+    for queued in outbox.pending:
+        yield _row(outbox.channel, "pending", queued.message, queued.queued_at)
+
+
+def _row(
+    channel: str,
+    status: Literal["pending", "dead"],
+    message: Message,
+    queued_at: datetime,
+    reason: str = "",
+    attempts: int = 0,
+) -> Notification:
+    return Notification(
+        id=message.key,
+        status=status,
+        channel=channel,
+        recipient=message.recipient,
+        kind=message.kind,
+        subject=message.subject,
+        count=message.count,
+        queued_at=queued_at,
+        reason=reason,
+        attempts=attempts,
+    )

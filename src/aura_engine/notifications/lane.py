@@ -1,0 +1,229 @@
+"""Lane: the messages of one channel to one person, one at a time."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+import anyio
+import attrs
+from msgspec.structs import replace
+
+from aura_contracts.actors import ENGINE
+from aura_contracts.aggregate import Command
+from aura_contracts.errors import AuraError, DeliveryFailed, DeliveryRefused, StoreError
+from aura_contracts.outbox import (
+    GiveUpNotification,
+    Outbox,
+    QueuedMessage,
+    QueueNotification,
+    RecordNotificationSent,
+    outbox_id,
+)
+from aura_contracts.ports.notifications import Channel
+from aura_engine.notifications.kinds import Pace
+from aura_engine.notifications.notices import Notice
+from aura_engine.notifications.settings import ChannelSettings, PersonSettings, Route
+from aura_engine.notifications.tally import MINUTE, Meter, Tally
+from aura_engine.unit_of_work import CommandBus
+
+_LOG = logging.getLogger(__name__)
+
+STORE_PAUSE = 5.0
+"""Seconds until what could not be recorded is recorded again."""
+
+
+@attrs.frozen
+class Patience:
+    """How often, and for how long, a message is tried. In seconds."""
+
+    first: float = 2.0
+    """The first pause; each further one is twice as long."""
+    most: float = 15 * 60.0
+    give_up: float = 24 * 3600.0
+    """The age at which a message becomes a dead letter."""
+
+    def pause(self, failures: int, random: float) -> float:
+        """Return the pause after so many failures, with jitter; `random` is from 0 to 1."""
+        return min(self.first * 2.0 ** min(failures - 1, 30), self.most) * (0.5 + random / 2)
+
+
+@attrs.define(kw_only=True)
+class OpenChannel:
+    """A channel at work, shared by its lanes."""
+
+    settings: ChannelSettings
+    open: Callable[[], Channel]
+    opened: Channel | None = None
+    limiter: anyio.CapacityLimiter = attrs.field(factory=lambda: anyio.CapacityLimiter(4))
+    """How many messages it sends at a time."""
+    turn: anyio.Lock = attrs.field(factory=anyio.Lock)
+    """Held while something is recorded in its outbox."""
+
+    async def send(self, queued: QueuedMessage, address: str) -> None:
+        """Send a message within the channel's time. Raises `DeliveryFailed`."""
+        async with self.limiter:
+            try:
+                with anyio.fail_after(self.settings.timeout):
+                    if self.opened is None:
+                        self.opened = await anyio.to_thread.run_sync(self.open)
+                    await self.opened.send(replace(queued.message, address=address))
+            except TimeoutError:
+                reason = f"no answer within {self.settings.timeout:g} s"
+                raise DeliveryFailed(channel=self.settings.name, reason=reason) from None
+            except AuraError as error:
+                if isinstance(error, DeliveryFailed):
+                    raise
+                raise DeliveryRefused(channel=self.settings.name, reason=str(error)) from error
+            except Exception as error:  # a channel of someone else may raise anything; the others continue
+                _LOG.exception("channel %s", self.settings.name)
+                reason = f"the channel itself failed: {type(error).__name__}"
+                raise DeliveryFailed(channel=self.settings.name, reason=reason) from error
+
+
+@attrs.define(kw_only=True)
+class Lane:
+    """A channel and a person."""
+
+    bus: CommandBus
+    channel: OpenChannel
+    person: PersonSettings
+    route: Route
+    patience: Patience
+    random: Callable[[], float]
+    positions: dict[str, int] = attrs.field(factory=dict)
+    """By pace, up to where messages were made."""
+    pending: deque[QueuedMessage] = attrs.field(factory=deque)
+    tallies: dict[Pace, Tally] = attrs.field(factory=lambda: {pace: Tally() for pace in Pace if pace is not Pace.OFF})
+    woken: anyio.Event = attrs.field(factory=anyio.Event)
+    _meter: Meter = attrs.field(
+        default=attrs.Factory(lambda self: Meter(self.channel.settings.per_minute), takes_self=True)
+    )
+    _failures: int = 0
+    """In a row."""
+    _attempts: int = 0
+    """Of the message that is first."""
+    _taken: bool = False
+    """Whether the channel took the first message, which is yet to be recorded."""
+    _not_before: float = 0.0
+    """By the clock that no one sets."""
+
+    @property
+    def first_position(self) -> int | None:
+        """The position of the first event that must still be notified of; None: there is none."""
+        found = [tally.first_position for tally in self.tallies.values() if tally.first_position is not None]
+        return min(found, default=None)
+
+    def restore(self, outbox: Outbox | None) -> None:
+        """Take over what was recorded, by whichever program."""
+        if outbox is not None:
+            name = self.person.name
+            self.positions = {pace: outbox.lanes.get(f"{name}/{pace}", 0) for pace in Pace}
+            self.pending = deque(one for one in outbox.pending if one.message.recipient == name)
+
+    def add(self, notice: Notice) -> bool:
+        """Add what the person is to be notified; return whether they are, by this channel."""
+        if self.route.kinds is not None and notice.kind not in self.route.kinds:
+            return False
+        pace = self.person.pace(notice.kind)
+        if pace is Pace.OFF or notice.position <= self.positions.get(pace, 0):
+            return False
+        self.tallies[pace].add(notice)
+        self.woken.set()
+        return True
+
+    async def step(self) -> float | None:
+        """Do the next thing. Return the seconds until there may be more to do; None: until something happens."""
+        pause = self._not_before - anyio.current_time()
+        if pause > 0:
+            return pause
+        try:
+            if self.pending:
+                return await self._send(self.pending[0])
+            return await self._make(self.bus.clock())
+        except StoreError as error:
+            _LOG.warning("channel %s: not recorded: %s", self.channel.settings.name, error)
+            return self._pause(STORE_PAUSE)
+
+    # --- Making -------------------------------------------------------------------------------------------------------
+
+    async def _make(self, now: datetime) -> float | None:
+        """Queue the next message, if one is due."""
+        waits: list[float] = []
+        for pace, tally in self.tallies.items():
+            if not len(tally):
+                continue
+            due = self._due(pace, tally, now)
+            if due is not None:
+                waits.append((due - now).total_seconds())
+                continue
+            room = self._meter.room(anyio.current_time())
+            if not room:
+                waits.append(MINUTE / self.channel.settings.per_minute)
+                continue
+            together = pace is Pace.DIGEST or self._was_held(pace, tally) or len(tally) > room
+            await self._queue(pace, tally, together=together)
+            return 0.0
+        return min(waits, default=None)
+
+    def _due(self, pace: Pace, tally: Tally, now: datetime) -> datetime | None:
+        """Return when a tally is due, None if it is."""
+        if pace is Pace.DIGEST and tally.first_time is not None:
+            due = self.person.digest_after(tally.first_time)
+            return due if due > now else None
+        return self.person.held_until(pace, now)
+
+    def _was_held(self, pace: Pace, tally: Tally) -> bool:
+        """Whether the beginning of a tally came in quiet hours."""
+        return tally.first_time is not None and self.person.held_until(pace, tally.first_time) is not None
+
+    async def _queue(self, pace: Pace, tally: Tally, *, together: bool) -> None:
+        name = self.channel.settings.name
+        with anyio.CancelScope(shield=True):  # what is taken from the tally is recorded
+            message, position = tally.take(name, self.person.name, together=together)
+            lane = f"{self.person.name}/{pace}"
+            command = QueueNotification(channel=name, lane=lane, position=position, message=message)
+            outbox = await self._record(command)
+        self.positions[pace] = position
+        found = outbox.pending_of(message.key)
+        if found is not None:
+            self.pending.append(found)
+
+    async def _record(self, command: Command[Outbox]) -> Outbox:
+        async with self.channel.turn:
+            return await self.bus.handle(ENGINE, outbox_id(self.channel.settings.name), command)
+
+    # --- Sending ------------------------------------------------------------------------------------------------------
+
+    async def _send(self, queued: QueuedMessage) -> float:
+        key = queued.message.key
+        if not self._taken:
+            self._attempts += 1
+            try:
+                await self.channel.send(queued, self.route.address)
+            except DeliveryFailed as error:
+                return await self._failed(queued, error)
+            self._taken, self._failures = True, 0
+            self._meter.note(anyio.current_time())
+        with anyio.CancelScope(shield=True):  # a program that is closed properly sends nothing twice
+            await self._record(RecordNotificationSent(key=key, attempts=self._attempts))
+        self._next()
+        return 0.0
+
+    async def _failed(self, queued: QueuedMessage, error: DeliveryFailed) -> float:
+        self._failures += 1
+        pause = max(self.patience.pause(self._failures, self.random()), error.retry_after or 0.0)
+        old = (self.bus.clock() - queued.queued_at).total_seconds() + pause > self.patience.give_up
+        if old or isinstance(error, DeliveryRefused):
+            command = GiveUpNotification(key=queued.message.key, reason=error.reason, attempts=self._attempts)
+            await self._record(command)
+            self._next()
+        return self._pause(pause)
+
+    def _next(self) -> None:
+        self.pending.popleft()
+        self._attempts, self._taken = 0, False
+
+    def _pause(self, seconds: float) -> float:
+        self._not_before = anyio.current_time() + seconds
+        return seconds

@@ -1,0 +1,270 @@
+"""Notifier: reads the log for what notifies, and serves the lanes. One per store at a time.
+
+It never holds up the engine: it reads pages of a bounded size, and when there is more to read, it pauses for several
+times as long as the last page took. People are notified a little later, then, and in fewer messages.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from uuid import NAMESPACE_URL, uuid5
+
+import anyio
+import attrs
+
+from aura_contracts.errors import AuraError, StoreError
+from aura_contracts.events import EventRecord
+from aura_contracts.notification import Message
+from aura_contracts.outbox import OUTBOX, NotificationRetried, QueuedMessage, outbox_id
+from aura_contracts.ports.event_log import Locks
+from aura_contracts.ports.notifications import Channel
+from aura_contracts.ports.read_models import ReadModels
+from aura_engine.notifications.kinds import TOPICS, Kind
+from aura_engine.notifications.lane import Lane, OpenChannel, Patience
+from aura_engine.notifications.notices import Notice, notice_of
+from aura_engine.notifications.settings import ChannelSettings, Settings
+from aura_engine.notifications.watch import LOOK_EVERY, look
+from aura_engine.unit_of_work import CommandBus
+
+_LOG = logging.getLogger(__name__)
+
+CURSOR = "notifications"
+"""The name under which the log remembers how far it was read."""
+
+LOCK = "notifier"
+"""The name of the lock of the program that serves notifications."""
+
+PAGE = 200
+"""Events read at a time."""
+
+SHARE = 15
+"""With more to read, pauses are so many times as long as the work between them."""
+
+LOOK_PAUSE = 0.2
+"""Seconds between two looks at a log that grows."""
+
+SAVE_EVERY = 5.0
+"""Seconds between two savings of the cursor."""
+
+WAKE_EVERY = 30.0
+"""Seconds after which a lane looks at the clock again, which may have been set meanwhile."""
+
+_READ = (*TOPICS, NotificationRetried.topic)
+
+
+@attrs.define(kw_only=True)
+class Notifier:
+    """Serves the notifications of a store: `run` for good, `deliver` once."""
+
+    bus: CommandBus
+    reads: ReadModels
+    locks: Locks
+    settings: Settings
+    open_channel: Callable[[ChannelSettings], Channel]
+    random: Callable[[], float]
+    patience: Patience = attrs.field(factory=Patience)
+    lanes: dict[tuple[str, str], Lane] = attrs.field(factory=dict, init=False)
+    """By channel and person."""
+    _position: int = attrs.field(default=0, init=False)
+    _saved: int = attrs.field(default=-1, init=False)
+    _away: bool = attrs.field(default=False, init=False)
+    """Whether the store does not answer."""
+
+    def __attrs_post_init__(self) -> None:
+        channels = {
+            name: OpenChannel(settings=channel, open=lambda channel=channel: self.open_channel(channel))
+            for name, channel in self.settings.channels.items()
+        }
+        for person in self.settings.people.values():
+            for route in person.routes:
+                self.lanes[route.channel, person.name] = Lane(
+                    bus=self.bus,
+                    channel=channels[route.channel],
+                    person=person,
+                    route=route,
+                    patience=self.patience,
+                    random=self.random,
+                )
+
+    async def run(self) -> None:
+        """Serve until cancelled; while another program serves this store, wait until it has ended."""
+        while not await self._acquired():  # noqa: ASYNC110 - another process has the lock
+            await anyio.sleep(1)
+        try:
+            await self._when_back(self._restore)
+            async with anyio.create_task_group() as group:
+                for lane in self.lanes.values():
+                    group.start_soon(self._serve, lane)
+                group.start_soon(self._keep_looking)
+                await self._follow()
+        finally:
+            await self._release()
+
+    async def deliver(self) -> bool:
+        """Send all that is due, each message once; return False if another program serves this store, which does it.
+
+        The first call for a store begins there: people are notified what happens from then on.
+        """
+        if not await self._acquired():
+            return False
+        try:
+            await self._restore()
+            while await self._read():
+                pass
+            async with anyio.create_task_group() as group:
+                for lane in self.lanes.values():
+                    group.start_soon(_finish, lane)
+        finally:
+            await self._release()
+        return True
+
+    # --- One at a time ------------------------------------------------------------------------------------------------
+
+    async def _acquired(self) -> bool:
+        try:
+            return await self.locks.acquire(LOCK)
+        except StoreError:
+            return False
+
+    async def _release(self) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._save()
+            except AuraError as error:
+                _LOG.warning("how far notifications were read is not saved: %s", error)
+            await self.locks.release(LOCK)
+
+    async def _restore(self) -> None:
+        cursor = await self.bus.log.load_cursor(CURSOR)
+        self._position = await self.bus.log.head() if cursor is None else cursor
+        await self._save()
+        for channel in self.settings.channels:
+            await self._restore_lanes(channel)
+
+    async def _restore_lanes(self, channel: str) -> None:
+        lanes = [lane for (name, _), lane in self.lanes.items() if name == channel]
+        outbox = await self.bus.fetch(OUTBOX, outbox_id(channel)) if lanes else None
+        for lane in lanes:
+            lane.restore(outbox)
+            lane.woken.set()
+
+    async def _save(self) -> None:
+        """Remember the position before the first event that must still be notified of."""
+        firsts = [lane.first_position for lane in self.lanes.values()]
+        position = min((one - 1 for one in firsts if one is not None), default=self._position)
+        if position != self._saved:
+            await self.bus.log.save_cursor(CURSOR, position)
+            self._saved = position
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Read the log to its end, then all that is appended, forever."""
+        saved = time.monotonic()
+        while True:
+            began = time.monotonic()
+            more = await self._when_back(self._read)
+            if more:
+                await anyio.sleep((time.monotonic() - began) * SHARE)
+            if time.monotonic() - saved > SAVE_EVERY:
+                await self._when_back(self._save)
+                saved = time.monotonic()
+            if not more:
+                await anyio.sleep(LOOK_PAUSE)
+                await self._when_back(self._wait)
+
+    async def _wait(self) -> None:
+        await self.bus.log.wait(self._position)
+
+    async def _read(self) -> bool:
+        """Read a page; return whether there may be more."""
+        head = await self.bus.log.head()
+        records = await self.bus.log.page(self._position, limit=PAGE, topics=_READ)
+        for record in records:
+            await self._tell(record)
+            self._position = record.position
+        if len(records) < PAGE:
+            self._position = max(self._position, head)
+        return len(records) == PAGE
+
+    async def _tell(self, record: EventRecord) -> None:
+        if isinstance(record.event, NotificationRetried):
+            for channel in self.settings.channels:
+                if outbox_id(channel) == record.stream_id:
+                    await self._restore_lanes(channel)
+            return
+        try:
+            notice = await notice_of(record, self.bus.fetch)
+        except StoreError:
+            raise
+        except AuraError as error:  # a damaged aggregate must not keep people from being notified of others
+            _LOG.warning("no one is notified of the event at %s: %s", record.position, error)
+            return
+        if notice is not None:
+            self._hand_out(notice)
+
+    def _hand_out(self, notice: Notice) -> None:
+        for person in self.settings.audience(notice.to, notice.kind, operators=notice.operators):
+            for route in person.routes:
+                self.lanes[route.channel, person.name].add(notice)
+
+    # --- While the store is away --------------------------------------------------------------------------------------
+
+    async def _when_back(self, do: Callable[[], Awaitable[object]]) -> bool:
+        """Do something with the store; while that fails, tell operators once, and try again."""
+        while True:
+            try:
+                result = await do()
+            except StoreError as error:
+                if not self._away:
+                    self._away = True
+                    await self._tell_outage(error)
+                await anyio.sleep(1)
+            else:
+                self._away = False
+                return bool(result)
+
+    async def _tell_outage(self, error: StoreError) -> None:
+        """Tell operators by all of their channels that the store is away. It cannot be recorded."""
+        now = self.bus.clock()
+        key = str(uuid5(NAMESPACE_URL, f"urn:aura:outage:{self.bus.log.name}:{now.isoformat()}"))
+        async with anyio.create_task_group() as group:
+            for person in self.settings.audience((), Kind.OUTAGE, operators=True):
+                subject = "the store is away"
+                text = f"{subject}: {error.message()}\n"
+                kind, name = str(Kind.OUTAGE), person.name
+                message = Message(key=key, kind=kind, recipient=name, subject=subject, text=text, time=now)
+                for route in person.routes:
+                    lane = self.lanes[route.channel, name]
+                    if route.kinds is None or Kind.OUTAGE in route.kinds:
+                        group.start_soon(_try_once, lane, QueuedMessage(message=message, queued_at=now))
+
+    # --- Serving ------------------------------------------------------------------------------------------------------
+
+    async def _serve(self, lane: Lane) -> None:
+        while True:
+            lane.woken = anyio.Event()
+            wait = await lane.step()
+            with anyio.move_on_after(WAKE_EVERY if wait is None else min(wait, WAKE_EVERY)):
+                await lane.woken.wait()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            try:
+                await look(self.bus, self.reads)
+            except AuraError as error:
+                _LOG.warning("alerts were not looked for: %s", error)
+            await anyio.sleep(LOOK_EVERY)
+
+
+async def _finish(lane: Lane) -> None:
+    """Do what a lane can do now."""
+    while await lane.step() == 0.0:
+        pass
+
+
+async def _try_once(lane: Lane, queued: QueuedMessage) -> None:
+    try:
+        await lane.channel.send(queued, lane.route.address)
+    except AuraError as error:
+        _LOG.warning("%s was not told that the store is away: %s", lane.person.name, error)

@@ -1,0 +1,89 @@
+"""Watch: finds what people should know although nothing happened, and records it as alerts.
+
+    stuck       an agent works and has said nothing for 30 minutes; one that waits for a human is not stuck
+    waiting     a question has waited for 24 hours
+    error_rate  more than 10 % of the runs that were queued in the last hour and have ended failed, of at least 10
+
+Each is a query, so nothing is remembered between two looks. An alert is cleared once the query finds it no longer.
+"""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import timedelta
+
+from aura_contracts.actors import ENGINE
+from aura_contracts.alerts import ALERTS, ALERTS_ID, ClearAlert, RaiseAlert
+from aura_contracts.execution import CODING, ExecutionStatus
+from aura_contracts.ports.read_models import LIMIT, ApprovalQuery, ExecutionLogQuery, ExecutionQuery, ReadModels
+from aura_contracts.task import TASK
+from aura_engine.notifications.kinds import Kind
+from aura_engine.unit_of_work import CommandBus
+
+LOOK_EVERY = 60.0
+"""Seconds between two looks."""
+
+SILENCE = timedelta(minutes=30)
+WAITING = timedelta(hours=24)
+WINDOW = timedelta(hours=1)
+
+FAILED_SHARE = 0.1
+MINIMUM = 10
+"""Runs below which their share of failures says nothing."""
+
+
+async def look(bus: CommandBus, reads: ReadModels) -> None:
+    """Raise the alerts that are new, and clear those that are over."""
+    found = {(alert.kind, alert.about): alert for alert in [*await _stuck(bus, reads), *await _waiting(bus, reads)]}
+    found |= {(alert.kind, alert.about): alert for alert in await _error_rate(bus, reads)}
+    alerts = await bus.fetch(ALERTS, ALERTS_ID)
+    known = {(one.kind, one.about) for one in alerts.open} if alerts is not None else set()
+    for kind, about in known - found.keys():
+        await bus.handle(ENGINE, ALERTS_ID, ClearAlert(kind=kind, about=about))
+    for key, alert in found.items():
+        if key not in known:
+            await bus.handle(ENGINE, ALERTS_ID, alert)
+
+
+async def _stuck(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
+    now = bus.clock()
+    alerts = []
+    query = ExecutionQuery(ended=False, status=CODING, queued_before=now - SILENCE)
+    async with aclosing(reads.rows(query)) as executions:
+        async for execution in executions:
+            if execution.open_question is not None or execution.awaited:
+                continue
+            newest = await reads.list(ExecutionLogQuery(execution=execution.id, limit=1))
+            last = max([execution.queued_at, *(row.executed_at for row in newest.rows)])
+            if now - last < SILENCE:
+                continue
+            task = await bus.fetch(TASK, execution.task_id)
+            if task is None:
+                continue
+            to = task.reviewers if task.requester is None else (task.requester,)
+            subject = f"{task.title}: the agent has said nothing since {last:%Y-%m-%d %H:%M} UTC"
+            alerts.append(RaiseAlert(kind=Kind.STUCK, about=execution.id, subject=subject, to=to))
+    return alerts
+
+
+async def _waiting(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
+    query = ApprovalQuery(pending=True, requested_before=bus.clock() - WAITING)
+    async with aclosing(reads.rows(query)) as approvals:
+        return [
+            RaiseAlert(
+                kind=Kind.WAITING,
+                about=approval.id,
+                subject=f"a question waits since {approval.requested_at:%Y-%m-%d %H:%M} UTC: {approval.id}",
+                to=approval.awaited,
+            )
+            async for approval in approvals
+        ]
+
+
+async def _error_rate(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
+    query = ExecutionQuery(ended=True, queued_after=bus.clock() - WINDOW, limit=LIMIT)
+    counts = await reads.counts(query)
+    failed, total = counts.get(ExecutionStatus.FAILED, 0), sum(counts.values())
+    if total < MINIMUM or failed <= FAILED_SHARE * total:
+        return []
+    subject = f"{failed} of the last {total} runs within an hour failed"
+    return [RaiseAlert(kind=Kind.ERROR_RATE, about="", subject=subject)]

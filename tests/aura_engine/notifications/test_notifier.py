@@ -1,0 +1,326 @@
+"""The notifier on a real store, with a real mail server and a real file."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+
+from aura_contracts.actors import ENGINE
+from aura_contracts.approval import ApprovalKind, Question
+from aura_contracts.approval.commands import (
+    EscalateApproval,
+    ExpireApproval,
+    RemindReviewers,
+    RequestApproval,
+)
+from aura_contracts.errors import CommandRefused, DeliveryRefused, InvalidFile, InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.notification import Message
+from aura_contracts.outbox import OUTBOX, outbox_id
+from aura_contracts.task.commands import FailTask
+from aura_engine import Engine, Host, open_engine
+from conditions import until
+from notify_servers import headers_of, mail_server, raw_server
+
+pytestmark = pytest.mark.anyio
+
+HOUR = timedelta(hours=1)
+
+
+@attrs.define
+class Bench:
+    """A store and a home, with a clock that tests move."""
+
+    folder: Path
+    now: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def settings(self, text: str) -> None:
+        self.home.mkdir(exist_ok=True)
+        (self.home / "notifications.yaml").write_text(text)
+
+    @asynccontextmanager
+    async def engine(self, **options: Any) -> AsyncIterator[Engine]:
+        host = Host(clock=lambda: self.now, environment={"PASSWORD": "letmein", "PATH": "/usr/bin:/bin"})
+        given = {"home": self.home, "user": "alice", "record_only": True, "host": host, **options}
+        async with open_engine(f"sqlite:///{self.folder / 'aura.db'}", **given) as engine:
+            yield engine
+
+    def told(self) -> list[Message]:
+        """What the file channel was told."""
+        path = self.home / "told.jsonl"
+        return [Message.from_dict(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+FILE = "channels: {log: {file: {path: told.jsonl}, per_minute: 3}}\n"
+
+
+async def ask(engine: Engine, *reviewers: str, **fields: Any) -> str:
+    core = engine._core
+    task = await engine.tasks.create("the login")
+    asked = {"kind": ApprovalKind.PLAN, "task_id": task.id, "proposed_solution": "Do it."}
+    question = Question(reviewers=reviewers, **asked, **fields)
+    ident = core.bus.new_id()
+    await core.bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=question))
+    return ident
+
+
+async def fail(engine: Engine, title: str) -> str:
+    task = await engine.tasks.create(title)
+    failure = Failure(FailureReason.AGENT_ERROR, "it broke")
+    await engine._core.bus.handle(ENGINE, task.id, FailTask(failure=failure))
+    return task.id
+
+
+async def test_the_life_of_a_question_reaches_those_it_concerns(bench: Bench) -> None:
+    bench.settings(
+        FILE + "people:\n  ann: {channels: {log: }}\n  bob: {channels: {log: }}\n  eve: {channels: {log: }}\n"
+    )
+    async with bench.engine() as engine:
+        assert await engine.notifications.deliver()
+        deadline = bench.now + 60 * HOUR
+        times = {"remind_after": 24 * 3600.0, "escalate_after": 48 * 3600.0, "escalate_to": ("eve",)}
+        ident = await ask(engine, "ann", "bob", deadline=deadline, **times)
+        for hours, command in ((24, RemindReviewers()), (24, EscalateApproval()), (13, ExpireApproval())):
+            await engine.notifications.deliver()
+            bench.now += hours * HOUR
+            await engine._core.bus.handle(ENGINE, ident, command)
+        await engine.notifications.deliver()
+    told = sorted((one.kind, one.recipient) for one in bench.told())
+    assert told == [
+        ("asked", "ann"),
+        ("asked", "bob"),
+        ("escalated", "eve"),
+        ("expired", "ann"),
+        ("expired", "bob"),
+        ("expired", "eve"),
+        ("reminder", "ann"),
+        ("reminder", "bob"),
+    ]
+    assert {one.thread for one in bench.told()} == {ident}
+    assert len({one.key for one in bench.told()}) == 8
+
+
+async def test_a_question_that_was_answered_meanwhile_is_not_asked(bench: Bench) -> None:
+    bench.settings(FILE + "people: {ann: {channels: {log: }}}")
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        ident = await ask(engine, "ann", "alice")
+        await engine.approvals.approve(ident)
+        await engine.notifications.deliver()
+    assert bench.told() == []
+
+
+async def test_opening_an_engine_sends_nothing_and_what_was_before_the_first_time_is_not_told(bench: Bench) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }}}")
+    async with bench.engine() as engine:
+        await fail(engine, "before")
+        await engine.notifications.deliver()
+        await fail(engine, "after")
+    async with bench.engine():
+        pass
+    assert bench.told() == []
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        await engine.notifications.deliver()
+    (message,) = bench.told()
+    assert message.subject == "after failed: AgentError"
+    assert "it broke" in message.text
+
+
+async def test_more_than_so_many_a_minute_are_told_in_one(bench: Bench) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }}, ann: {channels: {log: }, watches: true}}")
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        for number in range(30):
+            await fail(engine, f"task {number}")
+        await engine.notifications.deliver()
+        outbox = await engine._core.bus.fetch(OUTBOX, outbox_id("log"))
+        assert outbox is not None
+        assert (outbox.sent, outbox.pending) == (2, ())
+    assert [(one.kind, one.count) for one in bench.told()] == [("digest", 30)] * 2
+    assert {one.recipient for one in bench.told()} == {"alice", "ann"}
+
+
+async def test_quiet_hours_hold_back_and_end_in_one_message_but_not_for_what_is_always_told(bench: Bench) -> None:
+    quiet = 'quiet: {from: "22:00", to: "07:00"}'
+    bench.settings(FILE + f"people: {{alice: {{channels: {{log: }}, {quiet}, kinds: {{blocked: always}}}}}}")
+    bench.now = bench.now.replace(hour=23)
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        await fail(engine, "one")
+        await fail(engine, "two")
+        await engine.notifications.deliver()
+        assert bench.told() == []
+    bench.now += 8 * HOUR
+    async with bench.engine() as engine:  # another program: nothing was kept in memory
+        await engine.notifications.deliver()
+    (message,) = bench.told()
+    assert (message.kind, message.count) == ("digest", 2)
+
+
+async def test_a_digest_is_sent_once_a_day(bench: Bench) -> None:
+    bench.settings(FILE + 'people: {alice: {channels: {log: }, kinds: {failed: digest}, digest: "18:00"}}')
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        await fail(engine, "one")
+        bench.now += 5 * HOUR
+        await engine.notifications.deliver()
+        assert bench.told() == []
+        await fail(engine, "two")
+        bench.now += HOUR
+        await engine.notifications.deliver()
+        await engine.notifications.deliver()
+    (message,) = bench.told()
+    assert message.count == 2
+
+
+async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_key(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aura_engine.notifications import lane
+
+    class Killed(BaseException):
+        pass
+
+    recorded = lane.Lane._record
+
+    async def dies(self: lane.Lane, command: Any) -> Any:
+        if type(command).__name__ == "RecordNotificationSent":
+            raise Killed
+        return await recorded(self, command)
+
+    with mail_server() as mailbox:
+        bench.settings(
+            f"channels: {{mail: {{smtp: {{host: localhost, port: {mailbox.port}, security: none, from: a@b.org}}}}}}\n"
+            "people: {alice: {channels: {mail: alice@example.org}}}"
+        )
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            await fail(engine, "one")
+        monkeypatch.setattr(lane.Lane, "_record", dies)
+        with pytest.raises(BaseExceptionGroup) as killed:
+            async with bench.engine() as engine:
+                await engine.notifications.deliver()
+        assert killed.group_contains(Killed)
+        monkeypatch.undo()
+        async with bench.engine() as engine:
+            await fail(engine, "two")  # what came since does not change the message
+            await engine.notifications.deliver()
+        sent = [headers_of(envelope) for envelope in mailbox.envelopes]
+    assert [one["Subject"] for one in sent] == ["one failed: AgentError"] * 2 + ["two failed: AgentError"]
+    assert sent[0]["Message-ID"] == sent[1]["Message-ID"] != sent[2]["Message-ID"]
+
+
+async def test_a_dead_channel_holds_up_no_other_and_its_letter_can_be_retried(bench: Bench) -> None:
+    with mail_server() as mailbox:
+        bench.settings(
+            "channels:\n"
+            f"  mail: {{smtp: {{host: localhost, port: {mailbox.port}, security: none, from: a@b.org}}}}\n"
+            "  log: {file: {path: told.jsonl}}\n"
+            "people: {alice: {channels: {log: , mail: alice@example.org}}}"
+        )
+        mailbox.replies["alice@example.org"] = "550 no such user"
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            await fail(engine, "one")
+            await engine.notifications.deliver()
+            assert len(bench.told()) == 1
+            (dead,) = await engine.notifications.list()
+            assert (dead.status, dead.channel, dead.attempts) == ("dead", "mail", 1)
+            assert "550 no such user" in dead.reason
+            found = [one async for one in engine.doctor.examine() if one.kind == "notification"]
+            assert [(one.status, one.id) for one in found] == [("wrong", dead.id)]
+            with pytest.raises(CommandRefused):
+                await engine.notifications.retry(dead.id, by="agent:1")
+            mailbox.replies.clear()
+            assert (await engine.notifications.retry(dead.id)).status == "pending"
+            assert (await engine.notifications.retry(dead.id)).status == "pending"
+            await engine.notifications.deliver()
+            assert await engine.notifications.list() == []
+        (envelope,) = mailbox.envelopes
+        assert headers_of(envelope)["Message-ID"] == f"<{dead.id}@b.org>"
+        assert len(bench.told()) == 1
+
+
+async def test_a_channel_that_never_answers_is_left_and_tried_again(bench: Bench) -> None:
+    with raw_server(lambda _: None) as server:
+        bench.settings(
+            "channels:\n"
+            f"  mail: {{smtp: {{host: 127.0.0.1, port: {server.port}, security: none, from: a@b.org}}, timeout: 1s}}\n"
+            "  log: {file: {path: told.jsonl}}\n"
+            "people: {alice: {channels: {log: , mail: alice@example.org}}}"
+        )
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            await fail(engine, "one")
+            await engine.notifications.deliver()
+            assert len(bench.told()) == 1
+            (waiting,) = await engine.notifications.list()
+            assert waiting.status == "pending"
+            bench.now += 25 * HOUR
+            await engine.notifications.deliver()
+            (dead,) = await engine.notifications.list()
+        assert (dead.id, dead.status, dead.reason) == (waiting.id, "dead", "no answer within 1 s")
+
+
+async def test_one_program_serves_a_store_and_the_next_takes_over(bench: Bench) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }}}")
+    async with bench.engine() as first, anyio.create_task_group() as group:
+        group.start_soon(first.notifications.serve)
+        async with bench.engine() as second:
+
+            async def is_served() -> bool:
+                return not await second.notifications.deliver()
+
+            await until(is_served)
+            await fail(first, "one")
+            await until(lambda: len(bench.told()) == 1)
+            group.cancel_scope.cancel()
+        await anyio.lowlevel.checkpoint()
+    async with bench.engine() as third:
+        await fail(third, "two")
+        assert await third.notifications.deliver()
+    told = {one.key: one.subject for one in bench.told()}  # the first may have been closed before it had recorded
+    assert list(told.values()) == ["one failed: AgentError", "two failed: AgentError"]
+
+
+async def test_a_test_reaches_a_person_and_secrets_stay_where_they_are(bench: Bench) -> None:
+    bench.settings(
+        FILE.replace("}}\n", "}, s: {slack: {url: env:MISSING}}}\n", 1).replace("per_minute: 3}", "per_minute: 3}")
+        + "people: {alice: {channels: {log: , s: }}}"
+    )
+    async with bench.engine() as engine:
+        head = await engine._core.log.head()
+        sent = await engine.notifications.test("log")
+        assert bench.told() == [sent]
+        with pytest.raises(DeliveryRefused, match="MISSING is not set"):
+            await engine.notifications.test("s")
+        with pytest.raises(InvalidInput, match="bob is not notified"):
+            await engine.notifications.test("log", person="bob")
+        with pytest.raises(InvalidInput, match="nosuch"):
+            await engine.notifications.test("nosuch")
+        assert await engine._core.log.head() == head
+
+
+async def test_a_file_with_faults_is_said_and_opens_nothing(bench: Bench) -> None:
+    bench.settings("channels: {a: {}}")
+    async with bench.engine() as engine:
+        with pytest.raises(InvalidFile, match="channel"):
+            await engine.notifications.deliver()
+        found = [one async for one in engine.doctor.examine() if one.kind == "notification"]
+        assert [one.status for one in found] == ["wrong"]
