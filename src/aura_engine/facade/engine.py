@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.agents import Agents
     from aura_engine.facade.approvals import Approvals
     from aura_engine.facade.audit import Audit
+    from aura_engine.facade.boards import Boards
     from aura_engine.facade.doctor import Doctor
     from aura_engine.facade.events import Events
     from aura_engine.facade.executions import Executions
@@ -74,6 +75,7 @@ class Engine:
     approvals: "Noun[Approvals]" = Noun()
     agents: "Noun[Agents]" = Noun()
     projects: "Noun[Projects]" = Noun()
+    boards: "Noun[Boards]" = Noun()
     templates: "Noun[Templates]" = Noun()
     executions: "Noun[Executions]" = Noun()
     workspaces: "Noun[Workspaces]" = Noun()

@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "0d0c8e26f5133450"
+SCHEMA_VERSION: Final = "290805d6b20e6adc"
