@@ -8,10 +8,10 @@
             await engine.approvals.approve(question.id)
         task = await run.result()
 
-An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `links`, `agents`, `projects`, `templates`,
-`workspaces`, `sessions`, `executors`, `policies`, `timers`, `notifications`, `usage`, `stats`, `events`, `history`,
-`audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same engine for
-blocking code.
+An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `links`, `agents`, `projects`, `boards`,
+`templates`, `workspaces`, `sessions`, `executors`, `policies`, `timers`, `notifications`, `usage`, `stats`, `events`,
+`history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same
+engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`. It is
@@ -450,6 +450,9 @@ if TYPE_CHECKING:
     from aura_engine.facade.arguments import Kept as Kept
     from aura_engine.facade.arguments import Limit as Limit
     from aura_engine.facade.arguments import Share as Share
+    from aura_engine.facade.boards import BoardCard as BoardCard
+    from aura_engine.facade.boards import BoardColumn as BoardColumn
+    from aura_engine.facade.boards import BoardView as BoardView
     from aura_engine.facade.engine import Engine as Engine
     from aura_engine.facade.findings import Finding as Finding
     from aura_engine.facade.lock_lines import ClaimInLine as ClaimInLine

@@ -11,7 +11,7 @@ from typing import Any, Self, Unpack
 
 from aura_contracts.agent import Agent, AgentChanges
 from aura_contracts.approval import AnswerSource, Approval, ApprovalDecision, LinkPurpose, Remember
-from aura_contracts.board import CanonicalState
+from aura_contracts.board import DEFAULT_COLUMNS, Board, BoardChanges, CanonicalState, ColumnDefinition
 from aura_contracts.errors import AuraError, Fault
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import Execution
@@ -47,6 +47,7 @@ from aura_engine.facade.agents import Agents, ImportedAgent
 from aura_engine.facade.approvals import AnswerOutcome, Approvals, Line, PlacedComment
 from aura_engine.facade.arguments import Kept, Limit, Share, ids_of
 from aura_engine.facade.audit import Audit
+from aura_engine.facade.boards import Boards, BoardView
 from aura_engine.facade.doctor import Doctor
 from aura_engine.facade.engine import E, Engine
 from aura_engine.facade.events import Events
@@ -62,6 +63,7 @@ from aura_engine.facade.options import (
     AgentFilters,
     ApprovalFilters,
     AssignmentOptions,
+    BoardFilters,
     ExecutionFilters,
     ExecutionLogFilters,
     NewAgentOptions,
@@ -631,6 +633,87 @@ class BlockingProjects:
     def remove(self, project: str, reason: Kept[str] = "", *, by: str | None = None) -> Project:
         """Remove a project. Its repositories and tasks stay, and the tasks keep its name."""
         return self._portal.call(self._target.remove, project, reason, by=by)
+
+
+class BlockingBoards:
+    """Boards, by name or by id; columns, by name or by id. Who may do what: `aura_engine.decisions.board`."""
+
+    def __init__(self, target: Boards, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def get(self, board: str) -> Board:
+        """Return a board as recorded; `view` also shows what follows from tasks. Raises the errors of `view`."""
+        return self._portal.call(self._target.get, board)
+
+    def list(self, **filters: Unpack[BoardFilters]) -> Page[Board]:
+        """Return a page of boards, newest first unless `sort` and `descending` say otherwise."""
+        return self._portal.call(self._target.list, **filters)
+
+    def view(self, board: str) -> BoardView:
+        """Return a board with its cards, each in a column of its task's present state.
+
+        Raises `AggregateNotFound`, and `AmbiguousId` for a name that several boards have.
+        """
+        return self._portal.call(self._target.view, board)
+
+    def create(
+        self,
+        name: Kept[str],
+        *,
+        project: str | None = None,
+        columns: Kept[Sequence[ColumnDefinition]] = DEFAULT_COLUMNS,
+        by: str | None = None,
+    ) -> Board:
+        """Create a board with the unfinished tasks of a project, or of all; it takes those that are created later, too.
+
+        Raises `RuleViolated` for columns of which none is for one of the canonical states, and `InvalidInput` for a
+        project that does not exist.
+        """
+        return self._portal.call(self._target.create, name, project=project, columns=columns, by=by)
+
+    def edit(self, board: str, changes: Kept[BoardChanges], *, by: str | None = None) -> Board:
+        """Edit a board and its columns, all at once or not at all; what `changes` does not name stays as it is.
+
+        Raises `RuleViolated` for a column that still has cards, or that is the last one for its state.
+        """
+        return self._portal.call(self._target.edit, board, changes, by=by)
+
+    def archive(self, board: str, *, by: str | None = None) -> Board:
+        """Archive a board for good; its tasks stay."""
+        return self._portal.call(self._target.archive, board, by=by)
+
+    def place(
+        self, board: str, task: str, *, column: str | None = None, rank: int | None = None, by: str | None = None
+    ) -> Board:
+        """Put a task on a board, in a column of its state; `rank` counts from the top, from 0, and None is the bottom.
+
+        That is for tasks that the board does not take by itself, and for cards that were taken off.
+        """
+        return self._portal.call(self._target.place, board, task, column=column, rank=rank, by=by)
+
+    def remove(self, board: str, task: str, *, by: str | None = None) -> Board:
+        """Take a card off a board; the task stays."""
+        return self._portal.call(self._target.remove, board, task, by=by)
+
+    def move(
+        self,
+        board: str,
+        task: str,
+        column: str,
+        *,
+        rank: int | None = None,
+        reason: Kept[str] = "",
+        by: str | None = None,
+    ) -> BoardView:
+        """Move a card to a column, and its task to the column's state, in one step; or within its column to `rank`.
+
+        A move stands for a command of the task, as in `Tasks.move`, and never does what that would not do: no one moves
+        a card to done, and no move approves anything. Where the column has rules, the task has to keep them.
+
+        Raises `RuleViolated`, whose remedy says what to do instead.
+        """
+        return self._portal.call(self._target.move, board, task, column, rank=rank, reason=reason, by=by)
 
 
 class BlockingTemplates:
@@ -1356,6 +1439,7 @@ class BlockingEngine:
         self.links = BlockingLinks(target.links, portal)
         self.agents = BlockingAgents(target.agents, portal)
         self.projects = BlockingProjects(target.projects, portal)
+        self.boards = BlockingBoards(target.boards, portal)
         self.templates = BlockingTemplates(target.templates, portal)
         self.executions = BlockingExecutions(target.executions, portal)
         self.workspaces = BlockingWorkspaces(target.workspaces, portal)

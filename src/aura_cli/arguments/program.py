@@ -17,6 +17,7 @@ GROUPS = {
     },
     "tasks and reviews": {
         "task": "create, assign, follow up, retry, cancel and move tasks",
+        "board": "show tasks in columns of your own, and move them",
         "review": "walk through the questions that wait for you",
         "approval": "review what is waiting for a human",
         "link": "list, show and revoke links that answer, rotate their keys",

@@ -149,7 +149,6 @@ class BoardChanges(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Columns to add on the right."""
     states: dict[str, CanonicalState] = {}
     """Empty columns, each with the state that it is mapped to."""
-    names: dict[str, str] = {}
     limits: dict[str, int | None] = {}
     """At least 1; None lifts the limit."""
     rules: dict[str, tuple[MoveRule, ...]] = {}
@@ -158,3 +157,5 @@ class BoardChanges(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Empty columns."""
     order: tuple[str, ...] = ()
     """All columns from left to right; empty leaves the order."""
+    names: dict[str, str] = {}
+    """Columns with their new names."""

@@ -179,7 +179,7 @@ def _require_allowed_move(target: Column, command: MoveCard) -> None:
 def _require_met(target: Column, command: MoveCard) -> None:
     if unmet := [rule for rule in target.rules if rule not in command.met]:
         reason = f"column {target.name!r} takes a card only if {RULE_TEXTS[unmet[0]]}"
-        raise RuleBroken(unmet[0].value, reason, "see to it first, or choose another column")
+        raise RuleBroken(unmet[0].value, reason, "change that first, or choose another column")
 
 
 def _rank(column: Column, command: PlaceCard | MoveCard) -> int:

@@ -4,29 +4,23 @@ A move runs the first command in `USER_MOVES` that the task accepts. A move that
 do the work, a decision with its reason) is refused, and the error's remedy names the call that does it.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
 
 import attrs
 
-from aura_contracts.actors import ENGINE, Actor
+from aura_contracts.actors import ENGINE, Actor, actor_name
 from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.board import USER_MOVES, CanonicalState, canonical_of_task
 from aura_contracts.errors import RuleViolated
 from aura_contracts.ids import TaskId
-from aura_contracts.task import BlockTask, QueueTask, TaskStatus, UnassignTask, UnblockTask, UnqueueTask
+from aura_contracts.task import BlockTask, QueueTask, Task, TaskStatus, UnassignTask, UnblockTask, UnqueueTask
+from aura_engine import facade
 from aura_engine.facade.core import Core
-from aura_engine.runtime.views import View, view_in
+from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 
 _C = CanonicalState
-
-
-class TaskCommands(Protocol):
-    """The commands of `Tasks` that are moves on the board."""
-
-    async def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> object: ...
-    async def retry(self, task: str, *, by: str | None = None) -> object: ...
 
 
 @attrs.frozen
@@ -35,66 +29,60 @@ class BoardMoves:
 
     _core: Core
     _actor: Actor
-    _tasks: TaskCommands
 
-    async def move(self, task_id: TaskId, target: CanonicalState, reason: str) -> None:
-        """Move a task. Raises `RuleViolated`, whose remedy names an alternative."""
-        self._core.bus.require_writable()
-        view = await self._core.view(task_id)
-        source = canonical_of_task(view.task)
+    async def add(self, unit: UnitOfWork, view: View, target: CanonicalState, reason: str) -> Sequence[Task]:
+        """Add to `unit` a task's move; return the tasks that this engine drives afterwards.
+
+        Raises `RuleViolated`, whose remedy names an alternative.
+        """
+        task_id, source = view.task.id, canonical_of_task(view.task)
         if source is target:
-            return
+            return ()
         if target not in USER_MOVES[source]:
             possible = ", ".join(USER_MOVES[source])
             remedy = f"from {source} a task can move to {possible}" if possible else "create another task"
             raise refusal(task_id, "move", f"a task cannot move from {source} to {target}", remedy)
         if target is _C.CANCELLED:
-            await self._tasks.cancel(task_id, reason, by=self._actor)
-        elif source is _C.BLOCKED:
-            await self._unblock(view, reason)
-        elif source is _C.REVIEW or target is _C.RUNNING:
+            return await facade.cancel_tree(unit, view, reason, actor_name(self._actor))
+        if source is _C.BLOCKED:
+            return [await self._unblock(unit, view, reason)]
+        if source is _C.REVIEW or target is _C.RUNNING:
             raise _takes_more(view, source)
-        elif target is _C.BLOCKED:
+        if target is _C.BLOCKED:
             if not reason:
                 raise refusal(task_id, "move", "a reason is required", "give the reason that blocks it")
-            await self._core.bus.handle(self._actor, task_id, BlockTask(reason=reason))
+            await unit.handle(task_id, BlockTask(reason=reason))
         elif source is _C.RUNNING:
-            await self._give_back(task_id, reason)
+            await self._give_back(unit, view, reason)
         elif target is _C.READY:
-            await self._core.bus.handle(self._actor, task_id, QueueTask())
+            await unit.handle(task_id, QueueTask())
         else:
-            await self._core.bus.handle(self._actor, task_id, UnqueueTask())
+            await unit.handle(task_id, UnqueueTask())
+        return ()
 
-    async def _unblock(self, view: View, reason: str) -> None:
+    async def _unblock(self, unit: UnitOfWork, view: View, reason: str) -> Task:
         """Resume a task that failed, or that a person blocked."""
         task_id = view.task.id
         if view.task.status is TaskStatus.FAILED:
-            await self._tasks.retry(task_id, by=self._actor)
-            return
+            return await facade.retry_task(self._core, unit, view, self._actor)
         conflict = view.conflict
         if conflict is not None and conflict.status is ApprovalStatus.PENDING:
             remedy = f"approvals.approve({conflict.id!r}) when it is resolved"
             raise refusal(task_id, "move", "a merge conflict waits for a human", remedy)
         if view.task.status is not TaskStatus.BLOCKED:
             raise _takes_more(view, _C.BLOCKED)
-        await self._core.bus.handle(self._actor, task_id, UnblockTask(resolution=reason))
-        if view.execution is not None:
-            await self._core.drive(task_id)
+        return await unit.handle(task_id, UnblockTask(resolution=reason))
 
-    async def _give_back(self, task_id: TaskId, reason: str) -> None:
+    async def _give_back(self, unit: UnitOfWork, view: View, reason: str) -> None:
         """Unassign a task and release its agent. Refused while the agent works on it."""
-
-        async def decide(unit: UnitOfWork) -> None:
-            view = await view_in(unit, task_id)
-            if view.worked_on:
-                remedy = f"tasks.move({task_id!r}, 'cancelled') cancels it"
-                raise refusal(task_id, "move", "an agent works on it", remedy)
-            await unit.handle(task_id, UnassignTask(reason=reason))
-            if view.agent is not None and view.agent.has(task_id):
-                release = ReleaseAgent(task_id=task_id, outcome=TaskOutcome.UNASSIGNED)
-                await unit.acting_as(ENGINE).handle(view.agent.id, release)
-
-        await self._core.bus.transact(self._actor, decide)
+        task_id = view.task.id
+        if view.worked_on:
+            remedy = f"tasks.move({task_id!r}, 'cancelled') cancels it"
+            raise refusal(task_id, "move", "an agent works on it", remedy)
+        await unit.handle(task_id, UnassignTask(reason=reason))
+        if view.agent is not None and view.agent.has(task_id):
+            release = ReleaseAgent(task_id=task_id, outcome=TaskOutcome.UNASSIGNED)
+            await unit.acting_as(ENGINE).handle(view.agent.id, release)
 
 
 def _takes_more(view: View, source: CanonicalState) -> RuleViolated:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.agents import Agents
     from aura_engine.facade.approvals import Approvals
     from aura_engine.facade.audit import Audit
+    from aura_engine.facade.boards import Boards
     from aura_engine.facade.doctor import Doctor
     from aura_engine.facade.events import Events
     from aura_engine.facade.executions import Executions
@@ -81,6 +82,7 @@ class Engine:
     links: "Noun[Links]" = Noun()
     agents: "Noun[Agents]" = Noun()
     projects: "Noun[Projects]" = Noun()
+    boards: "Noun[Boards]" = Noun()
     templates: "Noun[Templates]" = Noun()
     executions: "Noun[Executions]" = Noun()
     workspaces: "Noun[Workspaces]" = Noun()

@@ -268,6 +268,19 @@ class ProjectFilters(TypedDict, total=False):
     repository: Words
 
 
+class BoardFilters(TypedDict, total=False):
+    """See `aura_contracts.ports.read_models.BoardQuery`."""
+
+    sort: str
+    descending: bool
+    limit: int
+    cursor: str | None
+    id: Words
+    status: Words
+    name: Words
+    project: Words
+
+
 class TemplateFilters(TypedDict, total=False):
     """See `aura_contracts.ports.read_models.TemplateQuery`."""
 

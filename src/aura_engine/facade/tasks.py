@@ -363,8 +363,14 @@ class Tasks:
         self, task: str, state: CanonicalState | str, reason: Kept[str] = "", *, by: str | None = None
     ) -> Task:
         """Move a task on the board to a canonical state. Raises `RuleViolated`, whose remedy names an alternative."""
-        task_id = TaskId(await self._core.find("task", task))
-        await facade.BoardMoves(self._core, self._core.actor(by), self).move(task_id, CanonicalState(state), reason)
+        task_id, target = TaskId(await self._core.find("task", task)), CanonicalState(state)
+        moves = facade.BoardMoves(self._core, self._core.actor(by))
+
+        async def decide(unit: UnitOfWork, view: View) -> Sequence[Task]:
+            return await moves.add(unit, view, target, reason)
+
+        for one in await self._transact(task_id, decide, by):
+            await self._drive(one)
         return await self.get(task_id)
 
     # --- Parts --------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@
     pool             gives the tasks of the queue to agents
     drivers          what drives the tasks that the pool has given to agents
     pages            reads many rows by their ids
+    board_cards      where the cards of boards are, as their tasks say
     courtesy         the agents that are left to tasks of other engines for a moment
     queue_locks      tells other engines on which tasks of the queue this one works
     proposals        what a human is asked to approve, as text
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from aura_engine.runtime.attempts import continue_with as continue_with
     from aura_engine.runtime.attempts import queue_revert as queue_revert
     from aura_engine.runtime.attempts import requeue as requeue
+    from aura_engine.runtime.board_cards import follow as follow
     from aura_engine.runtime.cleanup import release_former as release_former
     from aura_engine.runtime.cleanup import remove as remove
     from aura_engine.runtime.cleanup import withdraw_questions as withdraw_questions

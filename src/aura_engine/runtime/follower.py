@@ -38,6 +38,7 @@ from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK, ExecutionStarted
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
+from aura_engine.runtime.board_cards import BoardCards
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.log_tail import TAIL_PAUSE, LogTail
@@ -79,6 +80,7 @@ class Follower:
         self.pool = Pool(runtime, self, require_open, drive_all)
         self._queue_locks = QueueLocks(locks, runtime.gateway.engine_id, lambda: self.pool.waiting, drive_all)
         self._stranded_locks = StrandedLocks(runtime, self._is_kept)
+        self.cards = BoardCards(runtime.bus, runtime.reads, locks, require_open)
         runtime.gateway.on_change = self._wake_all
         runtime.slots.on_freed = self.pool.wake
 
@@ -89,6 +91,7 @@ class Follower:
         if self._drive_all:
             await self._tail.start()
             self.pool.start()
+            self.cards.start()
             self._queue_locks.hold(self._require_open())
             unfinished = self._runtime.reads.rows(TaskQuery(unfinished=True, descending=False))
             async with aclosing(unfinished) as tasks:
@@ -113,6 +116,7 @@ class Follower:
             self._require_open().start_soon(self.take_on_started, TaskId(record.stream_id))
         self._deliveries.on_record(record, self._require_open())
         self.pool.on_record(record)
+        self.cards.on_record(record)
 
     # --- Drivers ------------------------------------------------------------------------------------------------------
 

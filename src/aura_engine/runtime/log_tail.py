@@ -20,11 +20,20 @@ _LOG = logging.getLogger(__name__)
 TAIL_PAUSE = 1.0
 """Seconds before the log is read again after the store did not answer for the whole outage timeout."""
 
-_FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*", "lock_table.*")
+_FOLLOWED = (
+    "task.*",
+    "execution.*",
+    "approval.*",
+    "workspace.*",
+    "lease.*",
+    "agent.*",
+    "lock_table.*",
+    "board.created",
+)
 
 
 class LogTail:
-    """Calls `on_record` with each new record that drivers, the pool or deliveries depend on."""
+    """Calls `on_record` with each new record that drivers, the pool, deliveries or cards depend on."""
 
     def __init__(
         self, log: EventLog, on_record: Callable[[EventRecord], None], require_open: Callable[[], TaskGroup]
