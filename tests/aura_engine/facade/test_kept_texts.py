@@ -31,7 +31,8 @@ NAMES = frozenset(
 CHECKED_BY_AN_INPUT = {("create", "title"), ("run", "prompt")}
 
 
-WRITERS = ("tasks", "approvals", "agents", "workspaces", "engine", "run")
+WRITERS = ("tasks", "approvals", "agents", "projects", "boards", "templates", "links", "notifications", "workspaces")
+WRITERS += ("engine", "run")
 """The parts of the facade that record what they are given."""
 
 
