@@ -123,6 +123,8 @@ if TYPE_CHECKING:
     from aura_contracts.errors import CommandRefused as CommandRefused
     from aura_contracts.errors import CyclicDependency as CyclicDependency
     from aura_contracts.errors import CyclicParent as CyclicParent
+    from aura_contracts.errors import DeliveryFailed as DeliveryFailed
+    from aura_contracts.errors import DeliveryRefused as DeliveryRefused
     from aura_contracts.errors import DirtyWorktree as DirtyWorktree
     from aura_contracts.errors import EngineClosed as EngineClosed
     from aura_contracts.errors import EventOutOfOrder as EventOutOfOrder
@@ -280,6 +282,8 @@ if TYPE_CHECKING:
     from aura_contracts.lock_table import LocksTaken as LocksTaken
     from aura_contracts.lock_table import LockTable as LockTable
     from aura_contracts.lock_table import LockTableStatus as LockTableStatus
+    from aura_contracts.notification import Message as Message
+    from aura_contracts.notification import MessageItem as MessageItem
     from aura_contracts.outbox import DeadLetter as DeadLetter
     from aura_contracts.outbox import NotificationGivenUp as NotificationGivenUp
     from aura_contracts.outbox import NotificationQueued as NotificationQueued

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
+import anyio
 import anyio.to_thread
 import attrs
 import msgspec
@@ -19,6 +20,9 @@ from aura_engine.facade.findings import Finding
 from aura_engine.facade.gate import gated
 from aura_engine.notifications.notifier import Notifier
 from aura_engine.unit_of_work import not_found
+
+_TURN = "\0notifier"
+"""Not the name of a subscription: those are printable."""
 
 
 class Notification(msgspec.Struct, Plain, frozen=True, kw_only=True):
@@ -128,12 +132,25 @@ class Notifications:
         not be sent stays pending.
         """
         self._core.bus.require_writable()
-        return await (await self._notifier()).deliver()
+        turn = self._turn()
+        try:
+            turn.acquire_nowait()
+        except anyio.WouldBlock:
+            return False  # this engine serves already
+        try:
+            return await (await self._notifier()).deliver()
+        finally:
+            turn.release()
 
     async def serve(self) -> None:
         """Send what is due, when it is, until cancelled. While another program serves this store, wait for its end."""
         self._core.bus.require_writable()
-        await (await self._notifier()).run()
+        async with self._turn():
+            await (await self._notifier()).run()
+
+    def _turn(self) -> anyio.Lock:
+        """Return what one call at a time holds: within an engine, the lock of the store excludes no one."""
+        return self._core.readers.setdefault(_TURN, anyio.Lock())
 
     async def _notifier(self) -> Notifier:
         return await anyio.to_thread.run_sync(self._core.make_notifier)

@@ -33,6 +33,10 @@ STORE_PAUSE = 5.0
 """Seconds until what could not be recorded is recorded again."""
 
 
+ENDED_KEPT = 1000
+"""Keys of messages that a lane remembers to have sent."""
+
+
 @attrs.frozen
 class Patience:
     """How often, and for how long, a message is tried. In seconds."""
@@ -105,6 +109,8 @@ class Lane:
     """Of the message that is first."""
     _taken: bool = False
     """Whether the channel took the first message, which is yet to be recorded."""
+    _ended: deque[str] = attrs.field(factory=lambda: deque(maxlen=ENDED_KEPT))
+    """The keys of messages that were sent: a state read before that has them still."""
     _not_before: float = 0.0
     """By the clock that no one sets."""
 
@@ -120,6 +126,13 @@ class Lane:
             name = self.person.name
             self.positions = {pace: outbox.lanes.get(f"{name}/{pace}", 0) for pace in Pace}
             self.pending = deque(one for one in outbox.pending if one.message.recipient == name)
+
+    def retry(self, queued: QueuedMessage) -> None:
+        """Send a dead letter again, unless that was done or is about to be."""
+        keys = [one.message.key for one in self.pending]
+        if queued.message.recipient == self.person.name and queued.message.key not in (*keys, *self._ended):
+            self.pending.append(queued)
+            self.woken.set()
 
     def add(self, notice: Notice) -> bool:
         """Add what the person is to be notified; return whether they are, by this channel."""
@@ -207,6 +220,7 @@ class Lane:
             self._meter.note(anyio.current_time())
         with anyio.CancelScope(shield=True):  # a program that is closed properly sends nothing twice
             await self._record(RecordNotificationSent(key=key, attempts=self._attempts))
+            self._ended.append(key)
         self._next()
         return 0.0
 

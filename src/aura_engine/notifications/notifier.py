@@ -149,6 +149,13 @@ class Notifier:
             lane.restore(outbox)
             lane.woken.set()
 
+    async def _retry(self, channel: str, key: str) -> None:
+        outbox = await self.bus.fetch(OUTBOX, outbox_id(channel))
+        queued = None if outbox is None else outbox.pending_of(key)
+        for (name, _), lane in self.lanes.items():
+            if name == channel and queued is not None:
+                lane.retry(queued)
+
     async def _save(self) -> None:
         """Remember the position before the first event that must still be notified of."""
         firsts = [lane.first_position for lane in self.lanes.values()]
@@ -192,7 +199,7 @@ class Notifier:
         if isinstance(record.event, NotificationRetried):
             for channel in self.settings.channels:
                 if outbox_id(channel) == record.stream_id:
-                    await self._restore_lanes(channel)
+                    await self._retry(channel, record.event.key)
             return
         try:
             notice = await notice_of(record, self.bus.fetch)

@@ -12,19 +12,22 @@ import attrs
 import pytest
 
 from aura_contracts.actors import ENGINE
+from aura_contracts.alerts import ALERTS, ALERTS_ID
 from aura_contracts.approval import ApprovalKind, Question
 from aura_contracts.approval.commands import (
     EscalateApproval,
     ExpireApproval,
     RemindReviewers,
     RequestApproval,
+    WithdrawApproval,
 )
-from aura_contracts.errors import CommandRefused, DeliveryRefused, InvalidFile, InvalidInput
+from aura_contracts.errors import CommandRefused, DeliveryRefused, InvalidFile, InvalidInput, StoreUnavailable
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.notification import Message
 from aura_contracts.outbox import OUTBOX, outbox_id
 from aura_contracts.task.commands import FailTask
 from aura_engine import Engine, Host, open_engine
+from aura_engine.notifications.watch import look
 from conditions import until
 from notify_servers import headers_of, mail_server, raw_server
 
@@ -297,6 +300,49 @@ async def test_one_program_serves_a_store_and_the_next_takes_over(bench: Bench) 
         assert await third.notifications.deliver()
     told = {one.key: one.subject for one in bench.told()}  # the first may have been closed before it had recorded
     assert list(told.values()) == ["one failed: AgentError", "two failed: AgentError"]
+
+
+async def test_a_question_that_waits_for_a_day_is_an_alert_once(bench: Bench) -> None:
+    bench.settings(FILE + "people: {ann: {channels: {log: }}, ops: {channels: {log: }, operator: true}}")
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        core = engine._core
+        ident = await ask(engine, "ann")
+        for hours in (23, 2, 1):
+            bench.now += hours * HOUR
+            await look(core.bus, core.reads)
+            await engine.notifications.deliver()
+        told = [(one.kind, one.recipient) for one in bench.told()]
+        assert sorted(told) == [("asked", "ann"), ("waiting", "ann"), ("waiting", "ops")]
+        await core.bus.handle(ENGINE, ident, WithdrawApproval())
+        await look(core.bus, core.reads)
+        alerts = await core.bus.fetch(ALERTS, ALERTS_ID)
+        assert alerts is not None
+        assert alerts.open == ()
+
+
+async def test_operators_are_notified_of_an_outage_although_nothing_can_be_recorded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.settings(FILE + "people: {ann: {channels: {log: }}, ops: {channels: {log: }, operator: true}}")
+    async with bench.engine() as engine, anyio.create_task_group() as group:
+        await engine.notifications.deliver()
+        log, away = type(engine._core.log), [True]
+        head = log.head
+
+        async def fails(self: Any) -> int:
+            if away[0]:
+                raise StoreUnavailable(store="s", reason="gone", waited=1.0, attempts=1)
+            return await head(self)
+
+        monkeypatch.setattr(log, "head", fails)
+        group.start_soon(engine.notifications.serve)
+        await until(bench.told)
+        away[0] = False
+        await fail(engine, "for alice")
+        assert await engine.notifications.deliver() is False  # it is served
+        assert [(one.kind, one.recipient) for one in bench.told()] == [("outage", "ops")]
+        group.cancel_scope.cancel()
 
 
 async def test_a_test_reaches_a_person_and_secrets_stay_where_they_are(bench: Bench) -> None:
