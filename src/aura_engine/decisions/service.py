@@ -1,5 +1,7 @@
 """Decisions about the service of a store. AURA alone gives these commands, under the lock of the service."""
 
+from math import isfinite
+
 from aura_contracts.service import (
     SERVICE,
     ClockJumped,
@@ -11,7 +13,7 @@ from aura_contracts.service import (
     StartService,
     StopService,
 )
-from aura_engine.decisions._decider import Context, Decider, Events, only_system, require_zone
+from aura_engine.decisions._decider import Context, Decider, Events, RuleBroken, only_system, require_zone
 
 _only_aura = only_system("the program that serves records this itself")
 
@@ -31,6 +33,8 @@ def _jump(state: Service, command: RecordClockJump, context: Context) -> Events:
         return []
     require_zone("before", command.before)
     require_zone("after", command.after)
+    if not isfinite(command.seconds):
+        raise RuleBroken("seconds", f"{command.seconds} is no amount of time")
     jump = ClockJumped(engine_id=command.engine_id, before=command.before, after=command.after, seconds=command.seconds)
     return [jump]
 
