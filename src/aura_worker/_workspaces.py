@@ -106,7 +106,8 @@ class WorkspaceService:
         await self._on_workspace(remove, request.workspace)
 
     async def describe(self, request: DescribeRepository) -> RepositoryDescription:
-        describe = partial(self._workspaces.describe, request.path, in_place=request.in_place)
+        place = {"in_place": request.in_place, "target_branch": request.target_branch}
+        describe = partial(self._workspaces.describe, request.path, **place)
         return await self._in_thread("", request.path, describe)
 
     async def documents(self, request: ReadDocuments) -> FoundDocuments:

@@ -207,11 +207,15 @@ def no_commit(top: str) -> NoCommit:
     return NoCommit(repository=top, remedy=f"make a first one: {command}")
 
 
-def require_suitable(git: Git, source: Source, subfolder: str) -> None:
-    """Raise `GitError` for a repository of which no worktree can be made."""
+def require_suitable(git: Git, source: Source, subfolder: str, target_branch: str = "") -> None:
+    """Raise `GitError` for a repository of which no worktree can be made, or that has no branch to merge into."""
     if source.head is None:
         error = no_commit(source.top)
         raise error.replaced(remedy=f"{error.remedy} (or use in_place=True)")
+    if target_branch and git.find_ref(source.top, f"refs/heads/{target_branch}") is None:
+        command = f"git -C {shlex.quote(source.top)} branch {shlex.quote(target_branch)}"
+        remedy = f"name a branch that it has: target_branch=BRANCH; or make this one: {command}"
+        raise UnknownRevision(repository=source.top, revision=target_branch, remedy=remedy)
     git.require_free_branch(source.top, f"{BRANCH_FOLDER}/x")
     git.require_filters(source.top, source.head)
     if subfolder and git.is_ignored(source.top, subfolder):

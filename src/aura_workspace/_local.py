@@ -72,7 +72,7 @@ class LocalWorkspaces:
 
     # --- The life of a workspace --------------------------------------------------------------------------------------
 
-    def describe(self, path: str, *, in_place: bool = False) -> RepositoryDescription:
+    def describe(self, path: str, *, in_place: bool = False, target_branch: str = "") -> RepositoryDescription:
         path = os.path.abspath(path)  # noqa: PTH100 - without following symbolic links; git does that
         try:
             info = self._git.inspect(path)
@@ -90,7 +90,7 @@ class LocalWorkspaces:
         name = _folder_name(top.removesuffix(".git") if info.bare else top)
         subfolder = subfolder_of(path, info.worktree)
         if not in_place:
-            require_suitable(self._git, Source.of(info), subfolder)
+            require_suitable(self._git, Source.of(info), subfolder, target_branch)
         return RepositoryDescription(
             path=top,
             name=name,

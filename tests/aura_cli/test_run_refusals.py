@@ -32,6 +32,21 @@ def test_output_is_told_after_the_start_of_what_wrote_it(place):
         ]
 
 
+@pytest.mark.parametrize("branch", ["no-such", "HEAD", "refs/heads/main", "a b", "x..y", "nö"])
+def test_a_target_branch_that_there_is_not(place, branch):
+    answer = aura_run("true", "--target-branch", branch, "--json")
+    assert (answer.code, answer.out, answer.error["code"]) == (1, "", "unknown_revision")
+    assert "--target-branch" in answer.error["remedy"]
+    assert tasks() == []
+    assert worktrees(place) == []
+
+
+def test_a_folder_that_there_is_not(place):
+    answer = aura_run("true", "--cwd", "no/such", "--json")
+    assert answer.error["code"] == "not_a_repository"
+    assert "no such folder" in answer.error["remedy"]
+
+
 def test_an_executor_that_there_is_not(place):
     answer = call_aura("run", "--executor", "cutsom", "--prompt", "x", "--json")
     assert (answer.code, answer.out, answer.error["code"]) == (1, "", "unknown_executor")

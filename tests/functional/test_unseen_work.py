@@ -14,6 +14,7 @@ from aura_contracts.errors import (
     IgnoredSubfolder,
     InvalidInput,
     NoCommit,
+    UnknownRevision,
     UnsuitableFolder,
 )
 from aura_contracts.failures import FailureReason
@@ -515,6 +516,12 @@ async def test_a_branch_in_the_way_is_refused(opened, repository):
 async def test_a_detached_head_is_refused(opened, repository):
     git(repository, "checkout", "-q", "--detach")
     await refused(opened, repository, InvalidInput, r"target_branch=BRANCH.* git -C .* switch BRANCH")
+
+
+@about("a target branch that does not exist")
+async def test_a_target_branch_that_does_not_exist_is_refused(opened, repository):
+    text = r"no commit 'later'; .*target_branch=BRANCH.* git -C .* branch later"
+    await refused(opened, repository, UnknownRevision, text, target_branch="later")
 
 
 # --- While a question waits: see also test_worktree_gone.py -----------------------------------------------------------

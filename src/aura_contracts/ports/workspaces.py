@@ -163,12 +163,13 @@ class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
 class WorkspaceProvider(Protocol):
     """Manages the workspaces of one place."""
 
-    def describe(self, path: str, *, in_place: bool = False) -> RepositoryDescription:
+    def describe(self, path: str, *, in_place: bool = False, target_branch: str = "") -> RepositoryDescription:
         """Describe `path`, which is relative to the worker's working directory, for work on it.
 
         Raises `NotARepository` only for a folder that does not exist. Unless work is `in_place`, also raises what would
         keep a worktree from being made, known before anything is: `NoCommit`, `BranchInTheWay`, `FilterMissing`,
-        `IgnoredSubfolder`; `UnsuitableFolder` for one in no repository.
+        `IgnoredSubfolder`; `UnknownRevision` if there is no `target_branch`; `UnsuitableFolder` for one in no
+        repository.
         """
         ...
 

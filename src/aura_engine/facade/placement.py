@@ -119,8 +119,8 @@ class Placement:
         if not place.repositories:
             return None
         gateway = self._core.runtime.gateway
-        asked = [DescribeRepository(path=path, in_place=place.in_place) for path in place.repositories]
-        found = [await gateway.request(one) for one in asked]
+        how: Any = {"in_place": place.in_place, "target_branch": place.target_branch}
+        found = [await gateway.request(DescribeRepository(path=path, **how)) for path in place.repositories]
         plain = [one for one in found if not one.repository]
         if plain and len(found) > 1:
             reason = f"{plain[0].path} is not in a repository"

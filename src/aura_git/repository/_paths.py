@@ -60,7 +60,7 @@ def locate(path: str, recorded: Callable[[str], str | None] = lambda _: None) ->
     `recorded` returns the git directory of a folder if that is on record, which the files there cannot change.
     """
     if not os.path.isabs(path) or not os.path.isdir(path):
-        raise NotARepository(repository=path)
+        raise NotARepository(repository=path, remedy="there is no such folder: check the path")
     top = os.path.realpath(path)
     while True:
         if known := recorded(top):

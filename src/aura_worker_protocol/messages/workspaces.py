@@ -106,6 +106,8 @@ class DescribeRepository(ToWorker[RepositoryDescription], frozen=True, kw_only=T
     method = "workspace.describe"
     path: str
     in_place: bool = False
+    target_branch: str = ""
+    """The branch to merge into, if one was named."""
 
 
 class ReadDocuments(ToWorker[FoundDocuments], frozen=True, kw_only=True):
