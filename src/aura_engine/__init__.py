@@ -441,6 +441,12 @@ if TYPE_CHECKING:
     from aura_engine.agent_tools.api import OwnTask as OwnTask
     from aura_engine.agent_tools.api import TaskContext as TaskContext
     from aura_engine.answer_refusal import AnswerRefusal as AnswerRefusal
+    from aura_engine.approval_links.issuer import LinkInfo as LinkInfo
+    from aura_engine.approval_links.issuer import LinkStatus as LinkStatus
+    from aura_engine.approval_links.issuer import NewLink as NewLink
+    from aura_engine.approval_links.link_page import LINK_HEADERS as LINK_HEADERS
+    from aura_engine.approval_links.link_page import AskedQuestion as AskedQuestion
+    from aura_engine.approval_links.link_page import LinkPage as LinkPage
     from aura_engine.blocking import BlockingEngine as BlockingEngine
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import BlockingServing as BlockingServing
@@ -493,12 +499,6 @@ if TYPE_CHECKING:
     from aura_engine.inputs import NewProject as NewProject
     from aura_engine.inputs import NewTask as NewTask
     from aura_engine.inputs import RunRequest as RunRequest
-    from aura_engine.links.issuer import LinkInfo as LinkInfo
-    from aura_engine.links.issuer import LinkStatus as LinkStatus
-    from aura_engine.links.issuer import NewLink as NewLink
-    from aura_engine.links.pages import LINK_HEADERS as LINK_HEADERS
-    from aura_engine.links.pages import AskedQuestion as AskedQuestion
-    from aura_engine.links.pages import LinkPage as LinkPage
     from aura_engine.policy.back_test import ChangedVerdict as ChangedVerdict
     from aura_engine.policy.conditions import PolicySubject as PolicySubject
     from aura_engine.policy.rulebook import PolicyAnswer as PolicyAnswer

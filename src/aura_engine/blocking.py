@@ -43,6 +43,8 @@ from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
+from aura_engine.approval_links.issuer import LinkInfo, NewLink
+from aura_engine.approval_links.link_page import LinkPage
 from aura_engine.facade.agents import Agents, ImportedAgent
 from aura_engine.facade.approvals import AnswerOutcome, Approvals, Line, PlacedComment
 from aura_engine.facade.arguments import Kept, Limit, Share, ids_of
@@ -95,8 +97,6 @@ from aura_engine.facade.usage import Usage
 from aura_engine.facade.workspaces import PATCH_LIMIT, PoolSize, Workspaces
 from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
-from aura_engine.links.issuer import LinkInfo, NewLink
-from aura_engine.links.pages import LinkPage
 from aura_engine.policy.back_test import ChangedVerdict
 from aura_engine.policy.rulebook import PolicyCallable
 from aura_engine.portal import Portal

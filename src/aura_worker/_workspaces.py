@@ -106,8 +106,9 @@ class WorkspaceService:
         await self._on_workspace(remove, request.workspace)
 
     async def describe(self, request: DescribeRepository) -> RepositoryDescription:
-        place = {"in_place": request.in_place, "target_branch": request.target_branch}
-        describe = partial(self._workspaces.describe, request.path, **place)
+        describe = partial(
+            self._workspaces.describe, request.path, in_place=request.in_place, target_branch=request.target_branch
+        )
         return await self._in_thread("", request.path, describe)
 
     async def documents(self, request: ReadDocuments) -> FoundDocuments:

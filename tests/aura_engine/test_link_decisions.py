@@ -28,7 +28,7 @@ from aura_contracts.approval import (
 from aura_contracts.errors import ActorNotAllowed, AlreadyAnswered, CommandRefused, QuestionExpired, RuleViolated
 from aura_contracts.events import Fact
 from aura_engine.decisions import Context
-from aura_engine.decisions._links import ADDRESS_LIMIT, LINK_LIMIT
+from aura_engine.decisions._link_rules import ADDRESS_LIMIT, LINK_LIMIT
 from aura_engine.decisions.approval import APPROVAL_DECIDER
 
 START = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)

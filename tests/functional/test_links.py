@@ -21,9 +21,9 @@ from aura_contracts.errors import (
 )
 from aura_contracts.task import TaskStatus
 from aura_engine import LINK_HEADERS, Host, open_engine
+from aura_engine.approval_links.issuer import LinkIssuer
 from aura_engine.facade.links import Links
 from aura_engine.host import now
-from aura_engine.links.issuer import LinkIssuer
 from command_line import ENVIRONMENT
 from engines import events_of, next_question, scripted, settled, write
 from repositories import content, git

@@ -13,7 +13,8 @@ and a human votes once, whatever the level. A quorum of two therefore always mea
 people who looked. A vote says who cast it and when, from where, by which rule, and which commits they say they saw.
 
 A **link** lets anyone who opens it answer for one seat, once, until it expires or is revoked. It is a fact like any
-other: it is issued, and a vote names it. What opens it is signed with a key outside the log (`aura_engine.links`).
+other: it is issued, and a vote names it. It is opened by a token, signed with a key outside the log: see
+`aura_engine.approval_links`.
 """
 
 from aura_contracts.approval.commands import AnswerApproval as AnswerApproval

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aura_engine.decisions._decider import Decider as Decider
     from aura_engine.decisions._decider import Decision as Decision
     from aura_engine.decisions._decider import refuse_observer as refuse_observer
-    from aura_engine.decisions._links import why_over as why_over
+    from aura_engine.decisions._link_rules import why_over as why_over
     from aura_engine.decisions._task_rules import TITLE_LIMIT as TITLE_LIMIT
     from aura_engine.decisions._task_rules import require_concern as require_concern
     from aura_engine.decisions._task_rules import subtask_title_problem as subtask_title_problem

@@ -67,7 +67,7 @@ from aura_engine.decisions._decider import (
     require_zone,
 )
 from aura_engine.decisions._late_answer import require_before_deadline, too_late
-from aura_engine.decisions._links import issue, require_own_link, revoke, seat_of_link
+from aura_engine.decisions._link_rules import issue, require_own_link, revoke, seat_of_link
 from aura_engine.decisions._question import request, require_own_name
 from aura_engine.decisions._seats import entitlement, require_delegate, require_open_seat, require_seat, waits_for
 

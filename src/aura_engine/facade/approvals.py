@@ -33,6 +33,7 @@ from aura_contracts.ports.rows import Page
 from aura_contracts.quoting import listed
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.answer_refusal import AnswerRefusal, refusal_of
+from aura_engine.approval_links.issuer import NewLink
 from aura_engine.facade.answers import decide, record_answer
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
@@ -41,7 +42,6 @@ from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import ApprovalFilters
 from aura_engine.facade.overlaps import Overlap, overlaps_of
 from aura_engine.host import require_person
-from aura_engine.links.issuer import NewLink
 
 if TYPE_CHECKING:
     from aura_engine.facade.workspaces import Workspaces

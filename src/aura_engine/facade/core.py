@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from aura_contracts.ports.archive import Archive
+    from aura_engine.approval_links.issuer import LinkIssuer
+    from aura_engine.approval_links.keys import LinkKeys
     from aura_engine.clockwork.wall_clock import WallClock
     from aura_engine.facade.findings import Finding
-    from aura_engine.links.issuer import LinkIssuer
-    from aura_engine.links.keys import LinkKeys
     from aura_engine.notifications.notifier import Notifier
     from aura_engine.policy.sources import PolicySources
     from aura_engine.record.tally import Tally
@@ -143,7 +143,7 @@ class Core:
     @property
     def link_keys(self) -> "LinkKeys":
         """The keys of links."""
-        from aura_engine.links.keys import LinkKeys  # noqa: PLC0415 - few commands are about links
+        from aura_engine.approval_links.keys import LinkKeys  # noqa: PLC0415 - few commands are about links
 
         return LinkKeys.of(self.home, self.bus.clock)
 
@@ -156,7 +156,7 @@ class Core:
 
     def link_issuer(self, base_url: str | None = None) -> "LinkIssuer":
         """Return what issues links whose pages are at `base_url` (default: that of this installation)."""
-        from aura_engine.links.issuer import LinkIssuer  # noqa: PLC0415 - as above
+        from aura_engine.approval_links.issuer import LinkIssuer  # noqa: PLC0415 - as above
 
         return LinkIssuer(self.bus, self.link_keys, base_url or self.base_url)
 

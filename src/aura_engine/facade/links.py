@@ -21,15 +21,15 @@ from aura_contracts.approval import (
 )
 from aura_contracts.errors import AmbiguousId
 from aura_contracts.ports.read_models import ApprovalQuery
+from aura_engine.approval_links.addresses import token_in
+from aura_engine.approval_links.issuer import LinkInfo, link_info
+from aura_engine.approval_links.link_page import AskedQuestion, LinkPage, asked_question, page_of
+from aura_engine.approval_links.tokens import OpenedToken, form_of, link_in, open_token, require_form
 from aura_engine.facade.answers import carry_out
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.noun import Noun
-from aura_engine.links.addresses import token_in
-from aura_engine.links.issuer import LinkInfo, link_info
-from aura_engine.links.pages import AskedQuestion, LinkPage, asked_question, page_of
-from aura_engine.links.tokens import OpenedToken, form_of, link_in, open_token, require_form
 from aura_engine.unit_of_work import not_found
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from aura_contracts.approval import LINK_LIFETIME, Approval, ApprovalKind, ApprovalStatus, IssuedLink, LinkPurpose
 from aura_contracts.errors import InvalidInput, LinkRefused
 from aura_contracts.secrets import redact, secret_in
-from aura_engine.links.addresses import base_url_of, token_in, url_of
-from aura_engine.links.keys import KEY_FOLDER, NUMBER_LIMIT, LinkKeys
-from aura_engine.links.tokens import form_of, link_in, open_token, require_form, token_of
+from aura_engine.approval_links.addresses import base_url_of, token_in, url_of
+from aura_engine.approval_links.keys import KEY_FOLDER, NUMBER_LIMIT, LinkKeys
+from aura_engine.approval_links.tokens import form_of, link_in, open_token, require_form, token_of
 from aura_engine.signed_tokens import TokenFormat
 
 NOW = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)

@@ -17,7 +17,7 @@ import msgspec
 from aura_contracts.approval import Approval, IssuedLink, Link
 from aura_contracts.errors import LinkRefused
 from aura_contracts.ids import ApprovalId
-from aura_engine.links.keys import LinkKey, LinkKeys
+from aura_engine.approval_links.keys import LinkKey, LinkKeys
 from aura_engine.signed_tokens import TokenFormat
 
 _LINK = TokenFormat("link1", b"aura link 1\0")

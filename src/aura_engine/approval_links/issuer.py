@@ -13,9 +13,9 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Instant
 from aura_contracts.ids import ApprovalId
 from aura_contracts.plain_data import Plain
-from aura_engine.links.addresses import base_url_of, url_of
-from aura_engine.links.keys import LinkKeys
-from aura_engine.links.tokens import token_of
+from aura_engine.approval_links.addresses import base_url_of, url_of
+from aura_engine.approval_links.keys import LinkKeys
+from aura_engine.approval_links.tokens import token_of
 from aura_engine.unit_of_work import CommandBus
 
 LIFETIME = timedelta(days=3)

@@ -1,4 +1,4 @@
-"""Pages: what a link shows. Pure.
+"""Link page: what a link shows. Pure.
 
 A page is a value that a server renders. Making one decides nothing, however often it is asked for and by whom: programs
 that scan mail, or show previews of links, open every link that they see. An answer is sent by the form of the page.
