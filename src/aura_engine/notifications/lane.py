@@ -116,7 +116,7 @@ class Lane:
 
     @property
     def first_position(self) -> int | None:
-        """The position of the first event that must still be notified of; None: nothing is waiting."""
+        """The position of the first event that no message has yet; None: nothing is waiting."""
         found = [tally.first_position for tally in self.tallies.values() if tally.first_position is not None]
         return min(found, default=None)
 

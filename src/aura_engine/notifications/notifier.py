@@ -7,6 +7,7 @@ times as long as the last page took. People are notified a little later, then, a
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import NAMESPACE_URL, uuid5
 
 import anyio
@@ -72,7 +73,7 @@ class Notifier:
 
     def __attrs_post_init__(self) -> None:
         channels = {
-            name: OpenChannel(settings=channel, open=lambda channel=channel: self.open_channel(channel))
+            name: OpenChannel(settings=channel, open=partial(self.open_channel, channel))
             for name, channel in self.settings.channels.items()
         }
         for person in self.settings.people.values():
