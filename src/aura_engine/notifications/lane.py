@@ -116,7 +116,7 @@ class Lane:
 
     @property
     def first_position(self) -> int | None:
-        """The position of the first event that must still be notified of; None: there is none."""
+        """The position of the first event that no message has yet; None: nothing is waiting."""
         found = [tally.first_position for tally in self.tallies.values() if tally.first_position is not None]
         return min(found, default=None)
 
@@ -135,7 +135,7 @@ class Lane:
             self.woken.set()
 
     def add(self, notice: Notice) -> bool:
-        """Add what the person is to be notified; return whether they are, by this channel."""
+        """Add what the person must be notified of; return whether they are, by this channel."""
         if self.route.kinds is not None and notice.kind not in self.route.kinds:
             return False
         pace = self.person.pace(notice.kind)
