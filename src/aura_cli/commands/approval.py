@@ -38,6 +38,7 @@ ID may be omitted if exactly one approval is pending.
 _KINDS = (
     *("plan", "changes", "tool_call", "decomposition", "merge_conflict", "lock_conflict", "question"),
     "workflow_step",
+    "instructions",
 )
 
 _ID_HELP = "the approval or its task: its id, or the first or last digits of it"

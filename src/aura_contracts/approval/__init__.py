@@ -63,6 +63,7 @@ from aura_contracts.approval.values import Channel as Channel
 from aura_contracts.approval.values import Comment as Comment
 from aura_contracts.approval.values import Delegation as Delegation
 from aura_contracts.approval.values import Entitlement as Entitlement
+from aura_contracts.approval.values import InstructionsEdit as InstructionsEdit
 from aura_contracts.approval.values import Level as Level
 from aura_contracts.approval.values import OnExpiry as OnExpiry
 from aura_contracts.approval.values import Question as Question

@@ -39,10 +39,12 @@ from aura_engine import runtime
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.instructions import make_edit
 from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import ApprovalFilters
 from aura_engine.facade.overlaps import Overlap, overlaps_of
 from aura_engine.host import require_person
+from aura_engine.record.lessons import difference
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -162,13 +164,15 @@ class Approvals:
         return name in approval.awaited_at(self._core.bus.clock())
 
     async def diff(self, approval: str) -> str:
-        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees.
+        """Return the changes in question as a unified diff: of a tool call, of instructions, or of worktrees.
 
         A diff of more than 64 MiB is cut, and its last line says so.
         """
         question = await self.get(approval)
         if question.tool_call is not None:
             return question.tool_call.diff or ""
+        if question.edit is not None:
+            return difference(question.edit.before, question.edit.after)
         if question.task_id is None:
             return ""
         workspace = (await self._core.view(question.task_id)).workspace
@@ -379,6 +383,8 @@ class Approvals:
 
         Return the task, if there is something to drive."""
         task_id = approval.task_id
+        if approval.edit is not None and approval.status is ApprovalStatus.APPROVED:
+            await make_edit(unit, approval.edit)
         if approval.status is ApprovalStatus.PENDING or task_id is None:
             return None
         if approval.kind not in _APPLIED_TO_TASK:

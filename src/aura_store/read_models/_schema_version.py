@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "ed2b8cdfa4efc44c"
+SCHEMA_VERSION: Final = "b8785022675f9b11"
