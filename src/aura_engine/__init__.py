@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from aura_contracts.approval import Delegation as Delegation
     from aura_contracts.approval import Entitlement as Entitlement
     from aura_contracts.approval import Evidence as Evidence
+    from aura_contracts.approval import InstructionsEdit as InstructionsEdit
     from aura_contracts.approval import IssuedLink as IssuedLink
     from aura_contracts.approval import Level as Level
     from aura_contracts.approval import LevelApproved as LevelApproved

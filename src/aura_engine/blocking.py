@@ -302,7 +302,7 @@ class BlockingApprovals:
         return self._portal.call(self._target.list, **filters)
 
     def diff(self, approval: str) -> str:
-        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees.
+        """Return the changes in question as a unified diff: of a tool call, of instructions, or of worktrees.
 
         A diff of more than 64 MiB is cut, and its last line says so.
         """
@@ -558,6 +558,14 @@ class BlockingAgents:
         Raises `AggregateNotFound`, `AmbiguousId`.
         """
         return self._portal.call(self._target.record, agent)
+
+    def learn(self, agent: str, *, reviewers: Kept[Sequence[str]] = (), by: str | None = None) -> Approval:
+        """Propose an edit of an agent's instructions from what humans sent its work back for; return the approval.
+
+        Once it is approved, the agent has the instructions of `Approval.edit`. `reviewers` may decide besides the
+        actor. The same proposal is made once while it is open. Raises `InvalidInput` if there is nothing to learn.
+        """
+        return self._portal.call(self._target.learn, agent, reviewers=reviewers, by=by)
 
     def add(self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]) -> Agent:
         """Add an agent to the pool: a profile with which tasks are run.

@@ -1,4 +1,4 @@
-"""``aura agent``: the pool of agents: add, import, list, show, edit, disable, enable."""
+"""``aura agent``: the pool of agents: add, import, list, show, learn, edit, disable, enable."""
 
 import os.path
 from argparse import ArgumentParser
@@ -22,6 +22,11 @@ named are refused, and a human is asked about all but reading. An agent with the
 name of one in the pool replaces it. If a file is wrong, none is imported.
 """
 
+_LEARN_EPILOG = """\
+Asks for an approval of the edit; aura approval approve makes it. The section of
+the instructions that it writes holds the newest 20 things that were asked for.
+"""
+
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
@@ -34,10 +39,13 @@ def configure(parser: ArgumentParser) -> None:
     listing = add_subcommand(commands, "list", "list the agents, oldest first", _list)
     listing.add_argument("--type", metavar="TYPE", help="only agents of this type")
     showing = add_subcommand(commands, "show", "show an agent, and how humans received its work", _show)
+    learning = add_subcommand(commands, "learn", "propose instructions from what its work was sent back for", _learn)
+    learning.epilog = _LEARN_EPILOG
+    learning.add_argument("--reviewer", metavar="NAME", action="append", default=[], help="who may decide as well")
     editing = add_subcommand(commands, "edit", "edit an agent; if it is busy, its next run uses the changes", _edit)
     disabling = add_subcommand(commands, "disable", "take an agent out of the pool; it gets no more tasks", _disable)
     enabling = add_subcommand(commands, "enable", "put an agent back into the pool", _enable)
-    for command in (showing, editing, disabling, enabling):
+    for command in (showing, learning, editing, disabling, enabling):
         command.add_argument("id", metavar="ID", help="the agent: its id, or the first or last digits of it")
     add_options(editing, EDIT_AGENT)
     disabling.add_argument("--reason", metavar="TEXT", default="", help="why it is disabled")
@@ -70,6 +78,15 @@ async def _show(call: Invocation) -> None:
     heading = state_heading("agent", agent, call.terminal)
     lines = [heading, *state_lines(agent), "", *record_lines(record)]
     call.terminal.item({**agent.as_dict(), "record": record.as_dict()}, "\n".join(lines))
+
+
+async def _learn(call: Invocation) -> None:
+    given = call.arguments
+    async with engine_of(call, record_only=True) as engine:
+        approval = await engine.agents.learn(given.id, reviewers=given.reviewer)
+        diff = await engine.approvals.diff(approval.id)
+    call.terminal.item(approval.as_dict(), "\n".join(map(one_line, diff.splitlines())))
+    call.terminal.say(f"to make this edit: aura approval approve {approval.id}")
 
 
 async def _add(call: Invocation) -> None:

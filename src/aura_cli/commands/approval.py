@@ -45,6 +45,7 @@ decides nothing. `aura link` lists, shows and revokes links.
 _KINDS = (
     *("plan", "changes", "tool_call", "decomposition", "merge_conflict", "lock_conflict", "question"),
     "workflow_step",
+    "instructions",
 )
 
 _ID_HELP = "the approval or its task: its id, or the first or last digits of it"

@@ -72,6 +72,7 @@ from aura_contracts.approval.values import Channel as Channel
 from aura_contracts.approval.values import Comment as Comment
 from aura_contracts.approval.values import Delegation as Delegation
 from aura_contracts.approval.values import Entitlement as Entitlement
+from aura_contracts.approval.values import InstructionsEdit as InstructionsEdit
 from aura_contracts.approval.values import IssuedLink as IssuedLink
 from aura_contracts.approval.values import Level as Level
 from aura_contracts.approval.values import Link as Link

@@ -9,7 +9,7 @@ import msgspec
 from aura_contracts.actors import system
 from aura_contracts.approval.evidence import Evidence
 from aura_contracts.events import Instant
-from aura_contracts.ids import ExecutionId, TaskId, WorkflowId
+from aura_contracts.ids import AgentId, ExecutionId, TaskId, WorkflowId
 from aura_contracts.patches import LineAnchor
 
 POLICY = system("policy")
@@ -52,6 +52,8 @@ class ApprovalKind(StrEnum):
     QUESTION = "question"
     """An agent asks something in the middle of its work; the agent decides what to do with the answer."""
     WORKFLOW_STEP = "workflow_step"
+    INSTRUCTIONS = "instructions"
+    """An edit of an agent's own instructions, from what reviewers asked it for."""
 
 
 class ApprovalDecision(StrEnum):
@@ -219,6 +221,14 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The comment that begins its thread."""
 
 
+class InstructionsEdit(msgspec.Struct, frozen=True, gc=False):
+    """An edit of an agent's own instructions. It is made if they still are as they were `before`."""
+
+    agent_id: AgentId
+    before: str
+    after: str
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The question: its subject, the people asked, and what happens without an answer."""
 
@@ -235,6 +245,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     choices: tuple[str, ...] = ()
     """The possible answers, if the question offers a choice."""
     tool_call: ToolCall | None = None
+    edit: InstructionsEdit | None = None
     commits: dict[str, str] = {}
     """Repository -> the proposed commit. The approval covers this commit and nothing later."""
     quorum: int = 1

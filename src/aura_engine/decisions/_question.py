@@ -54,11 +54,7 @@ def _once_each(question: Question) -> Question:
 def _require_subject(command: RequestApproval) -> None:
     """A human must be able to see what the question is about."""
     question = command.question
-    if question.kind is ApprovalKind.WORKFLOW_STEP:
-        if question.workflow_id is None or not question.step_id:
-            raise RuleBroken("subject", "an approval of a workflow step names the workflow and the step")
-    elif question.task_id is None:
-        raise RuleBroken("subject", f"an approval of kind {question.kind} names its task")
+    _require_owner(question)
     if (question.kind is ApprovalKind.TOOL_CALL) is not (question.tool_call is not None):
         raise RuleBroken(DomainRule.TOOL_CALL, "a tool call is given for kind tool_call, and for no other")
     if question.tool_call is not None:
@@ -66,6 +62,20 @@ def _require_subject(command: RequestApproval) -> None:
             raise RuleBroken(DomainRule.TOOL_CALL, "a tool call has a tool and a fingerprint")
     elif not question.proposed_solution.strip():
         raise RuleBroken("proposal", "there is nothing to decide on: the proposed solution is empty")
+
+
+def _require_owner(question: Question) -> None:
+    """Require what the question belongs to: a task, a step of a workflow, or an agent."""
+    if question.kind is ApprovalKind.WORKFLOW_STEP:
+        if question.workflow_id is None or not question.step_id:
+            raise RuleBroken("subject", "an approval of a workflow step names the workflow and the step")
+    elif question.kind is ApprovalKind.INSTRUCTIONS:
+        if question.task_id is not None:
+            raise RuleBroken("subject", "an approval of instructions is about an agent, and about no task")
+    elif question.task_id is None:
+        raise RuleBroken("subject", f"an approval of kind {question.kind} names its task")
+    if (question.kind is ApprovalKind.INSTRUCTIONS) is not (question.edit is not None):
+        raise RuleBroken("subject", "an edit is given for kind instructions, and for no other")
 
 
 def _require_reachable(question: Question) -> None:

@@ -18,6 +18,7 @@ from aura_contracts.agent import (
     EnableAgent,
     RegisterAgent,
 )
+from aura_contracts.approval import Approval
 from aura_contracts.ids import AgentId
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import AgentQuery
@@ -26,6 +27,7 @@ from aura_engine import facade, runtime
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.instructions import propose_edit
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.unit_of_work import UnitOfWork
@@ -71,6 +73,14 @@ class Agents:
         agent_id = (await self.get(agent)).id
         verdicts = await self._core.tally.current()
         return AgentRecord.of(agent_id, verdicts, await self._core.reads.milestones_of(agent_id))
+
+    async def learn(self, agent: str, *, reviewers: Kept[Sequence[str]] = (), by: str | None = None) -> Approval:
+        """Propose an edit of an agent's instructions from what humans sent its work back for; return the approval.
+
+        Once it is approved, the agent has the instructions of `Approval.edit`. `reviewers` may decide besides the
+        actor. The same proposal is made once while it is open. Raises `InvalidInput` if there is nothing to learn.
+        """
+        return await propose_edit(self._core, await self.get(agent), reviewers, by)
 
     async def add(
         self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]

@@ -8,6 +8,7 @@ from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, TaskStatus
 from aura_engine import runtime
 from aura_engine.facade.core import Core
+from aura_engine.facade.instructions import make_edit
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -44,6 +45,8 @@ async def _apply(core: Core, unit: UnitOfWork, approval: Approval) -> TaskId | N
 
     Return the task, if there is something to drive."""
     task_id = approval.task_id
+    if approval.edit is not None and approval.status is ApprovalStatus.APPROVED:
+        await make_edit(unit, approval.edit)
     if approval.status is ApprovalStatus.PENDING or task_id is None:
         return None
     if approval.kind not in _APPLIED_TO_TASK:

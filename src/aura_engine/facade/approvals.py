@@ -42,6 +42,7 @@ from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import ApprovalFilters
 from aura_engine.facade.overlaps import Overlap, overlaps_of
 from aura_engine.host import require_person
+from aura_engine.record.lessons import difference
 
 if TYPE_CHECKING:
     from aura_engine.facade.workspaces import Workspaces
@@ -147,13 +148,15 @@ class Approvals:
         return name in approval.awaited_at(self._core.bus.clock())
 
     async def diff(self, approval: str) -> str:
-        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees.
+        """Return the changes in question as a unified diff: of a tool call, of instructions, or of worktrees.
 
         A diff of more than 64 MiB is cut, and its last line says so.
         """
         question = await self.get(approval)
         if question.tool_call is not None:
             return question.tool_call.diff or ""
+        if question.edit is not None:
+            return difference(question.edit.before, question.edit.after)
         if question.task_id is None:
             return ""
         workspace = (await self._core.view(question.task_id)).workspace

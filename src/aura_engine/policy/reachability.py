@@ -18,7 +18,7 @@ from aura_engine.policy.conditions import KINDS_WITH
 from aura_engine.policy.rulebook import PolicyRule
 from aura_engine.yaml_document import YamlDocument
 
-_UNASKED = frozenset({ApprovalKind.WORKFLOW_STEP})
+_UNASKED = frozenset({ApprovalKind.WORKFLOW_STEP, ApprovalKind.INSTRUCTIONS})
 """Kinds of question that this version never asks."""
 
 
@@ -78,7 +78,7 @@ def warnings_about(document: YamlDocument, rules: Sequence[PolicyRule]) -> list[
 def _impossible(rule: PolicyRule) -> str | None:
     kinds = _given(rule).get("kind")
     if kinds is not None and set(kinds) <= _UNASKED:
-        return f"{rule.name!r} never matches yet: nothing asks questions of kind {', '.join(sorted(kinds))} so far"
+        return f"{rule.name!r} never matches: policies are not asked about questions of kind {', '.join(sorted(kinds))}"
     return None
 
 
