@@ -201,7 +201,7 @@ def blocking() -> str:
 
 
 def _order(name: str) -> tuple[bool, str]:
-    return not name.isupper(), name
+    return not name.isupper(), name.lower()
 
 
 def _place(entry: tuple[str, set[str]]) -> tuple[int, str]:
