@@ -206,8 +206,9 @@ def blocking() -> str:
     return f"{GENERATED}{doc}\n" + "\n".join(imports) + "\n\n\n" + "\n\n".join([*body, opening])
 
 
-def _order(name: str) -> tuple[bool, str]:
-    return not name.isupper(), name
+def _order(name: str) -> tuple[bool, bool, str]:
+    """Sort as ruff does: constants, classes, functions; case does not count among them."""
+    return not name.isupper(), not name[0].isupper(), name.lower()
 
 
 def _place(entry: tuple[str, set[str]]) -> tuple[int, str]:

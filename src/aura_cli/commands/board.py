@@ -20,12 +20,14 @@ _STATES = ", ".join(CanonicalState)
 _RULES = ", ".join(MoveRule)
 
 _CREATE_EPILOG = f"""\
-Each column shows the tasks of one state: {_STATES}.
+Each column shows the tasks of one state:
+{_STATES}.
 Without --column a board has one column for each of them.
 """
 
 _EDIT_EPILOG = f"""\
-A column is named by its name or id. States: {_STATES}.
+A column is named by its name or id.
+States: {_STATES}.
 Rules: {_RULES}.
 All changes are made together or not at all.
 """
