@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "773f2e3f79b7a8ed"
+SCHEMA_VERSION: Final = "a6eab5b960088d64"
