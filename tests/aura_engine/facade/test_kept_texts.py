@@ -8,6 +8,7 @@ import pytest
 
 from agents_at_work import agent_at_work
 from aura_contracts.agent import AgentChanges
+from aura_contracts.board import BoardChanges
 from aura_contracts.errors import InvalidInput
 from aura_contracts.task import TaskChanges
 from aura_engine.agent_tools.api import OwnTask
@@ -24,6 +25,8 @@ NAMES = frozenset(
         "paths",
         *("ref", "remember", "repository", "session", "stream", "task", "text", "types", "workspace", "after", "state"),
         *("approvals", "commits", "decision", "kind", "path", "reply_to"),
+        *("project", "board", "column", "template", "variables", "link", "form", "notification", "channel", "person"),
+        *("purpose", "base_url"),
     }
 )
 """Parameters that name something, as a rule something that exists, and so are not kept themselves."""
@@ -31,7 +34,7 @@ NAMES = frozenset(
 CHECKED_BY_AN_INPUT = {("create", "title"), ("run", "prompt")}
 
 
-WRITERS = ("tasks", "approvals", "agents", "projects", "boards", "templates", "links", "notifications", "workspaces")
+WRITERS = ("tasks", "approvals", "links", "agents", "projects", "boards", "templates", "workspaces", "notifications")
 WRITERS += ("engine", "run")
 """The parts of the facade that record what they are given."""
 
@@ -68,6 +71,11 @@ DOORS: dict[str, Callable[[Engine], Awaitable[object]]] = {
     "edit": lambda engine: engine.agents.edit("x", AgentChanges(name=KEY)),
     "disable": lambda engine: engine.agents.disable("x", reason=KEY),
     "clean": lambda engine: engine.workspaces.clean("x", KEY),
+    "board": lambda engine: engine.boards.create(KEY),
+    "column": lambda engine: engine.boards.edit("x", BoardChanges(names={"ready": KEY})),
+    "template": lambda engine: engine.templates.set("review", KEY),
+    "revoke": lambda engine: engine.links.revoke("x", KEY),
+    "address": lambda engine: engine.approvals.link("x", address=KEY),
     "key": lambda engine: engine.run("Say more", executor="custom", key=KEY),
 }
 

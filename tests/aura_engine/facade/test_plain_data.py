@@ -18,27 +18,13 @@ from aura_contracts.task import Task
 from aura_engine import open_engine, open_own_task
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.blocking import open_engine_sync
+from aura_engine.facade.noun import Noun
 from engines import scripted, write
 
 pytestmark = pytest.mark.anyio
 
-NOUNS = (
-    "tasks",
-    "approvals",
-    "agents",
-    "executions",
-    "workspaces",
-    "sessions",
-    "executors",
-    "usage",
-    "events",
-    "history",
-    "audit",
-    "logs",
-    "store",
-    "doctor",
-)
-HANDLES = {"Run", "Subscription"}
+NOUNS = [name for name, member in vars(aura_engine.Engine).items() if isinstance(member, Noun)]
+HANDLES = {"Run", "Serving", "Subscription"}
 MODULES = {"messages"}
 UNNAMED = {"Core", "E"}
 """What a program never writes: the inside of a handle, and a type variable."""
