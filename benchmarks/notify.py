@@ -32,7 +32,7 @@ FLOOR = 0.9
 SETTINGS = """\
 channels:
   dead: {{smtp: {{host: 127.0.0.1, port: {port}, security: none, from: aura@example.org}}, timeout: 5s}}
-  log: {{file: {{path: told.jsonl}}}}
+  log: {{file: {{path: told.jsonl}}, per_minute: 600}}
 people:
   ann: {{channels: {{log: , dead: ann@example.org}}}}
   bob: {{channels: {{log: , dead: bob@example.org}}}}
