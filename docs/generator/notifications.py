@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from aura_engine.notifications.kinds import KINDS, Pace
-from aura_engine.notifications.watch import FAILED_SHARE, LOOK_EVERY, MINIMUM, SILENCE, WAITING, WINDOW
+from aura_engine.notification.alert_search import FAILED_SHARE, LOOK_EVERY, MINIMUM, SILENCE, WAITING, WINDOW
+from aura_engine.notification.kinds import KINDS, Pace
 from generator.docstrings import inline
 from generator.markdown import NOTE, page, table
 from generator.values import members

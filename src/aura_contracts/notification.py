@@ -20,7 +20,7 @@ class MessageItem(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The id of the approval, task, workflow or execution that it is about."""
 
 
-class Message(msgspec.Struct, Plain, frozen=True, kw_only=True):
+class OutgoingMessage(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """What a channel sends."""
 
     key: str

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event
 from aura_contracts.ids import StreamId
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_contracts.plain_data import Plain
 
 DEAD_LIMIT = 100
@@ -44,7 +44,7 @@ class OutboxStatus(StrEnum):
 class QueuedMessage(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """A message that waits to be sent."""
 
-    message: Message
+    message: OutgoingMessage
     queued_at: datetime
     """When it was queued, or last retried."""
 
@@ -52,7 +52,7 @@ class QueuedMessage(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
 class DeadLetter(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """A message that could not be sent."""
 
-    message: Message
+    message: OutgoingMessage
     queued_at: datetime
     reason: str
     attempts: int
@@ -69,7 +69,7 @@ class NotificationQueued(Event, frozen=True, kw_only=True):
     channel: str
     lane: str
     position: int
-    message: Message
+    message: OutgoingMessage
 
 
 class NotificationSent(Event, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class QueueNotification(Command[Outbox], frozen=True, kw_only=True):
     channel: str
     lane: str
     position: int
-    message: Message
+    message: OutgoingMessage
 
 
 class RecordNotificationSent(Command[Outbox], frozen=True, kw_only=True):

@@ -283,8 +283,8 @@ if TYPE_CHECKING:
     from aura_contracts.lock_table import LocksTaken as LocksTaken
     from aura_contracts.lock_table import LockTable as LockTable
     from aura_contracts.lock_table import LockTableStatus as LockTableStatus
-    from aura_contracts.notification import Message as Message
     from aura_contracts.notification import MessageItem as MessageItem
+    from aura_contracts.notification import OutgoingMessage as OutgoingMessage
     from aura_contracts.outbox import DeadLetter as DeadLetter
     from aura_contracts.outbox import NotificationGivenUp as NotificationGivenUp
     from aura_contracts.outbox import NotificationQueued as NotificationQueued

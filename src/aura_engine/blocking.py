@@ -18,7 +18,7 @@ from aura_contracts.execution import Execution
 from aura_contracts.ids import TaskId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ledger import Checkpointed
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_contracts.output import Chunk
 from aura_contracts.ports.archive import (
     AggregateChange,
@@ -1038,7 +1038,7 @@ class BlockingNotifications:
         """
         return self._portal.call(self._target.list, channel=channel)
 
-    def test(self, channel: str, *, person: str | None = None) -> Message:
+    def test(self, channel: str, *, person: str | None = None) -> OutgoingMessage:
         """Send a message to a person, by default the user, by one channel, at once; return it. Nothing is recorded.
 
         Raises `DeliveryFailed` and `DeliveryRefused`, and `InvalidInput` for a channel that does not lead to them.

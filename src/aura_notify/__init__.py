@@ -10,7 +10,7 @@
     apprise   the services of the library Apprise, an extra
     blocking  calls that block, in threads that can be left
 
-Each is a `Channel` (`aura_contracts.ports.notifications`). None knows why, or what was sent before.
+Each is a `NotificationChannel` (`aura_contracts.ports.notifications`). None knows why, or what was sent before.
 """
 
 from typing import TYPE_CHECKING

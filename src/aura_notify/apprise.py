@@ -7,8 +7,8 @@ from typing import Any
 import attrs
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.notification import Message
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.notification import OutgoingMessage
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_notify.blocking import Threads
 
 TIMEOUT = 60
@@ -16,17 +16,17 @@ TIMEOUT = 60
 
 
 @attrs.frozen
-class AppriseChannel(Channel):
+class AppriseChannel(NotificationChannel):
     """Sends to services by their Apprise URLs, which hold secrets."""
 
     channel: str
     urls: Sequence[str] = attrs.field(repr=False)
     _threads: Threads = attrs.field(factory=Threads, init=False)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: OutgoingMessage) -> None:
         await self._threads.run(lambda: self._notify(message))
 
-    def _notify(self, message: Message) -> None:
+    def _notify(self, message: OutgoingMessage) -> None:
         found = self._services()
         if not found.notify(body=message.text, title=message.subject, body_format="text", timeout=TIMEOUT):
             raise DeliveryFailed(channel=self.channel, reason="a service did not take it")

@@ -9,8 +9,8 @@ import anyio
 import attrs
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.notification import Message
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.notification import OutgoingMessage
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.quoting import cut, one_line
 
 TEXT_LIMIT = 400
@@ -24,14 +24,14 @@ _SCRIPT = (
 
 
 @attrs.frozen
-class DesktopChannel(Channel):
+class DesktopChannel(NotificationChannel):
     """Shows messages on the desktop of the user in whose session the program runs."""
 
     channel: str
     environment: Mapping[str, str] = attrs.field(repr=False)
     system: str = sys.platform
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: OutgoingMessage) -> None:
         command = command_of(message, self.system)
         try:
             done = await anyio.run_process(command, env=self.environment, check=False, stderr=subprocess.STDOUT)
@@ -45,7 +45,7 @@ class DesktopChannel(Channel):
             raise DeliveryFailed(channel=self.channel, reason=f"{command[0]} ended with {done.returncode}: {said}")
 
 
-def command_of(message: Message, system: str) -> list[str]:
+def command_of(message: OutgoingMessage, system: str) -> list[str]:
     """Return the command that shows a message. `system` is as in `sys.platform`."""
     subject, text = one_line(message.subject), cut(message.text, TEXT_LIMIT)
     if system == "darwin":

@@ -8,8 +8,8 @@ import attrs
 import msgspec
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.notification import Message
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.notification import OutgoingMessage
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.private_files import FILE_MODE, make_private_folder
 from aura_notify.blocking import Threads
 
@@ -17,14 +17,14 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 @attrs.frozen
-class FileChannel(Channel):
+class FileChannel(NotificationChannel):
     """Appends to a file, which only its user can read."""
 
     channel: str
     path: Path
     _threads: Threads = attrs.field(factory=Threads, init=False)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: OutgoingMessage) -> None:
         await self._threads.run(lambda: self._append(msgspec.json.encode(message.as_dict()) + b"\n"))
 
     def _append(self, line: bytes) -> None:

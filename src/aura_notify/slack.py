@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 import msgspec
 
-from aura_contracts.notification import Message
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.notification import OutgoingMessage
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.quoting import cut
 from aura_notify.http import HttpSender
 
@@ -22,16 +22,16 @@ HEADER_LIMIT = 150
 
 
 @attrs.frozen
-class SlackChannel(Channel):
+class SlackChannel(NotificationChannel):
     """Sends to an incoming webhook of Slack. The address is the secret."""
 
     sender: HttpSender
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: OutgoingMessage) -> None:
         await self.sender.post({"Content-Type": "application/json"}, msgspec.json.encode(payload_of(message)))
 
 
-def payload_of(message: Message) -> dict[str, Any]:
+def payload_of(message: OutgoingMessage) -> dict[str, Any]:
     """Return what Slack shows for a message; `text` is what its own notifications show."""
     text = cut(escaped(message.text), TEXT_LIMIT)
     context = f"{message.kind} · {message.recipient} · {message.key}"

@@ -18,8 +18,8 @@ from typing import Literal
 import attrs
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.notification import Message
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.notification import OutgoingMessage
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.quoting import one_line
 from aura_notify.blocking import Threads
 
@@ -33,7 +33,7 @@ ANSWER_TIMEOUT = 60.0
 
 
 @attrs.frozen(kw_only=True)
-class SmtpChannel(Channel):
+class SmtpChannel(NotificationChannel):
     """Sends e-mail through a server, with a connection for each message."""
 
     channel: str
@@ -48,17 +48,17 @@ class SmtpChannel(Channel):
     """A file of certificates to trust."""
     _threads: Threads = attrs.field(factory=Threads, init=False)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: OutgoingMessage) -> None:
         if not message.address:
             reason, remedy = f"{message.recipient} has no address", "give the person an address at this channel"
             raise DeliveryRefused(channel=self.channel, reason=reason, remedy=remedy)
-        connection = _Connection()
+        connection = _SmtpConnection()
         try:
             await self._threads.run(lambda: self._deliver(connection, message))
         finally:
             connection.cut()
 
-    def _deliver(self, connection: "_Connection", message: Message) -> None:
+    def _deliver(self, connection: "_SmtpConnection", message: OutgoingMessage) -> None:
         with self._errors(), connection:
             connection.open(self)
             connection.send_message(email_of(message, self.sender), self.sender, [message.address])
@@ -88,7 +88,7 @@ class SmtpChannel(Channel):
         return kind(channel=self.channel, reason=f"the server answered {code} {one_line(text)}")
 
 
-class _Connection(smtplib.SMTP):
+class _SmtpConnection(smtplib.SMTP):
     """A connection that another thread can cut."""
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class _Connection(smtplib.SMTP):
         self.close()
 
 
-def email_of(message: Message, sender: str) -> EmailMessage:
+def email_of(message: OutgoingMessage, sender: str) -> EmailMessage:
     """Return a message as e-mail: plain text, and the same in HTML. Raises `ValueError` for an unsuitable address."""
     domain = sender.rpartition("@")[2].rstrip(">") or "localhost"
     mail = EmailMessage(policy=SMTP)

@@ -7,14 +7,14 @@ from typing import TextIO
 import attrs
 
 from aura_contracts.errors import DeliveryFailed
-from aura_contracts.notification import Message
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.notification import OutgoingMessage
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.quoting import one_line
 from aura_notify.blocking import Threads
 
 
 @attrs.frozen
-class TerminalChannel(Channel):
+class TerminalChannel(NotificationChannel):
     """Writes to standard error; `bell` rings where that is a terminal."""
 
     channel: str
@@ -22,10 +22,10 @@ class TerminalChannel(Channel):
     stream: Callable[[], TextIO] = lambda: sys.stderr
     _threads: Threads = attrs.field(factory=Threads, init=False)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: OutgoingMessage) -> None:
         await self._threads.run(lambda: self._write(message))
 
-    def _write(self, message: Message) -> None:
+    def _write(self, message: OutgoingMessage) -> None:
         stream = self.stream()
         try:
             ring = "\a" if self.bell and stream.isatty() else ""

@@ -17,9 +17,9 @@ import attrs
 import msgspec
 
 from aura_contracts.errors import DeliveryRefused
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_contracts.ports import Clock
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_notify.http import HttpSender
 
 PREFIX = "whsec_"
@@ -30,14 +30,14 @@ SECRET_BYTES = range(24, 65)
 
 
 @attrs.frozen
-class WebhookChannel(Channel):
+class WebhookChannel(NotificationChannel):
     """Sends to a webhook. With several secrets it signs with each, so that the receiver can change over."""
 
     sender: HttpSender
     clock: Clock
     secrets: Sequence[str] = attrs.field(default=(), repr=False)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: OutgoingMessage) -> None:
         content = body_of(message)
         stamp = str(int(self.clock().timestamp()))
         headers = {"Content-Type": "application/json", "webhook-id": message.key, "webhook-timestamp": stamp}
@@ -57,7 +57,7 @@ class WebhookChannel(Channel):
         return key
 
 
-def body_of(message: Message) -> bytes:
+def body_of(message: OutgoingMessage) -> bytes:
     """Return the body of a message: the same bytes for every attempt."""
     fields = message.as_dict()
     return msgspec.json.encode({"type": f"aura.{message.kind}", "timestamp": fields["time"], "data": fields})

@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aura_contracts.notification import Message, MessageItem
+from aura_contracts.notification import MessageItem, OutgoingMessage
 from notify_servers import Certificates, make_certificates
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def message() -> Message:
+def message() -> OutgoingMessage:
     item = MessageItem(key="0198-a", kind="asked", subject="ann is asked", time=NOON, about="0198-b")
-    return Message(
+    return OutgoingMessage(
         key="0198-a.mail.ann",
         kind="asked",
         recipient="ann",

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_notify import AppriseChannel, DesktopChannel, FileChannel, TerminalChannel
 from aura_notify.desktop import command_of
 from notify_servers import happens, http_server, raw_server
@@ -17,37 +17,37 @@ from notify_servers import happens, http_server, raw_server
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_file_gets_a_line_for_each_message_and_is_private(message: Message, tmp_path: Path) -> None:
+async def test_a_file_gets_a_line_for_each_message_and_is_private(message: OutgoingMessage, tmp_path: Path) -> None:
     path = tmp_path / "new" / "told.jsonl"
     channel = FileChannel("log", path)
     async with anyio.create_task_group() as group:
         for _ in range(20):
             group.start_soon(channel.send, message)
     lines = path.read_text().splitlines()
-    assert [Message.from_dict(json.loads(line)) for line in lines] == [message] * 20
+    assert [OutgoingMessage.from_dict(json.loads(line)) for line in lines] == [message] * 20
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_line_that_was_cut_off_does_not_swallow_the_next(message: Message, tmp_path: Path) -> None:
+async def test_a_line_that_was_cut_off_does_not_swallow_the_next(message: OutgoingMessage, tmp_path: Path) -> None:
     path = tmp_path / "told.jsonl"
     path.write_text('{"key": "half')
     await FileChannel("log", path).send(message)
-    assert Message.from_dict(json.loads(path.read_text().splitlines()[1])) == message
+    assert OutgoingMessage.from_dict(json.loads(path.read_text().splitlines()[1])) == message
 
 
-async def test_what_is_not_a_file_is_refused_without_waiting(message: Message, tmp_path: Path) -> None:
+async def test_what_is_not_a_file_is_refused_without_waiting(message: OutgoingMessage, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
         with pytest.raises(DeliveryFailed):
             await FileChannel("log", path).send(message)
 
 
-async def test_a_full_disk_failed(message: Message) -> None:
+async def test_a_full_disk_failed(message: OutgoingMessage) -> None:
     with pytest.raises(DeliveryFailed):
         await FileChannel("log", Path("/dev/full")).send(message)
 
 
-async def test_a_terminal_gets_one_line(message: Message) -> None:
+async def test_a_terminal_gets_one_line(message: OutgoingMessage) -> None:
     stream = io.StringIO()
     await TerminalChannel("here", stream=lambda: stream).send(message)
     assert stream.getvalue() == "[aura] Approve the login <script>?\n"
@@ -63,14 +63,16 @@ def _program(folder: Path, script: str) -> dict[str, str]:
     return {"PATH": f"{folder}:{os.environ['PATH']}", "OUT": str(folder / "out")}
 
 
-async def test_the_desktop_is_told_by_its_program(message: Message, tmp_path: Path, monkeypatch: object) -> None:
+async def test_the_desktop_is_told_by_its_program(
+    message: OutgoingMessage, tmp_path: Path, monkeypatch: object
+) -> None:
     environment = _program(tmp_path, 'printf "%s\\n" "$@" > "$OUT"')
     await DesktopChannel("desk", environment, system="linux").send(message)
     said = (tmp_path / "out").read_text()
     assert said == "--app-name=AURA\n--\nApprove the login <script>?\nThe plan:\n&amp; more\n\n"
 
 
-async def test_a_desktop_that_is_not_there(message: Message, tmp_path: Path) -> None:
+async def test_a_desktop_that_is_not_there(message: OutgoingMessage, tmp_path: Path) -> None:
     with pytest.raises(DeliveryRefused, match="notify-send is not installed"):
         await DesktopChannel("desk", {"PATH": str(tmp_path)}, system="linux").send(message)
     environment = _program(tmp_path, "echo no bus >&2; exit 3")
@@ -78,7 +80,7 @@ async def test_a_desktop_that_is_not_there(message: Message, tmp_path: Path) -> 
         await DesktopChannel("desk", environment, system="linux").send(message)
 
 
-def test_on_a_mac_texts_are_arguments_not_program_text(message: Message) -> None:
+def test_on_a_mac_texts_are_arguments_not_program_text(message: OutgoingMessage) -> None:
     command = command_of(message, "darwin")
     assert command[0] == "osascript"
     assert command[-2:] == [message.subject, message.text]
@@ -89,7 +91,7 @@ its_warnings = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Depreca
 
 
 @its_warnings
-async def test_apprise_reaches_a_service(message: Message) -> None:
+async def test_apprise_reaches_a_service(message: OutgoingMessage) -> None:
     with http_server() as server:
         server.answers = [(200, {}, b"ok"), (500, {}, b"no")]
         url = server.url.replace("http://", "json://")
@@ -102,14 +104,14 @@ async def test_apprise_reaches_a_service(message: Message) -> None:
 
 
 @its_warnings
-async def test_apprise_refuses_a_url_without_telling_it(message: Message) -> None:
+async def test_apprise_refuses_a_url_without_telling_it(message: OutgoingMessage) -> None:
     with pytest.raises(DeliveryRefused, match="number 1") as refused:
         await AppriseChannel("phone", ["nosuch://SECRET"]).send(message)
     assert "SECRET" not in str(refused.value)
 
 
 @its_warnings
-async def test_a_service_that_hangs_is_left(message: Message) -> None:
+async def test_a_service_that_hangs_is_left(message: OutgoingMessage) -> None:
     with raw_server(lambda _: None) as server:
         channel = AppriseChannel("phone", [f"json://127.0.0.1:{server.port}/"])
         async with anyio.create_task_group() as group:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_notify import SmtpChannel
 from aura_notify.smtp import email_of
 from notify_servers import Certificates, happens, headers_of, mail_server, raw_server
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 SENDER = "aura@example.org"
 
 
-async def test_a_message_arrives_as_text_and_html_in_its_thread(message: Message) -> None:
+async def test_a_message_arrives_as_text_and_html_in_its_thread(message: OutgoingMessage) -> None:
     with mail_server() as mailbox:
         await SmtpChannel(channel="mail", host="localhost", port=mailbox.port, security="none", sender=SENDER).send(
             message
@@ -38,7 +38,7 @@ async def test_a_message_arrives_as_text_and_html_in_its_thread(message: Message
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")  # it takes the password within TLS
-async def test_tls_with_login(message: Message, certificates: Certificates) -> None:
+async def test_tls_with_login(message: OutgoingMessage, certificates: Certificates) -> None:
     with mail_server(tls=certificates.server, password="letmein") as mailbox:
 
         def channel(password: str, ca: str | None = certificates.ca) -> SmtpChannel:
@@ -63,7 +63,7 @@ async def test_tls_with_login(message: Message, certificates: Certificates) -> N
     assert "guessed" not in f"{refused.value!r} {channel('guessed')!r}"
 
 
-async def test_starttls_with_login(message: Message, certificates: Certificates) -> None:
+async def test_starttls_with_login(message: OutgoingMessage, certificates: Certificates) -> None:
     with mail_server(starttls=certificates.server, password="letmein") as mailbox:
         channel = SmtpChannel(
             channel="mail",
@@ -78,7 +78,7 @@ async def test_starttls_with_login(message: Message, certificates: Certificates)
         assert len(mailbox.envelopes) == 1
 
 
-async def test_a_server_without_starttls_gets_neither_password_nor_message(message: Message) -> None:
+async def test_a_server_without_starttls_gets_neither_password_nor_message(message: OutgoingMessage) -> None:
     with mail_server() as mailbox:
         channel = SmtpChannel(channel="mail", host="localhost", port=mailbox.port, sender=SENDER, login="aura")
         with pytest.raises(DeliveryRefused, match="STARTTLS"):
@@ -88,7 +88,7 @@ async def test_a_server_without_starttls_gets_neither_password_nor_message(messa
 
 @pytest.mark.parametrize(("reply", "kind"), [("450 busy", DeliveryFailed), ("550 no such user", DeliveryRefused)])
 async def test_a_reply_says_whether_another_attempt_can_help(
-    message: Message, reply: str, kind: type[DeliveryFailed]
+    message: OutgoingMessage, reply: str, kind: type[DeliveryFailed]
 ) -> None:
     with mail_server() as mailbox:
         channel = SmtpChannel(channel="mail", host="localhost", port=mailbox.port, security="none", sender=SENDER)
@@ -119,7 +119,9 @@ def _silent_after_data(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("behave", [lambda _: None, _silent_after_data], ids=["hangs", "never answers"])
-async def test_a_server_that_says_nothing_is_left_when_the_caller_gives_up(message: Message, behave: object) -> None:
+async def test_a_server_that_says_nothing_is_left_when_the_caller_gives_up(
+    message: OutgoingMessage, behave: object
+) -> None:
     with raw_server(behave) as server:  # type: ignore[arg-type]
         channel = SmtpChannel(channel="mail", host="127.0.0.1", port=server.port, security="none", sender=SENDER)
         async with anyio.create_task_group() as group:
@@ -129,7 +131,7 @@ async def test_a_server_that_says_nothing_is_left_when_the_caller_gives_up(messa
         await happens(server.left)  # the connection was cut, not left to a timeout
 
 
-async def test_a_server_that_is_not_there_failed(message: Message) -> None:
+async def test_a_server_that_is_not_there_failed(message: OutgoingMessage) -> None:
     with raw_server(lambda connection: connection.close()) as server:
         channel = SmtpChannel(channel="mail", host="127.0.0.1", port=server.port, security="none", sender=SENDER)
         with pytest.raises(DeliveryFailed):
@@ -138,7 +140,7 @@ async def test_a_server_that_is_not_there_failed(message: Message) -> None:
         await channel.send(message)
 
 
-async def test_text_cannot_add_a_header_and_a_bad_address_is_refused(message: Message) -> None:
+async def test_text_cannot_add_a_header_and_a_bad_address_is_refused(message: OutgoingMessage) -> None:
     sly = replace(message, subject="hello\r\nBcc: all@example.org")
     assert email_of(sly, SENDER)["Bcc"] is None
     with mail_server() as mailbox:
@@ -149,6 +151,6 @@ async def test_text_cannot_add_a_header_and_a_bad_address_is_refused(message: Me
         assert mailbox.envelopes == []
 
 
-def test_a_mail_is_the_same_at_every_attempt_but_for_its_boundary(message: Message) -> None:
+def test_a_mail_is_the_same_at_every_attempt_but_for_its_boundary(message: OutgoingMessage) -> None:
     first, second = (email_of(message, SENDER) for _ in range(2))
     assert first.items() == second.items()

@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_notify import SlackChannel, WebhookChannel
 from aura_notify.http import HttpAnswer, HttpSender, is_public
 from notify_servers import Certificates, HttpServer, happens, http_server, raw_server
@@ -28,20 +28,20 @@ def hook(server: HttpServer, *secrets: str, private: bool = True, ca: str | None
     return WebhookChannel(HttpSender("hook", server.url, private=private, ca=ca), now, secrets)
 
 
-async def test_the_library_of_standard_webhooks_verifies_each_secret(message: Message) -> None:
+async def test_the_library_of_standard_webhooks_verifies_each_secret(message: OutgoingMessage) -> None:
     with http_server() as server:
         await hook(server, OLD, NEW).send(message)
         (found,) = server.received
     for secret in (OLD, NEW):
         told = Webhook(secret).verify(found.body, found.headers)
         assert told["type"] == "aura.asked"
-        assert Message.from_dict(told["data"]) == message
+        assert OutgoingMessage.from_dict(told["data"]) == message
     assert found.headers["webhook-id"] == message.key
     with pytest.raises(Exception, match="No matching signature"):
         Webhook("whsec_" + b64encode(b"c" * 24).decode()).verify(found.body, found.headers)
 
 
-async def test_each_attempt_sends_the_same_bytes_under_the_same_id(message: Message) -> None:
+async def test_each_attempt_sends_the_same_bytes_under_the_same_id(message: OutgoingMessage) -> None:
     with http_server() as server:
         server.answers = [(503, {"Retry-After": "7"}, b"later"), (204, {}, b"")]
         with pytest.raises(DeliveryFailed) as failed:
@@ -54,7 +54,7 @@ async def test_each_attempt_sends_the_same_bytes_under_the_same_id(message: Mess
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 400, 401, 404, 410])
-async def test_what_no_other_attempt_changes_is_refused(status: int, message: Message) -> None:
+async def test_what_no_other_attempt_changes_is_refused(status: int, message: OutgoingMessage) -> None:
     with http_server() as server:
         server.answers = [(status, {"Location": "/elsewhere"}, b"go\x1b[2Kaway")]
         with pytest.raises(DeliveryRefused, match=str(status)) as refused:
@@ -64,7 +64,7 @@ async def test_what_no_other_attempt_changes_is_refused(status: int, message: Me
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 599])
-async def test_what_may_pass_is_tried_again(status: int, message: Message) -> None:
+async def test_what_may_pass_is_tried_again(status: int, message: OutgoingMessage) -> None:
     with http_server() as server:
         server.answers = [(status, {"Retry-After": "120"}, b"")]
         with pytest.raises(DeliveryFailed) as failed:
@@ -84,7 +84,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date_by_the_clock_of_the_server(
     assert [after(retry_after=odd, date=date) for odd in ("", "-1", "soon", "٣", "1.5")] == [None] * 5
 
 
-async def test_redirects_keep_the_post_and_end(message: Message) -> None:
+async def test_redirects_keep_the_post_and_end(message: OutgoingMessage) -> None:
     with http_server() as server:
         server.answers = [(307, {"Location": "/there"}, b""), (308, {"Location": "/here"}, b""), (200, {}, b"")]
         await hook(server).send(message)
@@ -95,7 +95,7 @@ async def test_redirects_keep_the_post_and_end(message: Message) -> None:
             await hook(server).send(message)
 
 
-async def test_an_address_within_the_network_is_refused_before_anything_is_sent(message: Message) -> None:
+async def test_an_address_within_the_network_is_refused_before_anything_is_sent(message: OutgoingMessage) -> None:
     with http_server() as server:
         with pytest.raises(DeliveryRefused, match="within the network"):
             await hook(server, private=False).send(message)
@@ -103,7 +103,7 @@ async def test_an_address_within_the_network_is_refused_before_anything_is_sent(
 
 
 async def test_a_redirect_to_an_address_within_the_network_is_refused(
-    message: Message, monkeypatch: pytest.MonkeyPatch
+    message: OutgoingMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first address is made to count as public: a public one that answers is not to be had in a test."""
     judged = is_public
@@ -117,7 +117,7 @@ async def test_a_redirect_to_an_address_within_the_network_is_refused(
         assert [one.path for one in server.received] == ["/hook"]
 
 
-async def test_a_redirect_away_from_https_is_refused(message: Message, certificates: Certificates) -> None:
+async def test_a_redirect_away_from_https_is_refused(message: OutgoingMessage, certificates: Certificates) -> None:
     with http_server() as plain, http_server(certificates.server) as server:
         server.answers = [(307, {"Location": plain.url}, b"")]
         with pytest.raises(DeliveryRefused, match="from https"):
@@ -125,7 +125,7 @@ async def test_a_redirect_away_from_https_is_refused(message: Message, certifica
         assert plain.received == []
 
 
-async def test_the_certificate_is_verified(message: Message, certificates: Certificates) -> None:
+async def test_the_certificate_is_verified(message: OutgoingMessage, certificates: Certificates) -> None:
     with http_server(certificates.server) as server:
         with pytest.raises(DeliveryFailed, match="certificate"):
             await hook(server).send(message)
@@ -165,14 +165,14 @@ def _endless(beginning: bytes, filling: bytes) -> None:
     return behave  # type: ignore[return-value]
 
 
-async def test_an_answer_without_an_end_counts_by_its_status(message: Message) -> None:
+async def test_an_answer_without_an_end_counts_by_its_status(message: OutgoingMessage) -> None:
     begins = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with raw_server(_endless(begins, b"5\r\nhello\r\n")) as server:
         await WebhookChannel(HttpSender("hook", f"http://127.0.0.1:{server.port}/", private=True), now).send(message)
         await happens(server.left)
 
 
-async def test_a_refusal_without_an_end_is_read_a_little(message: Message) -> None:
+async def test_a_refusal_without_an_end_is_read_a_little(message: OutgoingMessage) -> None:
     begins = b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n"
     with raw_server(_endless(begins, b"5\r\nhello\r\n")) as server:
         channel = WebhookChannel(HttpSender("hook", f"http://127.0.0.1:{server.port}/", private=True), now)
@@ -182,7 +182,7 @@ async def test_a_refusal_without_an_end_is_read_a_little(message: Message) -> No
         await happens(server.left)
 
 
-async def test_headers_without_an_end_are_given_up(message: Message) -> None:
+async def test_headers_without_an_end_are_given_up(message: OutgoingMessage) -> None:
     with raw_server(_endless(b"HTTP/1.1 200 OK\r\n", b"X-More: and more\r\n")) as server:
         channel = WebhookChannel(HttpSender("hook", f"http://127.0.0.1:{server.port}/", private=True), now)
         with pytest.raises(DeliveryFailed):
@@ -190,7 +190,9 @@ async def test_headers_without_an_end_are_given_up(message: Message) -> None:
 
 
 @pytest.mark.parametrize("says", [b"", b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\n"])
-async def test_a_receiver_that_never_answers_is_left_when_the_caller_gives_up(message: Message, says: bytes) -> None:
+async def test_a_receiver_that_never_answers_is_left_when_the_caller_gives_up(
+    message: OutgoingMessage, says: bytes
+) -> None:
     with raw_server(lambda connection: connection.sendall(says)) as server:
         channel = WebhookChannel(HttpSender("hook", f"http://127.0.0.1:{server.port}/", private=True), now)
         async with anyio.create_task_group() as group:
@@ -200,7 +202,7 @@ async def test_a_receiver_that_never_answers_is_left_when_the_caller_gives_up(me
         await happens(server.left)
 
 
-async def test_a_receiver_that_is_not_there_or_talks_nonsense_failed(message: Message) -> None:
+async def test_a_receiver_that_is_not_there_or_talks_nonsense_failed(message: OutgoingMessage) -> None:
     with raw_server(lambda connection: connection.sendall(b"220 mail.example.org ESMTP\r\n\r\n")) as server:
         url = f"http://127.0.0.1:{server.port}/"
         with pytest.raises(DeliveryFailed):
@@ -209,7 +211,7 @@ async def test_a_receiver_that_is_not_there_or_talks_nonsense_failed(message: Me
         await WebhookChannel(HttpSender("hook", url, private=True), now).send(message)
 
 
-async def test_errors_do_not_tell_the_address(message: Message) -> None:
+async def test_errors_do_not_tell_the_address(message: OutgoingMessage) -> None:
     for url in ("http://127.0.0.1:9/T0/SECRET", "ftp://example.org/SECRET", "http://user:SECRET@127.0.0.1:9/"):
         sender = HttpSender("team", url, private=True)
         with pytest.raises(DeliveryFailed) as failed:
@@ -218,7 +220,7 @@ async def test_errors_do_not_tell_the_address(message: Message) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_not base64", "whsec_" + b64encode(b"short").decode()])
-async def test_a_secret_that_is_none_is_refused_without_being_told(message: Message, secret: str) -> None:
+async def test_a_secret_that_is_none_is_refused_without_being_told(message: OutgoingMessage, secret: str) -> None:
     with http_server() as server:
         with pytest.raises(DeliveryRefused, match="24 to 64 bytes") as refused:
             await hook(server, secret).send(message)
@@ -226,7 +228,7 @@ async def test_a_secret_that_is_none_is_refused_without_being_told(message: Mess
     assert not secret or secret not in str(refused.value)
 
 
-async def test_slack_gets_blocks_in_which_no_text_can_mention_anyone(message: Message) -> None:
+async def test_slack_gets_blocks_in_which_no_text_can_mention_anyone(message: OutgoingMessage) -> None:
     with http_server() as server:
         server.answers = [(200, {}, b"ok")]
         await SlackChannel(HttpSender("team", server.url, private=True)).send(message)
@@ -237,7 +239,7 @@ async def test_slack_gets_blocks_in_which_no_text_can_mention_anyone(message: Me
     assert payload["blocks"][1]["text"]["text"] == "The plan:\n&amp; more\n"
 
 
-async def test_slack_says_why_it_refuses(message: Message) -> None:
+async def test_slack_says_why_it_refuses(message: OutgoingMessage) -> None:
     with http_server() as server:
         server.answers = [(404, {}, b"no_service")]
         with pytest.raises(DeliveryRefused, match="404: no_service"):

@@ -92,10 +92,10 @@ or only a human can help. For people, `remedy` says what to do, and `str()` comb
 
 from aura_contracts.errors.base import AuraError as AuraError
 from aura_contracts.errors.base import Recovery as Recovery
+from aura_contracts.errors.delivery import DeliveryFailed as DeliveryFailed
+from aura_contracts.errors.delivery import DeliveryRefused as DeliveryRefused
 from aura_contracts.errors.faults import Fault as Fault
 from aura_contracts.errors.faults import InvalidFile as InvalidFile
-from aura_contracts.errors.notifications import DeliveryFailed as DeliveryFailed
-from aura_contracts.errors.notifications import DeliveryRefused as DeliveryRefused
 from aura_contracts.errors.protocol import FrameTooLarge as FrameTooLarge
 from aura_contracts.errors.protocol import LocalProtocolError as LocalProtocolError
 from aura_contracts.errors.protocol import ProtocolError as ProtocolError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
-    from aura_engine.bootstrap.notifications import notifier_of as notifier_of
+    from aura_engine.bootstrap.channels import notifier_of as notifier_of
     from aura_engine.bootstrap.services import services_of as services_of
     from aura_engine.bootstrap.worker import examine_host as examine_host
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aura_engine.approval_links.keys import LinkKeys
     from aura_engine.clockwork.wall_clock import WallClock
     from aura_engine.facade.findings import Finding
-    from aura_engine.notifications.notifier import Notifier
+    from aura_engine.notification.notifier import Notifier
     from aura_engine.policy.sources import PolicySources
     from aura_engine.record.tally import Tally
     from aura_engine.runtime.context import Runtime

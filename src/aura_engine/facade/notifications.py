@@ -11,14 +11,14 @@ import msgspec
 
 from aura_contracts.actors import actor_name
 from aura_contracts.errors import InvalidFile, InvalidInput
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import OUTBOX, Outbox, QueuedMessage, RetryNotification, outbox_id
 from aura_contracts.plain_data import Plain
 from aura_contracts.quoting import one_line
 from aura_engine.facade.core import Core
 from aura_engine.facade.findings import Finding
 from aura_engine.facade.gate import gated
-from aura_engine.notifications.notifier import Notifier
+from aura_engine.notification.notifier import Notifier
 from aura_engine.unit_of_work import not_found
 
 _TURN = "\0notifier"
@@ -73,7 +73,7 @@ class Notifications:
             found += [] if outbox is None else list(_rows(outbox))
         return found
 
-    async def test(self, channel: str, *, person: str | None = None) -> Message:
+    async def test(self, channel: str, *, person: str | None = None) -> OutgoingMessage:
         """Send a message to a person, by default the user, by one channel, at once; return it. Nothing is recorded.
 
         Raises `DeliveryFailed` and `DeliveryRefused`, and `InvalidInput` for a channel that does not lead to them.
@@ -87,7 +87,7 @@ class Notifications:
             reason = f"{name} is not notified by a channel {channel!r}"
             raise InvalidInput(field=field, reason=reason, remedy="name both in notifications.yaml")
         now = self._core.bus.clock()
-        message = Message(
+        message = OutgoingMessage(
             key=self._core.bus.new_id(),
             kind="test",
             recipient=name,
@@ -166,7 +166,7 @@ def _rows(outbox: Outbox) -> Iterator[Notification]:
 def _row(
     channel: str,
     status: Literal["pending", "dead"],
-    message: Message,
+    message: OutgoingMessage,
     queued_at: datetime,
     reason: str = "",
     attempts: int = 0,

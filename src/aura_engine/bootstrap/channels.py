@@ -1,4 +1,4 @@
-"""Notifications: the channels that people name, and what serves them."""
+"""Channels: those that people name, and what serves them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,11 @@ import attrs
 
 import aura_notify
 from aura_contracts.errors import DeliveryRefused
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_engine.facade.core import Core
 from aura_engine.host import Host
-from aura_engine.notifications.notifier import Notifier
-from aura_engine.notifications.settings import ChannelSettings, load_settings
+from aura_engine.notification.notifier import Notifier
+from aura_engine.notification.settings import ChannelSettings, load_settings
 from aura_notify.http import HttpSender
 
 SECRET_LIMIT = 64 * 1024
@@ -39,7 +39,7 @@ class ChannelOpener:
     host: Host
     home: Path
 
-    def open(self, settings: ChannelSettings) -> Channel:  # noqa: PLR0911 - one for each kind
+    def open(self, settings: ChannelSettings) -> NotificationChannel:  # noqa: PLR0911 - one for each kind
         """Return a channel. Reads files. Raises `DeliveryRefused` for a secret that is not where it should be."""
         name, given = settings.name, settings.options
         match settings.kind:
@@ -58,7 +58,7 @@ class ChannelOpener:
                 return aura_notify.DesktopChannel(name, self.host.environment)
         return aura_notify.AppriseChannel(name, tuple(self._secret(name, one) for one in given["urls"]))
 
-    def _smtp(self, name: str, given: Mapping[str, Any]) -> Channel:
+    def _smtp(self, name: str, given: Mapping[str, Any]) -> NotificationChannel:
         password = given["password"]
         return aura_notify.SmtpChannel(
             channel=name,

@@ -15,16 +15,16 @@ import attrs
 
 from aura_contracts.errors import AuraError, StoreError
 from aura_contracts.events import EventRecord
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import OUTBOX, NotificationRetried, QueuedMessage, outbox_id
 from aura_contracts.ports.event_log import Locks
-from aura_contracts.ports.notifications import Channel
+from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.ports.read_models import ReadModels
-from aura_engine.notifications.kinds import TOPICS, Kind
-from aura_engine.notifications.lane import Lane, OpenChannel, Patience
-from aura_engine.notifications.notices import Notice, notice_of
-from aura_engine.notifications.settings import ChannelSettings, Settings
-from aura_engine.notifications.watch import LOOK_EVERY, look
+from aura_engine.notification.alert_search import LOOK_EVERY, look
+from aura_engine.notification.kinds import TOPICS, NoticeKind
+from aura_engine.notification.lane import DeliveryLane, DeliveryPatience, OpenChannel
+from aura_engine.notification.notices import Notice, notice_of
+from aura_engine.notification.settings import ChannelSettings, NotificationSettings
 from aura_engine.unit_of_work import CommandBus
 
 _LOG = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class Notifier:
     bus: CommandBus
     reads: ReadModels
     locks: Locks
-    settings: Settings
-    open_channel: Callable[[ChannelSettings], Channel]
+    settings: NotificationSettings
+    open_channel: Callable[[ChannelSettings], NotificationChannel]
     random: Callable[[], float]
-    patience: Patience = attrs.field(factory=Patience)
-    lanes: dict[tuple[str, str], Lane] = attrs.field(factory=dict, init=False)
+    patience: DeliveryPatience = attrs.field(factory=DeliveryPatience)
+    lanes: dict[tuple[str, str], DeliveryLane] = attrs.field(factory=dict, init=False)
     """By channel and person."""
     _position: int = attrs.field(default=0, init=False)
     _saved: int = attrs.field(default=-1, init=False)
@@ -78,7 +78,7 @@ class Notifier:
         }
         for person in self.settings.people.values():
             for route in person.routes:
-                self.lanes[route.channel, person.name] = Lane(
+                self.lanes[route.channel, person.name] = DeliveryLane(
                     bus=self.bus,
                     channel=channels[route.channel],
                     person=person,
@@ -237,19 +237,19 @@ class Notifier:
         now = self.bus.clock()
         key = str(uuid5(NAMESPACE_URL, f"urn:aura:outage:{self.bus.log.name}:{now.isoformat()}"))
         async with anyio.create_task_group() as group:
-            for person in self.settings.audience((), Kind.OUTAGE, operators=True):
+            for person in self.settings.audience((), NoticeKind.OUTAGE, operators=True):
                 subject = "the store is away"
                 text = f"{subject}: {error.message()}\n"
-                kind, name = str(Kind.OUTAGE), person.name
-                message = Message(key=key, kind=kind, recipient=name, subject=subject, text=text, time=now)
+                kind, name = str(NoticeKind.OUTAGE), person.name
+                message = OutgoingMessage(key=key, kind=kind, recipient=name, subject=subject, text=text, time=now)
                 for route in person.routes:
                     lane = self.lanes[route.channel, name]
-                    if route.kinds is None or Kind.OUTAGE in route.kinds:
+                    if route.kinds is None or NoticeKind.OUTAGE in route.kinds:
                         group.start_soon(_try_once, lane, QueuedMessage(message=message, queued_at=now))
 
     # --- Serving ------------------------------------------------------------------------------------------------------
 
-    async def _serve(self, lane: Lane) -> None:
+    async def _serve(self, lane: DeliveryLane) -> None:
         while True:
             lane.woken = anyio.Event()
             wait = await lane.step()
@@ -265,13 +265,13 @@ class Notifier:
             await anyio.sleep(LOOK_EVERY)
 
 
-async def _finish(lane: Lane) -> None:
+async def _finish(lane: DeliveryLane) -> None:
     """Do what a lane can do now."""
     while await lane.step() == 0.0:
         pass
 
 
-async def _try_once(lane: Lane, queued: QueuedMessage) -> None:
+async def _try_once(lane: DeliveryLane, queued: QueuedMessage) -> None:
     try:
         await lane.channel.send(queued, lane.route.address)
     except AuraError as error:

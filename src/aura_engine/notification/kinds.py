@@ -15,7 +15,7 @@ from aura_contracts.task import TaskBlocked, TaskFailed
 from aura_contracts.workflow import WorkflowFailed, WorkflowPaused
 
 
-class Kind(StrEnum):
+class NoticeKind(StrEnum):
     """The kind of a notification."""
 
     ASKED = "asked"
@@ -56,22 +56,22 @@ class KindRow:
     pace: Pace = Pace.NOW
 
 
-KINDS: Mapping[Kind, KindRow] = MappingProxyType(
+KINDS: Mapping[NoticeKind, KindRow] = MappingProxyType(
     {
-        Kind.ASKED: KindRow("a question waits for an answer", "the reviewers who are asked", ApprovalRequested),
-        Kind.REMINDER: KindRow("a question still waits", "the reviewers who are reminded", ReminderSent),
-        Kind.ESCALATED: KindRow("a question is put to more people", "those people", ApprovalEscalated),
-        Kind.EXPIRED: KindRow("a question ended without an answer", "its reviewers", ApprovalExpired),
-        Kind.FAILED: KindRow("a task failed for good", "who created it", TaskFailed),
-        Kind.BLOCKED: KindRow("a conflict holds up a task", "who created it", TaskBlocked),
-        Kind.WORKFLOW_FAILED: KindRow("a workflow failed", "who started it", WorkflowFailed),
-        Kind.WORKFLOW_PAUSED: KindRow("a workflow was paused", "who started it", WorkflowPaused),
-        Kind.WORKER_LOST: KindRow("a worker did not return", "who created the task it worked on", LeaseLost),
-        Kind.STUCK: KindRow("an agent has said nothing for 30 minutes", "who created its task", AlertRaised),
-        Kind.WAITING: KindRow("a question has waited for 24 hours", "its reviewers, and operators", AlertRaised),
-        Kind.ERROR_RATE: KindRow("more than 10 % of the last hour's runs failed", "operators", AlertRaised),
-        Kind.OUTAGE: KindRow("the store is away", "operators", pace=Pace.ALWAYS),
-        Kind.OUTAGE_ENDED: KindRow("the store is back", "operators", OutageEnded, Pace.ALWAYS),
+        NoticeKind.ASKED: KindRow("a question waits for an answer", "the reviewers who are asked", ApprovalRequested),
+        NoticeKind.REMINDER: KindRow("a question still waits", "the reviewers who are reminded", ReminderSent),
+        NoticeKind.ESCALATED: KindRow("a question is put to more people", "those people", ApprovalEscalated),
+        NoticeKind.EXPIRED: KindRow("a question ended without an answer", "its reviewers", ApprovalExpired),
+        NoticeKind.FAILED: KindRow("a task failed for good", "who created it", TaskFailed),
+        NoticeKind.BLOCKED: KindRow("a conflict holds up a task", "who created it", TaskBlocked),
+        NoticeKind.WORKFLOW_FAILED: KindRow("a workflow failed", "who started it", WorkflowFailed),
+        NoticeKind.WORKFLOW_PAUSED: KindRow("a workflow was paused", "who started it", WorkflowPaused),
+        NoticeKind.WORKER_LOST: KindRow("a worker did not return", "who created the task it worked on", LeaseLost),
+        NoticeKind.STUCK: KindRow("an agent has said nothing for 30 minutes", "who created its task", AlertRaised),
+        NoticeKind.WAITING: KindRow("a question has waited for 24 hours", "its reviewers, and operators", AlertRaised),
+        NoticeKind.ERROR_RATE: KindRow("more than 10 % of the last hour's runs failed", "operators", AlertRaised),
+        NoticeKind.OUTAGE: KindRow("the store is away", "operators", pace=Pace.ALWAYS),
+        NoticeKind.OUTAGE_ENDED: KindRow("the store is back", "operators", OutageEnded, Pace.ALWAYS),
     }
 )
 """Every kind of notification."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from aura_contracts.errors import InvalidFile
-from aura_engine.notifications.kinds import Kind, Pace
-from aura_engine.notifications.settings import PersonSettings, Route, Settings, load_settings, read_settings
+from aura_engine.notification.kinds import NoticeKind, Pace
+from aura_engine.notification.settings import NotificationSettings, PersonSettings, Route, load_settings, read_settings
 
 GOOD = """\
 channels:
@@ -59,9 +59,12 @@ def test_a_file_says_who_is_told_what_where_and_when() -> None:
     assert ann.routes == [
         Route("mail", "ann@example.org"),
         Route("team"),
-        Route("log", kinds=frozenset({Kind.FAILED, Kind.STUCK})),
+        Route("log", kinds=frozenset({NoticeKind.FAILED, NoticeKind.STUCK})),
     ]
-    paces = [ann.pace(kind) for kind in (Kind.REMINDER, Kind.FAILED, Kind.EXPIRED, Kind.ASKED, Kind.OUTAGE)]
+    paces = [
+        ann.pace(kind)
+        for kind in (NoticeKind.REMINDER, NoticeKind.FAILED, NoticeKind.EXPIRED, NoticeKind.ASKED, NoticeKind.OUTAGE)
+    ]
     assert paces == [Pace.DIGEST, Pace.ALWAYS, Pace.OFF, Pace.NOW, Pace.ALWAYS]
     assert (ann.zone, ann.quiet, ann.digest_at) == ("Europe/Berlin", (time(22), time(7)), time(8, 30))
 
@@ -109,8 +112,8 @@ def test_each_fault_is_said_where_it_is_without_secrets(text: str, place: str, s
 
 
 def test_without_a_file_no_one_is_told_and_one_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
-    assert load_settings(tmp_path) == Settings()
-    assert read_settings(b"", "n.yaml") == Settings()
+    assert load_settings(tmp_path) == NotificationSettings()
+    assert read_settings(b"", "n.yaml") == NotificationSettings()
     (tmp_path / "notifications.yaml").mkdir()
     with pytest.raises(InvalidFile, match="directory"):
         load_settings(tmp_path)

@@ -6,22 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.notification import MessageItem
-from aura_engine.notifications.kinds import Kind
-from aura_engine.notifications.notices import Notice
-from aura_engine.notifications.tally import KEPT, Meter, Tally
+from aura_engine.notification.kinds import NoticeKind
+from aura_engine.notification.notices import Notice
+from aura_engine.notification.waiting_notices import KEPT, Meter, WaitingNotices
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def notice(number: int, kind: Kind = Kind.ASKED) -> Notice:
+def notice(number: int, kind: NoticeKind = NoticeKind.ASKED) -> Notice:
     item = MessageItem(key=f"event-{number}", kind=kind, subject=f"number {number}", time=NOON, about="x")
     return Notice(kind, number, item, "text", ("ann",))
 
 
 def test_a_storm_is_one_message_with_its_numbers() -> None:
-    tally = Tally()
+    tally = WaitingNotices()
     for number in range(1, 10_001):
-        tally.add(notice(number, Kind.FAILED if number % 10 == 0 else Kind.ASKED))
+        tally.add(notice(number, NoticeKind.FAILED if number % 10 == 0 else NoticeKind.ASKED))
     assert (len(tally), len(tally.notices)) == (10_000, KEPT)
     message, position = tally.take("mail", "ann", together=False)
     assert (message.kind, message.count, position) == ("digest", 10_000, 10_000)
@@ -33,7 +33,7 @@ def test_a_storm_is_one_message_with_its_numbers() -> None:
 @given(st.lists(st.one_of(st.none(), st.booleans()), max_size=80))
 def test_every_notice_is_told_once_in_order(moves: list[bool | None]) -> None:
     """None adds a notice; a bool takes a message, together or not."""
-    tally, added, told, keys = Tally(), 0, 0, set()
+    tally, added, told, keys = WaitingNotices(), 0, 0, set()
     for move in [*moves, True]:
         if move is None:
             added += 1
@@ -51,7 +51,7 @@ def test_every_notice_is_told_once_in_order(moves: list[bool | None]) -> None:
 
 def test_a_key_is_of_one_message_to_one_person_by_one_channel() -> None:
     def key(channel: str, recipient: str, *numbers: int) -> str:
-        tally = Tally()
+        tally = WaitingNotices()
         for number in numbers:
             tally.add(notice(number))
         return tally.take(channel, recipient, together=True)[0].key

@@ -20,11 +20,11 @@ from aura_contracts.outbox import (
     RecordNotificationSent,
     outbox_id,
 )
-from aura_contracts.ports.notifications import Channel
-from aura_engine.notifications.kinds import Pace
-from aura_engine.notifications.notices import Notice
-from aura_engine.notifications.settings import ChannelSettings, PersonSettings, Route
-from aura_engine.notifications.tally import MINUTE, Meter, Tally
+from aura_contracts.ports.notifications import NotificationChannel
+from aura_engine.notification.kinds import Pace
+from aura_engine.notification.notices import Notice
+from aura_engine.notification.settings import ChannelSettings, PersonSettings, Route
+from aura_engine.notification.waiting_notices import MINUTE, Meter, WaitingNotices
 from aura_engine.unit_of_work import CommandBus
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ ENDED_KEPT = 1000
 
 
 @attrs.frozen
-class Patience:
+class DeliveryPatience:
     """How often, and for how long, a message is tried. In seconds."""
 
     first: float = 2.0
@@ -57,8 +57,8 @@ class OpenChannel:
     """A channel at work, shared by its lanes."""
 
     settings: ChannelSettings
-    open: Callable[[], Channel]
-    opened: Channel | None = None
+    open: Callable[[], NotificationChannel]
+    opened: NotificationChannel | None = None
     limiter: anyio.CapacityLimiter = attrs.field(factory=lambda: anyio.CapacityLimiter(4))
     """How many messages it sends at a time."""
     turn: anyio.Lock = attrs.field(factory=anyio.Lock)
@@ -86,19 +86,21 @@ class OpenChannel:
 
 
 @attrs.define(kw_only=True)
-class Lane:
+class DeliveryLane:
     """A channel and a person."""
 
     bus: CommandBus
     channel: OpenChannel
     person: PersonSettings
     route: Route
-    patience: Patience
+    patience: DeliveryPatience
     random: Callable[[], float]
     positions: dict[str, int] = attrs.field(factory=dict)
     """By pace, up to where messages were made."""
     pending: deque[QueuedMessage] = attrs.field(factory=deque)
-    tallies: dict[Pace, Tally] = attrs.field(factory=lambda: {pace: Tally() for pace in Pace if pace is not Pace.OFF})
+    tallies: dict[Pace, WaitingNotices] = attrs.field(
+        factory=lambda: {pace: WaitingNotices() for pace in Pace if pace is not Pace.OFF}
+    )
     woken: anyio.Event = attrs.field(factory=anyio.Event)
     _meter: Meter = attrs.field(
         default=attrs.Factory(lambda self: Meter(self.channel.settings.per_minute), takes_self=True)
@@ -179,18 +181,18 @@ class Lane:
             return 0.0
         return min(waits, default=None)
 
-    def _due(self, pace: Pace, tally: Tally, now: datetime) -> datetime | None:
+    def _due(self, pace: Pace, tally: WaitingNotices, now: datetime) -> datetime | None:
         """Return when a tally is due, None if it is."""
         if pace is Pace.DIGEST and tally.first_time is not None:
             due = self.person.digest_after(tally.first_time)
             return due if due > now else None
         return self.person.held_until(pace, now)
 
-    def _was_held(self, pace: Pace, tally: Tally) -> bool:
+    def _was_held(self, pace: Pace, tally: WaitingNotices) -> bool:
         """Whether the beginning of a tally came in quiet hours."""
         return tally.first_time is not None and self.person.held_until(pace, tally.first_time) is not None
 
-    async def _queue(self, pace: Pace, tally: Tally, *, together: bool) -> None:
+    async def _queue(self, pace: Pace, tally: WaitingNotices, *, together: bool) -> None:
         name = self.channel.settings.name
         with anyio.CancelScope(shield=True):  # what is taken from the tally is recorded
             message, position = tally.take(name, self.person.name, together=together)

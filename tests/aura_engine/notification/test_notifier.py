@@ -23,11 +23,11 @@ from aura_contracts.approval.commands import (
 )
 from aura_contracts.errors import CommandRefused, DeliveryRefused, InvalidFile, InvalidInput, StoreUnavailable
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.notification import Message
+from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import OUTBOX, outbox_id
 from aura_contracts.task.commands import FailTask
 from aura_engine import Engine, Host, open_engine
-from aura_engine.notifications.watch import look
+from aura_engine.notification.alert_search import look
 from conditions import until
 from notify_servers import headers_of, mail_server, raw_server
 
@@ -58,10 +58,14 @@ class Bench:
         async with open_engine(f"sqlite:///{self.folder / 'aura.db'}", **given) as engine:
             yield engine
 
-    def told(self) -> list[Message]:
+    def told(self) -> list[OutgoingMessage]:
         """What the file channel was told."""
         path = self.home / "told.jsonl"
-        return [Message.from_dict(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+        return (
+            [OutgoingMessage.from_dict(json.loads(line)) for line in path.read_text().splitlines()]
+            if path.exists()
+            else []
+        )
 
 
 @pytest.fixture
@@ -195,7 +199,7 @@ async def test_a_digest_is_sent_once_a_day(bench: Bench) -> None:
 async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_key(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aura_engine.notifications import lane
+    from aura_engine.notification import lane
 
     class Killed(BaseException):
         pass

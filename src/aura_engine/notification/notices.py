@@ -20,7 +20,7 @@ from aura_contracts.notification import MessageItem
 from aura_contracts.quoting import cut, one_line
 from aura_contracts.task import TASK, Task, TaskBlocked, TaskFailed
 from aura_contracts.workflow import WORKFLOW, WorkflowFailed, WorkflowPaused
-from aura_engine.notifications.kinds import Kind
+from aura_engine.notification.kinds import NoticeKind
 
 SUBJECT_LIMIT = 200
 """Characters of a subject."""
@@ -42,7 +42,7 @@ class Fetch(Protocol):
 class Notice:
     """What people are notified about an event."""
 
-    kind: Kind
+    kind: NoticeKind
     position: int
     item: MessageItem
     text: str
@@ -74,8 +74,8 @@ async def notice_of(record: EventRecord[Any], fetch: Fetch) -> Notice | None:
 
 
 @attrs.frozen
-class _Told:
-    kind: Kind
+class _Draft:
+    kind: NoticeKind
     subject: str
     text: str
     about: str
@@ -86,62 +86,62 @@ class _Told:
 # --- Approvals --------------------------------------------------------------------------------------------------------
 
 
-async def _asked(record: EventRecord[ApprovalRequested], fetch: Fetch) -> _Told | None:
+async def _asked(record: EventRecord[ApprovalRequested], fetch: Fetch) -> _Draft | None:
     approval = await fetch(APPROVAL, record.stream_id)
     if approval is None or approval.status is not ApprovalStatus.PENDING:
         return None  # a policy, or someone who was faster, has answered
-    return await _of_question(Kind.ASKED, approval, approval.awaited, fetch, "is asked for")
+    return await _of_question(NoticeKind.ASKED, approval, approval.awaited, fetch, "is asked for")
 
 
-async def _reminded(record: EventRecord[ReminderSent], fetch: Fetch) -> _Told | None:
+async def _reminded(record: EventRecord[ReminderSent], fetch: Fetch) -> _Draft | None:
     approval = await fetch(APPROVAL, record.stream_id)
     if approval is None or approval.status is not ApprovalStatus.PENDING:
         return None
-    return await _of_question(Kind.REMINDER, approval, record.event.to, fetch, "still waits for")
+    return await _of_question(NoticeKind.REMINDER, approval, record.event.to, fetch, "still waits for")
 
 
-async def _escalated(record: EventRecord[ApprovalEscalated], fetch: Fetch) -> _Told | None:
+async def _escalated(record: EventRecord[ApprovalEscalated], fetch: Fetch) -> _Draft | None:
     approval = await fetch(APPROVAL, record.stream_id)
     if approval is None or approval.status is not ApprovalStatus.PENDING:
         return None
-    return await _of_question(Kind.ESCALATED, approval, record.event.to, fetch, "was escalated:")
+    return await _of_question(NoticeKind.ESCALATED, approval, record.event.to, fetch, "was escalated:")
 
 
-async def _expired(record: EventRecord[ApprovalExpired], fetch: Fetch) -> _Told | None:
+async def _expired(record: EventRecord[ApprovalExpired], fetch: Fetch) -> _Draft | None:
     approval = await fetch(APPROVAL, record.stream_id)
     if approval is None:
         return None
     outcome = "the work continues" if record.event.continued else "that means no"
-    return await _of_question(Kind.EXPIRED, approval, approval.seats, fetch, f"got no answer, {outcome}:")
+    return await _of_question(NoticeKind.EXPIRED, approval, approval.seats, fetch, f"got no answer, {outcome}:")
 
 
-async def _of_question(kind: Kind, approval: Approval, to: tuple[str, ...], fetch: Fetch, says: str) -> _Told:
+async def _of_question(kind: NoticeKind, approval: Approval, to: tuple[str, ...], fetch: Fetch, says: str) -> _Draft:
     task = None if approval.task_id is None else await fetch(TASK, approval.task_id)
     title = task.title if task is not None else approval.id
     question = f"approval of {approval.kind}"
     lines = [f"{question}: {title}", f"aura approval show {approval.id}"]
     if approval.proposed_solution:
         lines += ["", cut(approval.proposed_solution, TEXT_LIMIT)]
-    return _Told(kind, f"{title}: {question} {says} {', '.join(to)}", "\n".join(lines), approval.id, tuple(to))
+    return _Draft(kind, f"{title}: {question} {says} {', '.join(to)}", "\n".join(lines), approval.id, tuple(to))
 
 
 # --- Tasks and workflows ----------------------------------------------------------------------------------------------
 
 
-async def _failed(record: EventRecord[TaskFailed], fetch: Fetch) -> _Told | None:
+async def _failed(record: EventRecord[TaskFailed], fetch: Fetch) -> _Draft | None:
     failure = record.event.failure
     task = await fetch(TASK, record.stream_id)
-    return None if task is None else _of_task(Kind.FAILED, task, f"failed: {failure.reason}", failure.message)
+    return None if task is None else _of_task(NoticeKind.FAILED, task, f"failed: {failure.reason}", failure.message)
 
 
-async def _blocked(record: EventRecord[TaskBlocked], fetch: Fetch) -> _Told | None:
+async def _blocked(record: EventRecord[TaskBlocked], fetch: Fetch) -> _Draft | None:
     task = await fetch(TASK, record.stream_id)
-    return None if task is None else _of_task(Kind.BLOCKED, task, "is held up by a conflict", "")
+    return None if task is None else _of_task(NoticeKind.BLOCKED, task, "is held up by a conflict", "")
 
 
-def _of_task(kind: Kind, task: Task, says: str, more: str) -> _Told:
+def _of_task(kind: NoticeKind, task: Task, says: str, more: str) -> _Draft:
     lines = [f"{task.title} {says}", f"aura task show {task.id}", *(["", cut(more, TEXT_LIMIT)] if more else [])]
-    return _Told(kind, f"{task.title} {says}", "\n".join(lines), task.id, _creator(task))
+    return _Draft(kind, f"{task.title} {says}", "\n".join(lines), task.id, _creator(task))
 
 
 def _creator(task: Task) -> tuple[str, ...]:
@@ -153,42 +153,42 @@ def _people(actor: Actor) -> tuple[str, ...]:
     return (actor_name(actor),) if actor_kind(actor) in ("human", "observer") else ()
 
 
-async def _lost(record: EventRecord[LeaseLost], fetch: Fetch) -> _Told | None:
+async def _lost(record: EventRecord[LeaseLost], fetch: Fetch) -> _Draft | None:
     lease: WorkerLease | None = await fetch(WORKER_LEASE, record.stream_id)
     execution = None if lease is None else await fetch(EXECUTION, lease.execution_id)
     task = None if execution is None else await fetch(TASK, execution.task_id)
     if task is None:
         return None
-    return _of_task(Kind.WORKER_LOST, task, "lost its worker", record.event.failure.message)
+    return _of_task(NoticeKind.WORKER_LOST, task, "lost its worker", record.event.failure.message)
 
 
-async def _workflow(record: EventRecord[Any], fetch: Fetch) -> _Told | None:
+async def _workflow(record: EventRecord[Any], fetch: Fetch) -> _Draft | None:
     workflow = await fetch(WORKFLOW, record.stream_id)
     if workflow is None:
         return None
     paused = isinstance(record.event, WorkflowPaused)
-    kind = Kind.WORKFLOW_PAUSED if paused else Kind.WORKFLOW_FAILED
+    kind = NoticeKind.WORKFLOW_PAUSED if paused else NoticeKind.WORKFLOW_FAILED
     says = f"was paused {record.event.reason}".strip() if paused else f"failed: {record.event.failure.reason}"
     subject = f"workflow {workflow.name} {says}"
-    return _Told(kind, subject, subject, workflow.id, _people(workflow.created_by))
+    return _Draft(kind, subject, subject, workflow.id, _people(workflow.created_by))
 
 
 # --- The system -------------------------------------------------------------------------------------------------------
 
 
-async def _alert(record: EventRecord[AlertRaised], fetch: Fetch) -> _Told | None:
+async def _alert(record: EventRecord[AlertRaised], fetch: Fetch) -> _Draft | None:
     alert = record.event
-    kind = Kind(alert.kind)
-    return _Told(kind, alert.subject, alert.subject, alert.about, alert.to, operators=kind is not Kind.STUCK)
+    kind = NoticeKind(alert.kind)
+    return _Draft(kind, alert.subject, alert.subject, alert.about, alert.to, operators=kind is not NoticeKind.STUCK)
 
 
-async def _outage_ended(record: EventRecord[OutageEnded], fetch: Fetch) -> _Told | None:
+async def _outage_ended(record: EventRecord[OutageEnded], fetch: Fetch) -> _Draft | None:
     seconds = (record.time - record.event.began_at).total_seconds()
     subject = f"the store is back after {seconds:.0f} s"
-    return _Told(Kind.OUTAGE_ENDED, subject, f"{subject}\n{record.event.reason}", "", (), operators=True)
+    return _Draft(NoticeKind.OUTAGE_ENDED, subject, f"{subject}\n{record.event.reason}", "", (), operators=True)
 
 
-_Teller = Callable[[EventRecord[Any], Fetch], Awaitable[_Told | None]]
+_Teller = Callable[[EventRecord[Any], Fetch], Awaitable[_Draft | None]]
 
 _TELLERS: Mapping[type[Event], _Teller] = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""Vocabulary: what ``notifications.yaml`` may hold. Closed and strict; see `aura_engine.policy.vocabulary`."""
+"""Settings file: what ``notifications.yaml`` may hold. Closed and strict; see `aura_engine.policy.vocabulary`."""
 
 import re
 from email.errors import HeaderParseError
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from aura_engine.notifications.kinds import Kind, Pace
+from aura_engine.notification.kinds import NoticeKind, Pace
 from aura_engine.policy.field_types import Clock, Duration, Word, Zone, wrong
 
 CHANNEL_LIMIT = 100
@@ -18,7 +18,7 @@ PERSON_LIMIT = 1000
 """The most people in a file."""
 
 
-class _Model(BaseModel):
+class _SettingsModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
@@ -71,11 +71,11 @@ References = Annotated[list[Reference], Field(min_length=1, max_length=10), Befo
 Place = Annotated[str, AfterValidator(_place)]
 Mail = Annotated[str, AfterValidator(_mail)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-KindWord = Annotated[Kind, Field(strict=False)]
+KindWord = Annotated[NoticeKind, Field(strict=False)]
 PaceWord = Annotated[Pace, Field(strict=False)]
 
 
-class SmtpEntry(_Model):
+class SmtpEntry(_SettingsModel):
     """A mail server."""
 
     host: Word
@@ -87,7 +87,7 @@ class SmtpEntry(_Model):
     ca: Word | None = None
 
 
-class WebhookEntry(_Model):
+class WebhookEntry(_SettingsModel):
     """A receiver of Standard Webhooks."""
 
     url: Place
@@ -96,7 +96,7 @@ class WebhookEntry(_Model):
     ca: Word | None = None
 
 
-class SlackEntry(_Model):
+class SlackEntry(_SettingsModel):
     """An incoming webhook of Slack."""
 
     url: Reference
@@ -104,29 +104,29 @@ class SlackEntry(_Model):
     ca: Word | None = None
 
 
-class FileEntry(_Model):
+class FileEntry(_SettingsModel):
     """A file."""
 
     path: Word
 
 
-class TerminalEntry(_Model):
+class TerminalEntry(_SettingsModel):
     """The terminal of the program that serves notifications."""
 
     bell: bool = True
 
 
-class DesktopEntry(_Model):
+class DesktopEntry(_SettingsModel):
     """The desktop."""
 
 
-class AppriseEntry(_Model):
+class AppriseEntry(_SettingsModel):
     """Services by their Apprise URLs."""
 
     urls: References
 
 
-class ChannelEntry(_Model):
+class ChannelEntry(_SettingsModel):
     """A channel: one of its kinds, and how patient it is."""
 
     smtp: SmtpEntry | None = None
@@ -144,14 +144,14 @@ CHANNEL_KINDS = tuple(name for name in ChannelEntry.model_fields if name not in 
 """The kinds of channel."""
 
 
-class RouteEntry(_Model):
+class RouteEntry(_SettingsModel):
     """How a channel reaches a person, and which kinds of notification go there; None: all."""
 
     address: Mail | None = None
     kinds: list[KindWord] | None = None
 
 
-class QuietEntry(_Model):
+class QuietEntry(_SettingsModel):
     """Hours in which a person is not disturbed; past midnight if they end before they begin."""
 
     begin: Annotated[Clock, Field(alias="from")]
@@ -163,7 +163,7 @@ def _route(value: object) -> object:
     return {} if value is None else {"address": value} if isinstance(value, str) else value
 
 
-class PersonEntry(_Model):
+class PersonEntry(_SettingsModel):
     """A person: where, what and when they are notified."""
 
     channels: dict[Name, Annotated[RouteEntry, BeforeValidator(_route)]]
@@ -175,7 +175,7 @@ class PersonEntry(_Model):
     operator: bool = False
 
 
-class SettingsEntry(_Model):
+class SettingsEntry(_SettingsModel):
     """The file."""
 
     channels: Annotated[dict[Name, Any], Field(max_length=CHANNEL_LIMIT)] = {}

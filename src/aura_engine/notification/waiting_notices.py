@@ -1,4 +1,4 @@
-"""Tally: what a person must still be notified of through a channel. Bounded, however much happens. Pure."""
+"""Waiting notices: what a person must still be notified of through a channel. Bounded, however much happens. Pure."""
 
 from collections import Counter, deque
 from datetime import datetime
@@ -6,8 +6,8 @@ from uuid import UUID, uuid5
 
 import attrs
 
-from aura_contracts.notification import Message
-from aura_engine.notifications.notices import Notice
+from aura_contracts.notification import OutgoingMessage
+from aura_engine.notification.notices import Notice
 
 KEPT = 20
 """The notices that a tally keeps whole; of more it keeps the number by kind."""
@@ -19,7 +19,7 @@ MINUTE = 60.0
 
 
 @attrs.define
-class Tally:
+class WaitingNotices:
     """What came since the last message."""
 
     notices: deque[Notice] = attrs.field(factory=deque)
@@ -50,7 +50,7 @@ class Tally:
         self.counts[notice.kind] += 1
         self.upto, self.last = notice.position, notice.item.time
 
-    def take(self, channel: str, recipient: str, *, together: bool) -> tuple[Message, int]:
+    def take(self, channel: str, recipient: str, *, together: bool) -> tuple[OutgoingMessage, int]:
         """Return the next message and the position that it covers, and forget what it tells.
 
         One about the first notice, or one about all, with `together` or if there are more than are kept whole.
@@ -87,9 +87,9 @@ def _key(channel: str, recipient: str, *events: str) -> str:
     return str(uuid5(_NAMESPACE, "\n".join((channel, recipient, *events))))
 
 
-def _single(notice: Notice, channel: str, recipient: str) -> Message:
+def _single(notice: Notice, channel: str, recipient: str) -> OutgoingMessage:
     item = notice.item
-    return Message(
+    return OutgoingMessage(
         key=_key(channel, recipient, item.key),
         kind=item.kind,
         recipient=recipient,
@@ -101,7 +101,7 @@ def _single(notice: Notice, channel: str, recipient: str) -> Message:
     )
 
 
-def _digest(tally: Tally, channel: str, recipient: str) -> Message:
+def _digest(tally: WaitingNotices, channel: str, recipient: str) -> OutgoingMessage:
     number = len(tally)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.counts.items()) if count)
     items = tuple(notice.item for notice in tally.notices)
@@ -109,7 +109,7 @@ def _digest(tally: Tally, channel: str, recipient: str) -> Message:
     if number > len(items):
         lines.append(f"and {number - len(items)} more")
     assert tally.last is not None, "there is something to tell"
-    return Message(
+    return OutgoingMessage(
         key=_key(channel, recipient, items[0].key, str(tally.upto)),
         kind="digest",
         recipient=recipient,

@@ -23,8 +23,8 @@ import attrs
 
 from aura_contracts.errors import Fault, InvalidFile, InvalidInput
 from aura_engine.host import require_person
-from aura_engine.notifications import vocabulary
-from aura_engine.notifications.kinds import KINDS, Kind, Pace
+from aura_engine.notification import settings_file
+from aura_engine.notification.kinds import KINDS, NoticeKind, Pace
 from aura_engine.yaml_document import SIZE_LIMIT, Path, YamlDocument, read_yaml
 from aura_engine.yaml_faults import checked, keys_of, nearest
 
@@ -54,7 +54,7 @@ class Route:
 
     channel: str
     address: str = ""
-    kinds: frozenset[Kind] | None = None
+    kinds: frozenset[NoticeKind] | None = None
     """None: all."""
 
 
@@ -64,7 +64,7 @@ class PersonSettings:
 
     name: str
     routes: Sequence[Route]
-    kinds: Mapping[Kind, Pace] = attrs.field(factory=dict)
+    kinds: Mapping[NoticeKind, Pace] = attrs.field(factory=dict)
     zone: str = "UTC"
     quiet: tuple[time, time] | None = None
     digest_at: time = DIGEST_AT
@@ -73,7 +73,7 @@ class PersonSettings:
     operator: bool = False
     """Whether they are notified how AURA itself is."""
 
-    def pace(self, kind: Kind) -> Pace:
+    def pace(self, kind: NoticeKind) -> Pace:
         """Return when they are notified of a kind."""
         return self.kinds.get(kind, KINDS[kind].pace)
 
@@ -102,13 +102,13 @@ class PersonSettings:
 
 
 @attrs.frozen
-class Settings:
+class NotificationSettings:
     """Channels and people by name."""
 
     channels: Mapping[str, ChannelSettings] = attrs.field(factory=dict)
     people: Mapping[str, PersonSettings] = attrs.field(factory=dict)
 
-    def audience(self, names: Sequence[str], kind: Kind, *, operators: bool) -> list[PersonSettings]:
+    def audience(self, names: Sequence[str], kind: NoticeKind, *, operators: bool) -> list[PersonSettings]:
         """Return the people to tell: those named, operators if they are meant, and those who watch."""
         found = []
         for person in self.people.values():
@@ -118,21 +118,21 @@ class Settings:
         return found
 
 
-def load_settings(home: FilePath) -> Settings:
+def load_settings(home: FilePath) -> NotificationSettings:
     """Return the settings in a folder; without a file, no one is notified anything. Raises `InvalidFile`."""
     path = home / FILE
     try:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return Settings()
+        return NotificationSettings()
     except OSError as error:
         fault = Fault(file=str(path), line=1, column=1, code="unreadable", message=error.strerror or str(error))
         raise InvalidFile(field=str(path), faults=(fault,), remedy="make it a file that you can read") from error
     return read_settings(content, str(path))
 
 
-def read_settings(content: bytes, file: str) -> Settings:
+def read_settings(content: bytes, file: str) -> NotificationSettings:
     """Return what a file states. Raises `InvalidFile` with all of its faults."""
     document = read_yaml(content, file)
     faults = list(document.faults)
@@ -140,7 +140,7 @@ def read_settings(content: bytes, file: str) -> Settings:
     people: dict[str, PersonSettings] = {}
     entry = None
     if not faults and document.data is not None:
-        entry, faults = checked(document, vocabulary.SettingsEntry, document.data, (), _keys_at)
+        entry, faults = checked(document, settings_file.SettingsEntry, document.data, (), _keys_at)
     for name, data in entry.channels.items() if entry is not None else ():
         channel, wrong = _channel(document, name, data)
         faults += wrong
@@ -155,18 +155,18 @@ def read_settings(content: bytes, file: str) -> Settings:
     if faults:
         faults.sort(key=lambda fault: (fault.line, fault.column))
         raise InvalidFile(field=file, faults=tuple(faults), remedy="correct the file; nothing of it is in force")
-    return Settings(channels, people)
+    return NotificationSettings(channels, people)
 
 
 def _channel(document: YamlDocument, name: str, data: object) -> tuple[ChannelSettings | None, list[Fault]]:
     path: Path = ("channels", name)
-    entry, faults = checked(document, vocabulary.ChannelEntry, data, path, _keys_at)
+    entry, faults = checked(document, settings_file.ChannelEntry, data, path, _keys_at)
     if entry is None:
         return None, faults
-    kinds = [kind for kind in vocabulary.CHANNEL_KINDS if getattr(entry, kind) is not None]
+    kinds = [kind for kind in settings_file.CHANNEL_KINDS if getattr(entry, kind) is not None]
     if len(kinds) != 1:
         given = f"this has {' and '.join(kinds)}" if kinds else "this has none"
-        message = f"a channel has one of {', '.join(vocabulary.CHANNEL_KINDS)}, and {given}"
+        message = f"a channel has one of {', '.join(settings_file.CHANNEL_KINDS)}, and {given}"
         return None, [document.fault(path, "channel_kind", message, at_key=True)]
     options = getattr(entry, kinds[0])
     if kinds[0] == "smtp" and (options.login is None) is not (options.password is None):
@@ -178,7 +178,7 @@ def _channel(document: YamlDocument, name: str, data: object) -> tuple[ChannelSe
 
 def _person(document: YamlDocument, name: str, data: object) -> tuple[PersonSettings | None, list[Fault]]:
     path: Path = ("people", name)
-    entry, faults = checked(document, vocabulary.PersonEntry, data, path, _keys_at)
+    entry, faults = checked(document, settings_file.PersonEntry, data, path, _keys_at)
     try:
         require_person(name, "name")
     except InvalidInput as error:
@@ -223,10 +223,10 @@ def _route_faults(document: YamlDocument, person: PersonSettings, channels: Mapp
 def _keys_at(path: Path) -> Sequence[str]:
     """Return the keys that the table at a path may have."""
     if len(path) < 2:
-        return keys_of(vocabulary.SettingsEntry)
+        return keys_of(settings_file.SettingsEntry)
     if len(path) == 2:
-        return keys_of(vocabulary.ChannelEntry if path[0] == "channels" else vocabulary.PersonEntry)
+        return keys_of(settings_file.ChannelEntry if path[0] == "channels" else settings_file.PersonEntry)
     last = str(path[-1])
     if path[0] == "people" and path[2] == "channels":
-        return keys_of(vocabulary.RouteEntry)
-    return keys_of(vocabulary.MODELS[last]) if last in vocabulary.MODELS else list(Kind)
+        return keys_of(settings_file.RouteEntry)
+    return keys_of(settings_file.MODELS[last]) if last in settings_file.MODELS else list(NoticeKind)

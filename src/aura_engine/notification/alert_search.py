@@ -1,4 +1,4 @@
-"""Watch: finds what people should know although nothing happened, and records it as alerts.
+"""Alert search: finds what people should know although nothing happened, and records it as alerts.
 
     stuck       an agent works and has said nothing for 30 minutes; one that waits for a human is not stuck
     waiting     a question has waited for 24 hours
@@ -16,7 +16,7 @@ from aura_contracts.alerts import ALERTS, ALERTS_ID, ClearAlert, RaiseAlert
 from aura_contracts.execution import CODING, ExecutionStatus
 from aura_contracts.ports.read_models import LIMIT, ApprovalQuery, ExecutionLogQuery, ExecutionQuery, ReadModels
 from aura_contracts.task import TASK
-from aura_engine.notifications.kinds import Kind
+from aura_engine.notification.kinds import NoticeKind
 from aura_engine.unit_of_work import CommandBus
 
 LOOK_EVERY = 60.0
@@ -61,7 +61,7 @@ async def _stuck(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
                 continue
             to = task.reviewers if task.requester is None else (task.requester,)
             subject = f"{task.title}: the agent has said nothing since {last:%Y-%m-%d %H:%M} UTC"
-            alerts.append(RaiseAlert(kind=Kind.STUCK, about=execution.id, subject=subject, to=to))
+            alerts.append(RaiseAlert(kind=NoticeKind.STUCK, about=execution.id, subject=subject, to=to))
     return alerts
 
 
@@ -70,7 +70,7 @@ async def _waiting(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
     async with aclosing(reads.rows(query)) as approvals:
         return [
             RaiseAlert(
-                kind=Kind.WAITING,
+                kind=NoticeKind.WAITING,
                 about=approval.id,
                 subject=f"a question waits since {approval.requested_at:%Y-%m-%d %H:%M} UTC: {approval.id}",
                 to=approval.awaited,
@@ -86,4 +86,4 @@ async def _error_rate(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert
     if total < MINIMUM or failed <= FAILED_SHARE * total:
         return []
     subject = f"{failed} of the last {total} runs within an hour failed"
-    return [RaiseAlert(kind=Kind.ERROR_RATE, about="", subject=subject)]
+    return [RaiseAlert(kind=NoticeKind.ERROR_RATE, about="", subject=subject)]
