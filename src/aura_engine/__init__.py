@@ -471,6 +471,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import AgentFilters as AgentFilters
     from aura_engine.facade.options import ApprovalFilters as ApprovalFilters
     from aura_engine.facade.options import AssignmentOptions as AssignmentOptions
+    from aura_engine.facade.options import BoardFilters as BoardFilters
     from aura_engine.facade.options import ExecutionFilters as ExecutionFilters
     from aura_engine.facade.options import ExecutionLogFilters as ExecutionLogFilters
     from aura_engine.facade.options import NewAgentOptions as NewAgentOptions
@@ -481,6 +482,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import SessionFilters as SessionFilters
     from aura_engine.facade.options import Strings as Strings
     from aura_engine.facade.options import TaskFilters as TaskFilters
+    from aura_engine.facade.options import TemplateFilters as TemplateFilters
     from aura_engine.facade.options import TimerFilters as TimerFilters
     from aura_engine.facade.options import UsageFilters as UsageFilters
     from aura_engine.facade.options import WorkspaceFilters as WorkspaceFilters

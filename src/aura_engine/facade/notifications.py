@@ -102,9 +102,10 @@ class Notifications:
         """Have a dead letter sent again, under the same key; return it. `serve` or `deliver` sends it.
 
         Raises `AggregateNotFound`, and `CommandRefused` for an agent."""
+        actor = await self._core.require_member("notification", notification, "retry", by)
         found = await self.get(notification)
         command = RetryNotification(key=found.id)
-        outbox = await self._core.bus.handle(self._core.actor(by), outbox_id(found.channel), command)
+        outbox = await self._core.bus.handle(actor, outbox_id(found.channel), command)
         return next(row for row in _rows(outbox) if row.id == found.id)
 
     async def examine(self) -> Sequence[Finding]:
@@ -131,7 +132,7 @@ class Notifications:
         The first call for a store begins there: people are notified of what happens from then on. A message that could
         not be sent stays pending.
         """
-        self._core.bus.require_writable()
+        await self._core.require_member("notifications", "due", "deliver")
         turn = self._turn()
         try:
             turn.acquire_nowait()
@@ -144,7 +145,7 @@ class Notifications:
 
     async def serve(self) -> None:
         """Send what is due, when it is, until cancelled. While another program serves this store, wait for its end."""
-        self._core.bus.require_writable()
+        await self._core.require_member("notifications", "due", "deliver")
         async with self._turn():
             await (await self._notifier()).run()
 

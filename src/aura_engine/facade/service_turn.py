@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import anyio
+import anyio.to_thread
 import attrs
 
 from aura_contracts._version import __version__
@@ -62,7 +63,17 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-PARTS: tuple[Callable[[Core], AbstractAsyncContextManager[None]], ...] = (_keeping_time,)
+@asynccontextmanager
+async def _notifying(core: Core) -> AsyncIterator[None]:
+    """Notify people, as their settings say. Raises `InvalidFile` for settings with faults."""
+    notifier = await anyio.to_thread.run_sync(core.make_notifier)
+    async with anyio.create_task_group() as group:
+        group.start_soon(notifier.run)
+        yield
+        group.cancel_scope.cancel()
+
+
+PARTS: tuple[Callable[[Core], AbstractAsyncContextManager[None]], ...] = (_keeping_time, _notifying)
 """What a service does besides driving tasks: each begins and ends with its context, in this order.
 
 An error that one raises ends the service; what concerns a single timer or message is its own to deal with.

@@ -41,7 +41,7 @@ class Timers:
         another engine serves the store, this leaves everything to it.
         """
         core = self._core
-        core.bus.require_writable()
+        await core.require_member("timers", "due", "fire")
         if await facade.service_of(core) is not None:
             return ()
         fired, _ = await Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock).look()

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from aura_contracts.agent import AgentChanges
+from aura_contracts.board import BoardChanges
 from aura_contracts.errors import ActorNotAllowed, StoreReadOnly
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.project import ProjectChanges
@@ -121,6 +122,10 @@ class Stored:
         self.repository, self.task, self.approval = str(repository), run.id, (await engine.approvals.list()).rows[0].id
         self.agent, self.new = (await run.task()).assigned_agent, (await engine.tasks.create("New")).id
         self.project = (await engine.projects.create("stored")).id
+        self.board = (await engine.boards.create("Stored")).id
+        await engine.templates.set("stored", "Look again.")
+        self.link = (await engine.approvals.link(self.approval, base_url="https://aura.example.org")).url
+        self.form, self.notification = (await engine.links.page(self.link)).form, "0" * 8
         other = await engine.run("Write", repositories=[str(repository)], **scripted([write("c.txt", "one\n")]))
         await other.idle()
         self.ended = (await engine.workspaces.snapshot(other.id)).id
@@ -164,7 +169,7 @@ async def changed_by_no_stranger(opened, repository, stored):
         (outcome,) = await engine.approvals.answer_all("approved", approvals=[stored.approval])
         assert outcome.refused.code == "not_allowed"
         moved = {"tasks.move": lambda e, x: e.tasks.move(x.new, "ready")}
-        alone = {name: call for name, call in COMMANDS.items() if name != "approvals.answer_all"}
+        alone = {name: call for name, call in COMMANDS.items() if name not in {"approvals.answer_all", "links.answer"}}
         await refused(engine, alone | moved, stored, ActorNotAllowed)
     async with opened(user="mallory") as engine:
         await refused(engine, {name: COMMANDS[name] for name in CONCERNED}, stored, ActorNotAllowed)

@@ -204,9 +204,9 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
     class Killed(BaseException):
         pass
 
-    recorded = lane.Lane._record
+    recorded = lane.DeliveryLane._record
 
-    async def dies(self: lane.Lane, command: Any) -> Any:
+    async def dies(self: lane.DeliveryLane, command: Any) -> Any:
         if type(command).__name__ == "RecordNotificationSent":
             raise Killed
         return await recorded(self, command)
@@ -219,7 +219,7 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
         async with bench.engine() as engine:
             await engine.notifications.deliver()
             await fail(engine, "one")
-        monkeypatch.setattr(lane.Lane, "_record", dies)
+        monkeypatch.setattr(lane.DeliveryLane, "_record", dies)
         with pytest.raises(BaseExceptionGroup) as killed:
             async with bench.engine() as engine:
                 await engine.notifications.deliver()
