@@ -122,7 +122,6 @@ class Stored:
         self.repository, self.task, self.approval = str(repository), run.id, (await engine.approvals.list()).rows[0].id
         self.agent, self.new = (await run.task()).assigned_agent, (await engine.tasks.create("New")).id
         self.project = (await engine.projects.create("stored")).id
-        self.board = (await engine.boards.create("Stored")).id
         await engine.templates.set("stored", "Look again.")
         self.link = (await engine.approvals.link(self.approval, base_url="https://aura.example.org")).url
         self.form, self.notification = (await engine.links.page(self.link)).form, "0" * 8
@@ -134,6 +133,7 @@ class Stored:
         tree = (await engine.workspaces.get(self.ended)).worktrees[0].path
         about = {"workspace_id": self.ended, "path": tree, "repository": self.repository}
         self.orphan = Orphan(**about, branch="", dirty=False, reason="left behind")
+        self.board = (await engine.boards.create("Stored")).id  # its cards follow the tasks, which rest by now
 
 
 def test_every_command_is_tried():
