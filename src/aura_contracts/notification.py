@@ -1,9 +1,8 @@
 """Notification: a message to a person, as it is recorded and as a channel sends it."""
 
-from datetime import datetime
-
 import msgspec
 
+from aura_contracts.events import Instant
 from aura_contracts.plain_data import Plain
 
 
@@ -15,7 +14,7 @@ class MessageItem(msgspec.Struct, Plain, frozen=True, kw_only=True):
     kind: str
     subject: str
     """One line."""
-    time: datetime
+    time: Instant
     about: str = ""
     """The id of the approval, task, workflow or execution that it is about."""
 
@@ -36,8 +35,8 @@ class OutgoingMessage(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """One line of up to 200 characters."""
     text: str
     """Plain text of several lines."""
-    time: datetime
-    """When the last of its items happened; aware."""
+    time: Instant
+    """When the last of its items happened."""
     thread: str = ""
     """Shared by the messages about one thing, so that a mail program shows them together."""
     count: int = 1

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from command_line import call_aura
-from repositories import branches, git, worktrees
+from repositories import git, worktrees
 
 
 def aura_run(script, *more):
@@ -127,12 +127,3 @@ def test_an_option_that_is_missing_is_asked_for_by_its_flag(place):
     answer = call_aura("run", "--no-tui", "--executor", "custom", "--prompt", "Say more")
     assert answer.code == 1
     assert "executor custom requires it\n  hint: add --base-command CMD\n" in answer.err
-
-
-def test_a_branch_that_there_is_not(place):
-    answer = aura_run("true", "--target-branch", "release")
-    assert answer.code == 1
-    assert "has no branch release" in answer.err
-    assert "[aura] branch" not in answer.out, "there is none to be named"
-    assert branches(place) == {"main"}
-    assert worktrees(place) == []

@@ -22,6 +22,8 @@ NOT_IN_MESSAGE = {
     ("TransitionRefused", "allowed_in"),
     ("QuestionWithdrawn", "status"),
     ("QuestionExpired", "status"),
+    ("DeliveryFailed", "retry_after"),  # for programs; the log of the service says when
+    ("DeliveryRefused", "retry_after"),
     ("InvalidId", "reason"),  # the message says it in other words
     ("EventTooLarge", "reason"),
     ("InvalidFile", "field"),  # its faults say more

@@ -119,7 +119,7 @@ async def _of_question(kind: NoticeKind, approval: Approval, to: tuple[str, ...]
     task = None if approval.task_id is None else await fetch(TASK, approval.task_id)
     title = task.title if task is not None else approval.id
     question = f"approval of {approval.kind}"
-    lines = [f"{question}: {title}", f"aura approval show {approval.id}"]
+    lines = [f"{question}: {title}", f"approval {approval.id}"]
     if approval.proposed_solution:
         lines += ["", cut(approval.proposed_solution, TEXT_LIMIT)]
     return _Draft(kind, f"{title}: {question} {says} {', '.join(to)}", "\n".join(lines), approval.id, tuple(to))
@@ -140,7 +140,7 @@ async def _blocked(record: EventRecord[TaskBlocked], fetch: Fetch) -> _Draft | N
 
 
 def _of_task(kind: NoticeKind, task: Task, says: str, more: str) -> _Draft:
-    lines = [f"{task.title} {says}", f"aura task show {task.id}", *(["", cut(more, TEXT_LIMIT)] if more else [])]
+    lines = [f"{task.title} {says}", f"task {task.id}", *(["", cut(more, TEXT_LIMIT)] if more else [])]
     return _Draft(kind, f"{task.title} {says}", "\n".join(lines), task.id, _creator(task))
 
 

@@ -5,7 +5,6 @@ The section is made again each time, so that what was said once does not stay fo
 
 import re
 from collections.abc import Iterable
-from difflib import unified_diff
 from typing import Final
 
 from aura_contracts.quoting import cut, one_line
@@ -44,6 +43,8 @@ def with_lessons(instructions: str, lessons: Iterable[str]) -> str:
 
 def difference(before: str, after: str) -> str:
     """Return the change of instructions as a unified diff."""
+    from difflib import unified_diff  # noqa: PLC0415 - commands that read need none
+
     names = ("instructions before", "instructions after")
     lines = unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="")
     return "".join(f"{line}\n" for line in lines)
