@@ -34,7 +34,7 @@ def _jump(state: Service, command: RecordClockJump, context: Context) -> Events:
     require_zone("before", command.before)
     require_zone("after", command.after)
     if not isfinite(command.seconds):
-        raise RuleBroken("seconds", f"{command.seconds} is no amount of time")
+        raise RuleBroken("seconds", f"{command.seconds} is not an amount of time")
     jump = ClockJumped(engine_id=command.engine_id, before=command.before, after=command.after, seconds=command.seconds)
     return [jump]
 
