@@ -26,7 +26,7 @@ FACTS = {
     tuple[AgentFileProblem, ...]: AgentFileProblem("ada.md", 3, "type", "is unknown", "name another"),
     tuple[Fault, ...]: Fault(file="policy.yaml", line=2, column=7, code="unknown", message="what is that?"),
 }
-VALUES = {str: "words", int: 4711, float: 47.5, dict: {"a": [1]}, tuple: ("one", "two")}
+VALUES = {str: "words", int: 4711, float: 47.5, float | None: 47.5, dict: {"a": [1]}, tuple: ("one", "two")}
 
 
 def sample(kind):

@@ -105,6 +105,7 @@ def test_the_documentation_has_programs_and_sessions():
         "text",
         "mermaid",
         "sql",
+        "ini",
         "json",
         "toml",
         "yaml",

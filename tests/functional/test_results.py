@@ -8,7 +8,7 @@ from aura_contracts.failures import FailureReason
 from aura_contracts.task import RetryPolicy, TaskStatus
 from aura_engine import agent_results
 from aura_engine.agent_results import SCHEMA
-from aura_engine.runtime import context
+from aura_engine.runtime import prompts
 from engines import ONCE, open_questions, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ async def test_a_human_is_asked_where_an_agent_does_not_say_whether_one_should_l
     opened, repository, monkeypatch, said, status
 ):
     """It was asked, so its silence means nothing; in mode auto as well, and after feedback."""
-    monkeypatch.setattr(context, "ASKED", frozenset({"scripted"}))
+    monkeypatch.setattr(prompts, "ASKED", frozenset({"scripted"}))
     async with opened() as engine:
         task = await ran(engine, repository, write("new.txt", "x\n"), said, approval="auto")
         assert task.status == status

@@ -12,13 +12,14 @@ from aura_contracts.outbox import (
     RecordNotificationSent,
     RetryNotification,
 )
-from aura_engine.decisions._decider import Context, Decider, Events, RuleBroken, no_agent, only_system
+from aura_engine.decisions._decider import Context, Decider, Events, RuleBroken, no_agent, only_system, require_zone
 
 _only_aura = only_system("AURA queues notifications, and records what became of them")
 _no_agent = no_agent("agents do not send notifications")
 
 
 def _queue(state: Outbox | None, command: QueueNotification, context: Context) -> Events:
+    require_zone("time", command.message.time, *(item.time for item in command.message.items))
     if state is not None and command.position <= state.lanes.get(command.lane, 0):
         return []
     return [
