@@ -16,6 +16,7 @@ from aura_contracts.events import Append, Fact
 from aura_contracts.lock_table import PathLock, TaskLocks
 from aura_contracts.task import Task, TaskQueued
 from aura_engine.agent_types import AgentTypeChoice, AgentTypes
+from aura_engine.clockwork.wall_clock import WallClock
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.dependencies import Dependents
 from aura_engine.runtime.driver import Driver
@@ -214,8 +215,8 @@ async def nothing_runs(unit, task):
     return False
 
 
-def read_once(now, until):
-    return (until - now).total_seconds()
+def read_once(clock, moment):
+    return None if moment is None else (moment - clock.now()).total_seconds()
 
 
 def any_type(rules, given, *_):
@@ -306,9 +307,7 @@ FAULTS = {
         ((Approval, "granted", property(lambda self: self.status in ("approved", "expired"))),),
         told=silent_story,
     ),
-    "the clock is read once": Fault(
-        "closes", (("aura_engine.runtime.driver", "_seconds", read_once),), told=silent_story
-    ),
+    "the clock is read once": Fault("closes", ((WallClock, "until", read_once),), told=silent_story),
     "a late answer counts": Fault(
         "after the deadline",
         (("aura_engine.decisions.approval", "require_before_deadline", lambda *_: None),),
@@ -321,7 +320,7 @@ FAULTS = {
         "the only project", (("aura_engine.runtime", "project_of", no_project),), told=project_story
     ),
     "the data of a task is left out": Fault(
-        "the data of its task", (("aura_engine.runtime.context", "_rendered", lambda *_: "Do it."),), told=project_story
+        "the data of its task", (("aura_engine.runtime.prompts", "_rendered", lambda *_: "Do it."),), told=project_story
     ),
     "the read side has something else": Fault("read side", done=forget_a_column),
     "something happens after the end": Fault("after the end", done=begin_after_the_end),
