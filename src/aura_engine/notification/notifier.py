@@ -67,7 +67,8 @@ class Notifier:
     lanes: dict[tuple[str, str], DeliveryLane] = attrs.field(factory=dict, init=False)
     """By channel and person."""
     _position: int = attrs.field(default=0, init=False)
-    _saved: int = attrs.field(default=-1, init=False)
+    _saved: int | None = attrs.field(default=None, init=False)
+    """The cursor as the log has it; None: that is not known, and nothing was read."""
     _away: bool = attrs.field(default=False, init=False)
     """Whether the store does not answer."""
 
@@ -130,15 +131,18 @@ class Notifier:
     async def _release(self) -> None:
         with anyio.CancelScope(shield=True):
             try:
-                await self._save()
+                if self._saved is not None:
+                    await self._save()
             except AuraError as error:
                 _LOG.warning("how far notifications were read is not saved: %s", error)
             await self.locks.release(LOCK)
 
     async def _restore(self) -> None:
         cursor = await self.bus.log.load_cursor(CURSOR)
-        self._position = await self.bus.log.head() if cursor is None else cursor
-        await self._save()
+        if cursor is None:
+            cursor = await self.bus.log.head()
+            await self.bus.log.save_cursor(CURSOR, cursor)
+        self._position = self._saved = cursor
         for channel in self.settings.channels:
             await self._restore_lanes(channel)
 

@@ -22,6 +22,7 @@ from aura_contracts.approval.commands import (
     WithdrawApproval,
 )
 from aura_contracts.errors import CommandRefused, DeliveryRefused, InvalidFile, InvalidInput, StoreUnavailable
+from aura_contracts.events import Append
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import OUTBOX, outbox_id
@@ -231,6 +232,69 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
         sent = [headers_of(envelope) for envelope in mailbox.envelopes]
     assert [one["Subject"] for one in sent] == ["one failed: AgentError"] * 2 + ["two failed: AgentError"]
     assert sent[0]["Message-ID"] == sent[1]["Message-ID"] != sent[2]["Message-ID"]
+
+
+def store_is_away() -> StoreUnavailable:
+    return StoreUnavailable(store="s", reason="gone", waited=60.0, attempts=1)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_message_whose_queueing_failed_is_queued_once_whether_or_not_it_was_stored(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }}}")
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        await fail(engine, "one")
+        notifier = await engine.notifications._notifier()
+        await notifier._restore()
+        await notifier._read()
+        lane = notifier.lanes["log", "alice"]
+        log, append = type(engine._core.log), type(engine._core.log).append
+
+        async def fails(self: Any, *appends: Append) -> int:
+            await notifier._save()  # which runs at the same time
+            if stored:
+                await append(self, *appends)
+            raise store_is_away()
+
+        monkeypatch.setattr(log, "append", fails)
+        assert await lane.step()  # a pause
+        monkeypatch.undo()
+        await notifier._save()
+        (failed,) = await engine._core.log.page(topics=["task.failed"])
+        assert await engine._core.log.load_cursor("notifications") == failed.position - 1
+        await fail(engine, "two")
+        await notifier._read()
+        lane._not_before = 0.0  # the pause is over
+        while await lane.step() == 0.0:
+            pass
+        assert len(bench.told()) == 2
+        assert await engine.notifications.deliver()  # as another program would
+    assert [one.subject for one in bench.told()] == ["one failed: AgentError", "two failed: AgentError"]
+
+
+async def test_a_notifier_that_ends_before_the_store_has_answered_does_not_begin_at_the_first_event(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }}}")
+    async with bench.engine() as engine:
+        await fail(engine, "before")
+        await engine.notifications.deliver()
+        log, asked = type(engine._core.log), anyio.Event()
+
+        async def fails(self: Any, name: str) -> int:
+            asked.set()
+            raise store_is_away()
+
+        monkeypatch.setattr(log, "load_cursor", fails)
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.notifications.serve)
+            await asked.wait()
+            group.cancel_scope.cancel()
+        monkeypatch.undo()
+        await engine.notifications.deliver()
+    assert bench.told() == []
 
 
 async def test_a_dead_channel_holds_up_no_other_and_its_letter_can_be_retried(bench: Bench) -> None:
