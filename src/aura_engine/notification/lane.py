@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
-from aura_contracts.errors import AuraError, DeliveryFailed, DeliveryRefused, StoreError
+from aura_contracts.errors import AuraError, DeliveryFailed, DeliveryRefused, RuleViolated, StoreError
 from aura_contracts.outbox import (
     GiveUpNotification,
     Outbox,
@@ -121,6 +121,8 @@ class DeliveryLane:
     """Of the message that is first."""
     _taken: str | None = None
     """The key of the message that the channel took, which is yet to be recorded."""
+    superseded: bool = False
+    """Whether another program made messages of this lane meanwhile: it does nothing more until it is restored."""
     _making: "_Making | None" = None
     """The message that is being queued. Until the store has said what became of it, it is asked the same again."""
     _ended: deque[str] = attrs.field(factory=lambda: deque(maxlen=ENDED_KEPT))
@@ -143,7 +145,7 @@ class DeliveryLane:
         self.positions = {pace: lanes.get(f"{name}/{pace}", 0) for pace in Pace}
         self.pending = deque(one for one in pending if one.message.recipient == name)
         self.tallies = {pace: WaitingNotices() for pace in self.tallies}
-        self._making, self._attempts = None, 0
+        self._making, self._attempts, self.superseded = None, 0, False
 
     def retry(self, queued: QueuedMessage) -> None:
         """Send a dead letter again, unless that was done or is about to be."""
@@ -165,6 +167,8 @@ class DeliveryLane:
 
     async def step(self) -> float | None:
         """Do the next thing. Return the seconds until there may be more to do; None: until something happens."""
+        if self.superseded:
+            return None
         pause = self._not_before - anyio.current_time()
         if pause > 0:
             return pause
@@ -216,17 +220,29 @@ class DeliveryLane:
         name = self.channel.settings.name
         message, position = tally.take(name, self.person.name, together=together)
         lane = f"{self.person.name}/{pace}"
-        command = QueueNotification(channel=name, lane=lane, position=position, message=message)
+        after = self.positions.get(pace, 0)
+        command = QueueNotification(channel=name, lane=lane, after=after, position=position, message=message)
         return _Making(pace, first, command)
 
-    async def _queue(self, making: _Making) -> float:
-        outbox = await self._record(making.command)
+    async def _queue(self, making: _Making) -> float | None:
+        command = making.command
+        try:
+            outbox = await self._record(command)
+        except RuleViolated as error:
+            return self._supersede(str(error))
+        position = outbox.lanes[command.lane]
+        if position > command.position:
+            return self._supersede(f"the lane {command.lane} is at {position} already")
         self._making = None
-        self.positions[making.pace] = making.command.position
-        found = outbox.pending_of(making.command.message.key)
+        self.positions[making.pace] = position
+        found = outbox.pending_of(command.message.key)
         if found is not None:
             self.pending.append(found)
         return 0.0
+
+    def _supersede(self, reason: str) -> None:
+        _LOG.warning("channel %s: another program notifies, too: %s", self.channel.settings.name, reason)
+        self.superseded = True
 
     async def _record(self, command: Command[Outbox]) -> Outbox:
         async with self.channel.turn:

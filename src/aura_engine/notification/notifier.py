@@ -64,6 +64,8 @@ class Notifier:
     open_channel: Callable[[ChannelSettings], NotificationChannel]
     random: Callable[[], float]
     patience: DeliveryPatience = attrs.field(factory=DeliveryPatience)
+    lock_check: float = 1.0
+    """Seconds between two looks at the lock: whether it is free, or still held."""
     lanes: dict[tuple[str, str], DeliveryLane] = attrs.field(factory=dict, init=False)
     """By channel and person."""
     _position: int = attrs.field(default=0, init=False)
@@ -90,14 +92,20 @@ class Notifier:
 
     async def run(self) -> None:
         """Serve until cancelled; while another program serves this store, wait until it has ended."""
-        while not await self._acquired():  # noqa: ASYNC110 - another process has the lock
-            await anyio.sleep(1)
+        while True:
+            while not await self._acquired():  # noqa: ASYNC110 - another process has the lock
+                await anyio.sleep(self.lock_check)
+            await self._turn()
+
+    async def _turn(self) -> None:
+        """Serve until the lock is lost, or another program turns out to have made messages meanwhile."""
         try:
             await self._when_back(self._restore)
             async with anyio.create_task_group() as group:
                 for lane in self.lanes.values():
-                    group.start_soon(self._serve, lane)
+                    group.start_soon(self._serve, lane, group.cancel_scope)
                 group.start_soon(self._keep_looking)
+                group.start_soon(self._watch_lock, group.cancel_scope)
                 await self._follow()
         finally:
             await self._release()
@@ -118,7 +126,7 @@ class Notifier:
                     group.start_soon(_finish, lane)
         finally:
             await self._release()
-        return True
+        return not any(lane.superseded for lane in self.lanes.values())
 
     # --- One at a time ------------------------------------------------------------------------------------------------
 
@@ -127,6 +135,18 @@ class Notifier:
             return await self.locks.acquire(LOCK)
         except StoreError:
             return False
+
+    async def _watch_lock(self, turn: anyio.CancelScope) -> None:
+        while True:
+            await anyio.sleep(self.lock_check)
+            try:
+                held = await self.locks.acquire(LOCK)
+            except StoreError as error:  # the store is away: so it is for all others
+                _LOG.debug("the lock of notifications cannot be looked at: %s", error)
+                continue
+            if not held:
+                _LOG.warning("another program notifies now: the lock of this one had ended")
+                turn.cancel()
 
     async def _release(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -253,10 +273,12 @@ class Notifier:
 
     # --- Serving ------------------------------------------------------------------------------------------------------
 
-    async def _serve(self, lane: DeliveryLane) -> None:
+    async def _serve(self, lane: DeliveryLane, turn: anyio.CancelScope) -> None:
         while True:
             lane.woken = anyio.Event()
             wait = await lane.step()
+            if lane.superseded:
+                turn.cancel()
             with anyio.move_on_after(WAKE_EVERY if wait is None else min(wait, WAKE_EVERY)):
                 await lane.woken.wait()
 

@@ -1,35 +1,26 @@
 """The notifier on a real store, with a real mail server and a real file."""
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-import attrs
 import pytest
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.alerts import ALERTS, ALERTS_ID
-from aura_contracts.approval import ApprovalKind, Question
 from aura_contracts.approval.commands import (
     EscalateApproval,
     ExpireApproval,
     RemindReviewers,
-    RequestApproval,
     WithdrawApproval,
 )
 from aura_contracts.errors import CommandRefused, DeliveryRefused, InvalidFile, InvalidInput, StoreUnavailable
 from aura_contracts.events import Append
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import OUTBOX, outbox_id
-from aura_contracts.task.commands import FailTask
-from aura_engine import Engine, Host, open_engine
 from aura_engine.notification.alert_search import look
 from conditions import until
+from notify_bench import FILE, Bench, ask, fail
 from notify_servers import headers_of, mail_server, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -37,61 +28,9 @@ pytestmark = pytest.mark.anyio
 HOUR = timedelta(hours=1)
 
 
-@attrs.define
-class Bench:
-    """A store and a home, with a clock that tests move."""
-
-    folder: Path
-    now: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "home"
-
-    def settings(self, text: str) -> None:
-        self.home.mkdir(exist_ok=True)
-        (self.home / "notifications.yaml").write_text(text)
-
-    @asynccontextmanager
-    async def engine(self, **options: Any) -> AsyncIterator[Engine]:
-        host = Host(clock=lambda: self.now, environment={"PASSWORD": "letmein", "PATH": "/usr/bin:/bin"})
-        given = {"home": self.home, "user": "alice", "record_only": True, "host": host, **options}
-        async with open_engine(f"sqlite:///{self.folder / 'aura.db'}", **given) as engine:
-            yield engine
-
-    def told(self) -> list[OutgoingMessage]:
-        """What the file channel was told."""
-        path = self.home / "told.jsonl"
-        return (
-            [OutgoingMessage.from_dict(json.loads(line)) for line in path.read_text().splitlines()]
-            if path.exists()
-            else []
-        )
-
-
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-FILE = "channels: {log: {file: {path: told.jsonl}, per_minute: 3}}\n"
-
-
-async def ask(engine: Engine, *reviewers: str, **fields: Any) -> str:
-    core = engine._core
-    task = await engine.tasks.create("the login")
-    asked = {"kind": ApprovalKind.PLAN, "task_id": task.id, "proposed_solution": "Do it."}
-    question = Question(reviewers=reviewers, **asked, **fields)
-    ident = core.bus.new_id()
-    await core.bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=question))
-    return ident
-
-
-async def fail(engine: Engine, title: str) -> str:
-    task = await engine.tasks.create(title)
-    failure = Failure(FailureReason.AGENT_ERROR, "it broke")
-    await engine._core.bus.handle(ENGINE, task.id, FailTask(failure=failure))
-    return task.id
 
 
 async def test_the_life_of_a_question_reaches_those_it_concerns(bench: Bench) -> None:
