@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError, StoreError
+from aura_contracts.errors import AuraError, LogDamaged, StoreError, StoreUnavailable
 from aura_contracts.events import EventRecord
 from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import OUTBOX, NotificationRetried, QueuedMessage, outbox_id
@@ -44,6 +44,9 @@ SHARE = 15
 LOOK_PAUSE = 0.2
 """Seconds between two looks at a log that grows."""
 
+RETRY_PAUSE = 1.0
+"""Seconds until the store is asked again."""
+
 SAVE_EVERY = 5.0
 """Seconds between two savings of the cursor."""
 
@@ -68,6 +71,8 @@ class Notifier:
     """Seconds between two looks at the lock: whether it is free, or still held."""
     lanes: dict[tuple[str, str], DeliveryLane] = attrs.field(factory=dict, init=False)
     """By channel and person."""
+    _page: int = attrs.field(default=PAGE, init=False)
+    """Events read at a time: one, before one that is damaged."""
     _position: int = attrs.field(default=0, init=False)
     _saved: int | None = attrs.field(default=None, init=False)
     """The cursor as the log has it; None: that is not known, and nothing was read."""
@@ -168,7 +173,11 @@ class Notifier:
 
     async def _restore_lanes(self, channel: str) -> None:
         lanes = [lane for (name, _), lane in self.lanes.items() if name == channel]
-        outbox = await self.bus.fetch(OUTBOX, outbox_id(channel)) if lanes else None
+        try:
+            outbox = await self.bus.fetch(OUTBOX, outbox_id(channel)) if lanes else None
+        except LogDamaged as error:  # nothing can be queued in it either: people are notified once it is restored
+            _LOG.error("channel %s: %s", channel, error)
+            outbox = None
         for lane in lanes:
             lane.restore(outbox)
             lane.woken.set()
@@ -210,28 +219,44 @@ class Notifier:
 
     async def _read(self) -> bool:
         """Read a page; return whether there may be more."""
-        head = await self.bus.log.head()
-        records = await self.bus.log.page(self._position, limit=PAGE, topics=_READ)
+        head, limit = await self.bus.log.head(), self._page
+        try:
+            records = await self.bus.log.page(self._position, limit=limit, topics=_READ)
+        except LogDamaged as damage:
+            return self._skip(damage)
         for record in records:
             await self._tell(record)
             self._position = record.position
-        if len(records) < PAGE:
+        if len(records) < limit:
             self._position = max(self._position, head)
-        return len(records) == PAGE
+        return len(records) == limit
+
+    def _skip(self, damage: LogDamaged) -> bool:
+        """Skip an event that cannot be read, once all before it were. Raises the damage if it is not of one event."""
+        if damage.position <= self._position:
+            raise damage
+        if self._page > 1:
+            self._page = 1
+            return True
+        _LOG.warning("no one is notified of a damaged event: %s", damage)
+        self._position, self._page = damage.position, PAGE
+        return True
 
     async def _tell(self, record: EventRecord) -> None:
+        try:
+            await self._tell_of(record)
+        except AuraError as error:  # a damaged aggregate must not keep people from being notified of others
+            if isinstance(error, StoreError) and not isinstance(error, LogDamaged):
+                raise  # time helps
+            _LOG.warning("no one is notified of the event at %s: %s", record.position, error)
+
+    async def _tell_of(self, record: EventRecord) -> None:
         if isinstance(record.event, NotificationRetried):
             for channel in self.settings.channels:
                 if outbox_id(channel) == record.stream_id:
                     await self._retry(channel, record.event.key)
             return
-        try:
-            notice = await notice_of(record, self.bus.fetch)
-        except StoreError:
-            raise
-        except AuraError as error:  # a damaged aggregate must not keep people from being notified of others
-            _LOG.warning("no one is notified of the event at %s: %s", record.position, error)
-            return
+        notice = await notice_of(record, self.bus.fetch)
         if notice is not None:
             self._hand_out(notice)
 
@@ -247,16 +272,18 @@ class Notifier:
         while True:
             try:
                 result = await do()
-            except StoreError as error:
+            except StoreUnavailable as error:
                 if not self._away:
                     self._away = True
                     await self._tell_outage(error)
-                await anyio.sleep(1)
+            except StoreError as error:
+                _LOG.warning("notifications wait: %s", error)
             else:
                 self._away = False
                 return bool(result)
+            await anyio.sleep(RETRY_PAUSE)
 
-    async def _tell_outage(self, error: StoreError) -> None:
+    async def _tell_outage(self, error: StoreUnavailable) -> None:
         """Tell operators by all of their channels that the store is away. It cannot be recorded."""
         now = self.bus.clock()
         key = str(uuid5(NAMESPACE_URL, f"urn:aura:outage:{self.bus.log.name}:{now.isoformat()}"))
