@@ -125,11 +125,16 @@ class Outbox(State, frozen=True, kw_only=True):
 
 
 class QueueNotification(Command[Outbox], frozen=True, kw_only=True):
-    """Queue a message, unless its lane is past that position."""
+    """Queue a message, unless its lane is past that position.
+
+    Refused if another message was queued in the lane since this one was made: both may be about the same events.
+    """
 
     emits = (NotificationQueued,)
     channel: str
     lane: str
+    after: int
+    """The position of the lane when the message was made; 0 for a new lane."""
     position: int
     message: OutgoingMessage
 

@@ -1057,7 +1057,7 @@ class BlockingNotifications:
         return self._portal.call(self._target.examine)
 
     def deliver(self) -> bool:
-        """Send all that is due, and return True; False if another program serves this store, which sends it.
+        """Send all that is due, and return True; False if this engine or another serves the store, which sends it.
 
         The first call for a store begins there: people are notified of what happens from then on. A message that could
         not be sent stays pending.
@@ -1065,7 +1065,7 @@ class BlockingNotifications:
         return self._portal.call(self._target.deliver)
 
     def serve(self) -> None:
-        """Send what is due, when it is, until cancelled. While another program serves this store, wait for its end."""
+        """Send what is due, when it is, until cancelled. While this engine or another does so already, wait."""
         return self._portal.call(self._target.serve)
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from socket import SOCK_STREAM
+from typing import cast
 from urllib.parse import urljoin, urlsplit
 
 import anyio
@@ -156,13 +157,17 @@ async def _beginning(response: httpcore2.Response) -> bytes:
     return found[:READ_LIMIT]
 
 
+def _any_network() -> httpcore2.AsyncNetworkBackend:
+    return cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())  # its types allow for anyio to be missing
+
+
 @attrs.define
 class _Guard(httpcore2.AsyncNetworkBackend):
     """Connects to addresses that were judged, never to a name."""
 
     channel: str
     private: bool
-    _network: httpcore2.AsyncNetworkBackend = attrs.field(factory=httpcore2.AnyIOBackend, init=False)
+    _network: httpcore2.AsyncNetworkBackend = attrs.field(factory=_any_network, init=False)
     """Works on trio, too."""
 
     async def connect_tcp(

@@ -38,6 +38,8 @@ class FileLocks:
 
     async def acquire(self, key: str) -> bool:
         """Take the lock `key`, see the port. Raises `StoreReadOnly` if its file cannot be created."""
+        if (held := self._held.get(key)) is not None and not held.holds:
+            await self.release(key)
         if key not in self._held:
             lock = self._lock(key)
             if lock is None:

@@ -146,6 +146,17 @@ async def test_a_lock_that_another_process_took_meanwhile_is_left_to_it(tmp_path
     assert await one.acquire("key")
 
 
+async def test_a_lock_that_another_process_took_meanwhile_cannot_be_taken_twice(tmp_path):
+    one, other = FileLocks(tmp_path), FileLocks(tmp_path)
+    assert await one.acquire("key")
+    one._path("key").unlink()
+    assert await other.acquire("key")
+    assert not await one.acquire("key")
+    await other.release("key")
+    assert await one.acquire("key")
+    assert not await other.acquire("key")
+
+
 async def test_releasing_a_lock_whose_folder_is_gone_does_not_raise(tmp_path):
     locks = FileLocks(tmp_path / "locks")
     assert await locks.acquire("key")

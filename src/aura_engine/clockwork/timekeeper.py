@@ -47,13 +47,13 @@ _SETTING = (ApprovalRequested, ApprovalDelegated, LevelApproved, AttemptFailed, 
 class Timekeeper:
     """Fires timers. Belongs to one event loop."""
 
-    _bus: CommandBus
-    _reads: ReadModels
-    _clock: WallClock
-    _drive: Drive | None = None
+    _bus: CommandBus = attrs.field(alias="bus")
+    _reads: ReadModels = attrs.field(alias="reads")
+    _clock: WallClock = attrs.field(alias="clock")
+    _drive: Drive | None = attrs.field(default=None, alias="drive")
     """None: steps of tasks are left to the engines that drive these."""
-    _on_jump: Callable[[ClockJump], Awaitable[None]] | None = None
-    _monotonic: Callable[[], float] = anyio.current_time
+    _on_jump: Callable[[ClockJump], Awaitable[None]] | None = attrs.field(default=None, alias="on_jump")
+    _monotonic: Callable[[], float] = attrs.field(default=anyio.current_time, alias="monotonic")
     _left: dict[str, tuple[datetime, float]] = attrs.field(factory=dict, init=False)
     """By id, the timers that are left alone: when they were due, and until when (monotonic)."""
     _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)

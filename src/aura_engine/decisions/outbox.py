@@ -20,8 +20,11 @@ _no_agent = no_agent("agents do not send notifications")
 
 def _queue(state: Outbox | None, command: QueueNotification, context: Context) -> Events:
     require_zone("time", command.message.time, *(item.time for item in command.message.items))
-    if state is not None and command.position <= state.lanes.get(command.lane, 0):
+    position = 0 if state is None else state.lanes.get(command.lane, 0)
+    if command.position <= position:
         return []
+    if command.after != position:
+        raise RuleBroken("lane", f"the lane {command.lane} is at {position}, not at {command.after}")
     return [
         NotificationQueued(
             channel=command.channel, lane=command.lane, position=command.position, message=command.message

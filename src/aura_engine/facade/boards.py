@@ -1,6 +1,6 @@
 """Boards: columns that people name, and the cards of tasks in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
 import attrs
@@ -308,7 +308,7 @@ def _steps(changes: BoardChanges) -> "Sequence[Any]":
     def of(board: Board, column: str) -> str:
         return _named(board, column).id
 
-    def make(kind: type[Command[Board]], column: str, /, **given: Any) -> Any:
+    def make(kind: Callable[..., Command[Board]], column: str, /, **given: Any) -> Any:
         return lambda board: kind(column_id=of(board, column), **given)
 
     steps: list[Any] = []

@@ -25,6 +25,11 @@ _TURN = "\0notifier"
 """Not the name of a subscription: those are printable."""
 
 
+def notifying_turn(core: Core) -> anyio.Lock:
+    """Return what one notifier at a time holds: within an engine, the lock of the store excludes no one."""
+    return core.readers.setdefault(_TURN, anyio.Lock())
+
+
 class Notification(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """A message that waits to be sent, or could not be."""
 
@@ -127,13 +132,13 @@ class Notifications:
         return Finding(id=row.id, kind="notification", status="wrong", text=text, remedy=remedy, fix=retry)
 
     async def deliver(self) -> bool:
-        """Send all that is due, and return True; False if another program serves this store, which sends it.
+        """Send all that is due, and return True; False if this engine or another serves the store, which sends it.
 
         The first call for a store begins there: people are notified of what happens from then on. A message that could
         not be sent stays pending.
         """
         await self._core.require_member("notifications", "due", "deliver")
-        turn = self._turn()
+        turn = notifying_turn(self._core)
         try:
             turn.acquire_nowait()
         except anyio.WouldBlock:
@@ -144,14 +149,10 @@ class Notifications:
             turn.release()
 
     async def serve(self) -> None:
-        """Send what is due, when it is, until cancelled. While another program serves this store, wait for its end."""
+        """Send what is due, when it is, until cancelled. While this engine or another does so already, wait."""
         await self._core.require_member("notifications", "due", "deliver")
-        async with self._turn():
+        async with notifying_turn(self._core):
             await (await self._notifier()).run()
-
-    def _turn(self) -> anyio.Lock:
-        """Return what one call at a time holds: within an engine, the lock of the store excludes no one."""
-        return self._core.readers.setdefault(_TURN, anyio.Lock())
 
     async def _notifier(self) -> Notifier:
         return await anyio.to_thread.run_sync(self._core.make_notifier)

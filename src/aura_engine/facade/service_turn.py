@@ -33,6 +33,7 @@ from aura_engine.clockwork.timekeeper import Timekeeper
 from aura_engine.clockwork.wall_clock import ClockJump
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
+from aura_engine.facade.notifications import notifying_turn
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,8 +68,13 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
 async def _notifying(core: Core) -> AsyncIterator[None]:
     """Notify people, as their settings say. Raises `InvalidFile` for settings with faults."""
     notifier = await anyio.to_thread.run_sync(core.make_notifier)
+
+    async def notify() -> None:
+        async with notifying_turn(core):
+            await notifier.run()
+
     async with anyio.create_task_group() as group:
-        group.start_soon(notifier.run)
+        group.start_soon(notify)
         yield
         group.cancel_scope.cancel()
 

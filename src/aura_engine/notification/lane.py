@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
-from aura_contracts.errors import AuraError, DeliveryFailed, DeliveryRefused, StoreError
+from aura_contracts.errors import AuraError, DeliveryFailed, DeliveryRefused, RuleViolated, StoreError
 from aura_contracts.outbox import (
     GiveUpNotification,
     Outbox,
@@ -85,6 +85,16 @@ class OpenChannel:
                 raise DeliveryFailed(channel=self.settings.name, reason=reason) from error
 
 
+@attrs.frozen
+class _Making:
+    """A command to queue a message, whose outcome is not known."""
+
+    pace: Pace
+    first_position: int
+    """The position of the first event that the message tells."""
+    command: QueueNotification
+
+
 @attrs.define(kw_only=True)
 class DeliveryLane:
     """A channel and a person."""
@@ -109,8 +119,12 @@ class DeliveryLane:
     """In a row."""
     _attempts: int = 0
     """Of the message that is first."""
-    _taken: bool = False
-    """Whether the channel took the first message, which is yet to be recorded."""
+    _taken: str | None = None
+    """The key of the message that the channel took, which is yet to be recorded."""
+    superseded: bool = False
+    """Whether another program made messages of this lane meanwhile: it does nothing more until it is restored."""
+    _making: "_Making | None" = None
+    """The message that is being queued. Until the store has said what became of it, it is asked the same again."""
     _ended: deque[str] = attrs.field(factory=lambda: deque(maxlen=ENDED_KEPT))
     """The keys of messages that were sent: a state read before that has them still."""
     _not_before: float = 0.0
@@ -118,16 +132,20 @@ class DeliveryLane:
 
     @property
     def first_position(self) -> int | None:
-        """The position of the first event that no message has yet; None: nothing is waiting."""
+        """The position of the first event that no recorded message has yet; None: nothing is waiting."""
         found = [tally.first_position for tally in self.tallies.values() if tally.first_position is not None]
+        if self._making is not None:
+            found.append(self._making.first_position)
         return min(found, default=None)
 
     def restore(self, outbox: Outbox | None) -> None:
-        """Take over what was recorded, by whichever program."""
-        if outbox is not None:
-            name = self.person.name
-            self.positions = {pace: outbox.lanes.get(f"{name}/{pace}", 0) for pace in Pace}
-            self.pending = deque(one for one in outbox.pending if one.message.recipient == name)
+        """Take over what was recorded, by whichever program. The rest must be read again."""
+        name = self.person.name
+        lanes, pending = ({}, ()) if outbox is None else (outbox.lanes, outbox.pending)
+        self.positions = {pace: lanes.get(f"{name}/{pace}", 0) for pace in Pace}
+        self.pending = deque(one for one in pending if one.message.recipient == name)
+        self.tallies = {pace: WaitingNotices() for pace in self.tallies}
+        self._making, self._attempts, self.superseded = None, 0, False
 
     def retry(self, queued: QueuedMessage) -> None:
         """Send a dead letter again, unless that was done or is about to be."""
@@ -149,12 +167,16 @@ class DeliveryLane:
 
     async def step(self) -> float | None:
         """Do the next thing. Return the seconds until there may be more to do; None: until something happens."""
+        if self.superseded:
+            return None
         pause = self._not_before - anyio.current_time()
         if pause > 0:
             return pause
         try:
             if self.pending:
                 return await self._send(self.pending[0])
+            if self._making is not None:
+                return await self._queue(self._making)
             return await self._make(self.bus.clock())
         except StoreError as error:
             _LOG.warning("channel %s: not recorded: %s", self.channel.settings.name, error)
@@ -177,8 +199,8 @@ class DeliveryLane:
                 waits.append(MINUTE / self.channel.settings.per_minute)
                 continue
             together = pace is Pace.DIGEST or self._was_held(pace, tally) or len(tally) > room
-            await self._queue(pace, tally, together=together)
-            return 0.0
+            self._making = self._make_message(pace, tally, together=together)
+            return await self._queue(self._making)
         return min(waits, default=None)
 
     def _due(self, pace: Pace, tally: WaitingNotices, now: datetime) -> datetime | None:
@@ -192,17 +214,35 @@ class DeliveryLane:
         """Whether the beginning of a tally came in quiet hours."""
         return tally.first_time is not None and self.person.held_until(pace, tally.first_time) is not None
 
-    async def _queue(self, pace: Pace, tally: WaitingNotices, *, together: bool) -> None:
+    def _make_message(self, pace: Pace, tally: WaitingNotices, *, together: bool) -> _Making:
+        first = tally.first_position
+        assert first is not None, "there is something to tell"
         name = self.channel.settings.name
-        with anyio.CancelScope(shield=True):  # what is taken from the tally is recorded
-            message, position = tally.take(name, self.person.name, together=together)
-            lane = f"{self.person.name}/{pace}"
-            command = QueueNotification(channel=name, lane=lane, position=position, message=message)
+        message, position = tally.take(name, self.person.name, together=together)
+        lane = f"{self.person.name}/{pace}"
+        after = self.positions.get(pace, 0)
+        command = QueueNotification(channel=name, lane=lane, after=after, position=position, message=message)
+        return _Making(pace, first, command)
+
+    async def _queue(self, making: _Making) -> float | None:
+        command = making.command
+        try:
             outbox = await self._record(command)
-        self.positions[pace] = position
-        found = outbox.pending_of(message.key)
+        except RuleViolated as error:
+            return self._supersede(str(error))
+        position = outbox.lanes[command.lane]
+        if position > command.position:
+            return self._supersede(f"the lane {command.lane} is at {position} already")
+        self._making = None
+        self.positions[making.pace] = position
+        found = outbox.pending_of(command.message.key)
         if found is not None:
             self.pending.append(found)
+        return 0.0
+
+    def _supersede(self, reason: str) -> None:
+        _LOG.warning("channel %s: another program notifies, too: %s", self.channel.settings.name, reason)
+        self.superseded = True
 
     async def _record(self, command: Command[Outbox]) -> Outbox:
         async with self.channel.turn:
@@ -212,13 +252,13 @@ class DeliveryLane:
 
     async def _send(self, queued: QueuedMessage) -> float:
         key = queued.message.key
-        if not self._taken:
+        if self._taken != key:
             self._attempts += 1
             try:
                 await self.channel.send(queued, self.route.address)
             except DeliveryFailed as error:
                 return await self._failed(queued, error)
-            self._taken, self._failures = True, 0
+            self._taken, self._failures = key, 0
             self._meter.note(anyio.current_time())
         with anyio.CancelScope(shield=True):  # a program that is closed properly sends nothing twice
             await self._record(RecordNotificationSent(key=key, attempts=self._attempts))
@@ -238,7 +278,7 @@ class DeliveryLane:
 
     def _next(self) -> None:
         self.pending.popleft()
-        self._attempts, self._taken = 0, False
+        self._attempts, self._taken = 0, None
 
     def _pause(self, seconds: float) -> float:
         self._not_before = anyio.current_time() + seconds

@@ -178,7 +178,10 @@ async def _workflow(record: EventRecord[Any], fetch: Fetch) -> _Draft | None:
 
 async def _alert(record: EventRecord[AlertRaised], fetch: Fetch) -> _Draft | None:
     alert = record.event
-    kind = NoticeKind(alert.kind)
+    try:
+        kind = NoticeKind(alert.kind)
+    except ValueError:
+        return None  # a newer program raised it
     return _Draft(kind, alert.subject, alert.subject, alert.about, alert.to, operators=kind is not NoticeKind.STUCK)
 
 

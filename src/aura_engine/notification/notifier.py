@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError, StoreError
+from aura_contracts.errors import AuraError, LogDamaged, StoreError, StoreUnavailable
 from aura_contracts.events import EventRecord
 from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import OUTBOX, NotificationRetried, QueuedMessage, outbox_id
@@ -44,6 +44,9 @@ SHARE = 15
 LOOK_PAUSE = 0.2
 """Seconds between two looks at a log that grows."""
 
+RETRY_PAUSE = 1.0
+"""Seconds until the store is asked again."""
+
 SAVE_EVERY = 5.0
 """Seconds between two savings of the cursor."""
 
@@ -64,10 +67,15 @@ class Notifier:
     open_channel: Callable[[ChannelSettings], NotificationChannel]
     random: Callable[[], float]
     patience: DeliveryPatience = attrs.field(factory=DeliveryPatience)
+    lock_check: float = 1.0
+    """Seconds between two looks at the lock: whether it is free, or still held."""
     lanes: dict[tuple[str, str], DeliveryLane] = attrs.field(factory=dict, init=False)
     """By channel and person."""
+    _page: int = attrs.field(default=PAGE, init=False)
+    """Events read at a time: one, before one that is damaged."""
     _position: int = attrs.field(default=0, init=False)
-    _saved: int = attrs.field(default=-1, init=False)
+    _saved: int | None = attrs.field(default=None, init=False)
+    """The cursor as the log has it; None: that is not known, and nothing was read."""
     _away: bool = attrs.field(default=False, init=False)
     """Whether the store does not answer."""
 
@@ -89,14 +97,20 @@ class Notifier:
 
     async def run(self) -> None:
         """Serve until cancelled; while another program serves this store, wait until it has ended."""
-        while not await self._acquired():  # noqa: ASYNC110 - another process has the lock
-            await anyio.sleep(1)
+        while True:
+            while not await self._acquired():  # noqa: ASYNC110 - another process has the lock
+                await anyio.sleep(self.lock_check)
+            await self._turn()
+
+    async def _turn(self) -> None:
+        """Serve until the lock is lost, or another program turns out to have made messages meanwhile."""
         try:
             await self._when_back(self._restore)
             async with anyio.create_task_group() as group:
                 for lane in self.lanes.values():
-                    group.start_soon(self._serve, lane)
+                    group.start_soon(self._serve, lane, group.cancel_scope)
                 group.start_soon(self._keep_looking)
+                group.start_soon(self._watch_lock, group.cancel_scope)
                 await self._follow()
         finally:
             await self._release()
@@ -117,7 +131,7 @@ class Notifier:
                     group.start_soon(_finish, lane)
         finally:
             await self._release()
-        return True
+        return not any(lane.superseded for lane in self.lanes.values())
 
     # --- One at a time ------------------------------------------------------------------------------------------------
 
@@ -127,24 +141,43 @@ class Notifier:
         except StoreError:
             return False
 
+    async def _watch_lock(self, turn: anyio.CancelScope) -> None:
+        while True:
+            await anyio.sleep(self.lock_check)
+            try:
+                held = await self.locks.acquire(LOCK)
+            except StoreError as error:  # the store is away: so it is for all others
+                _LOG.debug("the lock of notifications cannot be looked at: %s", error)
+                continue
+            if not held:
+                _LOG.warning("another program notifies now: the lock of this one had ended")
+                turn.cancel()
+
     async def _release(self) -> None:
         with anyio.CancelScope(shield=True):
             try:
-                await self._save()
+                if self._saved is not None:
+                    await self._save()
             except AuraError as error:
                 _LOG.warning("how far notifications were read is not saved: %s", error)
             await self.locks.release(LOCK)
 
     async def _restore(self) -> None:
         cursor = await self.bus.log.load_cursor(CURSOR)
-        self._position = await self.bus.log.head() if cursor is None else cursor
-        await self._save()
+        if cursor is None:
+            cursor = await self.bus.log.head()
+            await self.bus.log.save_cursor(CURSOR, cursor)
+        self._position = self._saved = cursor
         for channel in self.settings.channels:
             await self._restore_lanes(channel)
 
     async def _restore_lanes(self, channel: str) -> None:
         lanes = [lane for (name, _), lane in self.lanes.items() if name == channel]
-        outbox = await self.bus.fetch(OUTBOX, outbox_id(channel)) if lanes else None
+        try:
+            outbox = await self.bus.fetch(OUTBOX, outbox_id(channel)) if lanes else None
+        except LogDamaged as error:  # nothing can be queued in it either: people are notified once it is restored
+            _LOG.error("channel %s: %s", channel, error)
+            outbox = None
         for lane in lanes:
             lane.restore(outbox)
             lane.woken.set()
@@ -186,28 +219,44 @@ class Notifier:
 
     async def _read(self) -> bool:
         """Read a page; return whether there may be more."""
-        head = await self.bus.log.head()
-        records = await self.bus.log.page(self._position, limit=PAGE, topics=_READ)
+        head, limit = await self.bus.log.head(), self._page
+        try:
+            records = await self.bus.log.page(self._position, limit=limit, topics=_READ)
+        except LogDamaged as damage:
+            return self._skip(damage)
         for record in records:
             await self._tell(record)
             self._position = record.position
-        if len(records) < PAGE:
+        if len(records) < limit:
             self._position = max(self._position, head)
-        return len(records) == PAGE
+        return len(records) == limit
+
+    def _skip(self, damage: LogDamaged) -> bool:
+        """Skip an event that cannot be read, once all before it were. Raises the damage if it is not of one event."""
+        if damage.position <= self._position:
+            raise damage
+        if self._page > 1:
+            self._page = 1
+            return True
+        _LOG.warning("no one is notified of a damaged event: %s", damage)
+        self._position, self._page = damage.position, PAGE
+        return True
 
     async def _tell(self, record: EventRecord) -> None:
+        try:
+            await self._tell_of(record)
+        except AuraError as error:  # a damaged aggregate must not keep people from being notified of others
+            if isinstance(error, StoreError) and not isinstance(error, LogDamaged):
+                raise  # time helps
+            _LOG.warning("no one is notified of the event at %s: %s", record.position, error)
+
+    async def _tell_of(self, record: EventRecord) -> None:
         if isinstance(record.event, NotificationRetried):
             for channel in self.settings.channels:
                 if outbox_id(channel) == record.stream_id:
                     await self._retry(channel, record.event.key)
             return
-        try:
-            notice = await notice_of(record, self.bus.fetch)
-        except StoreError:
-            raise
-        except AuraError as error:  # a damaged aggregate must not keep people from being notified of others
-            _LOG.warning("no one is notified of the event at %s: %s", record.position, error)
-            return
+        notice = await notice_of(record, self.bus.fetch)
         if notice is not None:
             self._hand_out(notice)
 
@@ -223,16 +272,18 @@ class Notifier:
         while True:
             try:
                 result = await do()
-            except StoreError as error:
+            except StoreUnavailable as error:
                 if not self._away:
                     self._away = True
                     await self._tell_outage(error)
-                await anyio.sleep(1)
+            except StoreError as error:
+                _LOG.warning("notifications wait: %s", error)
             else:
                 self._away = False
                 return bool(result)
+            await anyio.sleep(RETRY_PAUSE)
 
-    async def _tell_outage(self, error: StoreError) -> None:
+    async def _tell_outage(self, error: StoreUnavailable) -> None:
         """Tell operators by all of their channels that the store is away. It cannot be recorded."""
         now = self.bus.clock()
         key = str(uuid5(NAMESPACE_URL, f"urn:aura:outage:{self.bus.log.name}:{now.isoformat()}"))
@@ -249,10 +300,12 @@ class Notifier:
 
     # --- Serving ------------------------------------------------------------------------------------------------------
 
-    async def _serve(self, lane: DeliveryLane) -> None:
+    async def _serve(self, lane: DeliveryLane, turn: anyio.CancelScope) -> None:
         while True:
             lane.woken = anyio.Event()
             wait = await lane.step()
+            if lane.superseded:
+                turn.cancel()
             with anyio.move_on_after(WAKE_EVERY if wait is None else min(wait, WAKE_EVERY)):
                 await lane.woken.wait()
 

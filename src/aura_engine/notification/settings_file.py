@@ -44,7 +44,7 @@ def _place(value: str) -> str:
         parts = urlsplit(value)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        fits = False
+        parts, fits = urlsplit(""), False
     if not fits:
         raise wrong("address", "write an address that begins with https:// or http://, env:NAME, or file:PATH")
     if parts.username is not None or parts.password is not None:

@@ -1,34 +1,26 @@
 """The notifier on a real store, with a real mail server and a real file."""
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-import attrs
 import pytest
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.alerts import ALERTS, ALERTS_ID
-from aura_contracts.approval import ApprovalKind, Question
 from aura_contracts.approval.commands import (
     EscalateApproval,
     ExpireApproval,
     RemindReviewers,
-    RequestApproval,
     WithdrawApproval,
 )
 from aura_contracts.errors import CommandRefused, DeliveryRefused, InvalidFile, InvalidInput, StoreUnavailable
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.notification import OutgoingMessage
+from aura_contracts.events import Append
 from aura_contracts.outbox import OUTBOX, outbox_id
-from aura_contracts.task.commands import FailTask
-from aura_engine import Engine, Host, open_engine
 from aura_engine.notification.alert_search import look
 from conditions import until
+from notify_bench import FILE, Bench, ask, fail
 from notify_servers import headers_of, mail_server, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -36,61 +28,9 @@ pytestmark = pytest.mark.anyio
 HOUR = timedelta(hours=1)
 
 
-@attrs.define
-class Bench:
-    """A store and a home, with a clock that tests move."""
-
-    folder: Path
-    now: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "home"
-
-    def settings(self, text: str) -> None:
-        self.home.mkdir(exist_ok=True)
-        (self.home / "notifications.yaml").write_text(text)
-
-    @asynccontextmanager
-    async def engine(self, **options: Any) -> AsyncIterator[Engine]:
-        host = Host(clock=lambda: self.now, environment={"PASSWORD": "letmein", "PATH": "/usr/bin:/bin"})
-        given = {"home": self.home, "user": "alice", "record_only": True, "host": host, **options}
-        async with open_engine(f"sqlite:///{self.folder / 'aura.db'}", **given) as engine:
-            yield engine
-
-    def told(self) -> list[OutgoingMessage]:
-        """What the file channel was told."""
-        path = self.home / "told.jsonl"
-        return (
-            [OutgoingMessage.from_dict(json.loads(line)) for line in path.read_text().splitlines()]
-            if path.exists()
-            else []
-        )
-
-
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-FILE = "channels: {log: {file: {path: told.jsonl}, per_minute: 3}}\n"
-
-
-async def ask(engine: Engine, *reviewers: str, **fields: Any) -> str:
-    core = engine._core
-    task = await engine.tasks.create("the login")
-    asked = {"kind": ApprovalKind.PLAN, "task_id": task.id, "proposed_solution": "Do it."}
-    question = Question(reviewers=reviewers, **asked, **fields)
-    ident = core.bus.new_id()
-    await core.bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=question))
-    return ident
-
-
-async def fail(engine: Engine, title: str) -> str:
-    task = await engine.tasks.create(title)
-    failure = Failure(FailureReason.AGENT_ERROR, "it broke")
-    await engine._core.bus.handle(ENGINE, task.id, FailTask(failure=failure))
-    return task.id
 
 
 async def test_the_life_of_a_question_reaches_those_it_concerns(bench: Bench) -> None:
@@ -231,6 +171,69 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
         sent = [headers_of(envelope) for envelope in mailbox.envelopes]
     assert [one["Subject"] for one in sent] == ["one failed: AgentError"] * 2 + ["two failed: AgentError"]
     assert sent[0]["Message-ID"] == sent[1]["Message-ID"] != sent[2]["Message-ID"]
+
+
+def store_is_away() -> StoreUnavailable:
+    return StoreUnavailable(store="s", reason="gone", waited=60.0, attempts=1)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_message_whose_queueing_failed_is_queued_once_whether_or_not_it_was_stored(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }}}")
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        await fail(engine, "one")
+        notifier = await engine.notifications._notifier()
+        await notifier._restore()
+        await notifier._read()
+        lane = notifier.lanes["log", "alice"]
+        log, append = type(engine._core.log), type(engine._core.log).append
+
+        async def fails(self: Any, *appends: Append) -> int:
+            await notifier._save()  # which runs at the same time
+            if stored:
+                await append(self, *appends)
+            raise store_is_away()
+
+        monkeypatch.setattr(log, "append", fails)
+        assert await lane.step()  # a pause
+        monkeypatch.undo()
+        await notifier._save()
+        (failed,) = await engine._core.log.page(topics=["task.failed"])
+        assert await engine._core.log.load_cursor("notifications") == failed.position - 1
+        await fail(engine, "two")
+        await notifier._read()
+        lane._not_before = 0.0  # the pause is over
+        while await lane.step() == 0.0:
+            pass
+        assert len(bench.told()) == 2
+        assert await engine.notifications.deliver()  # as another program would
+    assert [one.subject for one in bench.told()] == ["one failed: AgentError", "two failed: AgentError"]
+
+
+async def test_a_notifier_that_ends_before_the_store_has_answered_does_not_begin_at_the_first_event(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }}}")
+    async with bench.engine() as engine:
+        await fail(engine, "before")
+        await engine.notifications.deliver()
+        log, asked = type(engine._core.log), anyio.Event()
+
+        async def fails(self: Any, name: str) -> int:
+            asked.set()
+            raise store_is_away()
+
+        monkeypatch.setattr(log, "load_cursor", fails)
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.notifications.serve)
+            await asked.wait()
+            group.cancel_scope.cancel()
+        monkeypatch.undo()
+        await engine.notifications.deliver()
+    assert bench.told() == []
 
 
 async def test_a_dead_channel_holds_up_no_other_and_its_letter_can_be_retried(bench: Bench) -> None:
