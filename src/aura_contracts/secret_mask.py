@@ -37,8 +37,8 @@ class SecretMask:
     'it is [redacted]'
     """
 
-    def __init__(self, values: Iterable[str]) -> None:
-        known = {form for value in values for form in _forms(value)}
+    def __init__(self, values: Iterable[str], *, shortest: int = SHORTEST) -> None:
+        known = {form for value in values for form in _forms(value) if len(form) >= shortest}
         self._texts = tuple(sorted(known, key=lambda text: (-len(text), text)))
         self._bytes = tuple(text.encode("utf-8", "surrogateescape") for text in self._texts)
         self._longest = max(map(len, self._bytes), default=0)
@@ -132,7 +132,7 @@ def _forms(value: str) -> set[str]:
     lines = [line.strip() for line in value.splitlines()]
     found = {value, *lines} if len(lines) > 1 else {value}
     found |= {written for text in found for written in _written(text)}
-    return {text for text in found if len(text) >= SHORTEST and not text.startswith("-----")}
+    return {text for text in found if not text.startswith("-----")}
 
 
 def _written(text: str) -> Iterator[str]:

@@ -487,12 +487,13 @@ class BlockingLinks:
         """Return a link. Raises `AggregateNotFound`, `AmbiguousId`, and `LinkRefused` for a URL that is not genuine."""
         return self._portal.call(self._target.get, link)
 
-    def url(self, link: str, *, base_url: str | None = None) -> str:
-        """Return the URL that opens a link, for another attempt to send it.
+    def url(self, link: str, *, base_url: str | None = None, by: str | None = None) -> str:
+        """Return the URL that opens a link, to the person whom the link was made out to.
 
+        Raises `ActorNotAllowed` for anyone else: with the URL of another person's link they could answer for both.
         Raises `InvalidInput` unless `base_url`, or AURA_BASE_URL, says where its page is.
         """
-        return self._portal.call(self._target.url, link, base_url=base_url)
+        return self._portal.call(self._target.url, link, base_url=base_url, by=by)
 
     def page(self, link: str) -> LinkPage:
         """Return what a link shows, by its URL or token. Changes nothing: opening a link answers nothing.
@@ -528,13 +529,13 @@ class BlockingLinks:
         """Revoke all links to a question that could still be used; return all that it has."""
         return self._portal.call(self._target.revoke_all, approval, reason, by=by)
 
-    def rotate_keys(self, *, lost: bool = False) -> int:
+    def rotate_keys(self, *, lost: bool = False, by: str | None = None) -> int:
         """Sign links with a new key from now on; return its number. Links that were issued still open.
 
         If the other keys are `lost` to someone else, they are removed: no link that was issued opens any more. A key
-        that is older than any link can be is removed in any case.
+        that is older than any link can be is removed in any case. Raises `ActorNotAllowed` for an agent that says so.
         """
-        return self._portal.call(self._target.rotate_keys, lost=lost)
+        return self._portal.call(self._target.rotate_keys, lost=lost, by=by)
 
 
 class BlockingAgents:

@@ -22,6 +22,7 @@ import httpcore2
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
 from aura_contracts.quoting import cut, one_line
+from aura_notify.masked import secrets_mask
 
 REDIRECT_LIMIT = 3
 """Redirects that are followed."""
@@ -58,7 +59,7 @@ class HttpAnswer:
     status: int
     headers: Mapping[str, str]
     """Names in lower case."""
-    body: str
+    body: bytes
 
     @property
     def retry_after(self) -> float | None:
@@ -98,7 +99,7 @@ class HttpSender:
             raise self._refused(f"it was redirected more than {REDIRECT_LIMIT} times")
         if 200 <= answer.status < 300:
             return answer
-        raise self._error(answer)
+        raise self._error(url, answer)
 
     async def _attempt(self, url: str, headers: Mapping[str, str], content: bytes) -> HttpAnswer:
         guard = _Guard(self.channel, private=self.private)
@@ -115,7 +116,7 @@ class HttpSender:
         except httpcore2.UnsupportedProtocol:
             raise self._refused("its address is not one of http or https") from None
         names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-        return HttpAnswer(response.status, names, body.decode("utf-8", "replace"))
+        return HttpAnswer(response.status, names, body)
 
     async def _context(self) -> ssl.SSLContext:
         if not self._contexts:
@@ -128,8 +129,10 @@ class HttpSender:
             raise self._refused("it was redirected from https to another protocol")
         return target
 
-    def _error(self, answer: HttpAnswer) -> DeliveryFailed:
-        said = f": {cut(one_line(answer.body.strip()), 200)}" if answer.body.strip() else ""
+    def _error(self, url: str, answer: HttpAnswer) -> DeliveryFailed:
+        shown, _ = secrets_mask((self.url, url)).split(b"", answer.body)  # before the body is cut: it may end in one
+        body = shown.decode("utf-8", "replace").strip()
+        said = f": {cut(one_line(body), 200)}" if body else ""
         status = answer.status
         if status in _LATER or status >= 500:
             reason = f"the other side answered {status}{said}"

@@ -74,7 +74,7 @@ async def test_what_may_pass_is_tried_again(status: int, message: OutgoingMessag
 
 def test_retry_after_is_read_as_seconds_or_as_a_date_by_the_clock_of_the_server() -> None:
     def after(**headers: str) -> float | None:
-        return HttpAnswer(429, {name.replace("_", "-"): value for name, value in headers.items()}, "").retry_after
+        return HttpAnswer(429, {name.replace("_", "-"): value for name, value in headers.items()}, b"").retry_after
 
     date = "Sun, 01 Mar 2026 12:00:00 GMT"
     assert after(retry_after="99999999999999999999") == 24 * 3600

@@ -9,7 +9,14 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from aura_contracts.approval import AnswerSource, ApprovalDecision, ApprovalStatus, Channel, VoteCast
+from aura_contracts.approval import (
+    AnswerSource,
+    ApprovalCommandRefused,
+    ApprovalDecision,
+    ApprovalStatus,
+    Channel,
+    VoteCast,
+)
 from aura_contracts.errors import (
     ActorNotAllowed,
     AggregateNotFound,
@@ -255,6 +262,45 @@ async def test_keys_are_rotated_and_lost_ones_open_nothing(opened, repository):
             with pytest.raises(LinkRefused):
                 await engine.links.page(url)
         assert (await engine.links.page(await engine.links.url(link.id))).answers
+
+
+async def test_the_url_of_a_link_is_told_no_one_else(opened, tmp_path):
+    """Whoever had the URL of another person's link could answer for both."""
+    async with opened(record_only=True) as engine:
+        task = await engine.tasks.create("Go", approval="plan", reviewers=["alice", "bob"], quorum=2)
+        await engine.tasks.assign(task.id, executor="custom", options={"base_command": "true"})
+        asked = await engine.tasks.submit(task.id, "I go")
+        link = await engine.approvals.link(asked.id)
+        head = await engine.events.head()
+        for by in ("bob", "agent:alice"):
+            for named in (link.id, link.url):
+                with pytest.raises(ActorNotAllowed, match="only they may have it") as refused:
+                    await engine.links.url(named, by=by)
+                assert (refused.value.rule, refused.value.aggregate_id) == ("own_link", asked.id)
+        assert await engine.links.url(link.id, by="alice") == link.url
+        stored = [one.event for one in await engine._core.log.page(head)]
+        refused_to = [one.refusal.by for one in stored if isinstance(one, ApprovalCommandRefused)]
+        assert refused_to == ["human:bob", "human:bob", "agent:alice", "agent:alice"]
+        assert (await engine.links.get(link.id)).status == "open"
+        with pytest.raises(ActorNotAllowed, match="observers only read"):
+            await engine.links.url(link.id, by="observer:alice")
+    async with opened(user="bob", record_only=True) as engine:
+        with pytest.raises(ActorNotAllowed, match="only they may have it"):
+            await engine.links.url(link.id)
+
+
+async def test_only_a_human_closes_all_links(opened):
+    async with opened(record_only=True) as engine:
+        assert await engine.links.rotate_keys() == 1  # without a link yet
+        head = await engine.events.head()
+        with pytest.raises(ActorNotAllowed, match="a human decides") as refused:
+            await engine.links.rotate_keys(lost=True, by="agent:g")
+        assert refused.value.rule == "only_humans"
+        assert await engine.events.head() == head
+        assert await engine.links.rotate_keys(by="agent:g") == 2
+        assert await engine.links.rotate_keys(lost=True) == 3
+        with pytest.raises(ActorNotAllowed, match="observers only read"):
+            await engine.links.rotate_keys(lost=True, by="observer:alice")
 
 
 async def test_a_restart_forgets_no_link(opened, repository):

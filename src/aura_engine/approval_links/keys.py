@@ -8,6 +8,7 @@ Several engines, or hosts, whose links one server is to open need the same files
 import re
 import secrets
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import attrs
@@ -86,7 +87,7 @@ class LinkKeys:
             reason = f"there are no more than {NUMBER_LIMIT} keys"
             raise InvalidInput(field=KEY_FOLDER, reason=reason, remedy=f"remove {self.folder}, and issue new links")
         new = self._add(numbers[-1] + 1 if numbers else 1)
-        for number, successor in zip(numbers, [*numbers[1:], new.number], strict=True):
+        for number, successor in pairwise([*numbers, new.number]):
             if lost or self._has_outlived(successor):
                 self._path(number).unlink(missing_ok=True)
         return new

@@ -14,6 +14,7 @@ from aura_engine.host import Host
 from aura_engine.notification.notifier import Notifier
 from aura_engine.notification.settings import ChannelSettings, load_settings
 from aura_notify.http import HttpSender
+from aura_notify.masked import MaskedChannel, secrets_mask
 
 SECRET_LIMIT = 64 * 1024
 """Bytes of a file with a secret that are read."""
@@ -39,8 +40,19 @@ class ChannelOpener:
     host: Host
     home: Path
 
-    def open(self, settings: ChannelSettings) -> NotificationChannel:  # noqa: PLR0911 - one for each kind
-        """Return a channel. Reads files. Raises `DeliveryRefused` for a secret that is not where it should be."""
+    def open(self, settings: ChannelSettings) -> NotificationChannel:
+        """Return a channel that tells no secrets. Reads files.
+
+        Raises `DeliveryRefused` for a secret that is not where it should be.
+        """
+        name, given = settings.name, settings.options
+        urls = [self._secret(name, one) for one in (given.get("url"), *(given.get("urls") or ())) if one]
+        login = given.get("login") or ""
+        secrets = [self._secret(name, one) for one in (given.get("password"), *(given.get("secret") or ())) if one]
+        secrets += [f"\0{login}\0{one}" for one in secrets if login]  # what is sent to log in, before its base64
+        return MaskedChannel(name, self._open(settings), secrets_mask(urls, secrets))
+
+    def _open(self, settings: ChannelSettings) -> NotificationChannel:  # noqa: PLR0911 - one for each kind
         name, given = settings.name, settings.options
         match settings.kind:
             case "smtp":

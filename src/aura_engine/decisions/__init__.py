@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from aura_engine.decisions._decider import Decider as Decider
     from aura_engine.decisions._decider import Decision as Decision
     from aura_engine.decisions._decider import refuse_observer as refuse_observer
+    from aura_engine.decisions._link_rules import require_key_owner as require_key_owner
+    from aura_engine.decisions._link_rules import require_link_holder as require_link_holder
     from aura_engine.decisions._link_rules import why_over as why_over
     from aura_engine.decisions._task_rules import TITLE_LIMIT as TITLE_LIMIT
     from aura_engine.decisions._task_rules import require_concern as require_concern

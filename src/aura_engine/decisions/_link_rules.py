@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from aura_contracts.actors import actor_name, human, is_person, not_a_person
+from aura_contracts.actors import Actor, actor_kind, actor_name, human, is_person, not_a_person
 from aura_contracts.approval import (
     LINK_LIFETIME,
     AnswerApproval,
@@ -17,6 +17,7 @@ from aura_contracts.approval import (
     LinksRevoked,
 )
 from aura_contracts.approval import RevokeLinks as Revoke
+from aura_contracts.errors import ActorNotAllowed
 from aura_contracts.quoting import is_visible
 from aura_engine.decisions._decider import Context, Events, NotAllowed, RuleBroken, is_human, is_system, require_zone
 from aura_engine.decisions._late_answer import require_before_deadline
@@ -29,6 +30,7 @@ ADDRESS_LIMIT = 320
 """Characters; an e-mail address has no more (RFC 3696, section 3, before erratum 1690)."""
 
 _ANOTHER = "ask AURA for another link"
+_ASK_THEM = "ask them to get one, or to delegate to you"
 
 
 def require_own_link(state: Approval, command: IssueLink, context: Context) -> None:
@@ -39,10 +41,41 @@ def require_own_link(state: Approval, command: IssueLink, context: Context) -> N
         if not is_human(context):
             raise NotAllowed("seat", "a link answers for a human", f"leave it to {waits_for(state, context)}")
         if actor_name(context.actor) != command.reviewer:
-            reason = f"a link answers for {command.reviewer}, and only they may have it"
-            raise NotAllowed("own_link", reason, "ask them to get one, or to delegate to you")
+            raise NotAllowed("own_link", _not_theirs(command.reviewer), _ASK_THEM)
     if command.purpose is LinkPurpose.ANSWER:
         require_seat(state, command, replace(context, actor=human(command.reviewer)))
+
+
+def require_link_holder(approval: Approval, link: IssuedLink, actor: Actor) -> None:
+    """The same for the URL of a link that was issued. Raises `ActorNotAllowed`."""
+    if actor_kind(actor) != "system" and actor != human(link.reviewer):
+        raise ActorNotAllowed(
+            aggregate="approval",
+            aggregate_id=approval.id,
+            command="link_url",
+            actor=actor,
+            rule="own_link",
+            reason=_not_theirs(link.reviewer),
+            remedy=_ASK_THEM,
+        )
+
+
+def require_key_owner(actor: Actor) -> None:
+    """Only a human closes all links that were issued. Raises `ActorNotAllowed`."""
+    if actor_kind(actor) != "human":
+        raise ActorNotAllowed(
+            aggregate="link",
+            aggregate_id="keys",
+            command="rotate_keys",
+            actor=actor,
+            rule="only_humans",
+            reason="without the lost keys no link that was issued opens any more, which a human decides",
+            remedy="ask a human to do it",
+        )
+
+
+def _not_theirs(reviewer: str) -> str:
+    return f"a link answers for {reviewer}, and only they may have it"
 
 
 def issue(state: Approval, command: IssueLink, context: Context) -> Events:

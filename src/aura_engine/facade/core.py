@@ -1,7 +1,7 @@
 """Core: the state that the nouns of the facade share, and their lookup of names and ids."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -228,11 +228,8 @@ class Core:
         """
         self.bus.require_writable()
         actor = self.actor(by)
-        try:
+        async with self.refusals_recorded():
             decisions.refuse_observer(actor, aggregate, aggregate_id, command)
-        except ActorNotAllowed as refused:
-            await self.bus.record_refusal(refused)
-            raise
         return actor
 
     async def require_concern(self, task: Task, actor: Actor, command: str) -> None:
@@ -240,8 +237,14 @@ class Core:
 
         Raises `ActorNotAllowed`, which is recorded.
         """
-        try:
+        async with self.refusals_recorded():
             decisions.require_concern(task, actor, command)
+
+    @asynccontextmanager
+    async def refusals_recorded(self) -> AsyncIterator[None]:
+        """Record that an actor is refused what no decider looks at."""
+        try:
+            yield
         except ActorNotAllowed as refused:
             await self.bus.record_refusal(refused)
             raise

@@ -21,6 +21,7 @@ from aura_contracts.approval import (
 )
 from aura_contracts.errors import AmbiguousId
 from aura_contracts.ports.read_models import ApprovalQuery
+from aura_engine import decisions
 from aura_engine.approval_links.addresses import token_in
 from aura_engine.approval_links.issuer import LinkInfo, link_info
 from aura_engine.approval_links.link_page import AskedQuestion, LinkPage, asked_question, page_of
@@ -58,13 +59,16 @@ class Links:
         approval, found = await self._find(link)
         return link_info(approval, found, self._core.bus.clock())
 
-    async def url(self, link: str, *, base_url: str | None = None) -> str:
-        """Return the URL that opens a link, for another attempt to send it.
+    async def url(self, link: str, *, base_url: str | None = None, by: str | None = None) -> str:
+        """Return the URL that opens a link, to the person whom the link was made out to.
 
+        Raises `ActorNotAllowed` for anyone else: with the URL of another person's link they could answer for both.
         Raises `InvalidInput` unless `base_url`, or AURA_BASE_URL, says where its page is.
         """
-        await self._core.require_member("link", "url", "url")
+        actor = await self._core.require_member("link", "url", "url", by)
         approval, found = await self._find(link)
+        async with self._core.refusals_recorded():
+            decisions.require_link_holder(approval, found, actor)
         return await self._core.link_issuer(base_url).url(approval, found)
 
     async def page(self, link: str) -> LinkPage:
@@ -129,13 +133,16 @@ class Links:
         revoked = await self._core.handle(APPROVAL, approval, RevokeLinks(reason=reason), by)
         return [link_info(revoked, link, self._core.bus.clock()) for link in revoked.links]
 
-    async def rotate_keys(self, *, lost: bool = False) -> int:
+    async def rotate_keys(self, *, lost: bool = False, by: str | None = None) -> int:
         """Sign links with a new key from now on; return its number. Links that were issued still open.
 
         If the other keys are `lost` to someone else, they are removed: no link that was issued opens any more. A key
-        that is older than any link can be is removed in any case.
+        that is older than any link can be is removed in any case. Raises `ActorNotAllowed` for an agent that says so.
         """
-        await self._core.require_member("link", "keys", "rotate_keys")
+        actor = await self._core.require_member("link", "keys", "rotate_keys", by)
+        if lost:
+            async with self._core.refusals_recorded():
+                decisions.require_key_owner(actor)
         key = await anyio.to_thread.run_sync(lambda: self._core.link_keys.rotate(lost=lost))
         return key.number
 

@@ -229,10 +229,12 @@ class DeliveryLane:
         try:
             outbox = await self._record(command)
         except RuleViolated as error:
-            return self._supersede(str(error))
+            self._supersede(str(error))
+            return None
         position = outbox.lanes[command.lane]
         if position > command.position:
-            return self._supersede(f"the lane {command.lane} is at {position} already")
+            self._supersede(f"the lane {command.lane} is at {position} already")
+            return None
         self._making = None
         self.positions[making.pace] = position
         found = outbox.pending_of(command.message.key)

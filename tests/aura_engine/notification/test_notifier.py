@@ -15,13 +15,22 @@ from aura_contracts.approval.commands import (
     RemindReviewers,
     WithdrawApproval,
 )
-from aura_contracts.errors import CommandRefused, DeliveryRefused, InvalidFile, InvalidInput, StoreUnavailable
+from aura_contracts.errors import (
+    CommandRefused,
+    DeliveryFailed,
+    DeliveryRefused,
+    InvalidFile,
+    InvalidInput,
+    StoreUnavailable,
+)
 from aura_contracts.events import Append
 from aura_contracts.outbox import OUTBOX, outbox_id
+from aura_engine.host import Host
 from aura_engine.notification.alert_search import look
+from aura_notify.http import HttpSender
 from conditions import until
 from notify_bench import FILE, Bench, ask, fail
-from notify_servers import headers_of, mail_server, raw_server
+from notify_servers import headers_of, http_server, mail_server, raw_server
 
 pytestmark = pytest.mark.anyio
 
@@ -171,6 +180,74 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
         sent = [headers_of(envelope) for envelope in mailbox.envelopes]
     assert [one["Subject"] for one in sent] == ["one failed: AgentError"] * 2 + ["two failed: AgentError"]
     assert sent[0]["Message-ID"] == sent[1]["Message-ID"] != sent[2]["Message-ID"]
+
+
+SECRET_PATH = "/services/T0A1/B0B2/XyZsecret123?token=q9w8e7r6t5"
+
+
+@pytest.mark.parametrize("status", [404, 410, 500])
+@pytest.mark.parametrize(
+    "told", ["Cannot POST {path}", "<p>no {url}</p>", "{last}", "{path} " * 40, "x" * 174 + "{path}"]
+)
+async def test_what_a_server_repeats_of_a_secret_address_is_kept_nowhere(
+    bench: Bench, status: int, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    bench.settings("channels: {s: {slack: {url: env:HOOK, private: true}}}\npeople: {alice: {channels: {s: }}}")
+    with http_server() as server:
+        url = server.url.removesuffix("/hook") + SECRET_PATH
+        body = told.format(path=SECRET_PATH, url=url, last="XyZsecret123")
+        server.answers = [(status, {}, body.encode())]
+        host = Host(clock=lambda: bench.now, environment={"HOOK": url, "PATH": "/usr/bin:/bin"})
+        async with bench.engine(host=host) as engine:
+            await engine.notifications.deliver()
+            await fail(engine, "one")
+            await engine.notifications.deliver()
+            if status == 500:  # until it is given up
+                bench.now += 25 * HOUR
+                await engine.notifications.deliver()
+            (dead,) = await engine.notifications.list()
+            assert (dead.status, str(status) in dead.reason) == ("dead", True)
+            with pytest.raises(DeliveryFailed) as failed:
+                await engine.notifications.test("s")
+            found = [str(one) async for one in engine.doctor.examine()]
+            stored = [str(one) for one in await engine._core.log.page(0)]
+    kept = " ".join([dead.reason, str(failed.value), *found, *stored, caplog.text])
+    for secret in ("XyZ", "T0A1", "B0B2", "q9w8", "secret123"):
+        assert secret not in kept
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+async def test_what_a_mail_server_repeats_of_a_password_is_kept_nowhere(bench: Bench) -> None:
+    with mail_server(password="letmein") as mailbox:
+        bench.settings(
+            f"channels: {{mail: {{smtp: {{host: localhost, port: {mailbox.port}, security: none, from: a@b.org,"
+            " login: aura, password: env:PASSWORD}}}\npeople: {alice: {channels: {mail: alice@example.org}}}"
+        )
+        mailbox.replies["alice@example.org"] = "550 letmein: bGV0bWVpbg== AGF1cmEAbGV0bWVpbg=="
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            await fail(engine, "one")
+            await engine.notifications.deliver()
+            (dead,) = await engine.notifications.list()
+    assert dead.reason == "the server answered 550 [redacted]: [redacted] [redacted]"
+
+
+async def test_what_a_library_raises_is_logged_without_the_address(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(self: HttpSender, *_: Any) -> None:
+        raise RuntimeError(f"cannot parse {self.url}")
+
+    monkeypatch.setattr(HttpSender, "post", breaks)
+    url = "https://hooks.example.org" + SECRET_PATH
+    bench.settings("channels: {s: {slack: {url: env:HOOK}}}\npeople: {alice: {channels: {s: }}}")
+    host = Host(clock=lambda: bench.now, environment={"HOOK": url, "PATH": "/usr/bin:/bin"})
+    async with bench.engine(host=host) as engine:
+        with pytest.raises(DeliveryFailed, match="the channel itself failed: RuntimeError"):
+            await engine.notifications.test("s")
+    assert "RuntimeError: cannot parse [redacted]" in caplog.text
+    assert "XyZ" not in caplog.text
 
 
 def store_is_away() -> StoreUnavailable:
