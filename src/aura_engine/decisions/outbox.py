@@ -21,7 +21,7 @@ _no_agent = no_agent("agents do not send notifications")
 def _queue(state: Outbox | None, command: QueueNotification, context: Context) -> Events:
     require_zone("time", command.message.time, *(item.time for item in command.message.items))
     position = 0 if state is None else state.lanes.get(command.lane, 0)
-    if command.position <= position:
+    if state is not None and command.position <= position:
         return []
     if command.after != position:
         raise RuleBroken("lane", f"the lane {command.lane} is at {position}, not at {command.after}")

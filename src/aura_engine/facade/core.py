@@ -119,6 +119,13 @@ class Core:
     """By name, the lock that a durable subscription holds while it serves that name."""
 
     @property
+    def notifying(self) -> anyio.Lock:
+        """What one notifier at a time holds: within an engine, the lock of the store excludes no one."""
+        return self.readers.setdefault(
+            "\0notifier", anyio.Lock()
+        )  # not the name of a subscription: those are printable
+
+    @property
     def user(self) -> Actor:
         """The actor of commands that do not name one. Raises `InvalidInput` if the login name is unknown."""
         return self.identify()

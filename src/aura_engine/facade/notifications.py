@@ -21,14 +21,6 @@ from aura_engine.facade.gate import gated
 from aura_engine.notification.notifier import Notifier
 from aura_engine.unit_of_work import not_found
 
-_TURN = "\0notifier"
-"""Not the name of a subscription: those are printable."""
-
-
-def notifying_turn(core: Core) -> anyio.Lock:
-    """Return what one notifier at a time holds: within an engine, the lock of the store excludes no one."""
-    return core.readers.setdefault(_TURN, anyio.Lock())
-
 
 class Notification(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """A message that waits to be sent, or could not be."""
@@ -138,7 +130,7 @@ class Notifications:
         not be sent stays pending.
         """
         await self._core.require_member("notifications", "due", "deliver")
-        turn = notifying_turn(self._core)
+        turn = self._core.notifying
         try:
             turn.acquire_nowait()
         except anyio.WouldBlock:
@@ -151,7 +143,7 @@ class Notifications:
     async def serve(self) -> None:
         """Send what is due, when it is, until cancelled. While this engine or another does so already, wait."""
         await self._core.require_member("notifications", "due", "deliver")
-        async with notifying_turn(self._core):
+        async with self._core.notifying:
             await (await self._notifier()).run()
 
     async def _notifier(self) -> Notifier:

@@ -33,7 +33,6 @@ from aura_engine.clockwork.timekeeper import Timekeeper
 from aura_engine.clockwork.wall_clock import ClockJump
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
-from aura_engine.facade.notifications import notifying_turn
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ async def _notifying(core: Core) -> AsyncIterator[None]:
     notifier = await anyio.to_thread.run_sync(core.make_notifier)
 
     async def notify() -> None:
-        async with notifying_turn(core):
+        async with core.notifying:
             await notifier.run()
 
     async with anyio.create_task_group() as group:
