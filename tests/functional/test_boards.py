@@ -7,12 +7,14 @@ from pathlib import Path
 import anyio
 import pytest
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.board import (
     DEFAULT_COLUMNS,
     FINISHED_KEPT,
     USER_MOVES,
     BoardChanges,
     CanonicalState,
+    CardMoved,
     ColumnDefinition,
     MoveRule,
     canonical_of_task,
@@ -25,7 +27,7 @@ from aura_contracts.errors import (
     InvalidInput,
     RuleViolated,
 )
-from aura_contracts.task import TASK, TaskStatus
+from aura_contracts.task import TASK, TaskChanges, TaskStatus
 from engines import events_of, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
@@ -223,6 +225,40 @@ async def test_an_engine_that_is_cut_off_before_it_moves_the_cursor_loses_and_do
         found = await engine.boards.get("Team")
         assert [one.id for one in found.columns if one.cards] == ["backlog", "ready"]
         assert sorted(card for one in found.columns for card in one.cards) == sorted(task.id for task in tasks)
+
+
+@pytest.mark.parametrize("mover", ["same engine", "other engine"])
+async def test_a_card_that_a_person_moves_after_its_task_was_read_stays_in_the_column_that_was_chosen(
+    opened, monkeypatch, mover
+):
+    async with opened(record_only=True) as engine, opened(record_only=True) as other:
+        soon = column("Soon", C.READY)
+        board = await engine.boards.create("Team", columns=(*PLAIN, soon))
+        task = await engine.tasks.create("Write it")
+        cards, transact = engine._core.follower.cards, engine._core.bus.transact
+        await cards.caught_up()
+        await engine.tasks.edit(task.id, TaskChanges(title="Write it well"))
+        person = engine if mover == "same engine" else other
+        moved = []
+
+        async def moves_first(actor, decide, **more):
+            if actor == ENGINE and not moved:
+                moved.append(True)
+                await person.boards.move("Team", task.id, "Soon")
+            return await transact(actor, decide, **more)
+
+        monkeypatch.setattr(type(cards), "caught_up", _nothing)
+        monkeypatch.setattr(type(engine._core.bus), "transact", lambda _, *args, **more: moves_first(*args, **more))
+        assert await cards.catch_up()
+        assert moved
+        assert await cards.catch_up()
+        assert await column_of(engine, "Team", task.id) == "soon"
+        recorded = [event for event in await events_of(engine, board.id) if isinstance(event, CardMoved)]
+        assert [(one.from_column, one.to_column) for one in recorded] == [("backlog", "soon")]
+
+
+async def _nothing(cards):
+    """The engine that moves the cursor takes too long: a command goes on."""
 
 
 async def test_engines_that_catch_up_at_once_place_each_card_once(opened):
