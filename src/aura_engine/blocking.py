@@ -696,7 +696,10 @@ class BlockingBoards:
     ) -> Board:
         """Put a task on a board, in a column of its state; `rank` counts from the top, from 0, and None is the bottom.
 
-        That is for tasks that the board does not take by itself, and for cards that were taken off.
+        That is for tasks that the board does not take by itself, and for cards that were taken off. Without `column`,
+        it is where AURA would put it. Where a column that is given has rules, the task has to keep them, as in `move`.
+
+        Raises `RuleViolated`, whose remedy says what to do instead.
         """
         return self._portal.call(self._target.place, board, task, column=column, rank=rank, by=by)
 

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from aura_contracts.actors import ENGINE
+from aura_contracts.approval import ApprovalKind, Question, RequestApproval
 from aura_contracts.board import (
     DEFAULT_COLUMNS,
     FINISHED_KEPT,
@@ -363,6 +364,30 @@ async def test_rules_of_a_column_hold_people_up_and_not_the_engine(opened, repos
         _remove(workspace, "left.txt")
         await engine.boards.move("Team", task.id, "cancelled")
         assert (await engine.tasks.get(task.id)).status is TaskStatus.CANCELLED
+
+
+async def test_who_removes_a_card_and_places_it_evades_no_rule(opened):
+    async with opened(record_only=True) as engine:
+        strict = column("Strict", C.BACKLOG, rules=(MoveRule.APPROVALS_ANSWERED,))
+        await engine.boards.create("Team", columns=(*PLAIN, strict))
+        task = await engine.tasks.create("Write it")
+        bus = engine._core.bus
+        ident = bus.new_id()
+        question = Question(kind=ApprovalKind.QUESTION, proposed_solution="?", task_id=task.id, reviewers=("alice",))
+        await bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=question))
+        await engine.boards.remove("Team", task.id)
+        before = await engine.events.head()
+        with pytest.raises(RuleViolated) as refused:
+            await engine.boards.place("Team", task.id, column="Strict")
+        assert (refused.value.command, refused.value.rule) == ("PlaceCard", "approvals_answered")
+        assert ident in refused.value.reason
+        with pytest.raises(RuleViolated, match="the task is backlog"):
+            await engine.boards.place("Team", task.id, column="Ready")
+        assert await engine.events.head() == before
+        await engine.approvals.approve(ident, "so")
+        await engine.boards.place("Team", task.id, column="Strict")
+        assert await column_of(engine, "Team", task.id) == "strict"
+        await engine.boards.place("Team", task.id, column="Strict")  # where it is already: nothing to keep
 
 
 def _write(workspace, name):
