@@ -1107,8 +1107,9 @@ class BlockingStats:
     def get(self, *, since: date | None = None, until: date | None = None) -> Metrics:
         """Return the metrics from `since`, inclusive, to `until`, exclusive: the last 30 days by default.
 
-        A date means its first instant in UTC. A share or mean of nothing is None. Raises `NaiveDatetime` for a time
-        without a zone, and `InvalidInput` for a window that is empty, or longer than ten years.
+        The window ends now at the latest, as the `until` of what is returned says: no rate counts time that has not
+        passed. A date means its first instant in UTC. A share or mean of nothing is None. Raises `NaiveDatetime` for a
+        time without a zone, and `InvalidInput` for a window that is empty, or longer than ten years.
         """
         return self._portal.call(self._target.get, since=since, until=until)
 
