@@ -697,7 +697,10 @@ class BlockingBoards:
     ) -> Board:
         """Put a task on a board, in a column of its state; `rank` counts from the top, from 0, and None is the bottom.
 
-        That is for tasks that the board does not take by itself, and for cards that were taken off.
+        That is for tasks that the board does not take by itself, and for cards that were taken off. Without `column`,
+        it is where AURA would put it. Where a column that is given has rules, the task has to keep them, as in `move`.
+
+        Raises `RuleViolated`, whose remedy says what to do instead.
         """
         return self._portal.call(self._target.place, board, task, column=column, rank=rank, by=by)
 
@@ -1105,8 +1108,9 @@ class BlockingStats:
     def get(self, *, since: date | None = None, until: date | None = None) -> Metrics:
         """Return the metrics from `since`, inclusive, to `until`, exclusive: the last 30 days by default.
 
-        A date means its first instant in UTC. A share or mean of nothing is None. Raises `NaiveDatetime` for a time
-        without a zone, and `InvalidInput` for a window that is empty, or longer than ten years.
+        The window ends now at the latest, as the `until` of what is returned says: no rate counts time that has not
+        passed. A date means its first instant in UTC. A share or mean of nothing is None. Raises `NaiveDatetime` for a
+        time without a zone, and `InvalidInput` for a window that is empty, or longer than ten years.
         """
         return self._portal.call(self._target.get, since=since, until=until)
 

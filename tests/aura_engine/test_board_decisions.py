@@ -22,6 +22,7 @@ from aura_contracts.board import (
     CreateBoard,
     FollowTask,
     MoveCard,
+    MoveRule,
     PlaceCard,
     RemapColumn,
     RemoveCard,
@@ -287,6 +288,17 @@ def test_a_card_is_placed_where_the_state_of_its_task_says():
         "task_state",
         "the task is ready; column 'First' is for tasks that are running",
     )
+
+
+def test_a_card_that_people_place_in_a_column_by_name_keeps_its_rules():
+    strict = msgspec.structs.replace(TESTING, rules=(MoveRule.CLEAN_GIT, MoveRule.NO_PROCESS))
+    state = board(AddColumn(column=strict, index=0))
+    to = {"task_id": ONE, "task_state": C.RUNNING}
+    error = refusal(RuleViolated, state, PlaceCard(**to, column_id="testing", met=(MoveRule.CLEAN_GIT,)))
+    assert error.rule == "no_process"
+    assert cards(after(state, PlaceCard(**to, column_id="testing", met=strict.rules)), "testing") == (ONE,)
+    assert cards(after(state, PlaceCard(**to, column_id="testing"), actor=ENGINE), "testing") == (ONE,)
+    assert cards(after(state, PlaceCard(**to)), "testing") == (ONE,)
 
 
 def test_a_task_has_one_card_on_a_board():

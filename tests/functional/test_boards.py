@@ -7,12 +7,15 @@ from pathlib import Path
 import anyio
 import pytest
 
+from aura_contracts.actors import ENGINE
+from aura_contracts.approval import ApprovalKind, Question, RequestApproval
 from aura_contracts.board import (
     DEFAULT_COLUMNS,
     FINISHED_KEPT,
     USER_MOVES,
     BoardChanges,
     CanonicalState,
+    CardMoved,
     ColumnDefinition,
     MoveRule,
     canonical_of_task,
@@ -25,7 +28,7 @@ from aura_contracts.errors import (
     InvalidInput,
     RuleViolated,
 )
-from aura_contracts.task import TASK, TaskStatus
+from aura_contracts.task import TASK, TaskChanges, TaskStatus
 from engines import events_of, scripted, settled, write
 
 pytestmark = pytest.mark.anyio
@@ -225,6 +228,40 @@ async def test_an_engine_that_is_cut_off_before_it_moves_the_cursor_loses_and_do
         assert sorted(card for one in found.columns for card in one.cards) == sorted(task.id for task in tasks)
 
 
+@pytest.mark.parametrize("mover", ["same engine", "other engine"])
+async def test_a_card_that_a_person_moves_after_its_task_was_read_stays_in_the_column_that_was_chosen(
+    opened, monkeypatch, mover
+):
+    async with opened(record_only=True) as engine, opened(record_only=True) as other:
+        soon = column("Soon", C.READY)
+        board = await engine.boards.create("Team", columns=(*PLAIN, soon))
+        task = await engine.tasks.create("Write it")
+        cards, transact = engine._core.follower.cards, engine._core.bus.transact
+        await cards.caught_up()
+        await engine.tasks.edit(task.id, TaskChanges(title="Write it well"))
+        person = engine if mover == "same engine" else other
+        moved = []
+
+        async def moves_first(actor, decide, **more):
+            if actor == ENGINE and not moved:
+                moved.append(True)
+                await person.boards.move("Team", task.id, "Soon")
+            return await transact(actor, decide, **more)
+
+        monkeypatch.setattr(type(cards), "caught_up", _nothing)
+        monkeypatch.setattr(type(engine._core.bus), "transact", lambda _, *args, **more: moves_first(*args, **more))
+        assert await cards.catch_up()
+        assert moved
+        assert await cards.catch_up()
+        assert await column_of(engine, "Team", task.id) == "soon"
+        recorded = [event for event in await events_of(engine, board.id) if isinstance(event, CardMoved)]
+        assert [(one.from_column, one.to_column) for one in recorded] == [("backlog", "soon")]
+
+
+async def _nothing(cards):
+    """The engine that moves the cursor takes too long: a command goes on."""
+
+
 async def test_engines_that_catch_up_at_once_place_each_card_once(opened):
     async with opened(record_only=True) as one, opened(record_only=True) as other, opened(record_only=True) as third:
         board = await one.boards.create("Team")
@@ -327,6 +364,30 @@ async def test_rules_of_a_column_hold_people_up_and_not_the_engine(opened, repos
         _remove(workspace, "left.txt")
         await engine.boards.move("Team", task.id, "cancelled")
         assert (await engine.tasks.get(task.id)).status is TaskStatus.CANCELLED
+
+
+async def test_who_removes_a_card_and_places_it_evades_no_rule(opened):
+    async with opened(record_only=True) as engine:
+        strict = column("Strict", C.BACKLOG, rules=(MoveRule.APPROVALS_ANSWERED,))
+        await engine.boards.create("Team", columns=(*PLAIN, strict))
+        task = await engine.tasks.create("Write it")
+        bus = engine._core.bus
+        ident = bus.new_id()
+        question = Question(kind=ApprovalKind.QUESTION, proposed_solution="?", task_id=task.id, reviewers=("alice",))
+        await bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=question))
+        await engine.boards.remove("Team", task.id)
+        before = await engine.events.head()
+        with pytest.raises(RuleViolated) as refused:
+            await engine.boards.place("Team", task.id, column="Strict")
+        assert (refused.value.command, refused.value.rule) == ("PlaceCard", "approvals_answered")
+        assert ident in refused.value.reason
+        with pytest.raises(RuleViolated, match="the task is backlog"):
+            await engine.boards.place("Team", task.id, column="Ready")
+        assert await engine.events.head() == before
+        await engine.approvals.approve(ident, "so")
+        await engine.boards.place("Team", task.id, column="Strict")
+        assert await column_of(engine, "Team", task.id) == "strict"
+        await engine.boards.place("Team", task.id, column="Strict")  # where it is already: nothing to keep
 
 
 def _write(workspace, name):

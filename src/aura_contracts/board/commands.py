@@ -81,6 +81,7 @@ class PlaceCard(Command[Board], frozen=True, kw_only=True):
     """Put a task on the board, in the given column of its state or in the leftmost one.
 
     The sender of the command looks up `task_state`. `rank` counts from the top, starting at 0; None is the bottom.
+    `met` are the rules that the sender found to hold; a human who gives a column has to keep all of its rules.
     """
 
     emits = (events.CardPlaced,)
@@ -88,6 +89,7 @@ class PlaceCard(Command[Board], frozen=True, kw_only=True):
     task_state: CanonicalState
     column_id: str | None = None
     rank: int | None = None
+    met: tuple[MoveRule, ...] = ()
 
 
 class MoveCard(Command[Board], frozen=True, kw_only=True):

@@ -176,7 +176,7 @@ def _require_allowed_move(target: Column, command: MoveCard) -> None:
         raise RuleBroken("move", reason, remedy)
 
 
-def _require_met(target: Column, command: MoveCard) -> None:
+def _require_met(target: Column, command: PlaceCard | MoveCard) -> None:
     if unmet := [rule for rule in target.rules if rule not in command.met]:
         reason = f"column {target.name!r} takes a card only if {RULE_TEXTS[unmet[0]]}"
         raise RuleBroken(unmet[0].value, reason, "change that first, or choose another column")
@@ -286,6 +286,8 @@ def _place(state: Board, command: PlaceCard, context: Context) -> Events:
         raise RuleBroken("task_state", reason, remedy)
     if is_human(context):
         _require_room(column)
+        if command.column_id is not None:
+            _require_met(column, command)
     return [CardPlaced(task_id=command.task_id, column_id=column.id, rank=_rank(column, command))]
 
 

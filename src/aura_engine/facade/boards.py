@@ -36,6 +36,7 @@ from aura_contracts.board import (
     SetColumnRules,
     SetWipLimit,
     canonical_of_task,
+    column_of_card,
 )
 from aura_contracts.errors import AmbiguousId, InvalidId, InvalidInput, RuleViolated
 from aura_contracts.ids import BoardId, TaskId
@@ -166,16 +167,25 @@ class Boards:
     ) -> Board:
         """Put a task on a board, in a column of its state; `rank` counts from the top, from 0, and None is the bottom.
 
-        That is for tasks that the board does not take by itself, and for cards that were taken off.
+        That is for tasks that the board does not take by itself, and for cards that were taken off. Without `column`,
+        it is where AURA would put it. Where a column that is given has rules, the task has to keep them, as in `move`.
+
+        Raises `RuleViolated`, whose remedy says what to do instead.
         """
         ident, task_id = await self._find(board), TaskId(await self._core.find("task", task))
         await self._core.follower.cards.caught_up()
 
         async def decide(unit: UnitOfWork) -> Board:
-            state = canonical_of_task(await unit.require(TASK, task_id))
-            wanted = None if column is None else _named(await unit.require(BOARD, ident), column).id
-            await unit.acting_as(ENGINE).handle(ident, FollowTask(task_id=task_id, task_state=state))
-            return await unit.handle(ident, PlaceCard(task_id=task_id, task_state=state, column_id=wanted, rank=rank))
+            view = await view_in(unit, task_id)
+            state = canonical_of_task(view.task)
+            found = await unit.acting_as(ENGINE).handle(ident, FollowTask(task_id=task_id, task_state=state))
+            to: Any = {"task_state": state, "rank": rank}
+            if column is not None:
+                target = _named(found, column)
+                possible = target.state is state and column_of_card(found, task_id) is None
+                to["column_id"] = target.id
+                to["met"] = await self._met(found, target, view, PlaceCard) if possible else ()
+            return await unit.handle(ident, PlaceCard(task_id=task_id, **to))
 
         return await self._core.bus.transact(self._core.actor(by), decide)
 
@@ -212,7 +222,7 @@ class Boards:
             state, engine = canonical_of_task(view.task), unit.acting_as(ENGINE)
             found = await engine.handle(ident, FollowTask(task_id=task_id, task_state=state))
             target = _named(found, column)
-            met = () if task_id in target.cards else await self._met(found, target, view)
+            met = () if task_id in target.cards else await self._met(found, target, view, MoveCard)
             to: Any = {"to_column": target.id, "task_state": state, "rank": rank, "met": met}
             await unit.handle(ident, MoveCard(task_id=task_id, **to))
             driven = await moves.add(unit, view, target.state, reason)
@@ -225,7 +235,9 @@ class Boards:
                 await self._core.drive(one.id)
         return await self.view(ident)
 
-    async def _met(self, board: Board, column: Column, view: View) -> tuple[MoveRule, ...]:
+    async def _met(
+        self, board: Board, column: Column, view: View, command: type[Command[Board]]
+    ) -> tuple[MoveRule, ...]:
         """Return the rules of a column, all of which a task keeps. Raises `RuleViolated`, which says what is amiss."""
         for rule in column.rules:
             reason, remedy = await self._amiss(rule, view) or ("", "")
@@ -233,7 +245,7 @@ class Boards:
                 raise RuleViolated(
                     aggregate="board",
                     aggregate_id=board.id,
-                    command="MoveCard",
+                    command=command.__name__,
                     rule=rule.value,
                     reason=f"column {column.name!r} does not take the card: {reason}",
                     remedy=remedy,

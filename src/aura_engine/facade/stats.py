@@ -27,10 +27,12 @@ class Stats:
     async def get(self, *, since: date | None = None, until: date | None = None) -> Metrics:
         """Return the metrics from `since`, inclusive, to `until`, exclusive: the last 30 days by default.
 
-        A date means its first instant in UTC. A share or mean of nothing is None. Raises `NaiveDatetime` for a time
-        without a zone, and `InvalidInput` for a window that is empty, or longer than ten years.
+        The window ends now at the latest, as the `until` of what is returned says: no rate counts time that has not
+        passed. A date means its first instant in UTC. A share or mean of nothing is None. Raises `NaiveDatetime` for a
+        time without a zone, and `InvalidInput` for a window that is empty, or longer than ten years.
         """
-        end = self._core.bus.clock() if until is None else instant_of(until, "until")
+        now = self._core.bus.clock()
+        end = now if until is None else min(instant_of(until, "until"), now)
         begin = _default(end) if since is None else instant_of(since, "since")
         if not begin < end:
             reason = f"{begin.isoformat()} is not before the end, {end.isoformat()}"

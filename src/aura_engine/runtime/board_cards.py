@@ -8,6 +8,7 @@ Invariants:
   these into account without recording anything (`arranged`), so a card is never shown in the wrong column.
 - One engine of a store at a time moves the cursor, under a lock. It does so after it has recorded what follows, which
   does nothing the second time; so an engine that is killed in between loses nothing.
+- What is recorded is what tasks are when it is recorded: a card that a person moved meanwhile stays where it is.
 - A task is placed on a board once: when its creation is passed. A card that was taken off stays off.
 - The cursor starts at the head of the log, while there is no board: a board is filled when it is created.
 - What goes wrong here ends neither the engine nor a driver: the next event, or the next pause, tries again.
@@ -39,7 +40,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.ids import BoardId, TaskId
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import LIMIT, BoardQuery, ReadModels, TaskQuery
-from aura_contracts.task import Task, TaskCreated, TaskStatus
+from aura_contracts.task import TASK, Task, TaskCreated, TaskStatus
 from aura_engine.runtime.pages import parts_of
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
@@ -193,7 +194,7 @@ class BoardCards:
         if board.status is BoardStatus.ARCHIVED:
             return board, await self.tasks_of(ids)
         tasks = await self.tasks_of(ids | set(created))
-        return await follow(unit, board_id, tasks, created), tasks
+        return await _arrange(unit, board_id, tasks, created), tasks
 
     async def _new_tasks(self) -> Sequence[TaskId]:
         """Return the tasks that were created after the cursor."""
@@ -219,11 +220,30 @@ async def follow(
 ) -> Board:
     """Add to `unit` that the cards of `tasks` follow, that new tasks get one, and that old ones go; return the board.
 
-    `created` are those of the tasks that no board had a chance to take before.
+    `created` are those of the tasks that no board had a chance to take before. `tasks` may be out of date: a card moves
+    only if its task's state in `unit` says so, or it would undo what a person moved since they were read.
     """
     board = await unit.require(BOARD, board_id)
+    moving = [task for task in tasks.values() if _is_elsewhere(board, task)]
+    current = {task.id: await unit.require(TASK, task.id) for task in moving}
+    if current:
+        await unit.require_current()  # a task that lags would have its card stay, and the cursor pass
+    return await _arrange(unit, board_id, {**tasks, **current}, created)
+
+
+def _is_elsewhere(board: Board, task: Task) -> bool:
+    """Whether the card of a task is in a column of another state."""
+    column = column_of_card(board, task.id)
+    return column is not None and column.state is not canonical_of_task(task)
+
+
+async def _arrange(
+    unit: UnitOfWork, board_id: BoardId, tasks: Mapping[TaskId, Task], created: Collection[TaskId]
+) -> Board:
+    """Do what `follow` does, for tasks as they are given."""
+    board = await unit.require(BOARD, board_id)
     for task in tasks.values():
-        if column_of_card(board, task.id) is not None:
+        if _is_elsewhere(board, task):
             board = await unit.handle(board_id, FollowTask(task_id=task.id, task_state=canonical_of_task(task)))
     for task_id in created:
         new = tasks.get(task_id)
