@@ -17,7 +17,7 @@ from aura_contracts.approval import (
     ReminderSent,
     RequestApproval,
 )
-from aura_contracts.errors import StoreReadOnly, StoreUnavailable
+from aura_contracts.errors import InvalidInput, StoreReadOnly, StoreUnavailable
 from aura_contracts.timers import TimerPurpose
 from aura_engine.clockwork import effects, timekeeper, wall_clock
 from aura_engine.clockwork.timekeeper import Timekeeper
@@ -160,6 +160,17 @@ async def test_engines_at_once_do_each_once(opened, time):
         for approval in approvals:
             assert sorted(await happened(one, approval)) == ["ApprovalEscalated", "ReminderSent"]
         assert len(done) == 10
+
+
+async def test_no_more_are_done_at_once_than_asked_for_and_the_rest_next_time(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        asked = [await ask(engine, deadline=START + timedelta(hours=hours)) for hours in (1, 2, 3)]
+        time.passes(5)
+        done = [[one.stream_id for one in await engine.timers.fire_due(limit=2)] for _ in range(3)]
+        assert done == [asked[:2], asked[2:], []]
+        with pytest.raises(InvalidInput) as refused:
+            await engine.timers.fire_due(limit=0)
+        assert refused.value.field == "limit"
 
 
 async def test_who_only_reads_fires_nothing(opened, time):

@@ -80,8 +80,11 @@ class Timekeeper:
             return CLOCK_CHECK
         return seconds
 
-    async def look(self) -> tuple[list[TimerRow], float]:
-        """Fire what is due now; return the timers that took effect, and the seconds until the next look."""
+    async def look(self, limit: int | None = None) -> tuple[list[TimerRow], float]:
+        """Fire what is due now; return the timers that took effect, and the seconds until the next look.
+
+        After `limit` of them it stops, None: never.
+        """
         fired: list[TimerRow] = []
         pauses = [CLOCK_CHECK]
         now = self._clock.now()
@@ -92,6 +95,8 @@ class Timekeeper:
                 self._clock.reached()
                 if timer.due_at > now:
                     pauses.append(self._clock.until(timer.due_at) or CLOCK_CHECK)
+                    break
+                if limit is not None and len(fired) >= limit:
                     break
                 seen.add(timer.id)
                 pause = self._pause(timer)
