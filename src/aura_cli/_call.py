@@ -30,6 +30,9 @@ READ_TIMEOUT = 10.0
 RECORD_TIMEOUT = 30.0
 """The same where a command records: a database may take a while to restart."""
 
+DUE_AT_ONCE = 200
+"""The most timers that a command fires before its own work; the rest is left to the next one."""
+
 PAGE = 1000
 """Rows per page of a list."""
 
@@ -111,9 +114,12 @@ async def engine_of(
 
 
 async def _do_what_is_due(call: Invocation, engine: "Engine") -> None:
-    """Remind, escalate and expire what is due, and say so. What cannot be done now is left to the next command."""
+    """Remind, escalate and expire what is due, and say so. What cannot be done now is left to the next command.
+
+    An expiry is a decision, and may mean to continue: it is said whatever the output is.
+    """
     try:
-        due = await engine.timers.fire_due()
+        due = await engine.timers.fire_due(limit=DUE_AT_ONCE)
     except AuraError:  # the command itself says what is wrong with the store, if it matters to it
         return
     if due:
@@ -121,8 +127,17 @@ async def _do_what_is_due(call: Invocation, engine: "Engine") -> None:
 
         counts = Counter(_DUE[timer.purpose] for timer in due)
         done = ", ".join(counted(number, thing) for thing, number in counts.items())
-        call.terminal.say(f"was due and is done first: {done}")
+        expired = [timer.stream_id for timer in due if timer.purpose == "expire"]
+        text = f"was due and is done first: {done}"
+        if expired:
+            more = f" and {len(expired) - _NAMED} more" if len(expired) > _NAMED else ""
+            call.terminal.show([f"{text}; expired: {', '.join(expired[:_NAMED])}{more}"])
+        else:
+            call.terminal.say(text)
 
+
+_NAMED = 5
+"""The most approvals that a message names."""
 
 _DUE = {"remind": "reminder", "escalate": "escalation", "expire": "deadline"}
 

@@ -1009,8 +1009,10 @@ class BlockingTimers:
         """
         return self._portal.call(self._target.list, **filters)
 
-    def fire_due(self) -> Sequence[TimerRow]:
+    def fire_due(self, *, limit: int | None = None) -> Sequence[TimerRow]:
         """Remind, escalate and expire what is due by now; return the timers that took effect, the earliest first.
+
+        After `limit` of them, 1 or more, the rest is left to the next call; None: nothing is. Raises `InvalidInput`.
 
         Retries and grace periods are steps of tasks, and left to the engine that drives these. What is not due any more
         is left out, and twice is harmless. What could not be done is logged, and still due the next time.
@@ -1018,7 +1020,7 @@ class BlockingTimers:
         Opening an engine fires nothing by itself: a program calls this now and then, or `Engine.serve` once. While
         another engine serves the store, this leaves everything to it.
         """
-        return self._portal.call(self._target.fire_due)
+        return self._portal.call(self._target.fire_due, limit=limit)
 
 
 class BlockingNotifications:

@@ -8,8 +8,9 @@ from datetime import timedelta
 import anyio
 import pytest
 
+from aura_cli import _call
 from aura_contracts.actors import ENGINE
-from aura_contracts.approval import ApprovalKind, Question, RequestApproval
+from aura_contracts.approval import ApprovalKind, OnExpiry, Question, RequestApproval
 from aura_contracts.service import SERVICE, SERVICE_ID, ServiceStatus
 from aura_engine import open_engine
 from aura_engine.host import Host, now
@@ -89,3 +90,32 @@ def test_a_command_does_what_is_due_and_says_so(tmp_path, monkeypatch):
     said = call_aura("task", "create", "More", "--store", store).err
     assert said.count("was due and is done first: 1 reminder\n") == 1
     assert "due" not in call_aura("task", "create", "Still more", "--store", store).err
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--quiet"]])
+def test_an_expiry_is_said_whatever_the_output_is_and_a_command_does_a_part_of_much(tmp_path, monkeypatch, flags):
+    """Of three questions that expired into "continue", a command that does two at once leaves one to the next."""
+    monkeypatch.setattr(_call, "DUE_AT_ONCE", 2)
+    store = f"sqlite:///{tmp_path / 'aura.db'}"
+    monkeypatch.setenv("AURA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AURA_USER", "alice")
+    asked = []
+
+    async def ask_yesterday():
+        host = Host(clock=lambda: now() - timedelta(hours=10))
+        async with open_engine(store, home=tmp_path / "home", user="alice", host=host) as engine:
+            core, task = engine._core, await engine.tasks.create("Something")
+            about = {"kind": ApprovalKind.QUESTION, "proposed_solution": "May I?", "task_id": task.id}
+            for hours in (9, 8, 7):
+                until = {"deadline": now() - timedelta(hours=hours), "on_expiry": OnExpiry.CONTINUE}
+                ident = core.bus.new_id()
+                question = Question(**about, **until, reviewers=("alice",))
+                await core.bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=question))
+                asked.append(ident)
+
+    anyio.run(ask_yesterday)
+    said = [call_aura("task", "create", "More", "--store", store, *flags).err for _ in range(3)]
+    first, second, third = (["was due" in line for line in text.splitlines()].count(True) for text in said)
+    assert (first, second, third) == (1, 1, 0)
+    assert f"was due and is done first: 2 deadlines; expired: {asked[0]}, {asked[1]}\n" in said[0]
+    assert f"was due and is done first: 1 deadline; expired: {asked[2]}\n" in said[1]

@@ -688,15 +688,18 @@ def asked(automatic=False):
     return RecordAction(epoch=1, action=event)
 
 
-GAVE_UP = RecordStageFailure(epoch=1, failure=Failure(FailureReason.PERMISSION_DENIED), unanswered=True)
+DEADLINE = START + timedelta(days=3)
+GAVE_UP = RecordStageFailure(epoch=1, failure=Failure(FailureReason.PERMISSION_DENIED), answer_by=DEADLINE)
 
 
-def test_a_stage_waits_for_the_answer_to_a_question_that_its_agent_gave_up():
+@pytest.mark.parametrize("passed", [0.0, 2.9 * 86_400, 5 * 86_400])
+def test_a_stage_waits_until_the_deadline_of_a_question_that_its_agent_gave_up(passed):
+    """Not for a fixed time: else its agent would be started again while the question is open."""
     story = Story(S.CODING_INITIAL, retry=RetryPolicy(max_attempts=1))
     story.do(asked())
-    (scheduled,) = story.do(GAVE_UP)
+    (scheduled,) = story.do(GAVE_UP, after=passed)
     assert isinstance(scheduled, StageRetryScheduled)
-    assert scheduled.retry_at - story.now == timedelta(hours=24)
+    assert scheduled.retry_at == max(DEADLINE, story.now)
     assert story.do(RetryStage(), by=ENGINE) == [StageRetried(attempt=2)]
     assert story.state.open_question is None
 

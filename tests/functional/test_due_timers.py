@@ -17,7 +17,7 @@ from aura_contracts.approval import (
     ReminderSent,
     RequestApproval,
 )
-from aura_contracts.errors import StoreReadOnly
+from aura_contracts.errors import InvalidInput, StoreReadOnly, StoreUnavailable
 from aura_contracts.timers import TimerPurpose
 from aura_engine.clockwork import effects, timekeeper, wall_clock
 from aura_engine.clockwork.timekeeper import Timekeeper
@@ -162,6 +162,17 @@ async def test_engines_at_once_do_each_once(opened, time):
         assert len(done) == 10
 
 
+async def test_no_more_are_done_at_once_than_asked_for_and_the_rest_next_time(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        asked = [await ask(engine, deadline=START + timedelta(hours=hours)) for hours in (1, 2, 3)]
+        time.passes(5)
+        done = [[one.stream_id for one in await engine.timers.fire_due(limit=2)] for _ in range(3)]
+        assert done == [asked[:2], asked[2:], []]
+        with pytest.raises(InvalidInput) as refused:
+            await engine.timers.fire_due(limit=0)
+        assert refused.value.field == "limit"
+
+
 async def test_who_only_reads_fires_nothing(opened, time):
     async with opened(host=Host(clock=time)) as engine:
         await ask(engine)
@@ -214,6 +225,39 @@ async def test_a_running_timekeeper_fires_what_becomes_due_and_what_is_asked_mea
             await until(lambda: reminded(first, 2))
             group.cancel_scope.cancel()
         assert [one for one in await happened(engine, first) if one == "ReminderSent"] == ["ReminderSent"] * 2
+
+
+async def test_an_outage_after_a_jump_loses_neither_its_record_nor_the_hold(opened, time, monkeypatch):
+    for module in (wall_clock, timekeeper):
+        monkeypatch.setattr(module, "CLOCK_CHECK", 0.01)
+    monkeypatch.setattr(timekeeper, "_PAUSE", 0.01)
+    monkeypatch.setattr(wall_clock, "HOLD", 1000.0)
+    machine, tried, told = [0.0], [], []
+
+    async def on_jump(jump):
+        tried.append(jump)
+        machine[0] += 2000.0  # longer than the hold
+        if len(tried) < 5:
+            raise StoreUnavailable(store="s", reason="the network is not up yet", waited=1.0, attempts=1)
+        told.append(jump)
+
+    async with opened(host=Host(clock=time)) as engine:
+        approval, core = await ask(engine, deadline=time.now + timedelta(hours=2)), engine._core
+        clock = wall_clock.WallClock(lambda: time.now + timedelta(seconds=machine[0]), lambda: machine[0])
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=clock, on_jump=on_jump)
+        time.passes(3)
+        async with anyio.create_task_group() as group:
+            group.start_soon(keeper.run)
+            await until(lambda: told)
+            for _ in range(3):
+                await keeper.look()
+            assert (await core.bus.fetch(APPROVAL, approval)).status is ApprovalStatus.PENDING
+            machine[0] += 1001.0
+            await until(lambda: happened(engine, approval))
+            group.cancel_scope.cancel()
+        assert len(tried) == 5
+        assert [jump.seconds for jump in told] == [pytest.approx(3 * HOUR)]
+        assert await happened(engine, approval) == ["ApprovalExpired"]
 
 
 async def test_a_forward_jump_holds_what_cannot_be_undone(opened, time, monkeypatch):

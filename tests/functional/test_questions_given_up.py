@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import aclosing
+from datetime import timedelta
 
 import anyio
 import pytest
@@ -105,3 +106,18 @@ async def test_it_waits_over_a_restart_of_the_engine(opened, repository, qwen):
         execution = (await engine.tasks.view(run.id)).execution
         retried = [event for event in await events_of(engine, execution.id) if isinstance(event, StageRetried)]
         assert len(retried) == 1
+
+
+async def test_it_waits_as_long_as_the_question_is_open(opened, repository, qwen):
+    """A policy gives the question three days: the agent is not started again before."""
+    (repository / ".aura").mkdir()
+    rule = "rules:\n  - ask: slow\n    when: {kind: tool_call}\n    then: {deadline: 72h}\n"
+    (repository / ".aura" / "policies.yaml").write_text(rule)
+    async with opened() as engine:
+        run = await engine.run("Write it", repositories=[str(repository)], **qwen)
+        question, execution = await waiting(engine, run.id)
+        approval = await engine.approvals.get(question.id)
+        assert approval.deadline - approval.requested_at > timedelta(hours=71)
+        assert execution.retry_at == approval.deadline
+        (timer,) = await engine.timers.list(purpose="retry")
+        assert timer.due_at == approval.deadline

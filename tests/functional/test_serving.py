@@ -1,5 +1,6 @@
 """A service: one at a time, which drives what others left, keeps time, and says when it served."""
 
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import anyio
@@ -7,8 +8,18 @@ import pytest
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import APPROVAL, ApprovalKind, Question, RequestApproval
-from aura_contracts.errors import InvalidInput, StoreReadOnly
-from aura_contracts.service import SERVICE, SERVICE_ID, ClockJumped, ServiceStarted, ServiceStatus, ServiceStopped
+from aura_contracts.errors import InvalidInput, StoreReadOnly, StoreUnavailable
+from aura_contracts.ports.read_models import TaskQuery
+from aura_contracts.service import (
+    SERVICE,
+    SERVICE_ID,
+    ClockJumped,
+    ServiceStarted,
+    ServiceStatus,
+    ServiceStopped,
+    StartService,
+    StopService,
+)
 from aura_contracts.task import TaskStatus
 from aura_engine.clockwork import timekeeper, wall_clock
 from aura_engine.facade import service_turn
@@ -117,6 +128,64 @@ async def test_a_service_drives_what_others_left_and_what_others_start(opened, r
             return found == [TaskStatus.COMPLETED] * 2
 
         await until(done)
+
+
+def store_away_three_times(core, monkeypatch, away_at):
+    """Have the store away at one step of a turn; return a list that grows with each time."""
+    outages = []
+    bus, reads, locks = core.bus, core.reads, core.locks
+    acquire, handle, rows = locks.acquire, bus.handle, reads.rows
+
+    def step(name, matches):
+        if name == away_at and matches and len(outages) < 3:
+            outages.append(name)
+            raise StoreUnavailable(store="s", reason="the server restarts", waited=1.0, attempts=3)
+
+    async def acquire_or_not(_, key):
+        step("lock", key == service_turn.SERVICE_LOCK)
+        return await acquire(key)
+
+    async def handle_or_not(_, actor, stream, command):
+        step("start", isinstance(command, StartService))
+        step("stop", isinstance(command, StopService))
+        return await handle(actor, stream, command)
+
+    def rows_or_not(_, query):
+        step("listing", isinstance(query, TaskQuery))
+        return rows(query)
+
+    @asynccontextmanager
+    async def part(_):
+        async with anyio.create_task_group():
+            step("part", matches=True)
+        yield
+
+    monkeypatch.setattr(type(locks), "acquire", acquire_or_not)
+    monkeypatch.setattr(type(bus), "handle", handle_or_not)
+    monkeypatch.setattr(type(reads), "rows", rows_or_not)
+    monkeypatch.setattr(service_turn, "PARTS", (*service_turn.PARTS, part))
+    return outages
+
+
+@pytest.mark.parametrize(("away_at", "times"), [("lock", 3), ("start", 3), ("listing", 3), ("part", 3), ("stop", 1)])
+async def test_an_outage_ends_no_service_that_waits_or_begins(opened, repository, monkeypatch, away_at, times):
+    """Who waits for the service sees nothing of it, and what was left is driven all the same."""
+    how = {"repositories": [str(repository)], **scripted([write("a.md", "x\n")]), "approval": "auto"}
+    async with opened(record_only=True) as asking, opened() as engine:
+        left = await asking.run("One", **how)
+        outages = store_away_three_times(engine._core, monkeypatch, away_at)
+        service = engine.serve()
+        with anyio.fail_after(60):
+            await service.started()
+        assert service.at_work
+
+        async def done():
+            return (await asking.tasks.get(left.id)).status is TaskStatus.COMPLETED
+
+        await until(done)
+        await service.stop()
+        await service.wait()
+        assert outages == [away_at] * times
 
 
 async def test_who_cannot_serve_is_told_so(opened):

@@ -16,7 +16,7 @@ POLICY = system("policy")
 """The only actor besides humans that may decide: a rule that humans configured."""
 
 QUESTION_WAIT = timedelta(hours=24)
-"""How long an agent waits for an answer; silence means no. A stage whose agent gave the question up waits as long."""
+"""How long an agent waits for an answer, unless a policy sets another deadline; silence means no."""
 
 REMIND_AFTER = 24 * 3600.0
 """Seconds until the first reminder, and between reminders (specification, "Approval Timeouts")."""

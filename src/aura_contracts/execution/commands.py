@@ -3,7 +3,7 @@
 from aura_contracts.aggregate import Command
 from aura_contracts.context_documents import AgentContext
 from aura_contracts.entries import Usage
-from aura_contracts.events import CommandRefusal
+from aura_contracts.events import CommandRefusal, Instant
 from aura_contracts.execution import event_types as events
 from aura_contracts.execution.actions import ACTIONS, Action
 from aura_contracts.execution.state import Execution
@@ -86,8 +86,11 @@ class RecordStageFailure(Report, frozen=True, kw_only=True):
     emits = (events.SessionDropped, events.StageRetryScheduled, events.ExecutionFailed)
     failure: Failure
     delay: float = 0.0
-    unanswered: bool = False
-    """Whether the agent gave up a question that is still open: the stage waits for the answer, then starts again."""
+    answer_by: Instant | None = None
+    """Until when a question may be answered that the agent gave up: the stage waits for the answer, then starts again.
+
+    None if it gave up none.
+    """
 
 
 class RecordSession(Report, frozen=True, kw_only=True):

@@ -80,8 +80,11 @@ class Timekeeper:
             return CLOCK_CHECK
         return seconds
 
-    async def look(self) -> tuple[list[TimerRow], float]:
-        """Fire what is due now; return the timers that took effect, and the seconds until the next look."""
+    async def look(self, limit: int | None = None) -> tuple[list[TimerRow], float]:
+        """Fire what is due now; return the timers that took effect, and the seconds until the next look.
+
+        After `limit` of them it stops, None: never.
+        """
         fired: list[TimerRow] = []
         pauses = [CLOCK_CHECK]
         now = self._clock.now()
@@ -89,8 +92,11 @@ class Timekeeper:
         seen: set[str] = set()
         async with aclosing(self._reads.rows(query)) as timers:
             async for timer in timers:
+                self._clock.reached()
                 if timer.due_at > now:
                     pauses.append(self._clock.until(timer.due_at) or CLOCK_CHECK)
+                    break
+                if limit is not None and len(fired) >= limit:
                     break
                 seen.add(timer.id)
                 pause = self._pause(timer)
@@ -100,6 +106,7 @@ class Timekeeper:
                     pause = _RETRY_AFTER
                     self._left[timer.id] = (timer.due_at, self._monotonic() + pause)
                 pauses.append(pause)
+        self._clock.reached()
         self._left = {one: since for one, since in self._left.items() if one in seen}
         return fired, min(pauses)
 
@@ -119,10 +126,16 @@ class Timekeeper:
         return False
 
     async def _note_jump(self) -> None:
+        """Report the jumps of the clock, each until it was recorded: the store may be away right after a sleep."""
         self._clock.now()
-        jump, self._clock.jump = self._clock.jump, None
-        if jump is not None and self._on_jump is not None:
-            await self._on_jump(jump)
+        while self._clock.jumps and self._on_jump is not None:
+            try:
+                await self._on_jump(self._clock.jumps[0])
+            except StoreUnavailable:
+                raise
+            except Exception:  # noqa: BLE001 - it will not pass: what is due matters more
+                _LOG.exception("a jump of the clock is not recorded")
+            self._clock.jumps.popleft()
 
     async def _follow(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Have the timekeeper look again when something may be due earlier."""

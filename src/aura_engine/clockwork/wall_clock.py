@@ -5,11 +5,13 @@ sleeps. So each wait is short, and then the wall clock is read again. Where the 
 has passed, the wall clock has jumped:
 
     forward     the machine has slept, or the clock was set. All that is due is done, once. What cannot be undone is
-                held for one round of heartbeats: those who are alive have to be able to say so first.
+                held for one round of heartbeats: those who are alive have to be able to say so first. The round begins
+                when the store is first reached after the jump: before, no one could say anything.
     backward    the clock was set. Nothing is done twice, because what was done has left no timer behind.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import anyio
@@ -44,10 +46,12 @@ class WallClock:
 
     _clock: Clock
     _monotonic: Callable[[], float] = anyio.current_time
-    jump: ClockJump | None = attrs.field(default=None, init=False)
-    """The latest jump that was noticed; the one that deals with it sets it to None."""
+    jumps: deque[ClockJump] = attrs.field(factory=deque, init=False)
+    """The jumps that were noticed, the earliest first; who has dealt with one takes it away."""
     _last: tuple[datetime, float] = attrs.field(init=False)
     _held_until: float | None = attrs.field(default=None, init=False)
+    _unreached: bool = attrs.field(default=False, init=False)
+    """Whether the store has not been reached since the latest forward jump."""
 
     def __attrs_post_init__(self) -> None:
         self._last = (self._clock(), self._monotonic())
@@ -57,18 +61,36 @@ class WallClock:
         wall, monotonic = self._clock(), self._monotonic()
         moved = (wall - self._last[0]).total_seconds() - (monotonic - self._last[1])
         if abs(moved) >= JUMP:
-            self.jump = ClockJump(self._last[0], wall, moved)
+            self.jumps.append(ClockJump(self._last[0], wall, moved))
         if moved >= JUMP:
-            self._held_until = monotonic + HOLD
+            self._unreached = True
         self._last = (wall, monotonic)
         return wall
 
     def held(self) -> float:
         """Return the seconds for which what cannot be undone is still held; 0 if it may be done."""
         self.now()
+        if self._unreached:
+            return HOLD
         if self._held_until is None:
             return 0.0
         return max(self._held_until - self._monotonic(), 0.0)
+
+    def reached(self) -> None:
+        """Note that the store has answered: if it is the first time after a forward jump, the hold begins."""
+        if self._unreached:
+            self._unreached = False
+            self._held_until = self._monotonic() + HOLD
+
+    async def held_once_reached(self, look: Callable[[], Awaitable[object]]) -> float:
+        """Return what `held` does, after a look at the store if none has succeeded since a forward jump.
+
+        Raises what `look` does; then all is still held.
+        """
+        if self.held() and self._unreached:
+            await look()
+            self.reached()
+        return self.held()
 
     def until(self, moment: datetime | None) -> float | None:
         """Return the seconds to wait before the clock is read again, for a moment; None without one: forever."""

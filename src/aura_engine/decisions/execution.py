@@ -12,7 +12,6 @@ from math import isfinite
 from msgspec.structs import replace
 
 from aura_contracts.actors import actor_kind, actor_name
-from aura_contracts.approval import QUESTION_WAIT
 from aura_contracts.errors import DomainRule
 from aura_contracts.execution import (
     CODING,
@@ -223,8 +222,8 @@ def _record_stage_failure(state: Execution, command: RecordStageFailure, context
     if lost and state.session_id is not None and not again_lost:
         again = StageRetryScheduled(failure=failure, attempt=state.attempt, retry_at=context.now)
         return [SessionDropped(session_id=state.session_id), again]
-    if command.unanswered and state.open_question is not None and not state.interrupted:
-        retry_at = context.now + QUESTION_WAIT  # or when it is answered: not an attempt that failed
+    if command.answer_by is not None and state.open_question is not None and not state.interrupted:
+        retry_at = max(command.answer_by, context.now)  # or when it is answered: not an attempt that failed
         return [StageRetryScheduled(failure=failure, attempt=state.attempt, retry_at=retry_at)]
     if state.attempt >= state.retry.max_attempts or not failure.retryable:
         return [ExecutionFailed(failure=failure)]

@@ -5,6 +5,7 @@ Invariants:
 - One at a time serves a store, under a lock that ends with its process. Another one waits, and takes over. Nothing
   depends on that for being right: tasks have locks of their own, and a timer takes effect once, no matter who fires it.
 - A service that loses its lock, with the session of its database, stops serving and waits for its turn again.
+- An outage of the store ends no service, neither one at work nor one that waits: it tries again until it has its turn.
 - `started` is recorded before anything is done, `stopped` after everything has ended; after a kill, only the first.
 """
 
@@ -19,7 +20,7 @@ import attrs
 
 from aura_contracts._version import __version__
 from aura_contracts.actors import ENGINE
-from aura_contracts.errors import AuraError, EngineClosed, InvalidInput
+from aura_contracts.errors import AuraError, EngineClosed, InvalidInput, StoreUnavailable
 from aura_contracts.service import (
     SERVICE,
     SERVICE_ID,
@@ -52,9 +53,9 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
     engine_id = core.runtime.gateway.engine_id
 
     async def record(jump: ClockJump) -> None:
-        _LOG.warning("the clock has jumped by %.0f seconds", jump.seconds)
         command = RecordClockJump(engine_id=engine_id, before=jump.before, after=jump.after, seconds=jump.seconds)
         await core.bus.handle(ENGINE, SERVICE_ID, command)
+        _LOG.warning("the clock has jumped by %.0f seconds", jump.seconds)  # after: it is tried again in an outage
 
     keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, drive=core.take_on, on_jump=record)
     async with anyio.create_task_group() as group:
@@ -136,12 +137,22 @@ class Serving:
         try:
             with self._scope:
                 while True:
-                    await self._turn()
+                    await self._turn_or_pause()
         except Exception as error:  # noqa: BLE001 - it ends this service, and is raised to those who wait for it
             self._error = unwrap_group(error)
             _LOG.error("the service has ended: %s", self._error, exc_info=self._error)
         finally:
             self._ended.set()
+
+    async def _turn_or_pause(self) -> None:
+        try:
+            await self._turn()
+        except Exception as error:
+            outage = unwrap_group(error)
+            if not isinstance(outage, StoreUnavailable):
+                raise
+            _LOG.warning("the service cannot begin, and tries again: %s", outage)
+            await anyio.sleep(LOCK_CHECK)
 
     async def _turn(self) -> None:
         """Wait for the lock, and serve for as long as it is held."""
@@ -158,7 +169,8 @@ class Serving:
                 self._started.set()
                 await self._while_held()
         finally:
-            self._started = anyio.Event()
+            if self._started.is_set():  # who waits for a turn that could not begin waits for the next one
+                self._started = anyio.Event()
             with anyio.move_on_after(_PARTING, shield=True):
                 await self._part(engine_id)
 

@@ -5,6 +5,7 @@ from typing import Unpack
 
 import attrs
 
+from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.read_models import TimerQuery
 from aura_contracts.ports.rows import Page, TimerRow
 from aura_engine import facade
@@ -31,8 +32,10 @@ class Timers:
         """
         return await self._core.reads.list(TimerQuery(**filters))
 
-    async def fire_due(self) -> Sequence[TimerRow]:
+    async def fire_due(self, *, limit: int | None = None) -> Sequence[TimerRow]:
         """Remind, escalate and expire what is due by now; return the timers that took effect, the earliest first.
+
+        After `limit` of them, 1 or more, the rest is left to the next call; None: nothing is. Raises `InvalidInput`.
 
         Retries and grace periods are steps of tasks, and left to the engine that drives these. What is not due any more
         is left out, and twice is harmless. What could not be done is logged, and still due the next time.
@@ -41,8 +44,10 @@ class Timers:
         another engine serves the store, this leaves everything to it.
         """
         core = self._core
+        if limit is not None and limit < 1:
+            raise InvalidInput(field="limit", reason=f"{limit} is below 1", remedy="give 1 or more, or None")
         await core.require_member("timers", "due", "fire")
         if await facade.service_of(core) is not None:
             return ()
-        fired, _ = await Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock).look()
+        fired, _ = await Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock).look(limit)
         return tuple(fired)

@@ -252,10 +252,13 @@ class Deliveries:
     async def _expire(self, approval_id: ApprovalId, deadline: datetime) -> None:
         """Wait for the deadline, then close the question; retried until it is closed."""
         while True:
-            if self._clock.now() < deadline or self._clock.held():
-                await anyio.sleep(self._clock.held() or self._clock.until(deadline) or 0.0)
+            if self._clock.now() < deadline:
+                await anyio.sleep(self._clock.until(deadline) or 0.0)
                 continue
             try:
+                if held := await self._clock.held_once_reached(self._line.bus.log.head):
+                    await anyio.sleep(held)
+                    continue
                 if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
                     await self._line.bus.handle(ENGINE, approval_id, ExpireApproval())
             except AuraError as error:

@@ -199,6 +199,7 @@ class Driver:
         self._changed = anyio.Event()
         try:
             view = await self._look()
+            step = await self._next(view)
         except AuraError as error:
             if error.recovery is not Recovery.LATER:
                 raise
@@ -206,8 +207,6 @@ class Driver:
             return True
         if view is None:
             return False
-        gateway = self._runtime.gateway
-        step = self._held(next_step(view, self._runtime.clock.now(), gateway.worker_id, gateway.engine_id))
         if step.do not in _WORKING and view.execution is not None:
             self._runtime.slots.give_back(view.execution.id)
         if not self.starts and step.do in STARTING | {Do.NOTHING}:
@@ -219,12 +218,15 @@ class Driver:
             await self._perform(step, view)
         return step.do is not Do.REST
 
-    def _held(self, step: Step) -> Step:
-        """Return a step, or a wait in its place if it cannot be undone and the clock has just jumped forward."""
-        seconds = self._runtime.clock.held() if step.do in OVERDUE else 0.0
-        if not seconds:
+    async def _next(self, view: View | None) -> Step:
+        """Return the next step, or a wait in its place if it cannot be undone and the clock has just jumped forward."""
+        if view is None:
+            return Step(Do.REST)
+        clock, gateway = self._runtime.clock, self._runtime.gateway
+        step = next_step(view, clock.now(), gateway.worker_id, gateway.engine_id)
+        if step.do not in OVERDUE or not (held := await clock.held_once_reached(self._runtime.bus.log.head)):
             return step
-        return Step(Do.NOTHING, self._runtime.clock.now() + timedelta(seconds=seconds))
+        return Step(Do.NOTHING, clock.now() + timedelta(seconds=held))
 
     def _take_on_parts(self, view: View) -> None:
         """Have this engine drive the parts of a task that was split, each once."""

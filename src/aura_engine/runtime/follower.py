@@ -65,6 +65,7 @@ class Follower:
         self._locks = locks
         self._require_open = require_open
         self._drive_all = drive_all
+        self._all_taken_on = False  # what earlier engines left
         self._deliveries = Deliveries(runtime.gateway, self.drives, runtime.clock)
         self._tail = LogTail(runtime.bus.log, self._on_record, require_open)
         self._drivers: dict[TaskId, Driver] = {}
@@ -97,10 +98,11 @@ class Follower:
             async with aclosing(unfinished) as tasks:
                 async for task in tasks:
                     await self.take_on_started(task.id)
+            self._all_taken_on = True
 
     async def drive_all(self) -> None:
-        """From now on, do what an engine does that was opened with `drive_all`."""
-        if not self._drive_all:
+        """From now on, do what an engine does that was opened with `drive_all`. May be called again after an error."""
+        if not self._all_taken_on:
             self._drive_all = True
             self.pool.serve_all()
             self._queue_locks.hold_all()

@@ -1,9 +1,11 @@
 """Stages: the work of an execution up to its review. Each function performs one repeatable step."""
 
+from datetime import datetime
+
 import msgspec
 
 from aura_contracts.actors import ENGINE, WORKER
-from aura_contracts.approval import APPROVAL, ApprovalStatus
+from aura_contracts.approval import APPROVAL, QUESTION_WAIT, ApprovalStatus
 from aura_contracts.errors import AuraError, InvalidInput, Recovery
 from aura_contracts.execution import (
     CODING,
@@ -295,9 +297,9 @@ async def _record_end(
             await _lose(unit, execution, failure)
         elif failure is not None:
             denied = failure.reason is FailureReason.PERMISSION_DENIED
-            unanswered = denied and await _is_unanswered(unit, execution)
+            answer_by = await _answer_by(unit, execution) if denied else None
             report = stage_failure(runtime, execution, failure)
-            await unit.handle(execution.id, msgspec.structs.replace(report, unanswered=unanswered))
+            await unit.handle(execution.id, msgspec.structs.replace(report, answer_by=answer_by))
         elif done is not None:
             if collected is not None and is_news(workspace, collected):
                 commit = RecordCommit(heads=collected.heads, clean=collected.clean)
@@ -307,11 +309,16 @@ async def _record_end(
     runtime.gateway.known.discard(finished.exit.token)
 
 
-async def _is_unanswered(unit: UnitOfWork, execution: Execution) -> bool:
-    """Whether the agent gave up its last question: it is open, or was allowed too late for the agent to hear of it."""
+async def _answer_by(unit: UnitOfWork, execution: Execution) -> datetime | None:
+    """Return the deadline of the question that the agent gave up, None if it gave up none.
+
+    It is open, or was allowed too late for the agent to hear of it.
+    """
     question = (await unit.require(EXECUTION, execution.id)).open_question
     approval = None if question is None else await unit.get(APPROVAL, question)
-    return approval is not None and (approval.status is ApprovalStatus.PENDING or approval.granted)
+    if approval is None or not (approval.status is ApprovalStatus.PENDING or approval.granted):
+        return None
+    return approval.deadline or unit.bus.clock() + QUESTION_WAIT
 
 
 async def _lose(unit: UnitOfWork, execution: Execution, failure: Failure) -> None:
