@@ -64,8 +64,8 @@ class MaskedChannel(NotificationChannel):
         try:
             await self.channel.send(message)
         except DeliveryRefused as error:
-            told = {"reason": self.mask.text(error.reason), "remedy": self.mask.text(error.remedy)}
-            raise DeliveryRefused(channel=self.name, **told) from None
+            reason, remedy = self.mask.text(error.reason), self.mask.text(error.remedy)
+            raise DeliveryRefused(channel=self.name, reason=reason, remedy=remedy) from None
         except DeliveryFailed as error:
             reason = self.mask.text(error.reason)
             raise DeliveryFailed(channel=self.name, reason=reason, retry_after=error.retry_after) from None
