@@ -1,12 +1,17 @@
 """Files and folders that only their user can read: everything that AURA keeps is made so, whatever the umask."""
 
 import os
+import shlex
 from contextlib import suppress
 from itertools import chain, takewhile
 from pathlib import Path
+from stat import S_IMODE, S_IRGRP, S_IROTH, S_IWGRP, S_IWOTH
+
+from aura_contracts.errors import InvalidInput
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+_OTHERS = S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH
 
 UNFINISHED = ".aura-*"
 """The pattern of the names of files that `write_private` has not finished."""
@@ -17,6 +22,23 @@ def make_private_folder(path: Path) -> None:
     missing = list(takewhile(lambda folder: not folder.is_dir(), chain((path,), path.parents)))
     for folder in reversed(missing):
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def require_private(path: Path, field: str) -> None:
+    """Refuse a file or folder that others can read or write. Raises `InvalidInput`, and `OSError`."""
+    mode = S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS:
+        reason = f"others can read or write {path} (its mode is {mode:04o})"
+        raise InvalidInput(field=field, reason=reason, remedy=f"chmod go= {shlex.quote(str(path))}")
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder survive a power cut. Raises `OSError`."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def make_private_file(path: Path) -> None:
@@ -52,6 +74,7 @@ def write_private(
             return
         with suppress(FileExistsError):
             path.hardlink_to(new)
+        sync_folder(path.parent)
     except BaseException:
         new.unlink(missing_ok=True)
         raise

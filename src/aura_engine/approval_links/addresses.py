@@ -33,7 +33,7 @@ def base_url_of(text: str, field: str = "base_url") -> str:
 def _problem(text: str, parts: SplitResult) -> str | None:
     if not text.isprintable() or " " in text or not parts.hostname or parts.scheme not in ("http", "https"):
         return "it is not a URL that begins with https:// and a host"
-    if parts.scheme == "http" and not _is_local(parts.hostname):
+    if parts.scheme == "http" and not is_local(parts.hostname):
         return "with http, everyone on the way could read a link and use it"
     if "@" in parts.netloc:
         return "it has a name or a password in it"
@@ -42,7 +42,8 @@ def _problem(text: str, parts: SplitResult) -> str | None:
     return None
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether a host is this machine: what is sent there cannot be read on the way."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -7,6 +7,8 @@ Several engines, or hosts, whose links one server is to open need the same files
 
 import re
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +20,16 @@ from aura_contracts.approval import LINK_LIFETIME
 from aura_contracts.errors import InvalidInput
 from aura_contracts.first_use import decode_json
 from aura_contracts.ports import Clock
-from aura_contracts.private_files import make_private_folder, write_private
+from aura_contracts.private_files import make_private_folder, require_private, sync_folder, write_private
 from aura_engine.signed_tokens import SECRET_LENGTH
 
 KEY_FOLDER = "link-keys"
 
 NUMBER_LIMIT = 2**16 - 1
 """The greatest number of a key: a token has two bytes for it."""
+
+ATTEMPT_LIMIT = 100
+"""How often the keys are listed, while other processes remove those that were listed."""
 
 _NUMBER = re.compile("[1-9][0-9]{0,4}")
 
@@ -47,7 +52,10 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 @attrs.frozen
 class LinkKeys:
-    """The keys of an installation. Its methods block, and raise `InvalidInput` for a damaged file and `OSError`."""
+    """The keys of an installation.
+
+    Its methods block, and raise `OSError`, and `InvalidInput` for a damaged file or one that others can read or write.
+    """
 
     folder: Path
     clock: Clock
@@ -62,13 +70,13 @@ class LinkKeys:
         """The numbers of all keys, the oldest first."""
         if not self.folder.is_dir():
             return []
+        require_private(self.folder, KEY_FOLDER)
         names = (path.name for path in self.folder.iterdir())
         return sorted(int(name) for name in names if _NUMBER.fullmatch(name) and int(name) <= NUMBER_LIMIT)
 
     def current(self) -> LinkKey:
         """Return the key that signs; the first one is made when it is needed."""
-        numbers = self.numbers
-        return self._read(numbers[-1]) if numbers else self._add(1)
+        return self._listed(lambda numbers: self._read(numbers[-1]) if numbers else self._add(1))
 
     def get(self, number: int) -> LinkKey | None:
         """Return the key with this number; None without one."""
@@ -82,7 +90,16 @@ class LinkKeys:
 
         Links that were issued still open, unless the other keys are `lost` to someone else: then they are removed.
         """
-        numbers = self.numbers
+        return self._listed(lambda numbers: self._rotate(numbers, lost=lost))
+
+    def _listed(self, use: Callable[[list[int]], LinkKey]) -> LinkKey:
+        """Return what `use` makes of the numbers of all keys, listed again if another process removed one of them."""
+        for _ in range(ATTEMPT_LIMIT):
+            with suppress(FileNotFoundError):
+                return use(self.numbers)
+        return use(self.numbers)
+
+    def _rotate(self, numbers: list[int], *, lost: bool) -> LinkKey:
         if numbers and numbers[-1] >= NUMBER_LIMIT:
             reason = f"there are no more than {NUMBER_LIMIT} keys"
             raise InvalidInput(field=KEY_FOLDER, reason=reason, remedy=f"remove {self.folder}, and issue new links")
@@ -90,6 +107,7 @@ class LinkKeys:
         for number, successor in pairwise([*numbers, new.number]):
             if lost or self._has_outlived(successor):
                 self._path(number).unlink(missing_ok=True)
+        sync_folder(self.folder)  # a lost key does not return after a power cut
         return new
 
     def _has_outlived(self, successor: int) -> bool:
@@ -106,6 +124,8 @@ class LinkKeys:
 
     def _read(self, number: int) -> LinkKey:
         path = self._path(number)
+        require_private(self.folder, KEY_FOLDER)
+        require_private(path, KEY_FOLDER)
         try:
             stored = decode_json(path.read_bytes(), _Stored)
         except msgspec.MsgspecError:

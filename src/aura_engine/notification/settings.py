@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from aura_contracts.errors import Fault, InvalidFile, InvalidInput
+from aura_engine.approval_links.addresses import is_local
 from aura_engine.host import require_person
 from aura_engine.notification import settings_file
 from aura_engine.notification.kinds import KINDS, NoticeKind, Pace
@@ -173,6 +174,9 @@ def _channel(document: YamlDocument, name: str, data: object) -> tuple[ChannelSe
         key = "login" if options.password is None else "password"
         message = "a login and a password belong together"
         return None, [document.fault((*path, "smtp", key), "contradiction", message, at_key=True)]
+    if kinds[0] == "smtp" and options.security == "none" and options.login is not None and not is_local(options.host):
+        message = f"the password would reach {options.host} unencrypted; use starttls or tls, or leave login out"
+        return None, [document.fault((*path, "smtp", "security"), "secret", message)]
     return ChannelSettings(name, kinds[0], options.model_dump(), entry.timeout, entry.per_minute), []
 
 

@@ -1,6 +1,7 @@
 """Tokens of links: what they say, that no other one is believed, and the keys that sign them."""
 
 import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -209,6 +210,62 @@ def test_keys_rotated_at_one_moment_lose_no_link(tmp_path):
     with ThreadPoolExecutor(8) as threads:
         tokens = list(threads.map(rotate_and_sign, range(24)))
     assert {open_token(keys, one).link_id for one in tokens} == {LINK.id}
+
+
+def test_keys_that_are_lost_at_one_moment_leave_one_that_signs(tmp_path):
+    """Whoever reads finds the keys that they listed gone, and lists them again."""
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda number: number % 2 and keys_in(tmp_path).rotate(lost=True), range(200)))
+        made += threads.map(lambda _: keys_in(tmp_path).current(), range(8))
+    assert made
+    keys = keys_in(tmp_path)
+    assert open_token(keys, token_of(keys.current(), APPROVAL, LINK)).link_id == LINK.id
+
+
+def test_a_key_that_is_removed_after_it_was_listed_is_not_missed(tmp_path, monkeypatch):
+    keys = keys_in(tmp_path)
+    keys.current()
+    read = LinkKeys._read
+
+    def removed_before(self, number):
+        if number == 1:
+            keys_in(tmp_path)._path(1).unlink(missing_ok=True)
+            keys_in(tmp_path)._add(2)
+        return read(self, number)
+
+    monkeypatch.setattr(LinkKeys, "_read", removed_before)
+    assert keys.current().number == 2
+    (keys.folder / "9").symlink_to("nowhere")
+    with pytest.raises(FileNotFoundError):
+        keys.current()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
+@pytest.mark.parametrize("name", ["", "1"])
+def test_keys_that_others_can_read_or_write_are_refused(tmp_path, name, mode):
+    keys = keys_in(tmp_path)
+    token = token_of(keys.current(), APPROVAL, LINK)
+    path = keys.folder / name
+    path.chmod(mode | (0o100 if not name else 0))
+    for use in (keys.current, lambda: open_token(keys, token), keys.rotate):
+        if name and use == keys.rotate:
+            continue  # which replaces the key
+        with pytest.raises(InvalidInput, match="others can read or write") as refused:
+            use()
+        assert refused.value.remedy == f"chmod go= {path}"
+    subprocess.run(refused.value.remedy.split(), check=True)
+    assert open_token(keys, token).link_id == LINK.id
+
+
+def test_the_folder_is_synchronised_with_what_was_added_and_removed(tmp_path, monkeypatch):
+    keys = keys_in(tmp_path)
+    keys.current()
+    synchronised = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synchronised.append(keys.numbers), fsync(file)))
+    keys.rotate(lost=True)
+    assert any(2 in names for names in synchronised)
+    assert synchronised[-1] == [2]
 
 
 def test_a_number_does_not_return_with_another_key(tmp_path):

@@ -69,6 +69,17 @@ def test_a_file_says_who_is_told_what_where_and_when() -> None:
     assert (ann.zone, ann.quiet, ann.digest_at) == ("Europe/Berlin", (time(22), time(7)), time(8, 30))
 
 
+PLAIN = "from: a@b.c, login: x, security: none, password: env:PASSWORD"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "'::1'"])
+def test_a_password_may_reach_this_machine_unencrypted(host: str) -> None:
+    text = f"channels: {{a: {{smtp: {{host: {host}, {PLAIN}}}}}}}"
+    assert list(read_settings(text.encode(), "n.yaml").channels) == ["a"]
+    without = "channels: {a: {smtp: {host: mail.example.org, from: a@b.c, security: none}}}"
+    assert list(read_settings(without.encode(), "n.yaml").channels) == ["a"]
+
+
 def test_a_channel_named_twice_is_said_with_line_and_column() -> None:
     text = "channels:\n  team: {terminal: {}}\n  log: {file: {path: a}}\n  team: {desktop: {}}\n"
     assert faults(text) == [("4:3 duplicate_key", "the key 'team' is there already, in line 2")]
@@ -84,6 +95,8 @@ def test_a_channel_named_twice_is_said_with_line_and_column() -> None:
         ("channels: {a: {webhook: {url: 'https://[::1'}}}", "1:31 address", "https://"),
         ("channels: {a: {smtp: {host: h, from: nobody}}}", "1:38 address", "e-mail address"),
         ("channels: {a: {smtp: {host: h, from: a@b.c, login: x}}}", "1:45 contradiction", "belong together"),
+        (f"channels: {{a: {{smtp: {{host: mail.example.org, {PLAIN}}}}}}}", "1:80 secret", "use starttls or tls"),
+        (f"channels: {{a: {{smtp: {{host: 192.0.2.7, {PLAIN}}}}}}}", "1:73 secret", "use starttls or tls"),
         ("channels: {a: {smtp: {host: h}}}", "1:22 missing_key", "'from'"),
         ("channels: {a: {}}", "1:12 channel_kind", "this has none"),
         ("channels: {a: {file: {path: x}, desktop: {}}}", "1:12 channel_kind", "file and desktop"),
