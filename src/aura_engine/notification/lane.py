@@ -262,11 +262,18 @@ class DeliveryLane:
                 return await self._failed(queued, error)
             self._taken, self._failures = key, 0
             self._meter.note(anyio.current_time())
-        with anyio.CancelScope(shield=True):  # a program that is closed properly sends nothing twice
-            await self._record(RecordNotificationSent(key=key, attempts=self._attempts))
-            self._ended.append(key)
-        self._next()
+        await self._record_sent(key)
         return 0.0
+
+    async def part(self) -> None:
+        """Record what was sent and is yet to be recorded: a program that is closed properly sends nothing twice."""
+        if self._taken is not None:
+            await self._record_sent(self._taken)
+
+    async def _record_sent(self, key: str) -> None:
+        await self._record(RecordNotificationSent(key=key, attempts=self._attempts))
+        self._ended.append(key)
+        self._next()
 
     async def _failed(self, queued: QueuedMessage, error: DeliveryFailed) -> float:
         self._failures += 1

@@ -39,7 +39,13 @@ PAGE = 200
 """Events read at a time."""
 
 SHARE = 15
-"""With more to read, pauses are so many times as long as the work between them."""
+"""With more to read, pauses are so many times as long as the reading of a page took."""
+
+LONGEST_PAUSE = 1.0
+"""Seconds that such a pause takes at most."""
+
+PARTING = 1.0
+"""Seconds at most that a notifier that ends tries to record what it has done."""
 
 LOOK_PAUSE = 0.2
 """Seconds between two looks at a log that grows."""
@@ -71,6 +77,8 @@ class Notifier:
     """Seconds between two looks at the lock: whether it is free, or still held."""
     lanes: dict[tuple[str, str], DeliveryLane] = attrs.field(factory=dict, init=False)
     """By channel and person."""
+    _took: float = attrs.field(default=0.0, init=False)
+    """Seconds that it last read."""
     _page: int = attrs.field(default=PAGE, init=False)
     """Events read at a time: one, before one that is damaged."""
     _position: int = attrs.field(default=0, init=False)
@@ -154,12 +162,19 @@ class Notifier:
                 turn.cancel()
 
     async def _release(self) -> None:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(PARTING, shield=True) as limit:
             try:
+                for lane in self.lanes.values():
+                    await lane.part()
                 if self._saved is not None:
                     await self._save()
             except AuraError as error:
-                _LOG.warning("how far notifications were read is not saved: %s", error)
+                _LOG.warning("what was sent last, and how far notifications were read, is not recorded: %s", error)
+        if limit.cancelled_caught:
+            _LOG.warning(
+                "what was sent last, and how far notifications were read, is not recorded within %s s", PARTING
+            )
+        with anyio.move_on_after(PARTING, shield=True):
             await self.locks.release(LOCK)
 
     async def _restore(self) -> None:
@@ -203,10 +218,9 @@ class Notifier:
         """Read the log to its end, then all that is appended, forever."""
         saved = time.monotonic()
         while True:
-            began = time.monotonic()
             more = await self._when_back(self._read)
             if more:
-                await anyio.sleep((time.monotonic() - began) * SHARE)
+                await anyio.sleep(min(self._took * SHARE, LONGEST_PAUSE))
             if time.monotonic() - saved > SAVE_EVERY:
                 await self._when_back(self._save)
                 saved = time.monotonic()
@@ -219,6 +233,13 @@ class Notifier:
 
     async def _read(self) -> bool:
         """Read a page; return whether there may be more."""
+        began = anyio.current_time()
+        try:
+            return await self._read_page()
+        finally:
+            self._took = anyio.current_time() - began
+
+    async def _read_page(self) -> bool:
         head, limit = await self.bus.log.head(), self._page
         try:
             records = await self.bus.log.page(self._position, limit=limit, topics=_READ)

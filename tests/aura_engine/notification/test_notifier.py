@@ -169,10 +169,9 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
             await engine.notifications.deliver()
             await fail(engine, "one")
         monkeypatch.setattr(lane.DeliveryLane, "_record", dies)
-        with pytest.raises(BaseExceptionGroup) as killed:
+        with pytest.raises(Killed):
             async with bench.engine() as engine:
                 await engine.notifications.deliver()
-        assert killed.group_contains(Killed)
         monkeypatch.undo()
         async with bench.engine() as engine:
             await fail(engine, "two")  # what came since does not change the message
