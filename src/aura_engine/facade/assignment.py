@@ -16,11 +16,11 @@ from aura_contracts.run_plan import RunPlan
 from aura_contracts.task import TASK, AgentType, AssignTask, PoolRequest, QueueTask, Task, TaskStatus
 from aura_contracts.workspace import RequestWorkspace, WorkspaceLayout
 from aura_engine import runtime
-from aura_engine.facade.board_moves import refusal
 from aura_engine.facade.core import Core
 from aura_engine.facade.executors import examine_options
 from aura_engine.facade.placement import Placement
 from aura_engine.facade.revert_tasks import require_only_revert
+from aura_engine.facade.task_refusal import refusal
 from aura_engine.inputs import Assignment
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, view_in

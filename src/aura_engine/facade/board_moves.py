@@ -13,10 +13,11 @@ from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.board import USER_MOVES, CanonicalState, canonical_of_task
 from aura_contracts.errors import RuleViolated
-from aura_contracts.ids import TaskId
 from aura_contracts.task import BlockTask, QueueTask, Task, TaskStatus, UnassignTask, UnblockTask, UnqueueTask
-from aura_engine import facade
 from aura_engine.facade.core import Core
+from aura_engine.facade.follow_ups import retry_task
+from aura_engine.facade.task_refusal import refusal
+from aura_engine.facade.task_trees import cancel_tree
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -43,7 +44,7 @@ class BoardMoves:
             remedy = f"from {source} a task can move to {possible}" if possible else "create another task"
             raise refusal(task_id, "move", f"a task cannot move from {source} to {target}", remedy)
         if target is _C.CANCELLED:
-            return await facade.cancel_tree(unit, view, reason, actor_name(self._actor))
+            return await cancel_tree(unit, view, reason, actor_name(self._actor))
         if source is _C.BLOCKED:
             return [await self._unblock(unit, view, reason)]
         if source is _C.REVIEW or target is _C.RUNNING:
@@ -64,7 +65,7 @@ class BoardMoves:
         """Resume a task that failed, or that a person blocked."""
         task_id = view.task.id
         if view.task.status is TaskStatus.FAILED:
-            return await facade.retry_task(self._core, unit, view, self._actor)
+            return await retry_task(self._core, unit, view, self._actor)
         conflict = view.conflict
         if conflict is not None and conflict.status is ApprovalStatus.PENDING:
             remedy = f"approvals.approve({conflict.id!r}) when it is resolved"
@@ -93,10 +94,3 @@ def _takes_more(view: View, source: CanonicalState) -> RuleViolated:
         return refusal(task_id, "move", "it waits for a review, and sending it back needs a reason", remedy)
     remedy = f"tasks.assign({task_id!r}, executor='NAME'), or tasks.assign({task_id!r}, agent='ID')"
     return refusal(task_id, "move", "it needs an agent to work on it", remedy)
-
-
-def refusal(task_id: TaskId, command: str, reason: str, remedy: str) -> RuleViolated:
-    """Return the error for a task command that a rule of the facade forbids."""
-    return RuleViolated(
-        aggregate="task", aggregate_id=task_id, command=command, rule=command, reason=reason, remedy=remedy
-    )

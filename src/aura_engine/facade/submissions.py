@@ -12,8 +12,8 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import ApprovalMode, CompleteTask, Subtask, Task
 from aura_engine import runtime
-from aura_engine.facade.board_moves import refusal
 from aura_engine.facade.core import Core
+from aura_engine.facade.task_refusal import refusal
 from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork
 

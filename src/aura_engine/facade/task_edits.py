@@ -3,8 +3,8 @@
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, EditTask, Task, TaskChanges
-from aura_engine.facade.board_moves import refusal
 from aura_engine.facade.core import Core
+from aura_engine.facade.task_refusal import refusal
 from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork
 
