@@ -9,6 +9,7 @@
     desktop   the notifications of the desktop
     apprise   the services of the library Apprise, an extra
     blocking  calls that block, in threads that can be left
+    masked    a channel whose errors and logs do not tell its secrets
 
 Each is a `NotificationChannel` (`aura_contracts.ports.notifications`). None knows why, or what was sent before.
 """
