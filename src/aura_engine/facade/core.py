@@ -121,9 +121,7 @@ class Core:
     @property
     def notifying(self) -> anyio.Lock:
         """What one notifier at a time holds: within an engine, the lock of the store excludes no one."""
-        return self.readers.setdefault(
-            "\0notifier", anyio.Lock()
-        )  # not the name of a subscription: those are printable
+        return self.readers.setdefault("\0notifier", anyio.Lock())  # names of subscriptions are printable
 
     @property
     def user(self) -> Actor:
