@@ -11,11 +11,16 @@ MANY = 120
 def folder(tmp_path_factory):
     """Return a folder with many small tests, half of them deep."""
     made = tmp_path_factory.mktemp("folder")
-    (made / "pytest.ini").write_text("[pytest]\nmarkers = deep: left out\n")
+    (made / "pytest.ini").write_text("[pytest]\nmarkers =\n    deep: left out\n    deep_but_first: left out\n")
     (made / "test_many.py").write_text(
         "import pytest\n\n"
         f"@pytest.mark.parametrize('number', range({MANY}))\ndef test_quick(number): pass\n\n"
         f"@pytest.mark.deep\n@pytest.mark.parametrize('number', range({MANY}))\ndef test_deep(number): pass\n"
+    )
+    (made / "test_cases.py").write_text(
+        "import pytest\n\n"
+        "@pytest.mark.deep_but_first\n@pytest.mark.parametrize('case', 'abc')\ndef test_cases(case): pass\n\n"
+        "@pytest.mark.deep_but_first\n@pytest.mark.parametrize('case', 'ab')\ndef test_others(case): pass\n"
     )
     return made
 
@@ -33,11 +38,11 @@ def chosen(folder, monkeypatch):
     monkeypatch.delenv("AURA_DEEP", raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
-    def choose(sample="", *options):
+    def choose(sample="", *options, file="test_many.py"):
         monkeypatch.setenv("AURA_SAMPLE", sample)
         noted, quiet = Chosen(), ("terminal", "cacheprovider", "faulthandler")
         arguments = ["--collect-only", "-s", *(f"-pno:{name}" for name in quiet), *options]
-        assert pytest.main([*arguments, "-c", str(folder / "pytest.ini"), str(folder)], [selection, noted]) == 0
+        assert pytest.main([*arguments, "-c", str(folder / "pytest.ini"), str(folder / file)], [selection, noted]) == 0
         return noted.ids
 
     return choose
@@ -68,3 +73,13 @@ def test_a_sample_is_of_what_the_options_choose(chosen):
 
 def test_a_seed_may_have_a_slash(chosen):
     assert chosen("a/b/3") != chosen("a/3")
+
+
+def test_of_some_functions_the_first_case_runs_and_the_others_are_deep(chosen):
+    assert chosen(file="test_cases.py") == {"test_cases.py::test_cases[a]", "test_cases.py::test_others[a]"}
+    deep = chosen("", "-m", "deep", file="test_cases.py")
+    assert deep == {"test_cases.py::test_cases[b]", "test_cases.py::test_cases[c]", "test_cases.py::test_others[b]"}
+
+
+def test_a_case_that_is_named_runs(chosen):
+    assert chosen(file="test_cases.py::test_cases[c]") == {"test_cases.py::test_cases[c]"}

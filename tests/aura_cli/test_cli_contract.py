@@ -78,6 +78,7 @@ NOT_FOR_READING = (
 )
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("command", READING)
 def test_a_command_that_reads_imports_nothing_that_drives_tasks(command, store):
     code = "import sys; from aura_cli.main import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
@@ -188,6 +189,7 @@ def test_a_defect_shows_its_traceback_only_when_asked(store):
 # --- Streams ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("command", [*LISTS, *READING, ("usage",), ("workspace", "list"), ("executors",)])
 def test_json_is_one_object_a_line_and_nothing_else(command, store):
     """As a process, which writes what it has buffered before it ends without ceremony."""
@@ -327,6 +329,7 @@ def test_closed_streams_do_no_harm(store):
     assert done.returncode == 0
 
 
+@pytest.mark.deep
 def test_follow_shows_what_another_process_records_until_it_is_interrupted(store):
     head = run_aura("events", "--json", "--store", store).objects[-1]["position"]
     with running_aura("events", "--follow", "--json", "--store", store, "--since", head - 1) as process:

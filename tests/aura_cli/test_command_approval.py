@@ -46,6 +46,7 @@ def test_one_is_shown_with_what_it_would_change(asked, place):
     assert "1 file changed" in text
 
 
+@pytest.mark.deep
 def test_a_yes_merges_and_says_so(asked, place):
     (place / "README").write_text("work of one's own\n")
     answer = call_aura("approval", "approve", asked["id"], "--feedback", "fine")
@@ -61,6 +62,7 @@ def test_a_yes_merges_and_says_so(asked, place):
     assert [one["status"] for one in call_aura("approval", "list", "--all", "--json").objects] == ["approved"]
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(("words", "status"), [((), "rejected"), (("--changes",), "needs_changes")])
 def test_a_no_has_the_agent_go_on_with_the_reason(asked, place, words, status):
     answer = call_aura("approval", "reject", asked["id"], "--feedback", "say it louder", *words)
@@ -74,6 +76,7 @@ def test_a_no_has_the_agent_go_on_with_the_reason(asked, place, words, status):
     assert "say it louder" in content(place, "main", "new.txt")
 
 
+@pytest.mark.deep
 def test_a_decision_may_be_recorded_only(asked, place):
     answer = call_aura("approval", "approve", asked["id"], "--no-wait", "--json")
     assert [one["status"] for one in answer.objects] == ["approved"]
@@ -83,12 +86,14 @@ def test_a_decision_may_be_recorded_only(asked, place):
     assert only_task()["status"] == "completed"
 
 
+@pytest.mark.deep
 def test_what_was_decided_is_decided(asked, place):
     assert call_aura("approval", "approve", asked["id"]).code == 0
     again = call_aura("approval", "reject", asked["id"], "--feedback", "no", "--json")
     assert (again.code, again.error["code"]) == (1, "already_answered")
 
 
+@pytest.mark.deep
 def test_somebody_else_may_not_decide_unless_asked_to(asked, place, monkeypatch):
     monkeypatch.setenv("AURA_USER", "bob")
     refused = call_aura("approval", "approve", asked["id"], "--json")
@@ -109,6 +114,7 @@ def test_commands_that_are_proposed_name_the_store(place, tmp_path):
     assert f"--store {store}" in again.out
 
 
+@pytest.mark.deep
 def test_a_run_that_waits_goes_on_when_a_human_has_decided_elsewhere(place):
     words = ("--executor", "custom", "--prompt", "Say more", "--base-command", "sh", "--param", "-c", "--param", AGENT)
     settings = {name: os.environ[name] for name in ("AURA_HOME", "AURA_STORE", "AURA_USER")}
@@ -129,6 +135,7 @@ def test_a_run_that_waits_goes_on_when_a_human_has_decided_elsewhere(place):
 # --- What is shown ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 def test_a_list_and_a_page_say_what_where_who_and_when(asked, place):
     header, row = call_aura("approval", "list").out.splitlines()
     assert header.split()[:5] == ["id", "status", "kind", "repository", "title"]
@@ -169,6 +176,7 @@ def test_a_tool_call_is_shown_whole_and_a_list_marks_what_it_cuts(place):
     assert "END" not in row
 
 
+@pytest.mark.deep
 def test_questions_of_this_repository_come_first(asked, place, tmp_path, monkeypatch):
     other = make_repository(tmp_path / "other")
     words = ("--executor", "custom", "--prompt", "Say it", "--base-command", "sh", "--param", "-c", "--param", AGENT)

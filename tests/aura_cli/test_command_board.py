@@ -57,6 +57,7 @@ def test_cards_are_placed_ranked_and_removed(place, task):
     assert columns_of()["backlog"] == [task]
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

@@ -114,6 +114,7 @@ def test_what_somebody_drives_is_left_alone_and_what_nobody_drives_is_not_starte
     assert git(place, "show", "main:new.txt") == "more"
 
 
+@pytest.mark.deep
 def test_a_decision_that_nobody_carried_out_is(place):
     words = ("--executor", "custom", "--base-command", "sh", "--param", "-c", "--param", "echo more > new.txt")
     assert call_aura("run", *words, "--prompt", "Say more", "--repo", place, "--no-tui").code == 0
@@ -168,6 +169,7 @@ def execution_id(place):
     return rows[0]["stream_id"]
 
 
+@pytest.mark.deep
 def test_a_process_of_an_execution_that_is_over_is_ended(place, execution_id):
     pid = leave_process(f"{execution_id}-CodingInitial-0-1")
     code, found = diagnosed()
@@ -212,6 +214,7 @@ def orphan(place):
     return path
 
 
+@pytest.mark.deep
 def test_an_orphan_is_removed_after_a_safety_copy(place, orphan):
     code, found = diagnosed()
     assert (code, [(row["kind"], row["status"], row["id"]) for row in found[1:]]) == (
@@ -227,6 +230,7 @@ def test_an_orphan_is_removed_after_a_safety_copy(place, orphan):
     assert not orphan.exists()
 
 
+@pytest.mark.deep
 def test_an_orphan_of_another_store_is_left_alone(place, orphan, monkeypatch):
     monkeypatch.setenv("AURA_STORE", f"sqlite:///{place.parent}/other.db")
     assert call_aura("task", "create", "Say more").code == 0

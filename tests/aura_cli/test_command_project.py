@@ -29,6 +29,7 @@ def test_a_project_is_added_listed_shown_edited_and_removed(place, shop):
     assert [row["status"] for row in call_aura("project", "list", "--all", "--json").objects] == ["removed"]
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -47,6 +48,7 @@ def test_what_cannot_be_done_is_refused_with_its_code(place, shop, words, code, 
     assert says in answer.error["message"]
 
 
+@pytest.mark.deep
 def test_tasks_and_approvals_are_listed_by_project(place, shop):
     assert call_aura("project", "add", "shop", "--repo", str(shop), "--document", "CLAUDE.md").code == 0
     assert call_aura("project", "add", "web").code == 0

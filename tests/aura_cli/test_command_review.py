@@ -31,6 +31,7 @@ def statuses() -> list[str]:
     return [one["status"] for one in call_aura("approval", "list", "--all", "--json").objects]
 
 
+@pytest.mark.deep
 def test_the_walk_shows_pages_takes_comments_and_goes_on_with_what_comes_up(place, tmp_path):
     other = make_repository(tmp_path / "other")
     asked(other, "Say it")
@@ -104,6 +105,7 @@ def test_a_question_names_the_other_task_that_changes_the_same_file(place, tmp_p
     assert f"task {first['task_id']} (One)" in call_aura("approval", "show", second["id"]).out
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("words", [(), ("--json",)])
 def test_without_a_terminal_it_says_what_to_use(place, words):
     asked(place, "One")

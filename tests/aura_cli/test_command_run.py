@@ -110,6 +110,7 @@ def test_the_third_command_of_the_seed(kind, folder):
     assert not any(folder.glob("*.txt"))
 
 
+@pytest.mark.deep
 def test_an_agent_that_fails_passes_its_exit_code_on(place):
     words = [word.replace("1>&2", "1>&2; exit 7") for word in THIRD]
     answer = run_aura(*words, "--attempts", 1, cwd=place, **settings_of(place))
@@ -133,6 +134,7 @@ def test_an_agent_that_is_ended_by_a_signal(place):
     assert "[aura] process ended by signal 15" in answer.out.splitlines()
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -150,6 +152,7 @@ def test_what_is_not_the_agents_own_failure_is_1(place, words, reason):
     assert answer.error["remedy"]
 
 
+@pytest.mark.deep
 def test_only_the_agents_process_says_process_exited(place):
     script = sh("echo more > new.txt", "--setup", "echo a", "--cleanup", "echo b", "--setup-shell", "sh")
     lines = call_aura(*script).out.splitlines()
@@ -171,6 +174,7 @@ def test_work_that_waits_for_a_human_says_where_it_is(place):
     assert not (place / "new.txt").exists()
 
 
+@pytest.mark.deep
 def test_json_is_events_entries_and_output(place):
     steps = '[{"say": "hello"}, {"print": "plain"}, {"write": {"path": "new.txt", "text": "x\\n"}}]'
     words = ("run", "--executor", "scripted", "--prompt", "Go", "--option", f"steps={steps}", "--approval", "auto")
@@ -186,6 +190,7 @@ def test_json_is_events_entries_and_output(place):
     assert content(place, "main", "new.txt") == "x"
 
 
+@pytest.mark.deep
 def test_an_agent_speaks_in_words_and_a_plain_command_as_it_writes(place):
     """In a pipe as on a terminal: the lines of a protocol are for ``--json``, those of commands and scripts for all."""
     steps = '[{"say": "hello"}, {"print": "plain"}, {"say": "bye"}]'
@@ -257,6 +262,7 @@ def test_what_a_run_is_asked_for_is_kept_with_it(place):
     assert plan["options"]["append_prompt"] == "please"
 
 
+@pytest.mark.deep
 def test_the_prompt_may_come_from_standard_input(place):
     done = subprocess.run(
         [AURA, *map(str, sh('echo "got $AURA_PROMPT"')), "--prompt", "-"],
@@ -294,6 +300,7 @@ def test_untracked_files_are_taken_along(place):
     assert "[stdout] SECRET=1" in call_aura(*sh("cat .env"), "--copy", ".env").out.splitlines()
 
 
+@pytest.mark.deep
 def test_resume_latest_goes_on_with_the_newest_session_here(place, tmp_path):
     steps = '[{"session": "mine"}, {"print": "x"}]'
     words = ("run", "--executor", "scripted", "--prompt", "Go", "--option", f"steps={steps}", "--approval", "auto")
@@ -353,6 +360,7 @@ def _lives(pid: int) -> bool:
     return True
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_agent_and_records_it(place, number):
     with Running(place, WAITS) as running:
@@ -368,6 +376,7 @@ def test_an_interrupt_ends_the_agent_and_records_it(place, number):
     assert call_aura("doctor", "--quiet").code == 0
 
 
+@pytest.mark.deep
 def test_an_interrupt_says_how_to_resume_and_how_to_clear_up(place):
     """The commands work as they are pasted."""
     script = f"echo half > half.txt; {WAITS}"

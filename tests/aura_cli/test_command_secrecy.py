@@ -43,6 +43,7 @@ def test_whatever_the_umask_only_its_user_can_read_what_aura_keeps(repository: P
     assert not [place for place in [*kept, home / "workspaces"] if place.stat().st_mode & 0o077]
 
 
+@pytest.mark.deep
 def test_agents_and_scripts_do_not_see_what_opens_the_store(repository: Path) -> None:
     seen = repository.parent / "seen"
     script = f"env | grep -E '^AURA_(STORE|ENCRYPTION_KEY)=' >> {seen} || true; echo more > new.txt"
@@ -55,6 +56,7 @@ def test_agents_and_scripts_do_not_see_what_opens_the_store(repository: Path) ->
     assert seen.read_text() == ""
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     "words",
     [

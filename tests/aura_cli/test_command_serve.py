@@ -47,6 +47,7 @@ def service_in(tmp_path):
     return anyio.run(read)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_its_first_line_tells_where_it_serves_and_a_signal_ends_it(serve, tmp_path, number, code):
     process = serve("--json")
@@ -61,6 +62,7 @@ def test_its_first_line_tells_where_it_serves_and_a_signal_ends_it(serve, tmp_pa
     assert (ended.status, ended.engine_id) == (ServiceStatus.STOPPED, first["engine_id"])
 
 
+@pytest.mark.deep
 def test_a_second_one_says_for_whom_it_waits_and_takes_over_from_one_that_was_killed(serve, tmp_path):
     first = serve()
     assert first.stdout.readline() == f"serving sqlite:///{tmp_path / 'aura.db'}\n"

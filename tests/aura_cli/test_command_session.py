@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from command_line import call_aura
 
 
@@ -12,6 +14,7 @@ def run(*steps):
     assert answer.code == 0, answer.err
 
 
+@pytest.mark.deep
 def test_sessions_are_listed_by_their_newest_run(place):
     run({"session": "first-1"}, {"say": "one"})
     run({"session": "second-1"}, {"say": "two"})
@@ -29,6 +32,7 @@ def test_sessions_are_listed_by_their_newest_run(place):
     assert call_aura("session", "list", "--executor", "claude", "--json").out == ""
 
 
+@pytest.mark.deep
 def test_sessions_that_are_not_there(place):
     run({"session": "one-1"})
     run({"session": "one-2"})

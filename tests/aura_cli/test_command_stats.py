@@ -46,6 +46,7 @@ def test_an_impossible_window_is_refused(store, window):
     assert answer.error["remedy"]
 
 
+@pytest.mark.deep
 def test_a_picture_shows_all_six(store, tmp_path):
     file = tmp_path / "stats.svg"
     assert call_aura("stats", "--plot", str(file), "--store", store).code == 0

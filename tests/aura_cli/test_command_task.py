@@ -93,6 +93,7 @@ def test_an_id_that_begins_nothing_is_an_error(place):
     assert (answer.code, answer.out, answer.error["code"]) == (1, "", "not_found")
 
 
+@pytest.mark.deep
 def test_assigning_streams_the_work_and_stops_where_a_human_is_asked(place):
     task_id = create()
     answer = call_aura("task", "assign", task_id, *WRITES)
@@ -119,6 +120,7 @@ def test_the_parameters_of_a_command_may_look_like_options(place):
     assert sorted(said) == [("stderr", "err"), ("stdout", "out")]
 
 
+@pytest.mark.deep
 def test_a_failed_task_is_tried_again(place):
     task_id = create("Fail", "--attempts", "1", "--repo", ".")
     failed = call_aura("task", "assign", task_id, *FAILS)
@@ -147,6 +149,7 @@ def test_secrets_are_refused(place):
     assert "hunter2" not in answer.err
 
 
+@pytest.mark.deep
 def test_only_recorded_it_waits_for_somebody_who_drives_it(place):
     task_id = create("Say", "--approval", "auto")
     answer = call_aura("task", "assign", task_id, *WRITES, "--no-wait")
@@ -168,6 +171,7 @@ def test_a_follow_up_needs_work_in_review(place):
     assert answer.error["remedy"]
 
 
+@pytest.mark.deep
 def test_a_follow_up_is_an_answer_to_who_asks(place):
     task_id = create()
     rounds = [[{"write": {"path": "new.txt", "text": "more\n"}}], [{"write": {"path": "new.txt", "text": "MORE\n"}}]]
@@ -208,6 +212,7 @@ def test_an_approved_decomposition_makes_the_subtasks(place):
     assert [row["status"] for row in call_aura("agent", "list", "--json").objects] == ["idle"]
 
 
+@pytest.mark.deep
 def test_whoever_approves_a_plan_sees_its_parts_through(place):
     steps = ("--executor", "scripted", "--option", 'steps=[{"write": {"path": "a", "text": "x"}}]')
     assert call_aura("agent", "add", "dev", *steps).code == 0
@@ -280,6 +285,7 @@ def test_a_task_without_approval_is_completed_at_once_by_whom_it_concerns(place,
     assert "is completed" in call_aura("task", "complete", task_id).out
 
 
+@pytest.mark.deep
 def test_what_an_agent_of_aura_works_on_is_not_completed_by_hand(place):
     task_id = create("Go", "--repo", place)
     assert call_aura("task", "assign", task_id, *scripted({"write": {"path": "a", "text": "x"}})).code == 0
@@ -323,6 +329,7 @@ def test_what_is_no_matter_of_the_board_is_refused(place, state, remedy):
     assert remedy in answer.error["remedy"]
 
 
+@pytest.mark.deep
 def test_nobody_decides_by_moving(place):
     task_id = create()
     assert call_aura("task", "assign", task_id, *WRITES).code == 0
@@ -350,6 +357,7 @@ def test_a_task_becomes_a_part_of_another_and_the_newest_are_listed(place):
     assert [row["id"] for row in call_aura("task", "list", "--limit", "5", "--json").objects] == [whole, part]
 
 
+@pytest.mark.deep
 def test_a_task_says_that_it_waits_because_of_its_parts(place):
     whole = create("Whole")
     parts = [create(title, "--parent", whole, "--approval", "auto", "--attempts", "1") for title in ("One", "Two")]

@@ -60,6 +60,7 @@ def test_the_built_in_ones_are_listed_and_shown(place):
     assert call_aura("template", "show", "follow_up").out.startswith("template follow_up: built in\n\n  A human has")
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

@@ -22,6 +22,7 @@ def shown(task_id):
     return call_aura("workspace", "show", task_id, "--json").objects[0]
 
 
+@pytest.mark.deep
 def test_a_workspace_is_listed_and_shown(place, task_id):
     (row,) = call_aura("workspace", "list", "--json").objects
     assert (row["status"], row["task_id"]) == ("ready", task_id)
@@ -42,6 +43,7 @@ def test_a_diff_can_be_applied(place, task_id):
     assert [file["path"] for file in data["files"]] == ["new.txt"]
 
 
+@pytest.mark.deep
 def test_a_safety_copy_is_made_and_restored(place, task_id):
     file = Path(shown(task_id)["worktrees"][0]["path"]) / "new.txt"
     file.write_text("two\n")
@@ -60,6 +62,7 @@ def test_a_safety_copy_is_made_and_restored(place, task_id):
     assert copies[0]["ref"] in answer.error["remedy"]
 
 
+@pytest.mark.deep
 def test_what_is_cleaned_away_is_kept(place, task_id):
     found = shown(task_id)
     (Path(found["worktrees"][0]["path"]) / "new.txt").write_text("two\n")

@@ -67,6 +67,7 @@ def ask(command: list[str], place: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("name", SHELLS)
 def test_the_script_is_printed(name):
     answer = run_aura("completion", name)
@@ -176,6 +177,7 @@ class Zsh:
         return seen
 
 
+@pytest.mark.deep
 def test_zsh(scripts):
     with Zsh(scripts) as zsh:
         for typed, offered in CASES.items():
@@ -194,6 +196,7 @@ def test_zsh_shows_what_words_mean(scripts):
         zsh.until("create a task without starting it")
 
 
+@pytest.mark.deep
 def test_zsh_asks_the_hook_for_ids(scripts):
     with Zsh(scripts) as zsh:
         zsh.type("_aura_ids() { echo $1-0192; }\n")

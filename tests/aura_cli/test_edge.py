@@ -81,6 +81,7 @@ def test_only_the_edge_reads_environment_and_arguments(used):
     assert {module: names for module, names in reads.items() if names} == {}
 
 
+@pytest.mark.deep
 def test_nothing_below_the_edge_prints(used):
     assert {module for module, names in used.items() if "print" in names} <= PRINTS
 

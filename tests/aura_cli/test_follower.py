@@ -16,6 +16,7 @@ __all__ = ["opened", "repository"]
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.deep_but_first
 async def test_an_outage_of_the_store_is_waited_out(opened, repository, tmp_path, monkeypatch):
     whole, outages = Watch.follow, []
 

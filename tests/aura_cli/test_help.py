@@ -76,6 +76,7 @@ def test_the_version_is_an_object_with_json():
         assert call_aura(*words).objects == [{"id": "aura", "version": __version__}]
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

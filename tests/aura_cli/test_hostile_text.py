@@ -58,10 +58,12 @@ def ran(hostile, monkeypatch) -> Answer:
     return answer
 
 
+@pytest.mark.deep
 def test_the_output_of_a_run(ran):
     assert_harmless(ran)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     "words",
     [
@@ -99,6 +101,7 @@ def test_file_names_are_shown_as_git_shows_them(ran):
     assert f'-  {name[:-1]}r/" is a repository of its own' in page
 
 
+@pytest.mark.deep
 def test_a_decision_and_what_follows(place):
     hostile_run(place)
     answer = call_aura("approval", "approve", "--feedback", EVIL)

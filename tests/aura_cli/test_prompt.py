@@ -158,6 +158,7 @@ def custom(script: str, *more: str) -> tuple[str, ...]:
     return (*words, "--param", script, "--wait", *more)
 
 
+@pytest.mark.deep
 def test_typed_ahead_and_unclear_words_leave_the_question_open(place, tmp_path):
     gate = tmp_path / "gate"
     script = f"echo ready; while ! test -e {gate}; do sleep 0.05; done; echo more > new.txt"

@@ -32,6 +32,7 @@ def test_output_is_told_after_the_start_of_what_wrote_it(place):
         ]
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("branch", ["no-such", "HEAD", "refs/heads/main", "a b", "x..y", "nö"])
 def test_a_target_branch_that_there_is_not(place, branch):
     answer = aura_run("true", "--target-branch", branch, "--json")

@@ -111,6 +111,7 @@ async def place(tmp_path):
 # --- The tools --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("where", ["there", "here", "here, by the protocol of 2025"])
 async def test_an_agent_works_with_its_task(place, where):
     mode = "legacy" if "2025" in where else "auto"

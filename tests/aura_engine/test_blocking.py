@@ -104,6 +104,7 @@ def test_a_callback_may_close_the_engine(opened, monkeypatch):
         engine.tasks.list()
 
 
+@pytest.mark.deep
 def test_a_callback_that_exits_ends_the_program_with_its_code(tmp_path):
     program = """
         import sys, threading
@@ -157,6 +158,7 @@ def test_every_call_after_closing_says_so(opened):
     assert handle.id == task.id
 
 
+@pytest.mark.deep
 def test_a_forked_child_ends_and_leaves_the_engine_to_its_parent(tmp_path):
     program = """
         import os, sys

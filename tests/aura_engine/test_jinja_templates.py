@@ -359,6 +359,7 @@ DOUBLING = "{% set ns = namespace(s='x', l=[1]) %}{% for i in range(9999) %}__{%
 NESTING = "{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     "text",
     [

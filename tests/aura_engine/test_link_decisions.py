@@ -295,6 +295,7 @@ def test_an_address_is_one_line(address):
         Story().issue(address=address)
 
 
+@pytest.mark.deep
 def test_the_links_of_a_question_are_counted_and_distinct():
     story = Story()
     story.issue()

@@ -73,6 +73,7 @@ def test_what_leaves_the_body_is_raised_as_it_is(tmp_path, error):
     assert raised.value is error
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("driving", [False, True])
 def test_an_engine_that_is_left_by_exit_ends_the_program_with_its_code(tmp_path, driving):
     program = f"""
@@ -86,6 +87,7 @@ def test_an_engine_that_is_left_by_exit_ends_the_program_with_its_code(tmp_path,
     assert (done.returncode, done.stderr) == (3, "")
 
 
+@pytest.mark.deep
 def test_a_program_that_forgets_to_close_still_ends_and_in_order(tmp_path):
     program = """
         from aura_engine import open_engine_sync

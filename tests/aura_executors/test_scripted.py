@@ -122,6 +122,7 @@ def test_it_works_on_files(tmp_path: Path):
     assert files == {"src/new.txt": "ä\r\nmore".encode(), "fresh.txt": b"x", "deep/er/new name.txt": b"one 2"}
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     "path", ["../out.txt", "/etc/aura-out.txt", "link/out.txt", "a/../../out.txt", ".", "..", "leaf"]
 )

@@ -177,6 +177,7 @@ class TestCommandLine(Conformance):
             assert len(set(pool.map(save, range(6)))) == 1
         repo.git("fsck", "--strict", "--no-dangling")
 
+    @pytest.mark.deep_but_first
     @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0garbage\n[[<"], ids=["empty", "garbage"])
     @pytest.mark.parametrize(
         "name",
@@ -206,6 +207,7 @@ class TestCommandLine(Conformance):
             with suppress(GitError):
                 call()
 
+    @pytest.mark.deep
     def test_many_files(self, git: Git, empty: Scratch, tmp_path: Path) -> None:
         header = "commit refs/heads/main\ncommitter A <a@b> 1700000000 +0000\ndata 1\nx\n"
         files = "".join(f"M 100644 inline d{n % 100}/f{n}\ndata {len(str(n))}\n{n}\n" for n in range(MANY))

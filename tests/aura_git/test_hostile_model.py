@@ -322,6 +322,7 @@ def test_what_is_in_the_git_directory_reaches_nothing_of_the_users(
     check(stage, written, looks, branch, again=again, harmless=False)
 
 
+@pytest.mark.deep
 @shards
 @quick
 @given(

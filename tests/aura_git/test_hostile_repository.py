@@ -207,6 +207,7 @@ def test_what_is_merged_was_shown_and_nothing_else_is_touched(world: World, scri
     assert not world.trace.exists()
 
 
+@pytest.mark.deep
 def test_many_tries_at_once(world: World) -> None:
     script = "\n".join(f"(cd .; {TRIES[name]}) >&2" for name in MANY)
     before = attack(world, f"{script}\n{pipes(READ_HERE)}")
@@ -225,6 +226,7 @@ def test_a_branch_that_stands_for_another_is_told_by_that(world: World) -> None:
     assert world.git.inspect(str(world.tree)).branch == "main"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     "content", ["ref: refs/heads/work\\nx", "ref: refs/heads/work\\n/x.git\\n", "ref: refs/heads/work\\0x"]
 )

@@ -53,6 +53,7 @@ class Merge:
 
 
 class TestKilledMerges(Conformance):
+    @pytest.mark.deep
     @pytest.mark.parametrize("style", STYLES)
     def test_killed_at_each_step(self, repo: Scratch, environment: dict[str, str], tmp_path: Path, style: str) -> None:
         merge = Merge(repo, environment, style)
@@ -122,6 +123,7 @@ class TestKilledMerges(Conformance):
         assert merge.here(timeout=0.3).commit == repo.commit_of("main")
         assert not [pid for pid in pids.read_text().split() if _runs(int(pid))]
 
+    @pytest.mark.deep_but_first
     @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere, what left its group is not found")
     @pytest.mark.parametrize("leaves", ["", "setsid "])
     def test_what_a_killed_merge_left_running_does_not_keep_its_lock(

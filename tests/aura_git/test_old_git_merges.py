@@ -84,6 +84,7 @@ class Chaos:
             self.scratch.git("clean", "-ffdxq")
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("number", range(HISTORIES))
 def test_an_old_git_predicts_and_merges_the_same(tmp_path: Path, number: int):
     random = Random(number)

@@ -240,6 +240,7 @@ def next_run(world: World, change: str) -> str:
     return (patch or b"").decode()
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     "include",
     [
@@ -261,6 +262,7 @@ def test_what_a_file_brings_later_that_an_agent_included_is_not_used(world: Worl
     assert '[filter "mine"]' in config(stand_in(Pins(world.folder / "pins"), world))
 
 
+@pytest.mark.deep
 def test_attributes_and_exclusions_that_an_agent_left_hide_nothing_from_the_next_review(world: World) -> None:
     world.sh(world.repo, "mkdir -p .git/info; echo '*.tmp' > .git/info/exclude")
     world.begin()
@@ -281,6 +283,7 @@ CLEANED = {
 }
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("attack", CLEANED.values(), ids=CLEANED)
 def test_what_a_filter_of_the_users_keeps_secret_is_in_no_later_commit(world: World, attack: str) -> None:
     """As git-crypt does, with the attributes in the repository's own file."""

@@ -48,6 +48,7 @@ codecs = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS.keys())
 # --- There and back ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @codecs
 @given(facts=st.lists(st.one_of(*map(strategies.facts, AGGREGATES)), min_size=1, max_size=4))
 def test_every_event_comes_back_as_it_was(codec: FactCodec, facts: list[Fact]) -> None:

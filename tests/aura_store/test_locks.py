@@ -219,6 +219,7 @@ async def test_asking_whether_a_lock_is_held_does_not_take_it(postgres_url):
         await other.aclose()
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("mode", ["immediate", "fast"])
 async def test_a_restart_of_the_server_is_waited_out(restartable_postgres, mode):
     server = restartable_postgres
@@ -259,6 +260,7 @@ async def test_a_pooler_that_lends_sessions_by_transaction_is_refused(postgres_u
     await locks.aclose()
 
 
+@pytest.mark.deep
 async def test_a_pooler_that_lends_sessions_for_as_long_as_a_client_stays_is_accepted(postgres_url, monkeypatch):
     monkeypatch.setattr(_advisory_locks, "_backend_of", lambda _: 1)
     locks = locks_for(postgres_url)

@@ -106,6 +106,7 @@ async def test_appends_survive_a_crash_of_the_server(restartable: tuple[Postgres
             tasks.cancel_scope.cancel()
 
 
+@pytest.mark.deep
 async def test_a_long_outage_is_told_and_recorded(restartable: tuple[PostgresServer, str]) -> None:
     server, url = restartable
     async with open_log(url, outage_timeout=0.3) as log:
@@ -150,6 +151,7 @@ async def test_a_log_is_opened_when_the_server_comes_up(restartable: tuple[Postg
     assert opened == [0]
 
 
+@pytest.mark.deep
 async def test_an_outage_does_not_hold_up_closing(restartable: tuple[PostgresServer, str]) -> None:
     server, url = restartable
     async with open_log(url, outage_timeout=0.1) as log:
@@ -188,6 +190,7 @@ async def test_a_commit_in_doubt_is_applied_once(
         assert_sealed(await everything_sealed(log))
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("swallowed", ["COMMIT", "answer to COMMIT"])
 async def test_a_batch_in_doubt_is_applied_once(
     postgres: PostgresServer, postgres_database: str, faulty: FaultySocket, swallowed: str
@@ -285,6 +288,7 @@ async def test_a_lock_held_too_long_is_told(held) -> None:
         assert [type(record.event) for record in await log.stream(LEDGER_ID)] == [OutageEnded]
 
 
+@pytest.mark.deep_but_first
 async def test_a_lock_held_briefly_is_waited_for(held) -> None:
     done = anyio.Event()
     async with held as holder, open_log(holder.url) as log:

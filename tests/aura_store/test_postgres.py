@@ -314,6 +314,7 @@ async def test_a_server_that_cannot_be_written_says_so(postgres, postgres_databa
             await log.append(append(1, 0, "a"))
 
 
+@pytest.mark.deep
 @pytest.mark.anyio
 async def test_a_standby_is_read_and_tailed_and_cannot_be_written(postgres, postgres_database, postgres_url):
     async with open_log(postgres_url) as primary:
@@ -383,6 +384,7 @@ async def test_closing_leaves_no_connection_and_no_thread(postgres, postgres_dat
 # --- Checking ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "damage",

@@ -98,6 +98,7 @@ async def test_a_file_that_is_no_database_is_not_touched(tmp_path: Path, content
         assert "--store" in caught.value.remedy
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("seed", range(3))
 async def test_changed_bytes_are_noticed_or_change_nothing(path: Path, seed: int) -> None:
     """Whatever byte is changed: what is read is what was written, or somebody says where it is not."""
@@ -448,6 +449,7 @@ def as_nobody(path: Path, *, read_only: bool = False) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("folder_mode", [0o777, 0o555])
 @pytest.mark.parametrize("read_only", [False, True])
@@ -475,6 +477,7 @@ def test_a_file_on_a_file_system_that_may_only_be_read(tmp_path: Path, monkeypat
     assert isinstance(recorder.translate(error), StoreReadOnly)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o000, 0o755), (0o644, 0o000)])
 @pytest.mark.parametrize("read_only", [False, True])

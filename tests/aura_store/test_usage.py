@@ -88,6 +88,7 @@ async def tell(log):
     await put(log, third, used("", cost=1.5))
 
 
+@pytest.mark.deep_but_first
 async def test_a_report_that_leaves_something_out_marks_every_sum_that_it_is_in(models):
     await tell(models.log)
     await models.catch_up()
@@ -101,6 +102,7 @@ async def test_a_report_that_leaves_something_out_marks_every_sum_that_it_is_in(
 # --- Sums -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_sums_are_by_run_session_model_and_day(models):
     await tell(models.log)
     await models.catch_up()
@@ -267,6 +269,7 @@ async def test_a_cost_of_the_whole_run_is_not_paid_beside_its_tokens():
         assert (line.cost, line.reported, line.unpriced) == (1, Decimal("0.9"), ())
 
 
+@pytest.mark.deep
 async def test_another_table_gives_other_costs_from_the_same_log(models):
     """No event changes, nor any row: what was priced wrongly is right as soon as the table is."""
     log = models.log

@@ -111,6 +111,7 @@ async def test_what_cannot_be_started_is_said(stage, tmp_path):
     assert not await stage.runner.tokens()
 
 
+@pytest.mark.deep_but_first
 async def test_much_output_arrives_byte_by_byte(stage, tmp_path):
     code = "import sys\nfor n in range(200_000): sys.stdout.write(f'{n} ' + 'x' * 40 + '\\n')"
     request = script(f'{sys.executable} -c "{code}"', directory=str(tmp_path))
@@ -142,6 +143,7 @@ async def test_a_restarted_worker_and_a_restarted_runner_lose_nothing(stage, tmp
     assert finished.exit.exit_code == 3
 
 
+@pytest.mark.deep
 async def test_an_agent_asks_and_is_answered(stage, tmp_path):
     steps = [
         {"ask": {"tool": "shell", "then": [{"say": "thank you"}, {"write": {"path": "out", "text": "x"}}]}},
@@ -197,6 +199,7 @@ def git(folder, *words):
     return done.stdout.strip()
 
 
+@pytest.mark.deep_but_first
 async def test_a_workspace_from_beginning_to_end(stage, tmp_path):
     """A script changes files in a worktree; the work is shown, saved, collected, merged, and the worktree removed."""
     source = tmp_path / "project"

@@ -118,6 +118,7 @@ def test_messages_are_frozen_and_hold_nothing_that_cannot_be_copied(kind):
                 assert described.cls.__struct_config__.frozen, described.cls
 
 
+@pytest.mark.deep_but_first
 @every_request
 @few
 @given(data=st.data())

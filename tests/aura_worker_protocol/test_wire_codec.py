@@ -49,6 +49,7 @@ def test_a_request_arrives_as_it_was_sent(kind, data):
     assert CODEC.decode(CODEC.notification(request)) == Notification(request)
 
 
+@pytest.mark.deep_but_first
 @every_request
 @few
 @given(data=st.data())

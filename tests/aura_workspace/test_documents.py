@@ -181,6 +181,7 @@ def test_a_file_without_lines_is_cut_between_characters(top, character):
     assert "\N{REPLACEMENT CHARACTER}" not in found.text
 
 
+@pytest.mark.deep
 def test_ten_thousand_files_are_bounded_and_counted(top):
     for number in range(10_000):
         put(top, f"docs/{number:05}.md", "x" * 2000)
@@ -202,6 +203,7 @@ def test_a_tree_that_is_too_large_is_looked_at_in_part_and_that_is_said(top, mon
     assert reasons(found) == {"**/*.md": "only the first 10 files and folders were looked at"}
 
 
+@pytest.mark.deep
 def test_folders_as_deep_as_the_system_allows_are_walked(top):
     folder, depth = os.open(top, os.O_RDONLY), 3000
     for _ in range(depth):

@@ -55,6 +55,7 @@ def merged(world: World, spec, style: MergeStyle = MergeStyle.MERGE, *, finish_o
     return world.workspaces.merge(replace(spec, worktrees=trees), style, "merged", finish_only=finish_only)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("style", MergeStyle)
 def test_work_is_done_in_a_worktree_and_reaches_the_folder_when_it_is_merged(world, folder, style):
     before = content(folder)
@@ -99,6 +100,7 @@ def test_the_same_file_changed_by_both_is_a_conflict_that_changes_nothing(world,
     assert content(folder)["notes.txt"] == "from the agent\n"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("delivered", [True, False])
 def test_what_a_merge_had_delivered_when_it_was_killed_is_found(world, folder, monkeypatch, delivered):
     spec = world.prepared(spec_of(world, folder))
@@ -181,6 +183,7 @@ def test_a_file_changed_at_the_last_moment_is_not_overwritten(world, folder, mon
     assert merged(world, spec).conflicts[0].paths == ("notes.txt",)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_a_crash_before_the_delivery_is_over_loses_nothing(world, folder, monkeypatch, by_hand):
     spec = world.prepared(spec_of(world, folder))
@@ -206,6 +209,7 @@ def test_a_crash_before_the_delivery_is_over_loses_nothing(world, folder, monkey
     assert ("mine" in content(folder)) is by_hand
 
 
+@pytest.mark.deep
 def test_two_tasks_on_one_folder_merge_one_after_the_other(world, folder):
     one, two = world.prepared(spec_of(world, folder)), world.prepared(spec_of(world, folder))
     (tree(one) / "one").write_text("1\n")

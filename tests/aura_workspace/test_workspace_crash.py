@@ -75,6 +75,7 @@ def assert_ready(world: World, spec: WorkspaceSpec) -> None:
     assert not list(world.home.glob("locks/*"))
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("warm", [False, True])
 def test_killed_while_preparing(world: World, crash: Crash, warm: bool) -> None:
     for repository in (world.api, world.web):
@@ -151,6 +152,7 @@ def test_killed_while_removing_orphans(world: World, crash: Crash) -> None:
     assert killed * STRIDE >= 10
 
 
+@pytest.mark.deep
 def test_killed_while_collecting(world: World, crash: Crash) -> None:
     (world.api / "local.toml").write_text("x\n")
     killed = 0
@@ -196,6 +198,7 @@ def test_killed_while_merging(world: World, crash: Crash) -> None:
     assert killed * STRIDE >= 10
 
 
+@pytest.mark.deep
 def test_git_goes_on_while_its_caller_is_dead_and_the_next_one_prepares(world: World, tmp_path: Path) -> None:
     """Killed in the middle of a git command, at each that writes: that git is at work while preparing begins again."""
     fake = tmp_path / "git"

@@ -52,6 +52,7 @@ def spec(world: World) -> WorkspaceSpec:
     return collected(world, world.prepared(world.spec()))
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("go", WAYS)
 def test_a_merge_needs_no_folder(world: World, spec: WorkspaceSpec, go: Callable[[World, WorkspaceSpec], None]) -> None:
     go(world, spec)
@@ -64,6 +65,7 @@ def test_a_merge_needs_no_folder(world: World, spec: WorkspaceSpec, go: Callable
     assert world.left_over() == []
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("go", WAYS)
 def test_the_folder_comes_back_with_the_commits(
     world: World, spec: WorkspaceSpec, go: Callable[[World, WorkspaceSpec], None]

@@ -56,6 +56,7 @@ def test_merging_again_merges_nothing_twice(world: World, spec: WorkspaceSpec, s
     assert (tip(world.api, "main"), tip(world.web, "main")) == before
 
 
+@pytest.mark.deep
 @STYLES
 def test_work_that_goes_on_after_a_merge_is_merged_too(world: World, spec: WorkspaceSpec, style: MergeStyle) -> None:
     world.workspaces.merge(spec, style, "m")
@@ -85,6 +86,7 @@ def test_a_conflict_in_one_repository_touches_none(world: World, spec: Workspace
     assert (tip(world.api, "main"), tip(world.web, "main")) == before
 
 
+@pytest.mark.deep
 def test_a_conflict_that_only_rebasing_meets_touches_none(world: World, spec: WorkspaceSpec) -> None:
     """The branch changes a line and changes it back; the target changed it meanwhile."""
     top = tree(spec, 1)
@@ -101,6 +103,7 @@ def test_a_conflict_that_only_rebasing_meets_touches_none(world: World, spec: Wo
     assert len(world.workspaces.merge(spec, MergeStyle.MERGE, "m").commits) == 2
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("how", ["unstaged", "staged", "untracked"])
 def test_unsaved_work_in_the_last_target_stops_all(world: World, spec: WorkspaceSpec, how: str) -> None:
     match how:
@@ -140,6 +143,7 @@ class _Failing(CommandLineGit):
         return super().merge(repo, **how)  # type: ignore[arg-type]
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("checked_out", [False, True])
 def test_what_fails_late_is_undone_or_said(world: World, spec: WorkspaceSpec, checked_out: bool) -> None:
     if not checked_out:
@@ -156,6 +160,7 @@ def test_what_fails_late_is_undone_or_said(world: World, spec: WorkspaceSpec, ch
     assert git(world.api, "rev-list", "--count", "--merges", "main") == "1"
 
 
+@pytest.mark.deep
 @STYLES
 def test_the_branch_goes_once_its_work_is_merged(world: World, spec: WorkspaceSpec, style: MergeStyle) -> None:
     world.workspaces.remove(spec, delete_branch=True)

@@ -53,6 +53,7 @@ def trap(world: World) -> str:
     return str(program)
 
 
+@pytest.mark.deep
 def test_from_before_the_agent_until_the_workspace_is_removed(world: World, two: WorkspaceSpec) -> None:
     spec = world.prepared(two)
     assert owners(world) == [spec.id, spec.id]
@@ -62,6 +63,7 @@ def test_from_before_the_agent_until_the_workspace_is_removed(world: World, two:
     assert owners(world) == []
 
 
+@pytest.mark.deep
 def test_no_program_of_an_agent_is_run_then_or_later(world: World, spec: WorkspaceSpec) -> None:
     again = replace(spec, id=WorkspaceId(new_id()), branch="aura/again")
     spec = world.prepared(spec)
@@ -96,6 +98,7 @@ def test_in_place_too(world: World) -> None:
     assert not (world.folder / "sprung").exists()
 
 
+@pytest.mark.deep
 def test_the_private_repository_of_a_plain_folder_too(world: World) -> None:
     """Even what an earlier agent left in its configuration is not read."""
     folder = world.folder / "plain"

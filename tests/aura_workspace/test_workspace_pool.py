@@ -36,6 +36,7 @@ def test_a_warm_worktree_is_moved_into_place(world: World) -> None:
     assert world.workspaces.warm(str(world.api), 2) == 1
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("damage", ["folder", "link", "index", "file", "head", "moved"])
 def test_broken_worktrees_in_the_pool_are_mended_or_replaced(world: World, damage: str) -> None:
     world.workspaces.warm(str(world.api), 1)

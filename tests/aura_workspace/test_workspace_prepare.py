@@ -69,6 +69,7 @@ def test_a_workspace_comes_back_at_its_path_with_its_branch_as_it_is(world: Worl
     assert forgotten.worktrees == again.worktrees
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("damage", ["folder", "link", "git_dir"])
 def test_a_broken_worktree_is_mended(world: World, damage: str) -> None:
     spec = world.prepared(world.spec())

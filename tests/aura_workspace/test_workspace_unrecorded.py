@@ -160,6 +160,7 @@ def test_submodules_without_a_copy_are_named(world: World) -> None:
     assert world.workspaces.prepare(world.spec(clone)).empty_submodules == ("clone/lib",)
 
 
+@pytest.mark.deep
 def test_changes_in_a_submodule_are_named_and_the_rest_is_merged(world: World) -> None:
     with_submodule(world)
     spec = world.prepared(world.spec())
@@ -179,6 +180,7 @@ def commit_inside(spec: WorkspaceSpec) -> str:
     return tip(inside, "HEAD")
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_commit_in_a_submodule_is_kept_and_merged(world: World, gone: bool) -> None:
     with_submodule(world)
@@ -195,6 +197,7 @@ def test_a_commit_in_a_submodule_is_kept_and_merged(world: World, gone: bool) ->
     assert (world.api / "lib/new").read_text() == "x\n"
 
 
+@pytest.mark.deep
 def test_a_commit_that_cannot_be_kept_is_not_merged(world: World) -> None:
     with_submodule(world)
     spec = world.prepared(world.spec())

@@ -71,6 +71,7 @@ def test_an_agent_that_went_back_is_not(world: World, spec: WorkspaceSpec) -> No
         world.workspaces.collect(spec, "work")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("operation", ["merge", "rebase"])
 def test_an_unfinished_operation_is_not_committed(world: World, spec: WorkspaceSpec, operation: str) -> None:
     work(spec)

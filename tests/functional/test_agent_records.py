@@ -33,6 +33,7 @@ async def asked(engine, repository, **named):
     return question
 
 
+@pytest.mark.deep
 async def test_answers_of_humans_become_the_record_and_those_of_policies_do_not(opened, repository):
     (repository / ".aura").mkdir()
     rule = "rules:\n  - approve: known\n    when: {kind: changes, record: {count: {at_least: 2}}}\n"
@@ -58,6 +59,7 @@ async def test_answers_of_humans_become_the_record_and_those_of_policies_do_not(
         assert (record.completed, record.calibration.answers) == (2, 2)
 
 
+@pytest.mark.deep
 async def test_the_agent_whose_work_is_approved_more_surely_gets_the_task(opened, repository):
     async with opened() as engine:
         bad, good = await make_agent(engine, "bad"), await make_agent(engine, "good")

@@ -149,6 +149,7 @@ async def test_answers_to_several_count_beside_those_that_are_refused(opened, re
     assert content(repository, "main", "a") == "1"
 
 
+@pytest.mark.deep
 def test_the_command_line_names_each_that_is_refused(opened, repository, tmp_path):
     async def prepare():
         async with opened() as engine:

@@ -246,6 +246,7 @@ def require_nothing_but_the_refusal(row, before, after):
     assert refusals == ([row.rule] if row.code == "not_allowed" else [])
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.anyio
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 async def test_an_answer_that_does_not_count_says_why(opened, prepared, row):

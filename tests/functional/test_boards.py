@@ -117,6 +117,7 @@ NEEDS_MORE = {
 """Moves that stand for a command with more to say than a column; the remedy names the call."""
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("columns", [PLAIN, SEVERAL, STRICT], ids=["plain", "several", "strict"])
 async def test_every_pair_of_columns_does_what_the_table_says_and_no_more(opened, repository, columns):
     async with opened(record_only=True) as engine:

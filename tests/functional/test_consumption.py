@@ -59,6 +59,7 @@ async def sums(engine):
     return line.input_tokens, line.cache_read_tokens, line.output_tokens, line.incomplete
 
 
+@pytest.mark.deep
 async def test_a_follow_up_counts_what_it_added_to_its_session(opened, repository, codex):
     async with opened() as engine:
         run = await engine.run("Do it", repositories=[str(repository)], **codex)
@@ -69,6 +70,7 @@ async def test_a_follow_up_counts_what_it_added_to_its_session(opened, repositor
         assert await sums(engine) == (4_000, 16_000, 1_000, 0)
 
 
+@pytest.mark.deep
 async def test_another_task_in_the_session_counts_what_it_added(opened, repository, codex):
     async with opened() as engine:
         run = await engine.run("Do it", repositories=[str(repository)], **codex)
@@ -88,6 +90,7 @@ async def test_a_turn_that_broke_off_is_incomplete_until_the_session_counts_agai
         assert await sums(engine) == (0, 0, 0, 1)
 
 
+@pytest.mark.deep
 async def test_a_session_that_began_elsewhere_is_incomplete_once(opened, repository, codex, tmp_path):
     (tmp_path / "turns").write_text("xxx")
     async with opened() as engine:

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
 LEVELS = (Level(reviewers=("lead",)),)
 
 
+@pytest.mark.deep
 async def test_two_of_the_team_then_the_lead_but_never_who_asked(opened, repository):
     terms = {"reviewers": ["bob", "carol"], "quorum": 2, "levels": LEVELS, "no_self_approval": True}
     steps = scripted([write("new.txt", "x\n")], [write("new.txt", "y\n")])
@@ -125,6 +126,7 @@ async def test_several_are_answered_one_by_one_and_one_refusal_stops_no_other(op
         assert await open_questions(engine) == ()
 
 
+@pytest.mark.deep
 async def test_comments_reach_the_agent_and_stay_outdated_once_their_line_is_gone(opened, repository):
     rounds = scripted([write("new.txt", "one\ntwo\n")], [write("new.txt", "zero\none\n2\n")])
     async with opened() as engine:

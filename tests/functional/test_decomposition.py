@@ -29,6 +29,7 @@ PAGE = {"id": "page", "title": "Show it", "after": ["model"]}
 SHOWN = "1. Add a price\n   priority medium\n2. Show it\n   priority medium, after 1"
 
 
+@pytest.mark.deep
 async def test_an_agent_proposes_parts_and_a_human_edits_and_approves_them(opened, repository):
     async with opened() as engine:
         whole = await engine.tasks.create("Prices", repositories=[str(repository)], approval="auto", retry=TWICE)
@@ -136,6 +137,7 @@ async def finished(engine, task_id):
         return await (await engine.attach(task_id)).result()
 
 
+@pytest.mark.deep
 async def test_whoever_approves_a_split_has_its_parts_done(opened, repository):
     async with opened() as engine:
         await pool_agent(engine)
@@ -188,6 +190,7 @@ async def test_a_split_task_is_idle_while_its_parts_wait_for_humans(opened, repo
         assert (await engine.tasks.get(page.id)).status is TaskStatus.COMPLETED, "it has changed nothing"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(("silence", "status"), [("continue", TaskStatus.COMPLETED), ("deny", TaskStatus.FAILED)])
 async def test_the_deadline_of_a_policy_ends_the_question_how_to_split(opened, repository, silence, status):
     (repository / ".aura").mkdir()

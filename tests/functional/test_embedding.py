@@ -29,6 +29,7 @@ def request(repository):
     return {"executor": "scripted", "options": {"steps": STEPS}, "repositories": [str(repository)]}
 
 
+@pytest.mark.deep
 def test_blocking_code(place, repository):
     threads = threading.active_count()
     with open_engine_sync(**place) as engine:
@@ -51,6 +52,7 @@ def test_an_error_in_the_body_is_raised_as_it_is(place):
         raise ZeroDivisionError
 
 
+@pytest.mark.deep
 def test_a_loop_that_is_running_does_other_things_meanwhile(place, repository):
     async def main():
         beats = 0

@@ -419,6 +419,7 @@ def test_a_run_goes_on_when_there_is_room_in_the_store_again(site, small_disk):
     assert site.check_log() == (len(expected), sha256(expected).hexdigest())
 
 
+@pytest.mark.deep
 def test_the_disk_of_the_home_is_full(site, small_disk):
     site.home = small_disk
     ended = site.run(f"{STUBBORN} yes", before=on_a_small_disk(small_disk, "2m"))

@@ -72,6 +72,7 @@ async def test_changes_are_approved_and_merged(opened, repository):
     assert branches(repository) == {"main"}
 
 
+@pytest.mark.deep
 async def test_a_rejection_goes_back_to_the_agent_with_the_feedback(opened, repository):
     rounds = (
         [write("new.txt", "more\n")],
@@ -90,6 +91,7 @@ async def test_a_rejection_goes_back_to_the_agent_with_the_feedback(opened, repo
     assert content(repository, "main", "new.txt") == "MORE"
 
 
+@pytest.mark.deep
 async def test_setup_and_cleanup_run_before_and_after_the_agent(opened, repository):
     async with opened() as engine:
         run = await engine.run(
@@ -119,6 +121,7 @@ async def test_a_run_that_changes_nothing_ends_and_asks_nobody(opened, repositor
     assert branches(repository) == {"main"}
 
 
+@pytest.mark.deep
 async def test_a_plan_is_approved_before_anything_is_changed(opened, repository):
     rounds = (
         [{"say": "I shall add new.txt"}],
@@ -165,6 +168,7 @@ async def test_a_program_that_is_not_there_fails_at_once_with_what_to_do(opened,
     assert "no-such-program" in task.failure.message
 
 
+@pytest.mark.deep
 async def test_the_second_of_two_contradicting_changes_is_stopped_before_it_touches_anything(opened, repository):
     def change(text):
         return scripted([{"edit": {"path": "a.txt", "old": "two", "new": text}}])
@@ -266,6 +270,7 @@ async def test_a_question_outlives_the_engine_that_heard_it(opened, repository):
         assert (await engine.tasks.view(run.id)).task.executions == 1
 
 
+@pytest.mark.deep
 async def test_no_more_than_the_limit_work_at_once(opened, repository, tmp_path):
     steps = [{"print": "working"}, {"wait_for": str(tmp_path / "go")}]
     async with opened(executions=1) as engine:
@@ -278,6 +283,7 @@ async def test_no_more_than_the_limit_work_at_once(opened, repository, tmp_path)
             assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep
 async def test_a_run_whose_engine_was_killed_is_resumed_although_its_lock_has_not_ended_yet(
     repository, tmp_path, postgres_url
 ):
@@ -309,6 +315,7 @@ async def test_a_run_whose_engine_was_killed_is_resumed_although_its_lock_has_no
         await settled(engine, run.id)
 
 
+@pytest.mark.deep
 async def test_two_engines_share_a_postgresql_log_and_each_task_has_one(repository, tmp_path, postgres_url):
     def opened_there(name):
         return open_engine(postgres_url, home=tmp_path / name, user="alice")

@@ -103,6 +103,7 @@ async def test_a_link_shows_the_question_and_answers_it_once(opened, repository)
         assert [ballot.link for ballot in ballots] == [link.id]
 
 
+@pytest.mark.deep
 async def test_opening_a_link_decides_nothing_however_often(opened, repository):
     """Mail scanners, previews and browsers open every link that they see, HEAD and GET, several at once."""
     async with opened() as engine:
@@ -158,6 +159,7 @@ async def test_a_forwarded_mail_is_one_vote_of_the_seat_it_was_sent_to(opened, r
         assert "bob@example.org" not in repr(shown)
 
 
+@pytest.mark.deep
 async def test_a_link_about_older_commits_shows_the_new_ones_and_answers_nothing(opened, repository):
     async with opened() as engine:
         run, asked = await asked_about(engine, repository, reviewers=["bob"])
@@ -182,6 +184,7 @@ async def test_a_link_about_older_commits_shows_the_new_ones_and_answers_nothing
     assert content(repository, "main", "new.txt") == "y"
 
 
+@pytest.mark.deep
 async def test_commits_made_after_the_page_was_opened_are_not_merged_unseen(opened, repository):
     async with opened() as engine:
         run, asked = await asked_about(engine, repository)
@@ -248,6 +251,7 @@ async def test_forged_and_foreign_links_are_refused_before_the_store_is_asked(op
         assert await engine.links.list() != ()
 
 
+@pytest.mark.deep
 async def test_keys_are_rotated_and_lost_ones_open_nothing(opened, repository):
     async with opened() as engine:
         _, asked = await asked_about(engine, repository)
@@ -303,6 +307,7 @@ async def test_only_a_human_closes_all_links(opened):
             await engine.links.rotate_keys(lost=True, by="observer:alice")
 
 
+@pytest.mark.deep
 async def test_a_restart_forgets_no_link(opened, repository):
     async with opened() as engine:
         _, asked = await asked_about(engine, repository)
@@ -416,6 +421,7 @@ def store(request, tmp_path):
     return request.getfixturevalue("postgres_url")
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("quorum", [1, 2])
 async def test_of_two_answers_by_one_link_at_one_moment_one_counts(store, tmp_path, quorum):
     home = tmp_path / "home"

@@ -81,6 +81,7 @@ async def test_a_task_that_waits_for_a_lock_needs_another_one_and_begins(opened,
         assert await claims(engine) == {}
 
 
+@pytest.mark.deep
 async def test_an_edit_that_adds_a_lock_makes_the_task_wait_for_it(opened, repository, tmp_path):
     async with opened() as engine, opened() as other:
         first = await holder(engine, repository, tmp_path, locks=["deploy", "staging"])
@@ -122,6 +123,7 @@ async def has_status(engine, run, status):
     return (await engine.tasks.get(run.id)).status is status
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     "changes",
     [{"locks": ("staging",)}, {"locked_paths": ("docs/*",)}, {"locks": ()}, {"on_collision": CollisionPolicy.ASK}],
@@ -163,6 +165,7 @@ async def test_a_failed_task_is_retried_with_the_locks_that_it_has_then(opened, 
         assert await completes(engine, first)
 
 
+@pytest.mark.deep
 async def test_a_task_of_the_queue_gets_an_agent_once_its_locks_are_edited(opened, repository, tmp_path):
     async with opened() as engine:
         await engine.agents.add("dev", executor="scripted", options={"steps": [{"say": "done"}]})

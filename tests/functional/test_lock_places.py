@@ -67,6 +67,7 @@ async def is_pooled(engine, task):
 # --- A place without an agent -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_a_task_that_has_waited_long_keeps_its_place_and_leaves_the_agent_to_others(
     opened, repository, tmp_path, aged
 ):
@@ -158,6 +159,7 @@ async def test_a_task_that_has_its_locks_goes_first_for_the_next_agent(opened, r
         assert given[1:] == [busy.id, pooled.id, urgent.id]
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(("edited", "priority"), [("later", "high"), ("pooled", "low")])
 async def test_an_edited_priority_moves_a_task_in_the_line_that_it_stands_in(
     opened, repository, tmp_path, aged, edited, priority
@@ -259,6 +261,7 @@ async def has_no_room(engine):
 # --- The end of a place -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("end", ["is cancelled", "leaves the queue", "waits for another one", "needs other locks"])
 async def test_a_task_that_leaves_its_place_is_waited_for_no_longer(opened, repository, tmp_path, aged, end):
     async with opened() as engine:
@@ -286,6 +289,7 @@ async def test_a_task_that_leaves_its_place_is_waited_for_no_longer(opened, repo
         assert await claims(engine) == {}
 
 
+@pytest.mark.deep
 async def test_the_place_of_a_task_whose_engine_is_gone_is_given_back(opened, repository, tmp_path, aged):
     async with opened() as other:
         async with opened() as engine:
@@ -303,6 +307,7 @@ async def test_the_place_of_a_task_whose_engine_is_gone_is_given_back(opened, re
         assert await completes(other, pooled)
 
 
+@pytest.mark.deep
 async def test_a_place_that_waits_is_given_back_too_if_its_engine_is_gone(opened, repository, tmp_path, aged):
     """What holds one of its locks goes on, so only that of the one that is gone keeps the other lock from others."""
     async with opened() as other:
@@ -387,6 +392,7 @@ async def test_an_engine_without_the_executor_leaves_the_place_of_a_task_to_one_
             assert await turns(engine) == [first.id, pooled.id, later.id]
 
 
+@pytest.mark.deep
 async def test_another_engine_that_works_on_the_task_keeps_its_place_if_it_can_begin_it(
     opened, repository, tmp_path, aged
 ):
@@ -463,6 +469,7 @@ async def test_a_human_cancels_a_task_of_the_queue(opened, repository, tmp_path)
         assert await completes(engine, first)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("answer", [None, "wait for it"])
 async def test_a_task_of_the_queue_waits_without_an_answer_and_with_that_one(opened, repository, tmp_path, answer):
     async with opened() as engine:
@@ -537,6 +544,7 @@ async def test_what_a_human_has_allowed_beside_one_task_is_not_allowed_beside_an
         assert await completes(engine, later)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("answered", ["while the lock is held", "when it is free"])
 async def test_a_rejected_task_whose_engine_is_gone_is_cancelled_by_those_that_wait(
     opened, repository, tmp_path, answered

@@ -25,6 +25,7 @@ async def overlaps(engine, question):
     return {one.title: (one.status, one.files, one.paths) for one in await engine.approvals.overlaps(question.id)}
 
 
+@pytest.mark.deep
 async def test_each_review_names_the_other_one_until_it_has_merged(opened, repository):
     async with opened() as engine:
         first, asked = await propose(engine, "first", [repository], "a.txt", "b.txt", "only")
@@ -85,6 +86,7 @@ async def test_of_many_files_the_first_are_named_and_all_are_counted(opened, rep
         assert await overlaps(engine, asked) == {"many": (TaskStatus.AWAITING_APPROVAL, 25, tuple(paths[:20]))}
 
 
+@pytest.mark.deep
 async def test_it_takes_no_git_and_a_few_questions_to_the_database_however_many_tasks_there_are(
     opened, repository, monkeypatch
 ):

@@ -126,6 +126,7 @@ async def test_an_answer_that_is_given_meanwhile_is_not_asked_for_again(site, wh
     await check(site)
 
 
+@pytest.mark.deep
 async def test_who_answers_goes_on_with_the_task(site):
     process = site.run()
     approval = await asked(site)

@@ -29,6 +29,7 @@ def plain(tmp_path):
 # --- A folder in no repository ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_a_folder_in_no_repository_is_changed_only_once_it_is_approved(opened, plain):
     async with opened() as engine:
         run = await engine.run("Tidy", repositories=[str(plain)], **shell("rm notes.txt; echo x > x"))
@@ -50,6 +51,7 @@ async def test_rejected_work_never_reaches_the_folder(opened, plain):
     assert [path.name for path in plain.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.deep
 async def test_a_conflict_with_the_folder_is_asked_about(opened, plain):
     async with opened() as engine:
         run = await engine.run("Write", repositories=[str(plain)], **shell("echo agent > notes.txt"))
@@ -100,6 +102,7 @@ def monorepo(repository):
     return repository
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("in_place", [False, True])
 async def test_agent_and_scripts_begin_in_the_subfolder(opened, monorepo, in_place):
     place = {"repositories": [str(monorepo / "packages/app")], "in_place": in_place, "approval": "auto"}
@@ -149,6 +152,7 @@ async def test_work_in_place_is_shown_without_what_was_changed_before(opened, mo
     assert (monorepo / "a.txt").read_text() == "mine\n"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("in_place", [False, True])
 async def test_a_relative_rule_is_about_the_subfolder(opened, monorepo, in_place):
     paths = ("x", "./new/y", "../other", "packages/app/x", str(monorepo / "x"))
@@ -205,6 +209,7 @@ async def test_the_same_request_after_the_first_has_completed_runs_again(opened,
     assert not worktrees(monorepo)
 
 
+@pytest.mark.deep
 async def test_the_command_of_a_run_is_told_about_it(opened, repository):
     told = "$AURA_SESSION_ID $AURA_MODEL $AURA_REVIEW_MODE $area $OPENAI_BASE_URL"
     script = f'echo "{told}" > told'

@@ -51,6 +51,7 @@ def ask(command, *then):
     return {"ask": {"tool": "Bash", "arguments": {"command": command}, "then": list(then)}}
 
 
+@pytest.mark.deep
 async def test_changes_that_a_policy_approves_are_merged_without_a_human(opened, repository, policy):
     policy(DOCUMENTATION)
     async with opened() as engine:
@@ -68,6 +69,7 @@ async def test_changes_that_a_policy_approves_are_merged_without_a_human(opened,
         assert task.status is TaskStatus.AWAITING_APPROVAL, "nothing matched"
 
 
+@pytest.mark.deep
 async def test_never_asks_a_human_even_where_everything_is_approved_in_advance(opened, repository, policy):
     policy("rules:\n  - never: migrations\n    when: {paths: {any: migrations/*}}\n    then: {reviewers: [bob]}\n")
     async with opened() as engine:
@@ -106,6 +108,7 @@ async def test_a_policy_rejects_with_its_words_until_a_human_has_to_look(opened,
         assert "3 times" in asked[-1].policy.reason
 
 
+@pytest.mark.deep
 async def test_an_agent_does_not_write_its_own_policy(opened, repository, policy):
     policy(DOCUMENTATION.replace('"docs/*", ', '".aura/*", "docs/*", '))
     async with opened() as engine:
@@ -182,6 +185,7 @@ async def test_an_agent_that_asks_nothing_is_refused_where_a_policy_demands_a_hu
             await engine.tasks.retry(begun.id)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("approval", ["auto", "changes"])
 async def test_a_policy_about_calls_that_comes_while_a_silent_agent_works_has_a_human_look_at_its_work(
     opened, repository, policy, tmp_path, approval

@@ -66,6 +66,7 @@ async def test_an_agent_with_capacity_works_on_that_many_at_once(opened, reposit
         assert (await engine.agents.get(agent.id)).tasks == ()
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("frees", ["add", "enable", "capacity"])
 async def test_whatever_makes_room_starts_the_task_at_once(opened, repository, tmp_path, frees):
     """Another engine on the log makes it: the one that waits hears of it from the log."""
@@ -93,6 +94,7 @@ async def test_whatever_makes_room_starts_the_task_at_once(opened, repository, t
         assert (await ended(engine, task.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep
 async def test_two_engines_never_give_one_slot_twice(opened, repository):
     """Both hear of each end of a task at the same moment, and both want the agent for a task of their own."""
     async with opened() as one, opened() as other:
@@ -108,6 +110,7 @@ async def test_two_engines_never_give_one_slot_twice(opened, repository):
             assert held in (0, 1)
 
 
+@pytest.mark.deep
 async def test_a_task_whose_engine_is_gone_keeps_no_agent_from_others(opened, repository):
     """The older task goes first, but no engine works for it; the younger one gets the agent all the same."""
     async with opened() as gone:
@@ -123,6 +126,7 @@ async def test_a_task_whose_engine_is_gone_keeps_no_agent_from_others(opened, re
         await ended(engine, left.id)
 
 
+@pytest.mark.deep
 async def test_an_engine_that_drives_all_works_on_the_whole_queue(opened, repository):
     async with opened(record_only=True) as recording:
         task = await enqueued(recording, repository)

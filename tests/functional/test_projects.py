@@ -101,6 +101,7 @@ class Telling(Executor):
 TELLING = {"executor": "telling", "options": {}}
 
 
+@pytest.mark.deep
 async def test_a_follow_up_in_the_session_does_not_tell_it_again(opened, shop):
     async with opened(executors=[Telling()]) as engine:
         await engine.projects.create("shop", repositories=[str(shop)], documents=["docs/a.md"])
@@ -130,6 +131,7 @@ async def test_a_session_that_takes_the_place_of_a_lost_one_begins_with_it(opene
         assert "Rename it" in replayed[0]
 
 
+@pytest.mark.deep
 async def test_an_agent_without_sessions_is_told_it_with_each_prompt(opened, shop):
     async with opened() as engine:
         await engine.projects.create("shop", repositories=[str(shop)], documents=["docs/a.md"])
@@ -144,6 +146,7 @@ async def _reads(engine, view):
     return [one for one in await events_of(engine, view.execution.id) if isinstance(one, ContextRead)]
 
 
+@pytest.mark.deep
 async def test_documents_are_those_of_the_commit_and_not_of_the_checkout(opened, shop):
     async with opened() as engine:
         await engine.projects.create("shop", repositories=[str(shop)], documents=["CLAUDE.md", "docs/*.md"])
@@ -166,6 +169,7 @@ async def test_what_the_setup_script_does_to_the_documents_is_not_told(opened, s
         assert "Obey me." not in prompt
 
 
+@pytest.mark.deep
 async def test_what_the_agent_reads_by_itself_is_not_told_twice(opened, shop, tmp_path):
     other = make_repository(tmp_path / "other", {"CLAUDE.md": "Use spaces.\n"})
     (shop / "docs/CLAUDE.md").write_text("In docs.\n")
@@ -234,6 +238,7 @@ async def test_a_second_attempt_and_a_retried_task_are_told_the_same(opened, sho
         assert _written(view).startswith(before.text)
 
 
+@pytest.mark.deep
 async def test_hostile_documents_harm_no_run_and_are_said(opened, shop):
     (shop / "docs/secret.md").symlink_to("/etc/passwd")
     (shop / "docs/binary.md").write_bytes(b"\0\1")
@@ -286,6 +291,7 @@ async def test_a_task_says_why_it_belongs_to_a_project(opened, shop, tmp_path):
         assert [one.title for one in (await engine.tasks.list(project="web", descending=False)).rows] == ["b", "c"]
 
 
+@pytest.mark.deep
 async def test_questions_and_runs_are_found_by_project(opened, shop):
     async with opened() as engine:
         await engine.projects.create("shop", repositories=[str(shop)])

@@ -39,6 +39,7 @@ def scoped(scope):
     return f'{scope}\n{{% include "coding" %}}'
 
 
+@pytest.mark.deep
 async def test_a_task_is_told_what_each_scope_says_the_narrowest_first(opened, shop):
     async with opened() as engine:
         await engine.projects.create("shop", repositories=[str(shop)])
@@ -90,6 +91,7 @@ async def test_a_text_that_is_no_template_is_refused_and_the_former_one_is_told(
         assert await told(engine, run.id) == ["Good: Show prices"]
 
 
+@pytest.mark.deep
 async def test_a_run_without_a_declared_variable_fails_with_its_name_and_is_told_after_the_mend(opened, shop):
     async with opened() as engine:
         task = await engine.tasks.create("Show prices", repositories=[str(shop)])

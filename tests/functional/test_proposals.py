@@ -44,6 +44,7 @@ async def test_only_those_whom_a_task_concerns_submit_and_no_one_waives_its_appr
         assert (asked.status, asked.requested_by) == (ApprovalStatus.PENDING, f"agent:{agent}")
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("asked", [True, False])
 async def test_the_agent_waits_for_the_decision_and_then_works(opened, repository, asked):
     async with opened(record_only=True) as engine:
@@ -109,6 +110,7 @@ async def test_strangers_do_nothing_with_a_task(opened):
 # --- Parts ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("last", ["completed", "cancelled", "deleted"])
 async def test_a_task_that_was_split_completes_with_its_parts(opened, repository, last):
     async with opened() as engine:
@@ -134,6 +136,7 @@ async def test_a_task_that_was_split_completes_with_its_parts(opened, repository
 # --- A completed task -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("in_place", [False, True])
 async def test_feedback_on_a_completed_task_begins_it_again(opened, repository, in_place):
     rounds = [{"say": "I am Tom."}, write("one.txt", "1\n")], [{"say": "Still Tom."}, write("two.txt", "2\n")]
@@ -160,6 +163,7 @@ async def test_feedback_on_a_completed_task_begins_it_again(opened, repository, 
     assert (repository / "two.txt").exists()
 
 
+@pytest.mark.deep
 async def test_feedback_from_another_engine_waits_until_the_worktree_is_removed(opened, repository):
     rounds = [write("one.txt", "1\n")], [write("two.txt", "2\n")]
     async with opened() as engine, opened() as other:

@@ -35,6 +35,7 @@ async def answer_wrongly(call):
     return 42
 
 
+@pytest.mark.deep
 async def test_a_function_works_in_the_worktree_of_its_task(opened, repository):
     """By the pool, and by its name as an executor; its messages are in the conversation."""
     async with opened(agents={"greeter": write_greeting, "plain": write_plainly}) as engine:
@@ -80,6 +81,7 @@ async def test_a_run_that_is_cancelled_cancels_the_function(opened, repository):
             await cancelled.wait()
 
 
+@pytest.mark.deep
 async def test_an_engine_without_the_function_leaves_the_task_to_one_that_has_it(opened, repository):
     async with opened(agents={"greeter": write_greeting}):
         pass

@@ -39,6 +39,7 @@ async def test_rules_answer_and_a_refusal_goes_first(opened, repository):
     assert not (repository / "b").exists()
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("remember", "pattern", "asked"),
     [
@@ -66,6 +67,7 @@ async def test_an_answer_holds_for_as_long_as_was_said(opened, repository, remem
     assert [one.automatic for one in decided].count(True) == 3 - len(asked)
 
 
+@pytest.mark.deep
 async def test_a_follow_up_that_asks_for_the_same_call_asks_anew(opened, repository):
     steps = [ask("make", {"append": {"path": "new.txt", "text": "x"}})]
     async with opened() as engine:
@@ -127,6 +129,7 @@ async def test_silence_is_no_also_while_nobody_was_there(opened, repository):
     assert task.failure.reason is FailureReason.PERMISSION_DENIED
 
 
+@pytest.mark.deep
 async def test_an_answer_that_is_given_while_nobody_is_there_reaches_the_agent_that_waits(opened, repository):
     steps = [ask("make", write("a", "1")), write("b", "1")]
     request = {"repositories": [str(repository)], "approval": "auto", **scripted(steps)}
@@ -165,6 +168,7 @@ async def test_who_calls_a_task_off_takes_its_questions_back_at_once(opened, rep
         await settled(engine, run.id)
 
 
+@pytest.mark.deep
 async def test_what_an_agent_asked_before_it_died_is_taken_back_when_it_ends_without_asking_again(opened, repository):
     rounds = [[{"session": "its-own"}, ask("make")], [write("a", "1")]]  # which it goes on with when it is resumed
     async with opened() as engine:
@@ -182,6 +186,7 @@ async def is_asked_twice(engine, execution_id):
     return len(await questions.questions_of(engine._core.bus, execution_id)) == 2
 
 
+@pytest.mark.deep
 async def test_a_question_survives_the_loss_of_its_session(opened, repository):
     """As with an agent that was killed before it had written its session down."""
     lost = {"fail": {"reason": "SessionLost", "message": "No conversation found"}}
@@ -204,6 +209,7 @@ async def test_a_question_survives_the_loss_of_its_session(opened, repository):
     assert content(repository, "main", "a") == "1"
 
 
+@pytest.mark.deep
 async def test_a_session_that_is_lost_is_told_again(opened, repository):
     rounds = (
         [{"say": "I wrote a greeting"}, write("new.txt", "hello")],
@@ -224,6 +230,7 @@ async def test_a_session_that_is_lost_is_told_again(opened, repository):
     assert view.execution.session_id == "scripted-1", "a new one, and not the one that was lost"
 
 
+@pytest.mark.deep
 async def test_a_session_of_another_task_that_is_lost_is_told_again_too(opened, repository):
     rounds = (
         [{"say": "I wrote a greeting"}, write("new.txt", "hello")],

@@ -71,6 +71,7 @@ async def waiting(engine, task_id):
     return question, (await engine.tasks.view(task_id)).execution
 
 
+@pytest.mark.deep
 async def test_the_answer_resumes_the_session_and_reaches_the_agent(opened, repository, qwen):
     async with opened() as engine:
         run = await engine.run("Write it", repositories=[str(repository)], **qwen)
@@ -85,6 +86,7 @@ async def test_the_answer_resumes_the_session_and_reaches_the_agent(opened, repo
         assert [asked.id for asked in await all_questions(engine, run.id)] == [question.id]
 
 
+@pytest.mark.deep
 async def test_an_answer_that_is_no_reaches_it_too(opened, repository, qwen):
     async with opened() as engine:
         run = await engine.run("Write it", repositories=[str(repository)], **qwen)
@@ -95,6 +97,7 @@ async def test_an_answer_that_is_no_reaches_it_too(opened, repository, qwen):
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.REJECTED
 
 
+@pytest.mark.deep
 async def test_it_waits_over_a_restart_of_the_engine(opened, repository, qwen):
     async with opened() as engine:
         run = await engine.run("Write it", repositories=[str(repository)], **qwen)

@@ -260,6 +260,7 @@ def check_merged(checkout, tree, before):
     git(checkout, "fsck", "--strict")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_user_is_on_the_branch_that_the_work_is_merged_into(checkout, origin, downloads, tmp_path):
     before, tree = await run_to_the_merge(checkout, origin, downloads, tmp_path)

@@ -73,6 +73,7 @@ async def at_work(recorder, repository, **options):
     return view.task, view.execution
 
 
+@pytest.mark.deep
 async def test_an_agent_whose_run_was_lost_is_free_when_its_task_is_given_to_another(opened, repository):
     """The next attempt of the former agent is an hour away; the other one begins at once."""
     async with opened(record_only=True) as recorder:
@@ -105,6 +106,7 @@ async def test_an_agent_whose_run_failed_before_its_proposal_was_answered_is_fre
         assert (await engine.approvals.get(again.id)).status == "withdrawn"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("queued", [True, False])
 async def test_an_agent_is_free_when_its_failed_task_is_given_on_before_any_engine_took_note(
     opened, repository, queued

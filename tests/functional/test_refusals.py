@@ -27,6 +27,7 @@ async def refused(call, rule):
     assert error.value.rule == rule
 
 
+@pytest.mark.deep
 async def test_every_refusal_is_an_event_with_its_rule_and_changes_nothing_else(opened, repository):
     async with opened() as engine:
         run = await engine.run("Go", repositories=[str(repository)], reviewers=["bob"], **scripted([write("a", "1")]))
@@ -95,6 +96,7 @@ async def test_no_one_acts_as_a_part_of_aura_and_an_observer_as_no_one_else(open
         assert (await engine.approvals.get(asked.id)).status == "pending"
 
 
+@pytest.mark.deep
 async def test_refusals_stay_on_whatever_they_were_about(opened, repository):
     """On agents, runs and worktrees as on tasks: where a decider refuses, and where no decider is asked."""
     async with opened() as engine:

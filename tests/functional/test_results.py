@@ -25,6 +25,7 @@ async def ran(engine, repository, *steps, **options):
     return await settled(engine, run.id)
 
 
+@pytest.mark.deep
 async def test_a_reviewer_sees_what_the_agent_says_and_how_sure_it_is(opened, repository):
     async with opened() as engine:
         task = await ran(engine, repository, write("new.txt", "x\n"), result())
@@ -35,6 +36,7 @@ async def test_a_reviewer_sees_what_the_agent_says_and_how_sure_it_is(opened, re
         assert (planned.proposed_solution, planned.confidence) == ("First a test", 0.8)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("said", [{"say": "Done."}, {"say": '{"confidence": "high"}'}, result(requires_approval=False)])
 async def test_no_agent_skips_the_human(opened, repository, said):
     async with opened() as engine:
@@ -42,6 +44,7 @@ async def test_no_agent_skips_the_human(opened, repository, said):
         assert task.status is TaskStatus.AWAITING_APPROVAL
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(("requires", "status"), [(True, "awaiting_approval"), (False, "completed")])
 async def test_an_agent_that_wants_a_human_gets_one_although_none_is_required(opened, repository, requires, status):
     async with opened() as engine:
@@ -53,6 +56,7 @@ async def test_an_agent_that_wants_a_human_gets_one_although_none_is_required(op
             assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("said", "status"),
     [

@@ -19,6 +19,7 @@ async def merged(engine, repository, name="new.txt", text="x\n", **options):
     return await run.result()
 
 
+@pytest.mark.deep
 async def test_merged_work_is_reverted_once_that_is_approved(opened, repository):
     async with opened() as engine:
         done = await merged(engine, repository, labels=["shop"])
@@ -43,6 +44,7 @@ async def test_merged_work_is_reverted_once_that_is_approved(opened, repository)
         assert (repository / "new.txt").exists()
 
 
+@pytest.mark.deep
 async def test_a_conflict_names_the_files_and_an_agent_goes_on(opened, repository):
     async with opened() as engine:
         done = await merged(engine, repository, "a.txt", "first\n")

@@ -53,6 +53,7 @@ async def waits(run):
     return run.blocker
 
 
+@pytest.mark.deep
 async def test_the_second_run_waits_for_its_turn_and_says_so(opened, begin, works, go):
     async with opened(executions=1) as engine, opened() as other:
         first = await begin(engine, "a", session_id="ses-1")
@@ -74,6 +75,7 @@ async def test_the_second_run_waits_for_its_turn_and_says_so(opened, begin, work
         assert second.blocker is None
 
 
+@pytest.mark.deep
 async def test_a_run_that_waits_for_its_turn_leaves_its_slot_to_others(opened, begin, works, go):
     async with opened() as engine, opened(executions=1) as other:
         first = await begin(engine, "a", session_id="ses-1")
@@ -128,6 +130,7 @@ async def _is_in(engine, task_id, status):
     return execution is not None and execution.status is status and bool(execution.processes)
 
 
+@pytest.mark.deep
 async def test_sessions_of_the_same_name_in_other_places_are_others(opened, begin, works, go, tmp_path, repository):
     """Agents may count their sessions in each folder, and users choose names for their own."""
     elsewhere = make_repository(tmp_path / "other")
@@ -164,6 +167,7 @@ def other_engine(url, home, request):
     return subprocess.Popen([sys.executable, "-c", OTHER, url, str(home), json.dumps(request)], stdout=subprocess.PIPE)
 
 
+@pytest.mark.deep
 async def test_the_turn_passes_on_when_the_engine_of_its_run_has_died(opened, begin, works, go, tmp_path, repository):
 
     request = {"repositories": [str(repository)], **work(tmp_path, "a"), "session_id": "ses-1"}

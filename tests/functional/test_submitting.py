@@ -151,6 +151,7 @@ async def test_the_next_engine_judges_a_plan_that_waits(opened, repository, tmp_
         await settled(engine, run.id)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("tool", ["submit", "ask"])
 async def test_the_time_of_an_agent_that_waits_for_a_decision_does_not_count(
     opened, repository, tmp_path, monkeypatch, tool

@@ -120,6 +120,7 @@ async def test_the_engine_of_a_second_call_with_the_same_key_takes_over(opened, 
         await check_that_it_completes(work, run, repository)
 
 
+@pytest.mark.deep
 async def test_an_engine_that_drives_all_takes_over(opened, work, repository):
     async with opened(drive_all=True) as engine, work.driven_elsewhere() as (process, task_id):
         run = await engine.attach(task_id)
@@ -128,6 +129,7 @@ async def test_an_engine_that_drives_all_takes_over(opened, work, repository):
         await check_that_it_completes(work, run, repository)
 
 
+@pytest.mark.deep
 async def test_an_engine_that_was_asked_to_resume_takes_over_from_one_that_closes(opened, work, repository):
     async with opened() as engine:
         async with opened() as other:

@@ -131,6 +131,7 @@ def test_a_changed_byte_is_found(log, column, position):
     assert_found(audit(log), position)
 
 
+@pytest.mark.deep_but_first
 @POSITIONS
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("value", ["''", "x''", "NULL", "-1", "9e300", "x'FF00'", "9223372036854775807"])
@@ -377,6 +378,7 @@ POSTGRES_TAMPERING = [
 ]
 
 
+@pytest.mark.deep
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_tampering_with_postgres_is_found(postgres_url):

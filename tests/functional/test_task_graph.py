@@ -149,6 +149,7 @@ async def test_a_task_that_waits_may_be_let_go(opened, repository):
 # --- Parts ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_a_task_completes_with_its_parts_and_so_does_the_one_above(opened, repository):
     async with opened() as engine:
         top = await engine.tasks.create("top")
@@ -295,6 +296,7 @@ def rounds_of(*rounds):
     return {"rounds": [list(steps) for steps in rounds]}
 
 
+@pytest.mark.deep
 async def test_a_task_in_review_is_reassigned_and_its_question_withdrawn(opened, repository):
     async with opened() as engine:
         run = await engine.run("Write", **work(repository, "a.txt"))
@@ -412,6 +414,7 @@ async def test_a_task_goes_to_the_type_that_a_rule_names_and_says_why(opened, re
         assert (other.agent_type, other.agent_type_reason) == (None, "default: any type")
 
 
+@pytest.mark.deep
 async def test_a_task_is_given_to_another_agent_of_the_same_executor_with_what_humans_wrote(
     opened, repository, tmp_path
 ):

@@ -77,6 +77,7 @@ async def test_a_task_waits_until_the_one_with_its_lock_has_merged(opened, repos
         assert told
 
 
+@pytest.mark.deep
 async def test_paths_collide_in_one_repository_and_where_a_file_matches_both(opened, repository, tmp_path):
     elsewhere = make_repository(tmp_path / "other", {"README": "hello\n"})
     async with opened() as engine:
@@ -133,6 +134,7 @@ async def table_events(engine, kind):
 # --- The end ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("end", ["fails", "is cancelled", "is rejected", "is killed"])
 async def test_whatever_ends_a_task_releases_its_locks(opened, repository, tmp_path, end):
     steps = [gate(tmp_path), *([{"fail": 1}] if end == "fails" else [])]
@@ -163,6 +165,7 @@ async def all_released(engine):
     return await engine.tasks.locks() == ()
 
 
+@pytest.mark.deep
 async def test_the_locks_of_a_cancelled_task_are_released_once_its_agent_has_ended(opened, repository, tmp_path):
     """Its agent does not listen: only the end of its process frees what it may still be using."""
     agent = f"trap '' INT TERM; echo $$ > {tmp_path}/pid; until [ -e {tmp_path}/gate ]; do sleep 0.02; done"
@@ -215,6 +218,7 @@ async def test_a_task_keeps_its_locks_while_it_is_tried_again_and_gives_them_bac
         assert taken == [first.id, second.id, first.id]
 
 
+@pytest.mark.deep
 async def test_a_task_that_waits_for_others_has_no_locks(opened, repository, tmp_path):
     """Or it would wait for one that waits for its lock: also if that is decided after it had begun."""
     async with opened() as engine:
@@ -278,6 +282,7 @@ async def collision(engine, repository, tmp_path):
     return first, second, question
 
 
+@pytest.mark.deep
 async def test_a_human_lets_a_task_run_all_the_same(opened, repository, tmp_path):
     async with opened() as engine:
         first, second, question = await collision(engine, repository, tmp_path)
@@ -323,6 +328,7 @@ async def has_status(engine, run, status):
     return (await engine.tasks.get(run.id)).status is status
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("answer", [None, "wait for it"])
 async def test_without_an_answer_and_with_that_one_the_task_waits(opened, repository, tmp_path, answer):
     async with opened() as engine:
@@ -375,6 +381,7 @@ async def test_a_task_of_the_queue_that_waits_for_a_lock_keeps_no_agent_from_oth
         assert done.status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep
 async def test_a_task_that_has_waited_long_in_the_queue_gets_its_place_before_others(
     opened, repository, tmp_path, monkeypatch
 ):
@@ -415,6 +422,7 @@ async def test_an_agent_outside_aura_gets_a_task_only_with_its_locks(opened, rep
 # --- Holders that no engine drives ------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_those_that_wait_are_told_that_no_engine_drives_the_holder_and_what_resumes_it(
     opened, repository, tmp_path
 ):

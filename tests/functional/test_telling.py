@@ -32,6 +32,7 @@ async def at_work(engine, task_id):
     await until(runs)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("mode", ["changes", "auto", "plan"])
 async def test_what_is_written_meanwhile_is_answered_before_anything_is_proposed(opened, repository, tmp_path, mode):
     go = tmp_path / "go"
@@ -83,6 +84,7 @@ async def test_a_template_that_cannot_be_filled_fails_the_task_that_has_a_messag
         assert "what has no value" in task.failure.message
 
 
+@pytest.mark.deep
 async def test_a_message_outlives_a_failed_turn_and_an_engine(opened, repository, tmp_path):
     go = tmp_path / "go"
     async with opened() as engine:

@@ -146,6 +146,7 @@ async def test_what_was_written_before_the_agent_ran_reaches_it_in_its_turn(open
         assert not [one for one in await events_of(engine, execution_id) if isinstance(one, FollowUpRequested)]
 
 
+@pytest.mark.deep
 async def test_an_agent_that_dies_with_a_message_gets_it_again(opened, repository, claude):
     async with opened() as engine:
         run = await engine.run("Go", repositories=[str(repository)], **claude("dies"))
@@ -177,6 +178,7 @@ async def test_a_message_outlives_the_engine_that_passed_it_on(opened, repositor
     assert said.startswith("I heard ['alice: make it blue', 'alice: and quick']")
 
 
+@pytest.mark.deep
 async def test_an_agent_that_confirms_nothing_gets_it_when_its_turn_ends(opened, repository, claude, tmp_path):
     async with opened() as engine:
         run = await engine.run("Go", repositories=[str(repository)], **claude("deaf"))
@@ -190,6 +192,7 @@ async def test_an_agent_that_confirms_nothing_gets_it_when_its_turn_ends(opened,
     assert [event for event in events if isinstance(event, CodingChangedNothing)]
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(("mode", "words"), [("", "has it, in the middle of its turn"), ("deaf", "when its turn ends")])
 async def test_the_command_line_says_whether_the_agent_has_it(opened, repository, claude, tmp_path, mode, words):
     place = {"AURA_STORE": f"sqlite:///{tmp_path / 'aura.db'}", "AURA_HOME": str(tmp_path / "home"), "AURA_USER": "bob"}

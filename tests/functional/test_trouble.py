@@ -57,6 +57,7 @@ async def stage(engine, task_id, *statuses):
     raise AssertionError(f"the task has ended and was never seen in {statuses}")
 
 
+@pytest.mark.deep
 async def test_a_repository_that_is_gone_when_its_work_is_approved_is_asked_about(opened, repository, tmp_path):
     async with opened() as engine:
         run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
@@ -72,6 +73,7 @@ async def test_a_repository_that_is_gone_when_its_work_is_approved_is_asked_abou
     assert content(repository, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 async def test_a_task_is_retried_while_its_agent_is_busy_with_another(opened, repository, tmp_path):
     go = tmp_path / "go"
     async with opened() as engine:
@@ -198,6 +200,7 @@ async def test_an_interrupt_before_the_agent_runs_is_not_lost(opened, repository
     assert task.failure.reason is FailureReason.CANCELLED
 
 
+@pytest.mark.deep
 async def test_a_follow_up_that_changes_nothing_asks_about_the_same_work_again(opened, repository):
     async with opened() as engine:
         rounds = ([write("new.txt", "more\n")], [{"print": "I like it as it is"}])
@@ -210,6 +213,7 @@ async def test_a_follow_up_that_changes_nothing_asks_about_the_same_work_again(o
     assert content(repository, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 async def test_work_of_before_is_asked_about_again_after_a_follow_up_that_failed(opened, repository):
     async with opened() as engine:
         rounds = ([write("new.txt", "more\n")], [{"fail": {"exit_code": 3}}], [{"print": "I like it as it is"}])
@@ -353,6 +357,7 @@ async def test_a_cancelled_task_without_an_execution_frees_its_agent(opened):
         assert (await engine.tasks.view(task.id)).agent.current_task_id is None
 
 
+@pytest.mark.deep
 async def test_work_in_place_is_rejected_and_goes_on(opened, repository):
     async with opened() as engine:
         edit = {"edit": {"path": "new.txt", "old": "more", "new": "MORE"}}
@@ -366,6 +371,7 @@ async def test_work_in_place_is_rejected_and_goes_on(opened, repository):
     assert (repository / "new.txt").read_text() == "MORE\n"
 
 
+@pytest.mark.deep
 async def test_a_rejected_plan_is_made_again(opened, repository):
     async with opened() as engine:
         rounds = (
@@ -384,6 +390,7 @@ async def test_a_rejected_plan_is_made_again(opened, repository):
     assert content(repository, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 async def test_of_two_repositories_one_is_left_as_it_was(opened, repository, tmp_path):
     other = make_repository(tmp_path / "other")
     before = git(other, "rev-parse", "main")
@@ -407,6 +414,7 @@ async def test_another_one_decides_for_who_delegated(opened, repository):
         assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
 
 
+@pytest.mark.deep
 async def test_an_engine_is_closed_in_the_middle_of_every_stage(opened, repository):
     stages = [ExecutionStatus.PREPARE_WORKSPACE, ExecutionStatus.SETUP, ExecutionStatus.CODING_INITIAL]
     stages += [ExecutionStatus.CLEANUP, ExecutionStatus.REVIEW, ExecutionStatus.DONE]
@@ -521,6 +529,7 @@ async def test_a_task_that_is_cancelled_before_its_merge_begins_is_not_merged(op
     assert git(repository, "rev-parse", "main") == before
 
 
+@pytest.mark.deep
 async def test_a_merge_that_was_made_while_its_task_was_cancelled_is_on_record(opened, repository, monkeypatch):
     async with opened() as engine:
         gateway = type(engine._core.runtime.gateway)
@@ -530,6 +539,7 @@ async def test_a_merge_that_was_made_while_its_task_was_cancelled_is_on_record(o
     assert content(repository, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("merged", [True, False])
 async def test_a_task_that_is_cancelled_after_its_engine_died_in_a_merge_tells_what_was_merged(
@@ -627,6 +637,7 @@ def half_merge(tree):
         git(tree, "merge", "-q", "theirs")
 
 
+@pytest.mark.deep
 async def test_a_merge_that_a_human_left_half_finished_in_the_target_does_not_use_up_the_decision(opened, repository):
     async with opened() as engine:
         run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
@@ -636,6 +647,7 @@ async def test_a_merge_that_a_human_left_half_finished_in_the_target_does_not_us
     assert content(repository, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 async def test_a_merge_left_half_finished_in_the_worktree_does_not_use_up_the_decision(opened, repository, tmp_path):
     async with opened() as engine:
         run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))

@@ -99,6 +99,7 @@ def sweep(home):
 # --- Submodules -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 @about("submodules that the repository has copies of")
 async def test_submodules_are_filled(opened, with_submodule):
     async with opened() as engine:
@@ -125,6 +126,7 @@ async def test_an_empty_submodule_is_named(with_submodule, tmp_path):
 IN_SUBMODULE = "cd lib && echo new > n.txt && git add . && git commit -qm inside"
 
 
+@pytest.mark.deep
 @about("a commit in a submodule")
 async def test_a_commit_in_a_submodule_outlives_the_worktree(opened, with_submodule, identified):
     async with opened() as engine:
@@ -135,6 +137,7 @@ async def test_a_commit_in_a_submodule_outlives_the_worktree(opened, with_submod
     assert (with_submodule / "lib/n.txt").read_text() == "new\n"
 
 
+@pytest.mark.deep
 @about("a commit in a submodule without a copy")
 async def test_a_commit_in_a_submodule_that_cannot_be_kept_is_asked_about(opened, with_submodule, identified):
     modules = with_submodule / ".git" / "modules"
@@ -169,6 +172,7 @@ async def test_changes_in_a_submodule_stay(opened, with_submodule, rest):
             assert content(with_submodule, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep_but_first
 @about("commits in a submodule besides the one that it is at", "ignored output in a submodule")
 @pytest.mark.parametrize(
     ("script", "kind", "stays"),
@@ -202,6 +206,7 @@ async def test_what_a_submodule_holds_besides_is_named(opened, with_submodule, i
 SCAFFOLD = "mkdir app && cd app && git init -q && echo itself > main.py"
 
 
+@pytest.mark.deep_but_first
 @about("a repository inside the worktree")
 @pytest.mark.parametrize("approval", [ApprovalMode.CHANGES, ApprovalMode.AUTO])
 async def test_a_repository_inside_stays(opened, repository, approval):
@@ -224,6 +229,7 @@ async def test_a_repository_inside_stays(opened, repository, approval):
     assert not tree.exists()
 
 
+@pytest.mark.deep
 @about("a repository inside that the agent staged")
 async def test_a_repository_that_was_staged_is_not_merged_as_a_dangling_link(opened, repository, identified):
     script = f"({SCAFFOLD} && git add . && git commit -qm app) && git add app && git commit -qm all"
@@ -318,6 +324,7 @@ async def test_a_commit_on_no_branch_is_kept(opened, repository):
     assert (repository / "left").exists()
 
 
+@pytest.mark.deep_but_first
 @about("a continued branch under another name")
 @pytest.mark.parametrize("how", ["--detach", "-b mine"])
 async def test_a_branch_under_another_name_is_followed(opened, repository, how):
@@ -329,6 +336,7 @@ async def test_a_branch_under_another_name_is_followed(opened, repository, how):
     assert content(repository, "main", "left") == "x"
 
 
+@pytest.mark.deep_but_first
 @about("commits on another branch", "a stash")
 @pytest.mark.parametrize(
     ("script", "named", "kept_by"),
@@ -397,6 +405,7 @@ async def test_a_link_that_is_gone_is_restored(opened, repository):
 # --- Permissions ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 @about("a folder that may not be read")
 def test_a_folder_that_may_not_be_read_fails_at_once(repository, tmp_path):
     unprivileged = []
@@ -427,6 +436,7 @@ def test_a_folder_that_may_not_be_read_fails_at_once(repository, tmp_path):
     assert (tmp_path / "home/runs").read_text() == "run\n", "the work was done"
 
 
+@pytest.mark.deep_but_first
 @about("another root, or an unfinished operation such as a bisection")
 @pytest.mark.parametrize(
     ("script", "command"),
@@ -527,6 +537,7 @@ async def test_a_target_branch_that_does_not_exist_is_refused(opened, repository
 # --- While a question waits: see also test_worktree_gone.py -----------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @about("the worktree is gone, and you approve", "the worktree and the branch are gone")
 @pytest.mark.parametrize("branch", ["left", "gone"])
 async def test_work_is_merged_without_its_worktree(opened, repository, tmp_path, branch):
@@ -571,6 +582,7 @@ async def test_a_dirty_target_is_asked_about(opened, repository):
     assert content(repository, "main", "a.txt") == "theirs"
 
 
+@pytest.mark.deep_but_first
 @about("the target was rewound or rewritten")
 @pytest.mark.parametrize("how", ["rebase", "merge"])
 async def test_commits_that_the_target_lost_do_not_come_back_unasked(opened, repository, how):

@@ -55,6 +55,7 @@ def add_again(repository, workspace, *how):
     git(repository, "worktree", "add", "-q", *how[:-1], path, how[-1])
 
 
+@pytest.mark.deep
 async def test_a_worktree_that_was_added_again_by_hand_is_worked_in(opened, repository, tmp_path):
     async with opened() as engine:
         run = await engine.run("Do it", repositories=[str(repository)], **appending(tmp_path / "runs"))
@@ -68,6 +69,7 @@ async def test_a_worktree_that_was_added_again_by_hand_is_worked_in(opened, repo
     assert content(repository, "main", "b") == "line\nline"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("decision", ["approve", "reject"])
 async def test_a_worktree_that_was_added_again_elsewhere_is_found_before_the_agent_starts(
     opened, repository, tmp_path, decision
@@ -98,6 +100,7 @@ async def test_a_worktree_that_was_added_again_elsewhere_is_found_before_the_age
     assert status is (TaskStatus.COMPLETED if decision == "approve" else TaskStatus.AWAITING_APPROVAL)
 
 
+@pytest.mark.deep
 async def test_an_approved_plan_is_carried_out_in_a_folder_that_has_come_back(opened, repository, tmp_path):
     agent = scripted([{"say": "I plan to."}], [write("new.txt", "more\n")])
     async with opened() as engine:
@@ -109,6 +112,7 @@ async def test_an_approved_plan_is_carried_out_in_a_folder_that_has_come_back(op
     assert content(repository, "main", "new.txt") == "more"
 
 
+@pytest.mark.deep
 async def test_a_conflict_is_resolved_on_the_branch_without_the_folder(opened, repository, tmp_path):
     edit = scripted([{"edit": {"path": "a.txt", "old": "two", "new": "zwei"}}])
     async with opened() as engine:

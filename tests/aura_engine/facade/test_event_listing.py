@@ -29,6 +29,7 @@ def read_positions(monkeypatch):
     return watched
 
 
+@pytest.mark.deep
 async def test_nothing_is_read_before_the_first_event_of_a_task(opened, repository, read_positions):
     async with opened() as engine:
         for number in range(50):

@@ -147,6 +147,7 @@ def methods_of(noun):
     return public - READING
 
 
+@pytest.mark.deep
 async def test_a_store_in_a_file(opened, repository, tmp_path):
     stored = Stored()
     async with opened() as engine:

@@ -26,6 +26,7 @@ def ask(command):
     return {"ask": {"tool": "Bash", "arguments": {"command": command}, "then": [write("made.txt", "made\n")]}}
 
 
+@pytest.mark.deep
 async def test_questions_come_as_they_are_asked_until_the_run_has_ended(opened, repository):
     async with opened() as engine:
         steps = scripted([ask("make"), write("b.txt", "two\n")])
@@ -38,6 +39,7 @@ async def test_questions_come_as_they_are_asked_until_the_run_has_ended(opened, 
         assert (await run.result()).status.value == "completed"
 
 
+@pytest.mark.deep
 async def test_idle_returns_at_a_tool_call_and_again_at_the_review(opened, repository):
     async with opened() as engine:
         run = await engine.run("Make it", repositories=[str(repository)], **scripted([ask("make")]))
@@ -60,6 +62,7 @@ async def test_a_failure_is_raised_with_its_reason(opened, repository):
         assert failed.value.code == "run_failed"
 
 
+@pytest.mark.deep
 async def test_the_result_of_a_recorded_run_waits_for_an_engine_that_drives_it(opened, repository):
     async with opened(record_only=True) as recorder:
         options = {"repositories": [str(repository)], "approval": "auto", **scripted([write("b.txt", "two\n")])}
@@ -79,6 +82,7 @@ async def test_the_result_of_a_recorded_run_waits_for_an_engine_that_drives_it(o
         assert ends == ["completed", "completed"]
 
 
+@pytest.mark.deep
 async def test_the_end_of_a_run_is_seen_in_a_log_that_never_rests(opened, repository, monkeypatch):
     """Other tasks are recorded faster than a handle reads them."""
     async with opened() as engine:
@@ -167,6 +171,7 @@ async def test_a_decision_starts_no_task_of_an_agent_outside_the_engine(opened):
             assert (raised.value.task_id, raised.value.status) == (task.id, "approved")
 
 
+@pytest.mark.deep
 async def test_a_run_that_waits_for_a_human_needs_no_engine(opened, repository):
     options = {"repositories": [str(repository)], **scripted([write("b.txt", "two\n")])}
     async with opened() as engine:
@@ -233,6 +238,7 @@ async def test_rules_are_refused_before_anything_is_made_for_an_agent_that_asks_
         assert await engine._core.log.head() == before
 
 
+@pytest.mark.deep
 async def test_a_run_waits_for_those_that_it_names(opened, repository):
     async with opened() as engine:
         places = {"repositories": [str(repository)]}
@@ -255,6 +261,7 @@ async def test_a_run_fails_with_what_it_waits_for(opened, repository):
         assert failed.value.failure.reason.value == "DependencyFailed"
 
 
+@pytest.mark.deep
 async def test_run_events_and_listed_events_agree_on_what_belongs_to_a_task(opened, repository):
     places = {"repositories": [str(repository)], "retry": ONCE}
     async with opened() as engine:
@@ -296,6 +303,7 @@ async def test_a_live_subscription_hears_what_happens_from_now_on(opened, reposi
         subscription.cancel()
 
 
+@pytest.mark.deep
 async def test_a_durable_subscription_continues_where_it_was(opened, repository):
     options = {"repositories": [str(repository)], "approval": "auto"}
     heard = []
@@ -356,6 +364,7 @@ async def test_a_key_that_cannot_be_kept_is_refused(opened, repository, key):
         assert await engine.events.head() == 0
 
 
+@pytest.mark.deep
 async def test_the_session_that_resume_latest_finds_is_not_part_of_the_request(opened, repository):
     steps = {"executor": "scripted", "options": {"steps": [{"session": "mine"}, write("b.txt", "two\n")]}}
     request = {"repositories": [str(repository)], "approval": "auto", **steps}

@@ -33,6 +33,7 @@ def refs(repository):
     return git(repository, "for-each-ref", "--format=%(refname)", "refs/aura").split()
 
 
+@pytest.mark.deep
 async def test_copies_taken_at_once_have_refs_of_their_own_also_from_two_engines(opened, repository, ended):
     async with opened() as one, opened() as other, anyio.create_task_group() as group:
         for engine in (one, other, one, other):
@@ -54,6 +55,7 @@ async def test_a_restoration_that_fails_is_not_recorded(opened, repository, ende
         assert not any(isinstance(event, SnapshotRestored) for event in await events_of(engine, workspace.id))
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("name", [lambda ref: ref, lambda ref: ref.rpartition("/")[2], lambda _: "1"])
 async def test_a_copy_is_restored_by_ref_end_of_ref_or_number(opened, ended, name):
     async with opened() as engine:
@@ -79,6 +81,7 @@ async def test_work_in_place_is_copied_before_an_older_copy_replaces_it(opened, 
         assert git(repository, "show", f"{restored.snapshots[-1].ref}:b.txt").strip() == "two"
 
 
+@pytest.mark.deep
 async def test_a_read_only_engine_changes_no_files(opened, repository, ended):
     async with opened(read_only=True) as engine:
         workspace = await engine.workspaces.get(ended)

@@ -35,6 +35,7 @@ def damage(bench: Bench, stream_id: str, versions: str) -> int:
     return changed
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("versions", ["= 1", "> 1"], ids=["its beginning", "what notifies"])
 async def test_a_damaged_task_is_skipped(bench: Bench, versions: str) -> None:
     async with bench.engine() as engine:

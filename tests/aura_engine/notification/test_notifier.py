@@ -184,6 +184,7 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
 SECRET_PATH = "/services/T0A1/B0B2/XyZsecret123?token=q9w8e7r6t5"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("status", [404, 410, 500])
 @pytest.mark.parametrize(
     "told", ["Cannot POST {path}", "<p>no {url}</p>", "{last}", "{path} " * 40, "x" * 174 + "{path}"]
@@ -343,6 +344,7 @@ async def test_a_dead_channel_holds_up_no_other_and_its_letter_can_be_retried(be
         assert len(bench.told()) == 1
 
 
+@pytest.mark.deep_but_first
 async def test_a_channel_that_never_answers_is_left_and_tried_again(bench: Bench) -> None:
     with raw_server(lambda _: None) as server:
         bench.settings(

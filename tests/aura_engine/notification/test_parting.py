@@ -23,6 +23,7 @@ def bench(tmp_path: Path) -> Bench:
     return bench
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("back", [True, False], ids=["the store is back", "the store stays away"])
 async def test_one_that_is_cancelled_before_it_has_recorded_what_it_sent_tries_once_more_but_not_for_long(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, back: bool

@@ -143,6 +143,7 @@ async def test_a_session_that_is_lost_after_another_failure_is_given_up_too():
         assert (await fail(agent)).dropped_session_id == "two"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("session", "then", "wanted"),
     [("one", "", "one"), ("one", "dropped", "one"), ("one", "named", "two"), (None, "", None)],

@@ -176,6 +176,7 @@ async def test_who_refuses_later_has_changed_their_mind():
         assert (await agent.asks()).status is PENDING
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("newer_first", [True, False])
 @pytest.mark.parametrize("how", REMEMBERED)
 async def test_a_refusal_takes_back_what_was_allowed_before_whichever_was_asked_first(how, newer_first):

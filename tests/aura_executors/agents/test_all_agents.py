@@ -174,6 +174,7 @@ def test_pieces_make_no_difference(agent: Agent, name: str) -> None:
         assert (seen.entries, seen.sends, seen.failure) == (whole.entries, whole.sends, whole.failure)
 
 
+@pytest.mark.deep_but_first
 @of(AGENTS)
 def test_what_was_garbled_is_no_error_and_is_counted(agent: Agent) -> None:
     names = agent.streams or [agent.name]

@@ -177,6 +177,7 @@ def carriers(marker: str) -> list[int]:
 # --- Work
 
 
+@pytest.mark.deep
 def test_it_changes_several_files_runs_the_test_and_goes_on_in_the_same_session(stage: Stage):
     scenario = {
         "turns": [

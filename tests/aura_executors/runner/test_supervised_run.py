@@ -187,6 +187,7 @@ async def test_the_first_appointed_interrupt_holds_without_worker(tmp_path: Path
     assert (await found.wait()).cause == ExitCause.INTERRUPTED
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("limit", [{"timeout": 0.3}, {"idle_timeout": 0.3}])
 async def test_a_limit_ends_it_before_the_appointed_time(runner: SupervisedRunner, limit: dict[str, float]) -> None:
     process = await runner.start(shell("echo ready; sleep 60", **limit))
@@ -217,6 +218,7 @@ async def test_limits_stand_still_while_they_are_paused(runner: SupervisedRunner
     assert lasted(ended) > waited
 
 
+@pytest.mark.deep
 async def test_a_pause_outlives_the_worker_and_another_one_ends_it(tmp_path: Path, runner: SupervisedRunner) -> None:
     asked = shell("echo ready; sleep 60", timeout=2.0, idle_timeout=2.0)
     async with make_runner(tmp_path) as before:
@@ -230,6 +232,7 @@ async def test_a_pause_outlives_the_worker_and_another_one_ends_it(tmp_path: Pat
     assert (await process.wait()).cause in (ExitCause.TIMEOUT, ExitCause.IDLE_TIMEOUT)
 
 
+@pytest.mark.deep
 async def test_what_is_paused_can_be_ended_and_writes_as_much_as_it_may(runner: SupervisedRunner) -> None:
     writer = await runner.start(shell("echo hello; sleep 60", output_limit=4, timeout=FAR))
     await writer.pause_limits(True)
@@ -297,6 +300,7 @@ while True:
 """Goes politely and leaves behind what its tool has started, in its own session, holding its output: opencode."""
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("source", "code", "number", "survivors"),
     [

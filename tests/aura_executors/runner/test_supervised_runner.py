@@ -306,6 +306,7 @@ async def test_a_runner_is_used_within_its_context(tmp_path: Path) -> None:
 # --- Starting goes wrong ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_what_cannot_be_started_is_refused_and_leaves_nothing(runner: SupervisedRunner, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
@@ -365,6 +366,7 @@ async def test_sockets_may_be_elsewhere_and_paths_long(tmp_path: Path, runner: S
 # --- Limits -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_a_process_waits_while_its_output_is_not_acknowledged(tmp_path: Path, runner: SupervisedRunner) -> None:
     done = tmp_path / "done"
     asked = shell(f"head -c 3000000 /dev/zero; touch {done}", idle_timeout=2)
@@ -384,6 +386,7 @@ def size_of(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("spool-*"))
 
 
+@pytest.mark.deep
 async def test_acknowledged_output_is_deleted(runner: SupervisedRunner, tmp_path: Path) -> None:
     process = await runner.start(spec("head", "-c", "60000000", "/dev/zero"))
     sizes = []
@@ -398,6 +401,7 @@ async def test_acknowledged_output_is_deleted(runner: SupervisedRunner, tmp_path
     assert size_of(Path(tmp_path)) < 20_000_000
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("asked", "cause"),
     [
@@ -415,11 +419,13 @@ async def test_limits(runner: SupervisedRunner, asked: dict[str, float], cause: 
     assert ended.message
 
 
+@pytest.mark.deep
 async def test_output_resets_the_idle_time(runner: SupervisedRunner) -> None:
     process = await runner.start(shell("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.25; echo $i; done", idle_timeout=2))
     assert (await process.wait()).cause == ExitCause.OWN
 
 
+@pytest.mark.deep
 async def test_output_without_newline_up_to_the_limit(runner: SupervisedRunner) -> None:
     limit = 2 << 30 if os.environ.get("AURA_DEEP") else 64 << 20
     process = await runner.start(spec("cat", "/dev/zero", output_limit=limit))
@@ -455,6 +461,7 @@ async def test_an_interrupt_lets_it_end_in_its_own_way(runner: SupervisedRunner)
     assert (ended.cause, ended.exit_code, ended.message) == (ExitCause.INTERRUPTED, 3, "enough")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("ignored", "expected"), [("", 2), ("INT", 15), ("INT TERM", 9)])
 async def test_an_interrupt_is_followed_by_stronger_signals(
     runner: SupervisedRunner, ignored: str, expected: int
@@ -617,6 +624,7 @@ async def test_a_full_disk_ends_the_agent_and_is_told(tmp_path: Path, runner: Su
     assert "could not be stored" in ended.message
 
 
+@pytest.mark.deep
 async def test_a_folder_deleted_under_it_ends_the_agent_and_is_told(runner: SupervisedRunner, tmp_path: Path) -> None:
     process = await runner.start(shell("echo ready; sleep 60"))
     await first_line(process)
@@ -666,6 +674,7 @@ def footprint() -> tuple[int, int, int]:
     return len(list(Path("/dev/fd").iterdir())), len(threads), zombies
 
 
+@pytest.mark.deep
 async def test_many_at_once(runner: SupervisedRunner) -> None:
     exits: list[ProcessExit] = []
 

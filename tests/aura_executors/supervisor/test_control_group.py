@@ -79,6 +79,7 @@ def group_of(home: Path, process: RunningProcess) -> ControlGroup:
 @needs_groups
 @pytest.mark.anyio
 class TestSupervised:
+    @pytest.mark.deep_but_first
     async def test_all_that_an_agent_starts_is_in_its_group(self, runner: SupervisedRunner, tmp_path: Path) -> None:
         process = await runner.start(hider(tmp_path / "there"))
         await until((tmp_path / "there").exists)
@@ -120,6 +121,7 @@ class TestSupervised:
         await until(lambda: not alive(hidden))
         assert not Path(group.path).exists()
 
+    @pytest.mark.deep
     async def test_groups_below_the_group_are_searched_and_removed(
         self, runner: SupervisedRunner, tmp_path: Path
     ) -> None:
@@ -136,6 +138,7 @@ class TestSupervised:
         await process.wait()
         assert not Path(group.path).exists()
 
+    @pytest.mark.deep_but_first
     async def test_processor_time_of_the_group_counts(self, runner: SupervisedRunner) -> None:
         busy = "import time\nwhile time.process_time() < 0.3: pass"
         ended = await (await runner.start(program(busy))).wait()
@@ -172,6 +175,7 @@ class TestSupervised:
             os.waitpid(other, 0)
 
 
+@pytest.mark.deep
 @pytest.mark.anyio
 async def test_without_groups_all_is_as_before(tmp_path: Path, runner: SupervisedRunner) -> None:
     async with make_runner(tmp_path, control_groups=False) as plain:

@@ -182,6 +182,7 @@ def test_a_terminal_does_not_disturb_it(tmp_path: Path) -> None:
     assert (ended["cause"], ended["exit_code"]) == ("own", 0)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("cut", [0, 5, 100, -1])
 def test_an_order_that_is_not_whole_starts_nothing(tmp_path: Path, cut: int) -> None:
     folder = tmp_path / "p"
@@ -245,6 +246,7 @@ print(number, "x" * 50, flush=True)  # so that something comes after the last wo
 """
 
 
+@pytest.mark.deep
 def test_a_worker_is_killed_while_output_comes_and_none_is_lost_or_doubled(tmp_path: Path) -> None:
     file, enough = tmp_path / "kept", tmp_path / "enough"
     command = (sys.executable, "-c", PRINTER, str(enough))

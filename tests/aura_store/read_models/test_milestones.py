@@ -56,6 +56,7 @@ def given_to(agent):
     return ta.TaskAssigned(agent_id=agent, agent_type=ta.AgentType("developer"))
 
 
+@pytest.mark.deep_but_first
 async def test_equal_verdicts_of_humans_are_counted_and_those_of_policies_are_not(models):
     await put_verdict(models, 10, ap.ApprovalGranted(), confidence=0.5)
     await put_verdict(models, 11, ap.ApprovalGranted(), confidence=0.5)
@@ -97,6 +98,7 @@ async def test_what_came_back_counts_for_the_agent_that_completed_it(models):
         await models.milestones_of("ada")
 
 
+@pytest.mark.deep
 async def test_milestones_are_counted_by_utc_day_within_a_half_open_time(models):
     await put_task(models, 30)
     await put_task(models, 31, hours=0.5)

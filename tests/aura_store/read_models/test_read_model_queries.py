@@ -97,6 +97,7 @@ def test_rows_that_are_no_states_have_the_columns_of_their_tables():
         assert row.__struct_fields__ == TABLES[name].names
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("query", QUERIES)
 async def test_everything_that_can_be_listed_can_be_sorted_and_counted(models, query):
     await tell(models.log, story())
@@ -511,6 +512,7 @@ async def test_rows_come_page_by_page_to_the_end(log, models):
 # --- Order and pages --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 async def test_any_column_sorts_both_ways_and_pages_hold_every_row_once(log, models):
     rng = random.Random(5)
     for n in range(23):
@@ -573,6 +575,7 @@ async def test_what_is_inserted_between_pages_moves_nothing(log, models):
 # --- Refusals ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize(
     ("listing", "wrong", "field"),
     [
@@ -667,6 +670,7 @@ async def test_an_instant_that_no_calendar_has_is_refused_by_name(models, instan
     assert caught.value.field == "created_after"
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("given", ["2026-01-01", 5])
 async def test_what_is_no_datetime_is_refused_by_name(models, given):
     with pytest.raises(InvalidInput) as caught:

@@ -110,6 +110,7 @@ async def test_on_postgresql_beside_the_log(postgres_url, postgres, postgres_dat
     assert context == {"x": [{}]}
 
 
+@pytest.mark.deep
 async def test_a_rebuild_that_loses_its_connection_begins_again(postgres_url, postgres, postgres_database, monkeypatch):
     ends = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{postgres_database}'"
     apply, ended = Fold.apply, []
@@ -196,6 +197,7 @@ print(anyio.run(ask, sys.argv[1]))
 """
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become somebody without rights")
 @pytest.mark.parametrize("built", ["not", "behind", "current"])
 def test_whoever_may_only_read_gets_answers_too(built):
@@ -219,6 +221,7 @@ def test_whoever_may_only_read_gets_answers_too(built):
         assert sorted(path.parent.iterdir()) == sorted(files)
 
 
+@pytest.mark.deep_but_first
 @pytest.mark.parametrize("built", [False, True])
 async def test_a_role_that_may_only_read_gets_answers_too(postgres_url, postgres, postgres_database, built):
     async with open_log(postgres_url) as log, open_read_models(log) as models:
@@ -260,6 +263,7 @@ async def test_a_file_that_was_damaged_or_deleted_is_made_again(url, path, damag
         assert sqlite3.connect(file).execute("SELECT count(*) FROM tasks").fetchone() == (1,)
 
 
+@pytest.mark.deep
 async def test_a_file_that_is_damaged_while_it_is_open_is_made_again(url, path):
     file = models_path(path)
     async with open_log(url) as log, open_read_models(log) as models, open_read_models(log) as other:
@@ -426,6 +430,7 @@ async def log(request, tmp_path):
         yield log
 
 
+@pytest.mark.deep_but_first
 async def test_a_check_names_each_row_and_field_that_is_wrong(log, monkeypatch):
     async with open_read_models(log) as models:
         await tell(log, [*story(), *story(1)])
@@ -455,6 +460,7 @@ async def test_a_check_names_each_row_and_field_that_is_wrong(log, monkeypatch):
         assert (await check_read_models(models)).ok
 
 
+@pytest.mark.deep
 async def test_a_check_folds_snapshots_too(log):
     async with open_read_models(log) as models:
         await tell(log, story())
@@ -474,6 +480,7 @@ async def test_a_check_folds_snapshots_too(log):
 # --- The past ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 async def test_any_position_and_any_instant_of_the_past(log):
     events = story()
     await tell(log, events)

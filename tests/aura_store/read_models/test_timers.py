@@ -107,6 +107,7 @@ async def test_a_moment_that_no_calendar_has_is_never_due(log, models):
     assert await timers(models) == []
 
 
+@pytest.mark.deep
 async def test_retries_of_tasks_and_of_stages_end_with_their_beginning(log, models):
     failure = Failure(FailureReason.WORKER_LOST, "silent")
     await put(log, an_id(1), ta.TaskCreated(task_id=an_id(1), spec=ta.TaskSpec(title="x")), ta.TaskQueued())
