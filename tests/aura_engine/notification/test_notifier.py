@@ -404,30 +404,6 @@ async def test_a_question_that_waits_for_a_day_is_an_alert_once(bench: Bench) ->
         assert alerts.open == ()
 
 
-async def test_operators_are_notified_of_an_outage_although_nothing_can_be_recorded(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench.settings(FILE + "people: {ann: {channels: {log: }}, ops: {channels: {log: }, operator: true}}")
-    async with bench.engine() as engine, anyio.create_task_group() as group:
-        await engine.notifications.deliver()
-        log, away = type(engine._core.log), [True]
-        head = log.head
-
-        async def fails(self: Any) -> int:
-            if away[0]:
-                raise StoreUnavailable(store="s", reason="gone", waited=1.0, attempts=1)
-            return await head(self)
-
-        monkeypatch.setattr(log, "head", fails)
-        group.start_soon(engine.notifications.serve)
-        await until(bench.told)
-        away[0] = False
-        await fail(engine, "for alice")
-        assert await engine.notifications.deliver() is False  # it is served
-        assert [(one.kind, one.recipient) for one in bench.told()] == [("outage", "ops")]
-        group.cancel_scope.cancel()
-
-
 async def test_a_test_reaches_a_person_and_secrets_stay_where_they_are(bench: Bench) -> None:
     bench.settings(
         FILE.replace("}}\n", "}, s: {slack: {url: env:MISSING}}}\n", 1).replace("per_minute: 3}", "per_minute: 3}")
