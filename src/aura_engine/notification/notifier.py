@@ -28,8 +28,8 @@ from aura_engine.unit_of_work import CommandBus
 
 _LOG = logging.getLogger(__name__)
 
-CURSOR = "notifications"
-"""The name under which the log remembers how far it was read."""
+CURSOR = "aura:notifications"
+"""The name under which the log remembers how far it was read; no subscription can have it."""
 
 LOCK = "notifier"
 """The name of the lock of the program that serves notifications."""

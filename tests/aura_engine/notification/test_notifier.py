@@ -27,6 +27,7 @@ from aura_contracts.events import Append
 from aura_contracts.outbox import OUTBOX, outbox_id
 from aura_engine.host import Host
 from aura_engine.notification.alert_search import look
+from aura_engine.notification.notifier import CURSOR
 from aura_notify.http import HttpSender
 from conditions import until
 from notify_bench import FILE, Bench, ask, fail
@@ -278,7 +279,7 @@ async def test_a_message_whose_queueing_failed_is_queued_once_whether_or_not_it_
         monkeypatch.undo()
         await notifier._save()
         (failed,) = await engine._core.log.page(topics=["task.failed"])
-        assert await engine._core.log.load_cursor("notifications") == failed.position - 1
+        assert await engine._core.log.load_cursor(CURSOR) == failed.position - 1
         await fail(engine, "two")
         await notifier._read()
         lane._not_before = 0.0  # the pause is over
