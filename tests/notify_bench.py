@@ -24,6 +24,8 @@ class Bench:
 
     folder: Path
     now: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    store: str = ""
+    """By default a file in the folder."""
 
     @property
     def home(self) -> Path:
@@ -37,7 +39,7 @@ class Bench:
     async def engine(self, **options: Any) -> AsyncIterator[Engine]:
         host = Host(clock=lambda: self.now, environment={"PASSWORD": "letmein", "PATH": "/usr/bin:/bin"})
         given = {"home": self.home, "user": "alice", "record_only": True, "host": host, **options}
-        async with open_engine(f"sqlite:///{self.folder / 'aura.db'}", **given) as engine:
+        async with open_engine(self.store or f"sqlite:///{self.folder / 'aura.db'}", **given) as engine:
             yield engine
 
     def told(self) -> list[OutgoingMessage]:

@@ -1,9 +1,14 @@
 """The page about notifications and alerts: what notifies whom, from the table that the engine uses."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from inspect import signature
+from typing import Any
 
 from aura_engine.notification.alert_search import FAILED_SHARE, LOOK_EVERY, MINIMUM, SILENCE, WAITING, WINDOW
 from aura_engine.notification.kinds import KINDS, Pace
+from aura_engine.notification.outage_watch import ASK_EVERY
+from aura_store import open_log
 from generator.docstrings import inline
 from generator.markdown import NOTE, page, table
 from generator.values import members
@@ -43,9 +48,18 @@ def notification_page() -> str:
                 ),
             ],
         ),
-        "Operators are notified of an outage of the store by all of their channels, although nothing can be recorded"
-        " then. Its end is an event, like any other.",
+        "## Outages",
+        f"While notifications are served, the store is asked at least every {ASK_EVERY:.0f} seconds whether it answers,"
+        " also while nothing happens. If it does not answer within the engine's `outage_timeout`"
+        f" ({_default(open_log, 'outage_timeout'):.0f} seconds), operators are notified at once and by all of their"
+        " channels, in quiet hours and without a digest, although nothing can be recorded then; a channel that fails"
+        " meanwhile is tried again until the store is back. The end of such an outage is an event, like any other. A"
+        " shorter outage only delays, and no one is notified.",
     )
+
+
+def _default(function: Callable[..., object], parameter: str) -> Any:
+    return signature(function).parameters[parameter].default
 
 
 def _minutes(span: timedelta) -> int:

@@ -1565,7 +1565,7 @@ class BlockingEngine:
         Events count no matter which process records them. Without `name` the subscription is live: it starts now and
         ends with the engine. With `name` it is durable: it continues after the last event whose callback returned, also
         after a restart, so each event is delivered at least once. Only one subscription at a time serves a name, across
-        all engines.
+        all engines. Names that begin with ``aura:`` are reserved.
 
         `callback` is a plain function. It is called in a thread of the subscription: it may block and use the engine.
 

@@ -272,7 +272,7 @@ class Engine:
         Events count no matter which process records them. Without `name` the subscription is live: it starts now and
         ends with the engine. With `name` it is durable: it continues after the last event whose callback returned, also
         after a restart, so each event is delivered at least once. Only one subscription at a time serves a name, across
-        all engines.
+        all engines. Names that begin with ``aura:`` are reserved.
 
         An asynchronous `callback` is awaited. A plain one blocks the event loop until it returns, so it should be
         quick; `in_thread` calls it in a thread of the subscription instead, where it may block.

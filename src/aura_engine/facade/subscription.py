@@ -44,6 +44,9 @@ _LOCK_PAUSE = 1.0
 
 _NAME_LENGTH = 200
 
+RESERVED = "aura:"
+"""How the names begin under which AURA itself remembers how far it read the log."""
+
 
 class _Cancelled(Exception):
     """The subscription was cancelled while it waited."""
@@ -236,6 +239,9 @@ def _require_valid(event_type: object, callback: object, name: object, *, in_thr
         raise InvalidInput(
             field="name", reason=f"{name[:_NAME_LENGTH]!a} cannot be the name of a reader", remedy=remedy
         )
+    if name.startswith(RESERVED):
+        reason = f"names that begin with {RESERVED!r} are those of AURA's own readers"
+        raise InvalidInput(field="name", reason=reason, remedy=f"begin it otherwise: {name.replace(':', '-')!r}")
 
 
 def _takes_a_record(callback: Callable[..., Any]) -> bool:

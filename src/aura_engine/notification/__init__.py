@@ -10,6 +10,7 @@
     waiting_notices  what a person must still be notified of, bounded
     lane             messages of one channel to one person: when, how often, and again
     notifier         reads the log, and serves the lanes
+    outage_watch     tells operators that the store is away, although nothing can be recorded
     alert_search     finds what should be known although nothing happened: alerts
 
 A lane is a channel and a person. It makes one message at a time; meanwhile the log is the buffer, of which a lane

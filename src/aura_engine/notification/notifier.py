@@ -8,29 +8,28 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from uuid import NAMESPACE_URL, uuid5
 
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError, LogDamaged, StoreError, StoreUnavailable
+from aura_contracts.errors import AuraError, LogDamaged, StoreError
 from aura_contracts.events import EventRecord
-from aura_contracts.notification import OutgoingMessage
-from aura_contracts.outbox import OUTBOX, NotificationRetried, QueuedMessage, outbox_id
+from aura_contracts.outbox import OUTBOX, NotificationRetried, outbox_id
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.ports.read_models import ReadModels
 from aura_engine.notification.alert_search import LOOK_EVERY, look
-from aura_engine.notification.kinds import TOPICS, NoticeKind
+from aura_engine.notification.kinds import TOPICS
 from aura_engine.notification.lane import DeliveryLane, DeliveryPatience, OpenChannel
 from aura_engine.notification.notices import Notice, notice_of
+from aura_engine.notification.outage_watch import OutageWatch
 from aura_engine.notification.settings import ChannelSettings, NotificationSettings
 from aura_engine.unit_of_work import CommandBus
 
 _LOG = logging.getLogger(__name__)
 
-CURSOR = "notifications"
-"""The name under which the log remembers how far it was read."""
+CURSOR = "aura:notifications"
+"""The name under which the log remembers how far it was read; no subscription can have it."""
 
 LOCK = "notifier"
 """The name of the lock of the program that serves notifications."""
@@ -84,8 +83,6 @@ class Notifier:
     _position: int = attrs.field(default=0, init=False)
     _saved: int | None = attrs.field(default=None, init=False)
     """The cursor as the log has it; None: that is not known, and nothing was read."""
-    _away: bool = attrs.field(default=False, init=False)
-    """Whether the store does not answer."""
 
     def __attrs_post_init__(self) -> None:
         channels = {
@@ -113,8 +110,9 @@ class Notifier:
     async def _turn(self) -> None:
         """Serve until the lock is lost, or another program turns out to have made messages meanwhile."""
         try:
-            await self._when_back(self._restore)
             async with anyio.create_task_group() as group:
+                group.start_soon(OutageWatch(bus=self.bus, settings=self.settings, lanes=self.lanes).run)
+                await self._when_back(self._restore)
                 for lane in self.lanes.values():
                     group.start_soon(self._serve, lane, group.cancel_scope)
                 group.start_soon(self._keep_looking)
@@ -289,35 +287,15 @@ class Notifier:
     # --- While the store is away --------------------------------------------------------------------------------------
 
     async def _when_back(self, do: Callable[[], Awaitable[object]]) -> bool:
-        """Do something with the store; while that fails, tell operators once, and try again."""
+        """Do something with the store; while that fails, try again."""
         while True:
             try:
                 result = await do()
-            except StoreUnavailable as error:
-                if not self._away:
-                    self._away = True
-                    await self._tell_outage(error)
             except StoreError as error:
                 _LOG.warning("notifications wait: %s", error)
             else:
-                self._away = False
                 return bool(result)
             await anyio.sleep(RETRY_PAUSE)
-
-    async def _tell_outage(self, error: StoreUnavailable) -> None:
-        """Tell operators by all of their channels that the store is away. It cannot be recorded."""
-        now = self.bus.clock()
-        key = str(uuid5(NAMESPACE_URL, f"urn:aura:outage:{self.bus.log.name}:{now.isoformat()}"))
-        async with anyio.create_task_group() as group:
-            for person in self.settings.audience((), NoticeKind.OUTAGE, operators=True):
-                subject = "the store is away"
-                text = f"{subject}: {error.message()}\n"
-                kind, name = str(NoticeKind.OUTAGE), person.name
-                message = OutgoingMessage(key=key, kind=kind, recipient=name, subject=subject, text=text, time=now)
-                for route in person.routes:
-                    lane = self.lanes[route.channel, name]
-                    if route.kinds is None or NoticeKind.OUTAGE in route.kinds:
-                        group.start_soon(_try_once, lane, QueuedMessage(message=message, queued_at=now))
 
     # --- Serving ------------------------------------------------------------------------------------------------------
 
@@ -343,10 +321,3 @@ async def _finish(lane: DeliveryLane) -> None:
     """Do what a lane can do now."""
     while await lane.step() == 0.0:
         pass
-
-
-async def _try_once(lane: DeliveryLane, queued: QueuedMessage) -> None:
-    try:
-        await lane.channel.send(queued, lane.route.address)
-    except AuraError as error:
-        _LOG.warning("%s was not told that the store is away: %s", lane.person.name, error)

@@ -13,6 +13,8 @@ from aura_contracts.errors import EngineClosed, InvalidInput, LogDamaged, StoreR
 from aura_contracts.events import Event
 from aura_contracts.task import TaskCreated
 from aura_engine.facade import core as module
+from aura_engine.notification import notifier
+from aura_engine.runtime import board_cards
 from conditions import until
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +64,17 @@ async def test_a_name_that_cannot_be_kept_is_refused(opened, name):
             engine.on(TaskCreated, print, name=name)
         assert refused.value.field == "name"
         await engine.tasks.create("It goes on")
+
+
+@pytest.mark.parametrize("name", [notifier.CURSOR, board_cards.CURSOR, "aura:later"])
+async def test_the_name_of_a_reader_of_aura_is_refused(opened, name):
+    """The two would move the same cursor, and each miss what the other has read."""
+    async with opened() as engine:
+        with pytest.raises(InvalidInput, match="those of AURA's own readers") as refused:
+            engine.on(TaskCreated, print, name=name)
+        assert refused.value.field == "name"
+        assert refused.value.remedy == f"begin it otherwise: {name.replace(':', '-')!r}"
+        engine.on(TaskCreated, print, name=name.removeprefix("aura:"))
 
 
 async def test_a_durable_subscription_is_refused_where_nothing_can_be_saved(opened):

@@ -27,6 +27,7 @@ from aura_contracts.events import Append
 from aura_contracts.outbox import OUTBOX, outbox_id
 from aura_engine.host import Host
 from aura_engine.notification.alert_search import look
+from aura_engine.notification.notifier import CURSOR
 from aura_notify.http import HttpSender
 from conditions import until
 from notify_bench import FILE, Bench, ask, fail
@@ -279,7 +280,7 @@ async def test_a_message_whose_queueing_failed_is_queued_once_whether_or_not_it_
         monkeypatch.undo()
         await notifier._save()
         (failed,) = await engine._core.log.page(topics=["task.failed"])
-        assert await engine._core.log.load_cursor("notifications") == failed.position - 1
+        assert await engine._core.log.load_cursor(CURSOR) == failed.position - 1
         await fail(engine, "two")
         await notifier._read()
         lane._not_before = 0.0  # the pause is over
@@ -404,30 +405,6 @@ async def test_a_question_that_waits_for_a_day_is_an_alert_once(bench: Bench) ->
         alerts = await core.bus.fetch(ALERTS, ALERTS_ID)
         assert alerts is not None
         assert alerts.open == ()
-
-
-async def test_operators_are_notified_of_an_outage_although_nothing_can_be_recorded(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench.settings(FILE + "people: {ann: {channels: {log: }}, ops: {channels: {log: }, operator: true}}")
-    async with bench.engine() as engine, anyio.create_task_group() as group:
-        await engine.notifications.deliver()
-        log, away = type(engine._core.log), [True]
-        head = log.head
-
-        async def fails(self: Any) -> int:
-            if away[0]:
-                raise StoreUnavailable(store="s", reason="gone", waited=1.0, attempts=1)
-            return await head(self)
-
-        monkeypatch.setattr(log, "head", fails)
-        group.start_soon(engine.notifications.serve)
-        await until(bench.told)
-        away[0] = False
-        await fail(engine, "for alice")
-        assert await engine.notifications.deliver() is False  # it is served
-        assert [(one.kind, one.recipient) for one in bench.told()] == [("outage", "ops")]
-        group.cancel_scope.cancel()
 
 
 async def test_a_test_reaches_a_person_and_secrets_stay_where_they_are(bench: Bench) -> None:
