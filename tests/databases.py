@@ -126,6 +126,15 @@ def new_schema(server: PostgresServer) -> str:
 _schemas = count(1)
 
 
+def end_lock_sessions(server: PostgresServer, url: str) -> None:
+    """End every session that holds a lock in the database of `url`."""
+    database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        f" AND database = (SELECT oid FROM pg_database WHERE datname = '{database}')"
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The server of this test process. Do not stop it."""

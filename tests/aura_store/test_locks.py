@@ -11,6 +11,7 @@ from aura_contracts.errors import StoreMisconfigured, StoreReadOnly, StoreUnavai
 from aura_store._locks import FileLocks, MemoryLocks, locks_for
 from aura_store.postgres import _advisory_locks
 from conditions import until
+from databases import end_lock_sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -168,22 +169,13 @@ async def test_releasing_a_lock_whose_folder_is_gone_does_not_raise(tmp_path):
     await locks.aclose()
 
 
-def end_sessions(server, url):
-    """End every session that holds a lock in the database of `url`."""
-    database = url.partition("postgresql://postgres@/")[2].partition("?")[0]
-    server.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-        f" AND database = (SELECT oid FROM pg_database WHERE datname = '{database}')"
-    )
-
-
 async def test_locks_end_with_their_session_and_can_be_taken_again(postgres, postgres_url):
     one, other = locks_for(postgres_url), locks_for(postgres_url)
     try:
         assert await one.acquire("task:1")
         assert await one.acquire("task:2")
         assert not await one.lost()
-        end_sessions(postgres, postgres_url)
+        end_lock_sessions(postgres, postgres_url)
         assert set(await one.lost()) == {"task:1", "task:2"}
         assert not await one.lost(), "they are told once"
         assert await other.acquire("task:2")
@@ -196,11 +188,26 @@ async def test_locks_end_with_their_session_and_can_be_taken_again(postgres, pos
         await other.aclose()
 
 
+@pytest.mark.parametrize("taken_meanwhile", [False, True])
+async def test_to_take_a_lock_once_more_tells_whether_it_is_still_held(postgres, postgres_url, taken_meanwhile):
+    """Nothing else asks the session of an engine that drives nothing."""
+    one, other = locks_for(postgres_url), locks_for(postgres_url)
+    try:
+        assert await one.acquire("service")
+        end_lock_sessions(postgres, postgres_url)
+        if taken_meanwhile:
+            await until(lambda: other.acquire("service"))
+        assert await one.acquire("service") is not taken_meanwhile
+    finally:
+        await one.aclose()
+        await other.aclose()
+
+
 async def test_releasing_a_lock_whose_session_has_ended_does_not_raise(postgres, postgres_url):
     locks = locks_for(postgres_url)
     assert await locks.acquire("task:1")
     assert await locks.acquire("task:2")
-    end_sessions(postgres, postgres_url)
+    end_lock_sessions(postgres, postgres_url)
     await locks.release("task:1")
     assert set(await locks.lost()) == {"task:2"}
     await locks.aclose()

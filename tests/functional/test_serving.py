@@ -21,6 +21,7 @@ from aura_contracts.service import (
     StopService,
 )
 from aura_contracts.task import TaskStatus
+from aura_engine import store_turn
 from aura_engine.clockwork import timekeeper, wall_clock
 from aura_engine.facade import service_turn
 from aura_engine.host import Host, now
@@ -32,7 +33,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch):
-    monkeypatch.setattr(service_turn, "LOCK_CHECK", 0.02)
+    monkeypatch.setattr(store_turn, "LOCK_CHECK", 0.02)
+    monkeypatch.setattr(service_turn, "_PAUSE", 0.02)
     for module in (wall_clock, timekeeper):
         monkeypatch.setattr(module, "CLOCK_CHECK", 0.02)
     monkeypatch.setattr(wall_clock, "HOLD", 0.0)

@@ -198,8 +198,9 @@ class Locks(Protocol):
     """Seconds for which a lock may outlast a process that was killed; 0 if it ends with the process."""
 
     async def acquire(self, key: str) -> bool:
-        """Take the lock `key`, or return False at once if another process holds it. Taking it twice is harmless.
+        """Take the lock `key`, or return False at once if another process holds it.
 
+        For a lock that was taken before, this asks whether it is still held, and takes it again if it has ended.
         Raises `StoreReadOnly` and, after the outage timeout, `StoreUnavailable`."""
         ...
 

@@ -6,6 +6,7 @@ Invariants:
   while or after it fired, the next one continues, and each timer takes effect once: firing decides on the newest state.
 - A timer that could not be fired, or that is still there after it was, is left alone for a while, so that it keeps
   neither the others nor the machine busy.
+- Of several that keep time for a store, one fires: each asks `confirm` before it fires anything.
 - What cannot be undone is held for a moment after the clock has jumped forward: see `WallClock`.
 """
 
@@ -53,6 +54,8 @@ class Timekeeper:
     _drive: Drive | None = attrs.field(default=None, alias="drive")
     """None: steps of tasks are left to the engines that drive these."""
     _on_jump: Callable[[ClockJump], Awaitable[None]] | None = attrs.field(default=None, alias="on_jump")
+    _confirm: Callable[[], Awaitable[bool]] | None = attrs.field(default=None, alias="confirm")
+    """Tells whether it is still the one that fires. None: it is not known to be the only one."""
     _monotonic: Callable[[], float] = attrs.field(default=anyio.current_time, alias="monotonic")
     _left: dict[str, tuple[datetime, float]] = attrs.field(factory=dict, init=False)
     """By id, the timers that are left alone: when they were due, and until when (monotonic)."""
@@ -118,6 +121,8 @@ class Timekeeper:
 
     async def _fire(self, timer: TimerRow) -> bool:
         try:
+            if self._confirm is not None and not await self._confirm():
+                return False
             return await fire(self._bus, timer, self._drive)
         except AuraError as error:
             _LOG.warning("%s of %s %s could not be done: %s", timer.purpose, timer.kind, timer.stream_id, error)

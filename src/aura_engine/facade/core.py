@@ -21,6 +21,7 @@ from aura_contracts.task import TASK, Task
 from aura_contracts.workspace import WORKSPACE, Workspace, WorkspaceStatus
 from aura_engine import decisions, record
 from aura_engine.runtime.views import View, load_view, workspace_of
+from aura_engine.store_turn import StoreTurn
 from aura_engine.unit_of_work import CommandBus, existing, not_found
 
 if TYPE_CHECKING:
@@ -117,11 +118,16 @@ class Core:
     """One for each subscription that does not know yet which event it starts after; set once it does."""
     readers: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
     """By name, the lock that a durable subscription holds while it serves that name."""
+    _turns: dict[str, StoreTurn] = attrs.field(init=False, factory=dict)
 
     @property
     def notifying(self) -> anyio.Lock:
         """What one notifier at a time holds: within an engine, the lock of the store excludes no one."""
         return self.readers.setdefault("\0notifier", anyio.Lock())  # names of subscriptions are printable
+
+    def turn_of(self, key: str) -> StoreTurn:
+        """Return what one engine of the store at a time does, under the lock `key`; the same within this engine."""
+        return self._turns.setdefault(key, StoreTurn(self.locks, key))
 
     @property
     def user(self) -> Actor:

@@ -2,9 +2,10 @@
 
 Invariants:
 
-- One at a time serves a store, under a lock that ends with its process. Another one waits, and takes over. Nothing
-  depends on that for being right: tasks have locks of their own, and a timer takes effect once, no matter who fires it.
-- A service that loses its lock, with the session of its database, stops serving and waits for its turn again.
+- One at a time serves a store, in a turn that ends with its process: see `StoreTurn`. Another one waits, and takes
+  over. Nothing depends on that for being right: tasks have locks of their own, and a timer takes effect once, no matter
+  who fires it.
+- A service that has lost its turn, with the session of its database, fires nothing any more, and waits for the next.
 - An outage of the store ends no service, neither one at work nor one that waits: it tries again until it has its turn.
 - `started` is recorded before anything is done, `stopped` after everything has ended; after a kill, only the first.
 """
@@ -40,8 +41,8 @@ _LOG = logging.getLogger(__name__)
 SERVICE_LOCK = "service"
 """The key of the lock under which a store is served."""
 
-LOCK_CHECK = 1.0
-"""Seconds between two looks at the lock: whether it is free, or still held."""
+_PAUSE = 1.0
+"""Seconds before a turn that could not begin, because the store is away, is tried again."""
 
 _PARTING = 1.0
 """Seconds at most that a service that ends tries to record that it does."""
@@ -57,7 +58,14 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
         await core.bus.handle(ENGINE, SERVICE_ID, command)
         _LOG.warning("the clock has jumped by %.0f seconds", jump.seconds)  # after: it is tried again in an outage
 
-    keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, drive=core.take_on, on_jump=record)
+    keeper = Timekeeper(
+        bus=core.bus,
+        reads=core.reads,
+        clock=core.clock,
+        drive=core.take_on,
+        on_jump=record,
+        confirm=core.turn_of(SERVICE_LOCK).confirm,
+    )
     async with anyio.create_task_group() as group:
         group.start_soon(keeper.run)
         yield
@@ -152,12 +160,15 @@ class Serving:
             if not isinstance(outage, StoreUnavailable):
                 raise
             _LOG.warning("the service cannot begin, and tries again: %s", outage)
-            await anyio.sleep(LOCK_CHECK)
+            await anyio.sleep(_PAUSE)
 
     async def _turn(self) -> None:
-        """Wait for the lock, and serve for as long as it is held."""
+        """Wait for the turn, and serve until another engine has it."""
+        async with self._core.turn_of(SERVICE_LOCK).lasting():
+            await self._serve()
+
+    async def _serve(self) -> None:
         core = self._core
-        await self._wait_for_lock()
         engine_id = core.runtime.gateway.engine_id
         place = ServicePlace(engine_id=engine_id, host=core.source.host, process_id=os.getpid(), version=__version__)
         try:
@@ -167,37 +178,18 @@ class Serving:
                 for part in PARTS:
                     await parts.enter_async_context(part(core))
                 self._started.set()
-                await self._while_held()
+                await anyio.sleep_forever()
         finally:
             if self._started.is_set():  # who waits for a turn that could not begin waits for the next one
                 self._started = anyio.Event()
             with anyio.move_on_after(_PARTING, shield=True):
                 await self._part(engine_id)
 
-    async def _wait_for_lock(self) -> None:
-        while True:
-            if await self._core.locks.acquire(SERVICE_LOCK):
-                return
-            await anyio.sleep(LOCK_CHECK)
-
-    async def _while_held(self) -> None:
-        core = self._core
-        while True:
-            await anyio.sleep(LOCK_CHECK)
-            try:
-                if not await core.locks.acquire(SERVICE_LOCK):
-                    _LOG.warning("another service has taken over: the lock of this one had ended")
-                    return
-            except AuraError as error:  # the database is away: so it is for all others
-                _LOG.warning("the lock of the service cannot be looked at: %s", error)
-
     async def _part(self, engine_id: str) -> None:
         try:
             await self._core.bus.handle(ENGINE, SERVICE_ID, StopService(engine_id=engine_id))
         except AuraError as error:
             _LOG.warning("that the service stops is not recorded: %s", error)
-        finally:
-            await self._core.locks.release(SERVICE_LOCK)
 
 
 def serve(core: Core) -> Serving:

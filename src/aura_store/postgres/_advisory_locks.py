@@ -104,6 +104,8 @@ class AdvisoryLocks:
 
     def _acquire(self, key: str) -> bool:
         with self._lock:
+            if key in self._held:
+                self._look_for_life()
             if key not in self._held and self._ask(_ACQUIRE, key):
                 self._held.add(key)
                 self._ended.discard(key)
@@ -123,11 +125,7 @@ class AdvisoryLocks:
     def _take_lost(self) -> Collection[str]:
         """Return the locks that have ended since the last call."""
         with self._lock:
-            if self._held and self._session is not None:
-                try:
-                    self._session.execute("SELECT")
-                except psycopg.Error:
-                    self._end_session()
+            self._look_for_life()
             lost, self._ended = self._ended, set()
             return lost
 
@@ -137,6 +135,14 @@ class AdvisoryLocks:
             self._ended.clear()
 
     # --- Under `_lock` ------------------------------------------------------------------------------------------------
+
+    def _look_for_life(self) -> None:
+        """End the session if the server does not answer in it: what it held has ended, or ends with it."""
+        if self._held and self._session is not None:
+            try:
+                self._session.execute("SELECT")
+            except psycopg.Error:
+                self._end_session()
 
     def _ask(self, question: LiteralString, key: str) -> bool:
         """Ask the server. Raises `DatabaseAway`, and what `translate` makes of other errors."""
