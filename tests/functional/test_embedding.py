@@ -76,6 +76,45 @@ def test_a_loop_that_is_running_does_other_things_meanwhile(place, repository):
     assert beats > 10, "the loop was never blocked for long"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tasks that had not begun
+def test_a_host_that_cancels_its_whole_loop_leaves_a_run_which_its_key_continues(place, repository, tmp_path):
+    gate, working = tmp_path / "go", "output.recorded"
+    steps = [{"print": "working"}, {"wait_for": str(gate)}, STEPS[1]]
+    asked = {"key": "one", "approval": "auto", **request(repository), "options": {"steps": steps}}
+
+    async def step(engine, begun):
+        run = await engine.run("Say more", **asked)
+        begun.set_result(run)
+        try:
+            await run.result()
+        except asyncio.CancelledError:
+            await run.cancel("its host was cancelled")  # too late: the engine is cancelled as well
+            raise
+
+    async def main():
+        async with open_engine(**place) as engine:
+            begun = asyncio.get_running_loop().create_future()
+            node = asyncio.create_task(step(engine, begun))
+            run = await begun
+            async for record in run.events():
+                if record.event.topic == working:
+                    break
+            for task in asyncio.all_tasks():
+                task.cancel()
+            await node
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    with open_engine_sync(**place) as engine:
+        run = engine.run("Say more", **asked)
+        gate.touch()
+        assert run.result().status is TaskStatus.COMPLETED
+        events = [record.event for record in engine.events.list(limit=1000)]
+        started = [event for event in events if event.topic == "lease.process_started"]
+        assert len({event.process for event in started}) == 1, "the agent worked on meanwhile"
+    assert content(repository, "main", "new.txt") == "more"
+
+
 @pytest.mark.deep
 def test_a_notebook(place, repository, tmp_path):
     with warnings.catch_warnings():
