@@ -277,6 +277,7 @@ async def deployed(host, process):
     async def find():
         with suppress(HTTPError):
             return [asked_of_prefect(host, "deployments/name/changed/gate")["id"]]
+        return []
 
     (found,) = await eventually(process, find)
     return found
