@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
 
 from aura_contracts.errors import InvalidInput, UnknownExecutor
-from aura_contracts.executor_names import executor_name
+from aura_contracts.executor_names import EXECUTOR_ALIASES, executor_name
 from aura_contracts.ports.executors import Availability, Capability, Executor, ExecutorInfo
 
 GROUP = "aura.executors"
@@ -54,8 +54,8 @@ class ExecutorRegistry:
         known = tuple(other for other in self.names() if other not in self._broken)
         if reason := self._broken.get(name):
             raise UnknownExecutor(name=name, known=known, remedy=f"{reason}; repair or remove that package")
-        close = get_close_matches(name.lower(), known, n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else "`executors.list()` lists them"
+        close = get_close_matches(name.strip().lower(), (*known, *EXECUTOR_ALIASES), n=1)
+        remedy = f"did you mean {executor_name(close[0])!r}?" if close else "`executors.list()` lists them"
         raise UnknownExecutor(name=name, known=known, remedy=remedy)
 
     def describe(self, names: Iterable[str] = (), *, environment: Mapping[str, str]) -> tuple[ExecutorInfo, ...]:

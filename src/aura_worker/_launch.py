@@ -1,9 +1,11 @@
 """Launch: the process that a request of the engine asks for, and the conversation that reads its output. Pure."""
 
 import os.path
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID, uuid5
@@ -116,10 +118,23 @@ def require_program(launch: Launch, environment: Mapping[str, str]) -> None:
     program, search = launch.argv[0], launch.env.get("PATH", environment.get("PATH"))
     if (os.sep in program and not os.path.isabs(program)) or shutil.which(program, path=search):  # noqa: PTH117
         return
-    missing = ExecutableNotFound(token="", executable=program, reason="it is not installed")
+    reason, remedy = _why_missing(program)
+    missing = ExecutableNotFound(token="", executable=program, reason=reason)
     if launch.install:
         missing = missing.replaced(remedy=f"{launch.install}; or set its path with --executor-path NAME=PATH")
-    raise missing
+    raise missing.replaced(remedy=remedy) if remedy else missing
+
+
+def _why_missing(program: str) -> tuple[str, str]:
+    """Return why there is no program, and what to do where that is known."""
+    path = Path(program)
+    if os.sep not in program:
+        return "it is not installed", ""
+    if path.is_dir():
+        return "it is a folder", "name a program in it"
+    if path.is_file():
+        return "it is not executable", f"make it executable: chmod +x {shlex.quote(program)}"
+    return "it is not a file" if os.path.lexists(program) else "there is no such file", ""
 
 
 def _agent(

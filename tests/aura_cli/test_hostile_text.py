@@ -182,3 +182,12 @@ def test_empty_lines_do_not_push_a_command_off_the_screen(empty):
     lines = list(call_lines(ToolCall("Bash", "f", {"command": f"rm -rf /\n{empty * 500}ls\n\nls"})))
     shown = ["rm -rf /", "(500 empty lines)", "ls", "", "ls"]
     assert lines == ["  Bash", "    command:", *(f"      {line}" for line in shown)]
+
+
+def test_a_text_and_the_value_that_it_reads_like_are_shown_differently():
+    values = [True, "true", '"true"', None, "null", 1, "1", "1.0", [], "[]", {"a": "true"}, "rm -rf /", "a\n", "", " 1"]
+    shown = ["\n".join(call_lines(ToolCall("Bash", "f", {"value": value}))) for value in values]
+    assert len(set(shown)) == len(values)
+    written = [lines.removeprefix("  Bash\n    value: ") for lines in shown]
+    assert written[:3] == ["true", '"true"', r'"\"true\""']
+    assert written[-4:] == ["rm -rf /", "  Bash\n    value:\n      a\n      ", "", '" 1"']

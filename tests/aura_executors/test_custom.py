@@ -79,6 +79,8 @@ def test_a_variable_that_no_environment_may_hold_is_refused(name):
         ("http://127.0.0.1:11434/", "http://127.0.0.1:11434/v1"),
         ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),
         ("https://example.invalid/api/", "https://example.invalid/api/"),
+        ("http://[::1]:8080", "http://[::1]:8080/v1"),
+        ("HTTP://Host/v1/", "HTTP://Host/v1/"),
     ],
 )
 def test_an_endpoint_without_a_path_gets_one(url, used):
@@ -87,11 +89,36 @@ def test_an_endpoint_without_a_path_gets_one(url, used):
     assert EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options=options)).env["OPENAI_BASE_URL"] == used
 
 
-def test_what_is_no_endpoint_is_refused():
-    options = {"base_command": "true", "openai_endpoint": "nowhere"}
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "nowhere",
+            "127.0.0.1:11434",
+            "localhost:11434/v1",
+            ":11434",
+            "//host/v1",
+            "http://",
+            "http://:80",
+            "ftp://h/v1",
+        ),
+        *(
+            "http://h:0",
+            "http://h:99999",
+            "http://h:x",
+            "http://h/v1?x=1",
+            "http://h/v1#x",
+            "http://a:b@h/v1",
+            "http://h/ v1",
+        ),
+        *("http://h/v1\n", "http://[::1", "", " "),
+    ],
+)
+def test_what_is_no_endpoint_is_refused(url):
+    options = {"base_command": "true", "openai_endpoint": url}
     with pytest.raises(InvalidInput) as refused:
         EXECUTOR.launch(AgentRun(prompt="p", cwd="/", options=options))
-    assert refused.value.field == "option openai_endpoint"
+    assert refused.value.field.endswith("openai_endpoint")
 
 
 def test_the_prompt_as_an_argument(tmp_path: Path):
@@ -110,6 +137,28 @@ def test_the_prompt_on_standard_input(tmp_path: Path):
     assert run("hällo\n", tmp_path, **python(code), prompt_via="stdin").stdout == "HÄLLO\n hällo\n\n"
     assert run("hello", tmp_path, **python(code), prompt_via="none").stdout == " hello\n"
     assert run("hello", tmp_path, **python(code)).stdout == " hello\n"
+
+
+@pytest.mark.parametrize("via", ["env", "argument", "stdin"])
+def test_a_prompt_is_never_read_as_anything_else(tmp_path: Path, via: str):
+    code = (
+        "import os, sys; told = {'env': os.environ['AURA_PROMPT'], 'argument': sys.argv[-1]}.get(sys.argv[1]);"
+        "print(ascii(told or sys.stdin.read()))"
+    )
+    options = ("--", "-h", "--help", "/help", "@file", "!x", "#x", "%s", "{prompt}x")
+    for prompt in (*options, "🙂 ünï", "a\nb", "$(touch x) `touch x`"):
+        work = python(code)
+        done = run(prompt, tmp_path, **work | {"params": [*work["params"], via, "{prompt}"]}, prompt_via=via)
+        assert (done.stdout, done.stderr) == (f"{prompt!a}\n", "")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "HOME", "PYTHONPATH", "BASH_ENV"])
+def test_a_variable_of_any_name_is_the_commands_alone(name: str):
+    """AURA's own programs are started without it: it is in the environment of this one command."""
+    given = {"variables": {name: "/elsewhere"}, "options": {"base_command": "true"}}
+    assert EXECUTOR.launch(AgentRun(prompt="p", cwd="/", **given)).env[name] == "/elsewhere"
+    assert os.environ.get(name) != "/elsewhere"
 
 
 def test_a_prompt_that_fits_in_no_argument_goes_by_standard_input_alone(tmp_path: Path):

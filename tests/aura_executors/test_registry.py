@@ -87,6 +87,18 @@ def test_an_alias_is_another_name_of_an_executor(alias: str, name: str):
     assert alias not in registry.names()
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("cluade", "claude"), ("Claude", "claude"), ("CURSOR", "cursor-agent"), ("Qwen", "qwen-code")),
+        *((" claude", "claude"), ("claude-code", "claude"), ("codx", "codex"), ("open-code", "opencode")),
+    ],
+)
+def test_a_name_that_is_nearly_one_is_answered_with_it(name: str, meant: str):
+    with pytest.raises(UnknownExecutor, match=f"did you mean '{meant}'"):
+        ExecutorRegistry().get(name)
+
+
 def test_executors_given_in_code_go_before_installed_ones():
     dog = Dog()
     other = Dog()

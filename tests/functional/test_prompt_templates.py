@@ -136,3 +136,30 @@ async def test_a_retired_template_that_is_written_again_keeps_its_history(opened
         for place in ({"project": "gone"}, {"task": "0" * 8, "workspace": "0" * 8}):
             with pytest.raises(InvalidInput):
                 await engine.templates.set("coding", "x", **place)
+
+
+async def test_what_people_wrote_is_never_taken_for_a_template(opened, shop):
+    """Context, variables and feedback reach the agent as they are, whatever they look like."""
+    texts = [
+        "{{ 7 * 7 }}",
+        "{% for x in y %}",
+        "{# gone #}",
+        "{{ task.title",
+        "%}",
+        "{% include 'coding' %}",
+    ]
+    async with opened() as engine:
+        task = await engine.tasks.create(
+            f"Title {texts[0]}",
+            description=f"Do {texts[1]}",
+            repositories=[str(shop)],
+            context={f"key {text}": text for text in texts},
+        )
+        await engine.tasks.assign(task.id, **PRINTS)
+        (prompt,) = await told(engine, task.id)
+        assert "Title {{ 7 * 7 }}" in prompt or "Do {% for x in y %}" in prompt
+        assert all(prompt.count(text) >= 2 for text in texts), prompt
+        assert "49" not in prompt
+        for text in texts:
+            await engine.tasks.follow_up(task.id, f"No: {text}")
+            assert f"No: {text}" in (await told(engine, task.id))[-1]

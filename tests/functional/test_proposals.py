@@ -4,11 +4,12 @@ import pytest
 
 from aura_contracts.agent import AgentStatus
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.errors import ActorNotAllowed, InvalidInput
+from aura_contracts.errors import ActorNotAllowed, AuraError, CommandRefused, InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.task import TaskChanges, TaskStatus
 from conditions import until
-from engines import ONCE, open_questions, scripted, settled, write
+from engines import ONCE, all_questions, open_questions, scripted, settled, write
+from repositories import branches, content, git
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +28,27 @@ async def test_a_proposal_is_approved_by_whom_it_says(opened, asked):
             assert (approval.status, status) == (ApprovalStatus.APPROVED, TaskStatus.APPROVED)
             assert approval.automatic
             assert not await open_questions(engine, task.id)
+
+
+async def test_each_proposal_is_a_question_of_its_own_until_the_task_has_ended(opened):
+    async with opened(record_only=True) as engine:
+        task = await engine.tasks.create("Write", approval="auto")
+        await engine.tasks.assign(task.id, executor="scripted")
+        first = await engine.tasks.submit(task.id, "I write it", requires_approval=False)
+        second = await engine.tasks.submit(task.id, "I write more")
+        assert (first.status, second.status) == (ApprovalStatus.APPROVED, ApprovalStatus.PENDING)
+        for asked in (True, False):
+            with pytest.raises(CommandRefused):
+                await engine.tasks.submit(task.id, "I write at once", requires_approval=asked)
+        with pytest.raises(CommandRefused):
+            await engine.tasks.complete(task.id)
+        await engine.approvals.approve(second.id)
+        assert (await engine.tasks.complete(task.id, {"lines": 1})).status is TaskStatus.COMPLETED
+        for asked in (True, False):
+            with pytest.raises(CommandRefused, match="completed"):
+                await engine.tasks.submit(task.id, "I write more", requires_approval=asked)
+        assert [question.id for question in await all_questions(engine, task.id)] == [first.id, second.id]
+        assert (await engine.tasks.get(task.id)).status is TaskStatus.COMPLETED
 
 
 async def test_only_those_whom_a_task_concerns_submit_and_no_one_waives_its_approval(opened):
@@ -133,6 +155,25 @@ async def test_a_task_that_was_split_completes_with_its_parts(opened, repository
         assert (done.status, done.result) == (TaskStatus.COMPLETED, {"parts": 2 if last == "completed" else 1})
 
 
+async def test_a_part_that_is_retried_completes_the_task_whose_other_parts_ended_in_other_ways(opened, repository):
+    rounds = [{"fail": {"exit_code": 3, "message": "not yet"}}], [write("late.txt", "x\n")]
+    async with opened() as engine:
+        whole = await engine.tasks.create("Build it")
+        done, gone, failed = [
+            await engine.tasks.create(title, parent=whole.id, approval="auto", retry=ONCE) for title in "abc"
+        ]
+        await engine.tasks.assign(done.id, **scripted([write("early.txt", "x\n")]), repositories=[str(repository)])
+        assert (await settled(engine, done.id)).status is TaskStatus.COMPLETED
+        await engine.tasks.assign(failed.id, **scripted(*rounds), repositories=[str(repository)])
+        assert (await settled(engine, failed.id)).status is TaskStatus.FAILED
+        await engine.tasks.cancel(gone.id)
+        assert (await engine.tasks.get(whole.id)).status is TaskStatus.PENDING
+        await engine.tasks.retry(failed.id)
+        assert (await settled(engine, failed.id)).status is TaskStatus.COMPLETED
+        ended = await engine.tasks.get(whole.id)
+        assert (ended.status, ended.result) == (TaskStatus.COMPLETED, {"parts": 2})
+
+
 # --- A completed task -------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +202,41 @@ async def test_feedback_on_a_completed_task_begins_it_again(opened, repository, 
         assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert (repository / "one.txt").exists()
     assert (repository / "two.txt").exists()
+
+
+@pytest.mark.parametrize("by_hand", ["two.txt", "one.txt"])
+async def test_a_completed_task_begins_again_on_the_target_as_it_is_now(opened, repository, by_hand):
+    rounds = [write("one.txt", "1\n")], [write("one.txt", "2\n")]
+    async with opened() as engine:
+        run = await engine.run("Write", repositories=[str(repository)], approval="auto", **scripted(*rounds))
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        branch = (await engine.tasks.view(run.id)).workspace.branch
+        await until(lambda: branch not in branches(repository))
+        (repository / by_hand).write_text("by hand\n")
+        git(repository, "add", ".")
+        git(repository, "commit", "-qm", "by hand")
+        await engine.tasks.follow_up(run.id, "Once more")
+        task = await settled(engine, run.id)
+        assert (task.status, task.executions) == (TaskStatus.COMPLETED, 2)
+    assert (repository / "one.txt").read_text() == "2\n"
+    assert content(repository, "main~1", by_hand) == "by hand" or content(repository, "main^2~1", by_hand) == "by hand"
+    assert git(repository, "status", "--porcelain") == ""
+
+
+async def test_a_second_follow_up_while_the_first_one_runs_is_heard_once(opened, repository, tmp_path):
+    script = f"echo run >> {tmp_path}/runs; test ! -e a.txt.done || until [ -e {tmp_path}/gate ]; do sleep 0.02; done"
+    work = {"executor": "custom", "options": {"base_command": "sh", "params": ["-c", f"{script}; touch a.txt.done"]}}
+    async with opened() as engine:
+        run = await engine.run("Write", repositories=[str(repository)], approval="auto", **work)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        await engine.tasks.follow_up(run.id, "And two")
+        await until(lambda: (tmp_path / "runs").read_text().count("run") == 2)
+        with pytest.raises(AuraError) as refused:
+            await engine.tasks.follow_up(run.id, "And three")
+        assert refused.value.remedy
+        (tmp_path / "gate").touch()
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+    assert (tmp_path / "runs").read_text().count("run") == 2
 
 
 @pytest.mark.deep

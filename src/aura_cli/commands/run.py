@@ -61,4 +61,5 @@ async def run(call: Invocation) -> int:
             preface = f"resuming task {found.id}, which was interrupted"
             return await follow(engine, found, call.terminal, FollowOptions.of(call, since=since, preface=preface))
         started = await engine.start(request, key=given.key, after=given.after)
-        return await follow(engine, started, call.terminal, FollowOptions.of(call))
+        known = since if given.key else None  # a task that was there already is followed from now on
+        return await follow(engine, started, call.terminal, FollowOptions.of(call, since=known))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from msgspec import json, to_builtins
+from msgspec import DecodeError, json, to_builtins
 
 from aura_cli.rendering.errors import as_commands
 from aura_cli.rendering.formatting import minute_text
@@ -233,15 +233,29 @@ def question_lines(question: Question) -> Iterator[str]:
 
 
 def call_lines(call: ToolCall) -> Iterator[str]:
-    """Yield a tool call: the tool, then each argument with its whole value."""
+    """Yield a tool call: the tool, then each argument with its whole value, as JSON unless it is a text.
+
+    A text that reads like JSON is in quotes, so that ``"true"`` and ``true`` differ.
+    """
     yield f"  {one_line(call.tool)}"
     for name, value in call.arguments.items():
-        text = value if isinstance(value, str) else json.encode(value).decode()
+        text = value if isinstance(value, str) and not _is_json(value) else json.encode(value).decode()
         if "\n" in text:
             yield f"    {one_line(name)}:"
             yield from map(_unpadded, _without_gaps(block(text, "      ")))
         else:
             yield _unpadded(f"    {one_line(name)}: {one_line(text)}")
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text of one line would be taken for another value if it were shown without quotes: ``true``, say."""
+    if "\n" in text:
+        return False
+    try:
+        json.decode(text)
+    except (DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _without_gaps(lines: Iterable[str]) -> Iterator[str]:

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import attrs
@@ -361,6 +363,63 @@ def test_an_answer_that_breaks_off_is_asked_for_again_and_then_a_failure(stage: 
         failed = stage.run(url)
         assert len(url.requests) == 3
     assert failed.failure.reason is FailureReason.AGENT_ERROR
+    assert not failed.of(Message)
+
+
+PAGE = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>\x1b[2J<h1>Sorry</h1></body></html>"
+
+
+@contextmanager
+def answering(status: int, kind: str, body: bytes) -> Iterator[str]:
+    """Answer everything with this; yield the URL."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, "text/html", PAGE),
+        (502, "text/html", PAGE),
+        (404, "text/html", PAGE * 10_000),
+        (200, "application/json", b"[]"),
+        (200, "application/json", b'{"choices": "none"}'),
+        (200, "text/event-stream", b"data: [1, 2]\n\ndata: [DONE]\n\n"),
+        (200, "text/event-stream", b"data: {}\n\n"),
+        (200, "text/event-stream", b""),
+        (204, "text/plain", b""),
+        (200, "text/event-stream", b"\xff\xfe\x00data: \n\n"),
+    ],
+)
+def test_what_is_no_answer_of_a_model_is_a_failure_in_few_words(stage: Stage, status: int, kind: str, body: bytes):
+    with answering(status, kind, body) as url:
+        failed = stage.run(url, model="m", max_retries=1)
+    assert failed.failure is not None
+    assert failed.failure.reason is FailureReason.AGENT_ERROR
+    assert 0 < len(failed.failure.message) < 2_000
+    assert "Traceback" not in failed.stderr + failed.failure.message
     assert not failed.of(Message)
 
 
