@@ -5,13 +5,15 @@ pytest-xdist has one), keeps production's settings for durability, listens on a 
 files when the tests end. A test that stops its server asks for `restartable_postgres`.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,23 @@ class PostgresServer:
     def stop(self, mode: str = "immediate") -> None:
         """Stop: ``immediate`` as a crash would, ``fast`` in order."""
         self._pg_ctl("-m", mode, "stop")
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Stop every process of the server where it is: clients stay connected, and get no answers."""
+        first = int((self.folder / "postmaster.pid").read_text().split()[0])
+        stopped = [first]
+        os.kill(first, signal.SIGSTOP)  # first, so that it starts no others
+        try:
+            for pid in map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.append(pid)
+            yield
+        finally:
+            for pid in reversed(stopped):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def _copy(self, primary: "PostgresServer") -> None:
         if self._binaries.system_user is not None:

@@ -11,7 +11,7 @@ from aura_contracts.errors import DeliveryRefused
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_engine.facade.core import Core
 from aura_engine.host import Host
-from aura_engine.notification.notifier import Notifier
+from aura_engine.notification.notifier import LOCK, Notifier
 from aura_engine.notification.settings import ChannelSettings, load_settings
 from aura_notify.http import HttpSender
 from aura_notify.masked import MaskedChannel, secrets_mask
@@ -26,7 +26,7 @@ def notifier_of(core: Core, host: Host, home: Path) -> Notifier:
     return Notifier(
         bus=core.bus,
         reads=core.reads,
-        locks=core.locks,
+        turn=core.turn_of(LOCK),
         settings=load_settings(home),
         open_channel=opener.open,
         random=host.random,

@@ -120,11 +120,6 @@ class Core:
     """By name, the lock that a durable subscription holds while it serves that name."""
     _turns: dict[str, StoreTurn] = attrs.field(init=False, factory=dict)
 
-    @property
-    def notifying(self) -> anyio.Lock:
-        """What one notifier at a time holds: within an engine, the lock of the store excludes no one."""
-        return self.readers.setdefault("\0notifier", anyio.Lock())  # names of subscriptions are printable
-
     def turn_of(self, key: str) -> StoreTurn:
         """Return what one engine of the store at a time does, under the lock `key`; the same within this engine."""
         return self._turns.setdefault(key, StoreTurn(self.locks, key))

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
-import anyio
 import anyio.to_thread
 import attrs
 import msgspec
@@ -130,21 +129,12 @@ class Notifications:
         not be sent stays pending.
         """
         await self._core.require_member("notifications", "due", "deliver")
-        turn = self._core.notifying
-        try:
-            turn.acquire_nowait()
-        except anyio.WouldBlock:
-            return False  # this engine serves already
-        try:
-            return await (await self._notifier()).deliver()
-        finally:
-            turn.release()
+        return await (await self._notifier()).deliver()
 
     async def serve(self) -> None:
         """Send what is due, when it is, until cancelled. While this engine or another does so already, wait."""
         await self._core.require_member("notifications", "due", "deliver")
-        async with self._core.notifying:
-            await (await self._notifier()).run()
+        await (await self._notifier()).run()
 
     async def _notifier(self) -> Notifier:
         return await anyio.to_thread.run_sync(self._core.make_notifier)

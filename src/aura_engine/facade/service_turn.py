@@ -76,13 +76,8 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
 async def _notifying(core: Core) -> AsyncIterator[None]:
     """Notify people, as their settings say. Raises `InvalidFile` for settings with faults."""
     notifier = await anyio.to_thread.run_sync(core.make_notifier)
-
-    async def notify() -> None:
-        async with core.notifying:
-            await notifier.run()
-
     async with anyio.create_task_group() as group:
-        group.start_soon(notify)
+        group.start_soon(notifier.run)
         yield
         group.cancel_scope.cancel()
 

@@ -15,7 +15,6 @@ import attrs
 from aura_contracts.errors import AuraError, LogDamaged, StoreError
 from aura_contracts.events import EventRecord
 from aura_contracts.outbox import OUTBOX, NotificationRetried, outbox_id
-from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.ports.read_models import ReadModels
 from aura_engine.notification.alert_search import LOOK_EVERY, look
@@ -24,6 +23,7 @@ from aura_engine.notification.lane import DeliveryLane, DeliveryPatience, OpenCh
 from aura_engine.notification.notices import Notice, notice_of
 from aura_engine.notification.outage_watch import OutageWatch
 from aura_engine.notification.settings import ChannelSettings, NotificationSettings
+from aura_engine.store_turn import StoreTurn
 from aura_engine.unit_of_work import CommandBus
 
 _LOG = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ CURSOR = "aura:notifications"
 """The name under which the log remembers how far it was read; no subscription can have it."""
 
 LOCK = "notifier"
-"""The name of the lock of the program that serves notifications."""
+"""The key of the lock of the engine that serves notifications."""
 
 PAGE = 200
 """Events read at a time."""
@@ -67,13 +67,12 @@ class Notifier:
 
     bus: CommandBus
     reads: ReadModels
-    locks: Locks
+    turn: StoreTurn
+    """Shared by the notifiers of an engine."""
     settings: NotificationSettings
     open_channel: Callable[[ChannelSettings], NotificationChannel]
     random: Callable[[], float]
     patience: DeliveryPatience = attrs.field(factory=DeliveryPatience)
-    lock_check: float = 1.0
-    """Seconds between two looks at the lock: whether it is free, or still held."""
     lanes: dict[tuple[str, str], DeliveryLane] = attrs.field(factory=dict, init=False)
     """By channel and person."""
     _took: float = attrs.field(default=0.0, init=False)
@@ -103,12 +102,11 @@ class Notifier:
     async def run(self) -> None:
         """Serve until cancelled; while another program serves this store, wait until it has ended."""
         while True:
-            while not await self._acquired():  # noqa: ASYNC110 - another process has the lock
-                await anyio.sleep(self.lock_check)
-            await self._turn()
+            async with self.turn.lasting():
+                await self._turn()
 
     async def _turn(self) -> None:
-        """Serve until the lock is lost, or another program turns out to have made messages meanwhile."""
+        """Serve until the turn is lost, or another program turns out to have made messages meanwhile."""
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(OutageWatch(bus=self.bus, settings=self.settings, lanes=self.lanes).run)
@@ -116,18 +114,19 @@ class Notifier:
                 for lane in self.lanes.values():
                     group.start_soon(self._serve, lane, group.cancel_scope)
                 group.start_soon(self._keep_looking)
-                group.start_soon(self._watch_lock, group.cancel_scope)
                 await self._follow()
         finally:
-            await self._release()
+            await self._part()
 
     async def deliver(self) -> bool:
-        """Send all that is due, each message once; return False if another program serves this store, which does it.
+        """Send all that is due, each message once; return False if another notifier serves this store, which does it.
 
-        The first call for a store begins there: people are notified what happens from then on.
+        The first call for a store begins there: people are notified what happens from then on. Raises `StoreError`.
         """
-        if not await self._acquired():
-            return False
+        async with self.turn.brief(wait=False) as taken:
+            return taken and await self._deliver()
+
+    async def _deliver(self) -> bool:
         try:
             await self._restore()
             while await self._read():
@@ -136,30 +135,12 @@ class Notifier:
                 for lane in self.lanes.values():
                     group.start_soon(_finish, lane)
         finally:
-            await self._release()
+            await self._part()
         return not any(lane.superseded for lane in self.lanes.values())
 
-    # --- One at a time ------------------------------------------------------------------------------------------------
+    # --- Beginning and end --------------------------------------------------------------------------------------------
 
-    async def _acquired(self) -> bool:
-        try:
-            return await self.locks.acquire(LOCK)
-        except StoreError:
-            return False
-
-    async def _watch_lock(self, turn: anyio.CancelScope) -> None:
-        while True:
-            await anyio.sleep(self.lock_check)
-            try:
-                held = await self.locks.acquire(LOCK)
-            except StoreError as error:  # the store is away: so it is for all others
-                _LOG.debug("the lock of notifications cannot be looked at: %s", error)
-                continue
-            if not held:
-                _LOG.warning("another program notifies now: the lock of this one had ended")
-                turn.cancel()
-
-    async def _release(self) -> None:
+    async def _part(self) -> None:
         with anyio.move_on_after(PARTING, shield=True) as limit:
             try:
                 for lane in self.lanes.values():
@@ -172,8 +153,6 @@ class Notifier:
             _LOG.warning(
                 "what was sent last, and how far notifications were read, is not recorded within %s s", PARTING
             )
-        with anyio.move_on_after(PARTING, shield=True):
-            await self.locks.release(LOCK)
 
     async def _restore(self) -> None:
         cursor = await self.bus.log.load_cursor(CURSOR)

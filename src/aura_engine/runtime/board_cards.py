@@ -6,8 +6,8 @@ Invariants:
 
 - A card is in a column of its task's state, or the log holds an event of the task behind the cursor. Reading takes
   these into account without recording anything (`arranged`), so a card is never shown in the wrong column.
-- One engine of a store at a time moves the cursor, under a lock. It does so after it has recorded what follows, which
-  does nothing the second time; so an engine that is killed in between loses nothing.
+- One engine of a store at a time moves the cursor: see `StoreTurn`. It does so after it has recorded what follows,
+  which does nothing the second time; so an engine that is killed in between loses nothing.
 - What is recorded is what tasks are when it is recorded: a card that a person moved meanwhile stays where it is.
 - A task is placed on a board once: when its creation is passed. A card that was taken off stays off.
 - The cursor starts at the head of the log, while there is no board: a board is filled when it is created.
@@ -42,6 +42,7 @@ from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import LIMIT, BoardQuery, ReadModels, TaskQuery
 from aura_contracts.task import TASK, Task, TaskCreated, TaskStatus
 from aura_engine.runtime.pages import parts_of
+from aura_engine.store_turn import StoreTurn
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 _LOG = logging.getLogger(__name__)
@@ -69,11 +70,14 @@ class BoardCards:
     _reads: ReadModels
     _locks: Locks
     _require_open: Callable[[], TaskGroup]
-    _turn: anyio.Lock = attrs.field(factory=anyio.Lock, init=False)
+    _turn: StoreTurn = attrs.field(init=False)
     _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _running: bool = attrs.field(default=False, init=False)
     _boards_exist: bool = attrs.field(default=True, init=False)
     """False once a look found none; a board that is created later is heard of."""
+
+    def __attrs_post_init__(self) -> None:
+        self._turn = StoreTurn(self._locks, CURSOR)
 
     # --- In the background --------------------------------------------------------------------------------------------
 
@@ -114,16 +118,10 @@ class BoardCards:
 
     async def catch_up(self) -> bool:
         """Record what follows from all events of tasks so far. Returns False if another engine does so right now."""
-        async with self._turn:
-            if not await self._locks.acquire(CURSOR):
-                return False
-            try:
-                while await self._step():
-                    pass
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._locks.release(CURSOR)
-        return True
+        async with self._turn.brief() as taken:
+            while taken and await self._step():
+                pass
+        return taken
 
     async def _step(self) -> bool:
         """Pass a page of events. Returns False at the end of the log."""

@@ -9,6 +9,7 @@ from aura_contracts.actors import ENGINE
 from aura_contracts.errors import RuleViolated
 from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import OUTBOX, QueueNotification, outbox_id
+from aura_engine import store_turn
 from aura_engine.notification.notifier import LOCK, Notifier
 from aura_store._locks import FileLocks
 from conditions import until
@@ -62,7 +63,7 @@ async def test_what_another_notifier_has_told_meanwhile_is_not_told_again(bench:
         for notifier in (first, second):
             await steps(notifier)
         assert [lane.superseded for lane in second.lanes.values()] == [True]
-        await second._release()
+        await second._part()
         assert await second.deliver()
         second.lanes["log", "alice"]._meter._times.clear()  # a minute later
         assert await second.deliver()
@@ -91,13 +92,14 @@ async def test_a_lane_that_was_overtaken_is_not_written_to(bench: Bench) -> None
         assert [one.message.key for one in outbox.pending] == ["5", "7"]
 
 
-async def test_a_notifier_whose_lock_has_ended_leaves_the_store_to_the_next_and_waits(bench: Bench) -> None:
+async def test_a_notifier_whose_lock_has_ended_leaves_the_store_to_the_next_and_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_turn, "LOCK_CHECK", 0.01)
     bench.settings(FILE + ALICE)
     async with bench.engine() as first, bench.engine() as second, anyio.create_task_group() as group:
         await first.notifications.deliver()
         notifiers = [await engine.notifications._notifier() for engine in (first, second)]
-        for notifier in notifiers:
-            notifier.lock_check = 0.01
         locks = first._core.locks
         group.start_soon(notifiers[0].run)
         await until(lambda: second._core.locks.held_elsewhere(LOCK))
