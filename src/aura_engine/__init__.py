@@ -186,6 +186,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import SubmoduleCommitMissing as SubmoduleCommitMissing
     from aura_contracts.errors import TemplateError as TemplateError
     from aura_contracts.errors import TransitionRefused as TransitionRefused
+    from aura_contracts.errors import UncommittedSubfolder as UncommittedSubfolder
     from aura_contracts.errors import UndecodableEvent as UndecodableEvent
     from aura_contracts.errors import UnknownEventType as UnknownEventType
     from aura_contracts.errors import UnknownExecutor as UnknownExecutor

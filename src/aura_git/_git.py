@@ -91,6 +91,9 @@ class CommandLineGit(Git):
     def find_ref(self, repo: str, ref: str) -> str | None:
         return self._repository(repo).find_ref(ref)
 
+    def has_path(self, repo: str, commit: str, path: str) -> bool:
+        return self._repository(repo).has_path(commit, path)
+
     def merge_base(self, repo: str, one: str, other: str) -> str | None:
         repository = self._repository(repo)
         return repository.merge_base(repository.resolve(one), repository.resolve(other))
@@ -170,6 +173,9 @@ class CommandLineGit(Git):
 
     def inventory(self, worktree: str) -> Inventory:
         return _unrecorded.inventory(self._repository(worktree))
+
+    def empty_folders(self, worktree: str) -> tuple[str, ...]:
+        return _unrecorded.empty_folders(self._worktree(worktree))
 
     def is_ignored(self, worktree: str, folder: str) -> bool:
         return _changes.is_ignored(self._worktree(worktree), folder)

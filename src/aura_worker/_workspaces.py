@@ -77,7 +77,7 @@ class WorkspaceService:
         collect = partial(self._workspaces.collect, from_branch=request.from_branch)
         collected = await self._on_workspace(collect, request.workspace, request.message)
         outcome = replace(collected.outcome, unrecorded=_storable_paths(collected.outcome.unrecorded))
-        return replace(collected, outcome=outcome)
+        return replace(collected, outcome=outcome, empty_folders=tuple(map(storable_text, collected.empty_folders)))
 
     async def diff(self, request: DiffWork) -> WorkDiff:
         patch, limit = request.patch_limit > 0, max(request.patch_limit, 0)
@@ -107,7 +107,11 @@ class WorkspaceService:
 
     async def describe(self, request: DescribeRepository) -> RepositoryDescription:
         describe = partial(
-            self._workspaces.describe, request.path, in_place=request.in_place, target_branch=request.target_branch
+            self._workspaces.describe,
+            request.path,
+            in_place=request.in_place,
+            target_branch=request.target_branch,
+            copy_globs=request.copy_globs,
         )
         return await self._in_thread("", request.path, describe)
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from aura_contracts.errors import InvalidInput
@@ -37,9 +37,19 @@ def copy_untracked(source: Path, target: Path, patterns: Iterable[str]) -> list[
     """Copy the files that match `patterns` from `source` to `target`; return their relative paths, with ``/``."""
     copied: list[str] = []
     for pattern in patterns:
-        for match in sorted(glob.glob(require_inside(pattern), root_dir=source, recursive=True, include_hidden=True)):  # noqa: PTH207 - Path.glob follows other rules
+        for match in sorted(_matches(source, pattern)):
             _Copying(source, target, copied).take(Path(match))
     return copied
+
+
+def matches_below(source: Path, folder: str, patterns: Iterable[str]) -> bool:
+    """Whether the patterns match something in a folder of `source`, the folder itself, or one above."""
+    matches = (match.rstrip("/") for pattern in patterns for match in _matches(source, pattern))
+    return any(is_within(match, folder) or is_within(folder, match) for match in matches)
+
+
+def _matches(source: Path, pattern: str) -> Iterator[str]:
+    return glob.iglob(require_inside(pattern), root_dir=source, recursive=True, include_hidden=True)  # noqa: PTH207 - Path.glob follows other rules
 
 
 class _Copying:

@@ -43,7 +43,13 @@ from aura_workspace._pool import WorktreePool
 from aura_workspace._preparation import Preparation, prepare_in_place
 from aura_workspace._removal import Removal, remove_in_place
 from aura_workspace._revert import revert
-from aura_workspace._subfolder import ensure_subfolder, in_subfolder, require_outside_git, subfolder_of
+from aura_workspace._subfolder import (
+    ensure_subfolder,
+    in_subfolder,
+    require_committed,
+    require_outside_git,
+    subfolder_of,
+)
 
 
 class LocalWorkspaces:
@@ -72,7 +78,9 @@ class LocalWorkspaces:
 
     # --- The life of a workspace --------------------------------------------------------------------------------------
 
-    def describe(self, path: str, *, in_place: bool = False, target_branch: str = "") -> RepositoryDescription:
+    def describe(
+        self, path: str, *, in_place: bool = False, target_branch: str = "", copy_globs: Sequence[str] = ()
+    ) -> RepositoryDescription:
         path = os.path.abspath(path)  # noqa: PTH100 - without following symbolic links; git does that
         try:
             info = self._git.inspect(path)
@@ -83,6 +91,7 @@ class LocalWorkspaces:
                 raise
             top = os.path.realpath(path)
             require_outside_git(top)
+            self._folders.require_not_own(top)
             if not in_place:
                 self._folders.require_suitable(top)
             return RepositoryDescription(path=top, name=_folder_name(top), repository=False)
@@ -90,7 +99,10 @@ class LocalWorkspaces:
         name = _folder_name(top.removesuffix(".git") if info.bare else top)
         subfolder = subfolder_of(path, info.worktree)
         if not in_place:
-            require_suitable(self._git, Source.of(info), subfolder, target_branch)
+            source = Source.of(info)
+            require_suitable(self._git, source, subfolder, target_branch)
+            if subfolder:
+                require_committed(self._git, source, subfolder, target_branch, copy_globs)
         return RepositoryDescription(
             path=top,
             name=name,

@@ -51,11 +51,15 @@ class PlainFolders:
         self._git = git
         self._patience = patience
 
-    def require_suitable(self, folder: str) -> None:
-        """Raise `UnsuitableFolder` if a private repository cannot hold `folder`, an absolute real path."""
+    def require_not_own(self, folder: str) -> None:
+        """Raise `UnsuitableFolder` for a folder of AURA's own data, an absolute real path."""
         if is_within(folder, str(self._home)):
             reason = f"AURA keeps its own data in {self._home}"
             raise UnsuitableFolder(repository=folder, reason=reason, remedy="name another folder")
+
+    def require_suitable(self, folder: str) -> None:
+        """Raise `UnsuitableFolder` if a private repository cannot hold `folder`, an absolute real path."""
+        self.require_not_own(folder)
         try:
             if reason := not_a_project(Path(folder), self._user_home):
                 remedy = "name the folder of one project, or use in_place=True: changes are then made at once"

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from aura_contracts.errors import OperationInProgress
 from aura_contracts.execution import Outcome
+from aura_contracts.file_paths import is_within
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.git_values import ChangeKind, Diff, Inventory, RepositoryInfo
 from aura_contracts.ports.workspaces import (
@@ -35,6 +36,8 @@ from aura_workspace._copied_files import without_added
 from aura_workspace._preparation import base_ref
 from aura_workspace._unrecorded import MarkedWorktree, recordable, source_worktree
 from aura_workspace._worktrees import Marker
+
+_MOST_EMPTY_FOLDERS = 20
 
 
 def repair(git: Git, checkouts: Sequence[RepositoryCheckout]) -> None:
@@ -157,7 +160,27 @@ def collect(
             *_next_to_worktrees(spec, root, checkouts),
         ),
     )
-    return CollectedWork(outcome=outcome, heads=tuple(heads), clean=all(one.clean for one in collected))
+    nothing = not outcome.changed_files and not outcome.unrecorded
+    return CollectedWork(
+        outcome=outcome,
+        heads=tuple(heads),
+        clean=all(one.clean for one in collected),
+        empty_folders=_empty_folders(git, spec, checkouts) if nothing else (),
+    )
+
+
+def _empty_folders(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout]) -> tuple[str, ...]:
+    """Return the folders without a file in the worktrees, except for the one that the agent began in."""
+    if spec.in_place:
+        return ()
+    found = [
+        f"{checkout.name}/{folder}" if len(checkouts) > 1 else folder
+        for checkout in checkouts
+        if not checkout.is_absent
+        for folder in git.empty_folders(str(checkout.path))
+        if not (spec.subfolder and is_within(spec.subfolder, folder.rstrip("/")))
+    ]
+    return tuple(found[:_MOST_EMPTY_FOLDERS])
 
 
 def _recorder(git: Git, checkout: RepositoryCheckout, message: str, *, from_branch: bool) -> Callable[[], _Collected]:

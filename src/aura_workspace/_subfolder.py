@@ -1,14 +1,17 @@
 """The subfolder of a repository that a run works in: it begins there, in the worktree as in the user's checkout."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from aura_contracts.errors import InsideGitDirectory, WorkspaceError
+from aura_contracts.errors import InsideGitDirectory, UncommittedSubfolder, WorkspaceError
 from aura_contracts.file_paths import is_within, relative
+from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceSpec
-from aura_workspace._checkouts import as_workspace_error
+from aura_workspace._checkouts import Source, as_workspace_error
+from aura_workspace._copied_files import matches_below
 
 
 def subfolder_of(path: str, top: str | None) -> str:
@@ -23,6 +26,29 @@ def require_outside_git(folder: str) -> None:
     """Raise `InsideGitDirectory` for a folder in the remains of a ``.git``, whose repository git does not recognise."""
     if ".git" in Path(folder).parts:
         raise InsideGitDirectory(repository=folder)
+
+
+def require_committed(
+    git: Git, source: Source, subfolder: str, target_branch: str, copy_globs: Iterable[str] = ()
+) -> None:
+    """Raise `UncommittedSubfolder` if a worktree would have none of the files of `subfolder`.
+
+    An empty one is fine, and so is one of which `copy_globs` match a file: files are copied into the worktree.
+    """
+    start = git.find_ref(source.top, f"refs/heads/{target_branch}") if target_branch else source.head
+    if start is None or git.has_path(source.top, start, subfolder):
+        return
+    if _has_files(Path(source.top, subfolder)) and not matches_below(Path(source.top), subfolder, copy_globs):
+        branch = target_branch or source.branch or "HEAD"
+        raise UncommittedSubfolder(repository=source.top, subfolder=subfolder, branch=branch)
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether a folder has a file or a link, at any depth."""
+    for place, names, files in os.walk(folder):
+        if files or any(Path(place, name).is_symlink() for name in names):
+            return True
+    return False
 
 
 def in_subfolder(spec: WorkspaceSpec, prepared: PreparedWorkspace) -> PreparedWorkspace:

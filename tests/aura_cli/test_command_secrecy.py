@@ -75,6 +75,60 @@ def test_keys_are_refused_before_anything_is_stored(repository: Path, words: tup
     assert not (repository.parent / "home" / "aura.db").exists()
 
 
+RUN = ("run", "--no-tui", "--executor", "custom", "--base-command", "true", "--prompt", "x")
+
+OPTIONS = (
+    *("label", "append-prompt", "copy", "key", "model", "reviewer", "allow", "deny", "lock", "lock-path", "session"),
+    *("variant", "target-branch", "openai-endpoint", "project", "var", "option", "executor-path"),
+)
+
+VALUES = {
+    "allow": f"Bash(curl {KEY})",
+    "deny": f"Bash(curl {KEY})",
+    "openai-endpoint": f"http://host/{KEY}",
+    "var": f"K={KEY}",
+    "option": f"env.X={KEY}",
+    "executor-path": f"custom=/{KEY}",
+}
+
+OTHERS = (
+    ("task", "create", KEY),
+    ("task", "create", "Fix", "--context", f"a={KEY}"),
+    ("task", "create", "Fix", "--description", KEY),
+    ("task", "create", "Fix", "--type", KEY),
+    ("project", "add", "shop", "--description", KEY),
+    ("agent", "add", "ada", "--executor", "custom", "--prompt", KEY),
+    ("agent", "add", "ada", "--executor", "custom", "--capability", KEY),
+    ("board", "create", KEY),
+)
+
+
+@pytest.mark.parametrize("words", [*((*RUN, f"--{name}", VALUES.get(name, KEY)) for name in OPTIONS), *OTHERS])
+def test_a_key_is_refused_wherever_it_is_given(repository: Path, words: tuple[str, ...]) -> None:
+    answer = call_aura(*words)
+    assert answer.code == 1
+    assert "would be stored forever" in answer.err
+    assert KEY not in answer.err
+    stored = [file.read_bytes() for file in repository.parent.rglob("aura.db*") if file.is_file()]
+    assert not [text for text in stored if KEY.encode() in text]
+
+
+def test_a_key_is_refused_in_what_is_said_about_work(repository: Path) -> None:
+    assert run(repository, "echo more > new.txt").code == 0
+    (question,), (task,) = (call_aura(noun, "list", "--json").objects for noun in ("approval", "task"))
+    for words in (
+        ("approval", "approve", question["id"], "--feedback", KEY),
+        ("approval", "reject", question["id"], "--feedback", KEY),
+        ("approval", "comment", question["id"], "new.txt:1", KEY),
+        ("task", "follow-up", task["id"], "--feedback", KEY),
+        ("task", "cancel", task["id"], "--reason", KEY),
+    ):
+        answer = call_aura(*words)
+        assert (answer.code, "would be stored forever" in answer.err) == (1, True), answer
+    assert KEY not in call_aura("events", "--json").out
+    assert call_aura("task", "list", "--json").objects[0]["status"] == "awaiting_approval"
+
+
 def test_secrets_of_the_environment_are_masked_in_what_is_recorded(repository: Path) -> None:
     answer = run(repository, 'echo "it is $API_TOKEN"', "--approval", "auto", API_TOKEN="3f9c2b7e1d")
     assert "it is [redacted]" in answer.out

@@ -21,6 +21,7 @@ LIBRARY = [path for path in Path(aura_engine.__file__).parents[1].glob("aura_*")
         ("doctor.fix(finding) ends it", "aura doctor --fix ends it"),
         ("`store.check()`; the log is sound", "`aura db check`; the log is sound"),
         ("or use in_place=True: at once", "or use --in-place: at once"),
+        ("take them along with copy_files=GLOB, or", "take them along with --copy GLOB, or"),
         ("name one with target_branch=BRANCH", "name one with --target-branch BRANCH"),
         ("use datetime.now(UTC)", "use datetime.now(UTC)"),
         ("", ""),

@@ -5,7 +5,15 @@ from contextlib import aclosing
 import pytest
 
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import AmbiguousId, IgnoredSubfolder, InsideGitDirectory, InvalidInput, UnsuitableFolder
+from aura_contracts.errors import (
+    AmbiguousId,
+    IgnoredSubfolder,
+    InsideGitDirectory,
+    InvalidInput,
+    NotARepository,
+    UncommittedSubfolder,
+    UnsuitableFolder,
+)
 from aura_contracts.task import TaskStatus
 from aura_engine import RunRequest
 from engines import open_questions, scripted, settled, write
@@ -82,12 +90,27 @@ async def test_what_cannot_be_copied_is_refused_before_anything_is_made(opened, 
         assert (plain / "x").exists()
 
 
+@pytest.mark.parametrize("inside", [".git/refs", ".git/worktrees/linked"])
 @pytest.mark.parametrize("in_place", [False, True])
-async def test_the_inside_of_a_git_folder_is_refused(opened, repository, in_place):
+async def test_the_inside_of_a_git_folder_is_refused(opened, repository, in_place, inside):
+    git(repository, "worktree", "add", "-q", str(repository.parent / "linked"))
     async with opened() as engine:
         with pytest.raises(InsideGitDirectory):
-            await engine.run("W", repositories=[str(repository / ".git/refs")], in_place=in_place, **shell("true"))
+            await engine.run("W", repositories=[str(repository / inside)], in_place=in_place, **shell("true"))
         assert not (await engine.tasks.list()).rows
+
+
+@pytest.mark.parametrize(
+    ("folder", "refused"), [("bare.git", NotARepository), ("bare.git/refs", NotARepository), ("home", UnsuitableFolder)]
+)
+async def test_work_in_place_needs_a_folder_of_the_user(opened, repository, tmp_path, folder, refused):
+    git(tmp_path, "clone", "-q", "--bare", str(repository), "bare.git")
+    async with opened() as engine:
+        with pytest.raises(refused):
+            await engine.run("W", repositories=[str(tmp_path / folder)], in_place=True, **shell("true"))
+        assert not (await engine.tasks.list()).rows
+        run = await engine.run("W", repositories=[str(tmp_path / "bare.git")], **shell("true"))
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
 
 
 # --- A subfolder ------------------------------------------------------------------------------------------------------
@@ -132,6 +155,30 @@ async def test_a_subfolder_that_git_ignores_is_refused(opened, monorepo):
         run = await engine.run("Work", **shell("test -e kept"), **place)
         task = await settled(engine, run.id)
         assert task.status is TaskStatus.COMPLETED, task.failure
+
+
+@pytest.mark.parametrize("target", ["", "old"])
+async def test_a_subfolder_without_a_committed_file_is_refused(opened, monorepo, target):
+    """The agent would begin in an empty folder, and not among the files that its user sees there."""
+    git(monorepo, "branch", "old", "HEAD~1")
+    folder = monorepo / ("packages/app" if target else "play/inner")
+    folder.mkdir(parents=True, exist_ok=True)
+    place = {"repositories": [str(folder)], "target_branch": target, "approval": "auto"}
+    async with opened() as engine:
+        if not target:
+            run = await engine.run("Work", **shell("test ! -e draft"), **place)
+            assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED, "it is empty, and misses no file"
+            (folder / "draft").write_text("mine\n")
+            git(monorepo, "add", ".")
+        with pytest.raises(UncommittedSubfolder, match=f"is committed on {target or 'main'}") as refused:
+            await engine.run("Work", **shell("true"), **place)
+        assert all(way in refused.value.remedy for way in ("commit", "copy_files", "in_place=True"))
+        with pytest.raises(UncommittedSubfolder):
+            await engine.run("Work", **shell("true"), **place, copy_files=["*.env", "packages/ap"])
+        work = shell(f"test -e {'x' if target else 'draft'}")
+        for given in ({"copy_files": [f"{folder.parent.name}/**"]}, {"in_place": True, "target_branch": ""}):
+            run = await engine.run("Work", **work, **(place | given))
+            assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
 
 
 async def test_work_in_place_is_shown_without_what_was_changed_before(opened, monorepo):

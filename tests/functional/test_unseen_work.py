@@ -14,6 +14,7 @@ from aura_contracts.errors import (
     IgnoredSubfolder,
     InvalidInput,
     NoCommit,
+    UncommittedSubfolder,
     UnknownRevision,
     UnsuitableFolder,
 )
@@ -281,6 +282,21 @@ async def test_too_much_ignored_output_stays(opened, repository):
     assert content(repository, "main", "new.txt") == "more"
 
 
+@about("only folders without a file")
+def test_empty_folders_are_named_where_nothing_else_changed(repository, tmp_path):
+    def told(script, cwd=repository):
+        words = ("run", "--no-tui", "--executor", "custom", "--base-command", "sh", "--param", "-c", "--param", script)
+        said = run_aura(*words, "--prompt", "Make", "--approval", "auto", cwd=cwd, AURA_HOME=str(tmp_path / "home"))
+        assert said.code == 0, said.err
+        return [line for line in said.out.splitlines() if "without a file" in line]
+
+    named = "[aura] nothing changed: git keeps no folder without a file, such as "
+    assert told("mkdir -p build/a build/b 'x y'") == [f"{named}build/, x y/"]
+    assert told("mkdir build; echo x > new.txt") == []
+    (repository / "sub").mkdir()
+    assert told("true", repository / "sub") == []
+
+
 @about("caches and installed packages")
 async def test_caches_do_not_ask(opened, repository):
     ignore(repository, "node_modules/", "__pycache__/", ".cache/")
@@ -497,6 +513,16 @@ async def test_a_subfolder_that_git_ignores_is_refused(opened, repository):
     async with opened() as engine:
         with pytest.raises(IgnoredSubfolder, match="git ignores play"):
             await engine.run("Do it", repositories=[str(repository / "play")], **agent("true"))
+
+
+@about("a subfolder with files of which none is committed")
+async def test_a_subfolder_without_a_committed_file_is_refused(opened, repository):
+    (repository / "play").mkdir()
+    (repository / "play/draft").write_text("mine\n")
+    async with opened() as engine:
+        with pytest.raises(UncommittedSubfolder, match="no file of play"):
+            await engine.run("Do it", repositories=[str(repository / "play")], **agent("true"))
+        assert not (await engine.tasks.list()).rows
 
 
 @about(

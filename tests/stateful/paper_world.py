@@ -138,7 +138,9 @@ class PaperWorkspaces:
         """Return the branch whose worktree is this folder."""
         return self.branches[WorkspaceId(folder.split("/")[2])]
 
-    def describe(self, path: str, *, in_place: bool = False, target_branch: str = "") -> RepositoryDescription:
+    def describe(
+        self, path: str, *, in_place: bool = False, target_branch: str = "", copy_globs: Sequence[str] = ()
+    ) -> RepositoryDescription:
         return RepositoryDescription(path=path, name=REPOSITORY, repository=True, branch="main", head=commit_of(()))
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:

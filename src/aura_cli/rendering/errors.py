@@ -120,7 +120,7 @@ _OTHERS = {
 }
 """Calls whose command has another form."""
 
-_OPTIONS = {"repositories=[]": "--outside"}
+_OPTIONS = {"repositories=[]": "--outside", "copy_files=GLOB": "--copy GLOB"}
 """Arguments whose option has another name."""
 
 _MISSING = re.compile(r"\badd (\w+) to the options")

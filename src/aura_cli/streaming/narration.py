@@ -11,9 +11,9 @@ import msgspec
 from aura_contracts import approval, execution, lock_table, task, workspace
 from aura_contracts.actors import actor_name
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.events import EventRecord
+from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import ExecutionStatus, ProcessToken
-from aura_contracts.quoting import block, one_line, quoted
+from aura_contracts.quoting import block, listed, one_line, quoted
 
 STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
 """Names of scripts by stage."""
@@ -168,16 +168,13 @@ class Narration:
                 yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
             case execution.SessionRecorded():
                 yield f"session {event.session_id}"
-            case execution.MessageQueued():
-                yield f"{event.message.author} wrote to the agent: {event.message.text}"
-            case execution.HumanMessageTaken() if not event.entry.answered:
-                yield "the agent has the message"
-            case execution.FollowUpRequested():
-                yield f"resuming with feedback: {event.feedback}"
+            case execution.CodingChangedNothing() if event.empty_folders:
+                empty = listed([quoted(folder) for folder in event.empty_folders], 5)
+                yield f"nothing changed: git keeps no folder without a file, such as {empty}"
             case execution.ProgressReported():
                 yield _progress(event)
             case _:
-                return
+                yield from _told(event)
 
     def _exited(self, ended: execution.Exit) -> str:
         token = ProcessToken.parse(ended.token)
@@ -235,6 +232,19 @@ def _beginning(diff: str) -> Iterator[str]:
     yield from lines[:DIFF_LINES]
     if len(lines) > DIFF_LINES:
         yield f"  ... and {len(lines) - DIFF_LINES} more lines: aura approval show --diff"
+
+
+def _told(event: Event) -> Iterator[str]:
+    """Yield what a human tells an agent, as text."""
+    match event:
+        case execution.MessageQueued():
+            yield f"{event.message.author} wrote to the agent: {event.message.text}"
+        case execution.HumanMessageTaken() if not event.entry.answered:
+            yield "the agent has the message"
+        case execution.FollowUpRequested():
+            yield f"resuming with feedback: {event.feedback}"
+        case _:
+            return
 
 
 def _progress(report: execution.ProgressReported) -> str:

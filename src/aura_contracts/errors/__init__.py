@@ -40,6 +40,7 @@
     │   │   └── InsideGitDirectory
     │   ├── NoCommit                 a repository without a commit
     │   ├── IgnoredSubfolder         git ignores the folder to work in: subfolder
+    │   ├── UncommittedSubfolder     the folder to work in is not committed: subfolder, branch
     │   ├── UnsuitableFolder         a folder in no repository, of which AURA cannot keep versions
     │   ├── UnknownRevision
     │   ├── InvalidBranchName
@@ -146,6 +147,7 @@ from aura_contracts.errors.repositories import OperationInProgress as OperationI
 from aura_contracts.errors.repositories import RefChanged as RefChanged
 from aura_contracts.errors.repositories import RevertConflict as RevertConflict
 from aura_contracts.errors.repositories import SubmoduleCommitMissing as SubmoduleCommitMissing
+from aura_contracts.errors.repositories import UncommittedSubfolder as UncommittedSubfolder
 from aura_contracts.errors.repositories import UnknownRevision as UnknownRevision
 from aura_contracts.errors.repositories import UnreadableFiles as UnreadableFiles
 from aura_contracts.errors.repositories import UnsuitableFolder as UnsuitableFolder

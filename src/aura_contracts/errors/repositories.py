@@ -60,6 +60,16 @@ class IgnoredSubfolder(GitError, code="ignored_subfolder"):
     subfolder: str
 
 
+class UncommittedSubfolder(GitError, code="uncommitted_subfolder"):
+    """The subfolder to work in has files, but none in the commit that work starts from."""
+
+    recovery = Recovery.HUMAN
+    summary = "no file of {subfolder} in {repository} is committed on {branch}, so that a worktree has none of them"
+    subfolder: str
+    branch: str
+    remedy: str = "commit them, or take them along with copy_files=GLOB, or use in_place=True"
+
+
 class UnsuitableFolder(GitError, code="unsuitable_folder"):
     """A folder is in no repository, and AURA cannot keep versions of it either."""
 

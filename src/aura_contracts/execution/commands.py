@@ -67,6 +67,7 @@ class FinishCoding(Report, frozen=True, kw_only=True):
     emits = (events.CodingFinished, events.CodingChangedNothing)
     outcome: Outcome
     result: AgentResult | None = None
+    empty_folders: tuple[str, ...] = ()
 
 
 class FinishCleanup(Report, frozen=True, kw_only=True):

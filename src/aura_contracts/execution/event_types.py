@@ -79,6 +79,8 @@ class CodingChangedNothing(Event, frozen=True, kw_only=True):
     topic = "execution.coding_changed_nothing"
     result: AgentResult | None = None
     """What the agent says about it."""
+    empty_folders: tuple[str, ...] = ()
+    """Folders in its worktree without a file, which git does not keep; only the first of many."""
 
 
 class CleanupFinished(Event, frozen=True, kw_only=True):

@@ -62,6 +62,10 @@ class GitRefs(ABC):
         """Return the target of the full ref name `ref` (``refs/heads/main``), or None."""
 
     @abstractmethod
+    def has_path(self, repo: str, commit: str, path: str) -> bool:
+        """Whether a commit has a file or folder at `path`, relative to the top of the repository."""
+
+    @abstractmethod
     def merge_base(self, repo: str, one: str, other: str) -> str | None:
         """Return the best common ancestor; None for unrelated histories, or histories cut off by a shallow clone."""
 
@@ -144,6 +148,10 @@ class GitFiles(ABC):
     @abstractmethod
     def inventory(self, worktree: str) -> Inventory:
         """Return the status, and what the worktree holds besides. Raises like `status`."""
+
+    @abstractmethod
+    def empty_folders(self, worktree: str) -> tuple[str, ...]:
+        """Return folders that no commit can hold because they have no file, each with ``/`` at its end."""
 
     @abstractmethod
     def keep_left_commits(self, worktree: str, prefix: str) -> tuple[str, ...]:

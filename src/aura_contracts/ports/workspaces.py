@@ -109,6 +109,8 @@ class CollectedWork(msgspec.Struct, frozen=True, kw_only=True):
     """The changes of the whole branch since the commits that it started from."""
     heads: tuple[RepositoryCommit, ...]
     clean: bool
+    empty_folders: tuple[str, ...] = ()
+    """Where nothing has changed: folders without a file, which git does not keep; only the first of many."""
 
 
 class TakenSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,13 +165,17 @@ class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
 class WorkspaceProvider(Protocol):
     """Manages the workspaces of one place."""
 
-    def describe(self, path: str, *, in_place: bool = False, target_branch: str = "") -> RepositoryDescription:
+    def describe(
+        self, path: str, *, in_place: bool = False, target_branch: str = "", copy_globs: Sequence[str] = ()
+    ) -> RepositoryDescription:
         """Describe `path`, which is relative to the worker's working directory, for work on it.
 
-        Raises `NotARepository` only for a folder that does not exist. Unless work is `in_place`, also raises what would
-        keep a worktree from being made, known before anything is: `NoCommit`, `BranchInTheWay`, `FilterMissing`,
-        `IgnoredSubfolder`; `UnknownRevision` if there is no `target_branch`; `UnsuitableFolder` for one in no
-        repository.
+        Raises `NotARepository` only for a folder that does not exist; `InsideGitDirectory`; and `UnsuitableFolder` for
+        a folder of AURA's own. Unless work is `in_place`, also raises what
+        would keep a worktree from being made, or from having the files to work on, known before anything is made:
+        `NoCommit`, `BranchInTheWay`, `FilterMissing`, `IgnoredSubfolder`, `UncommittedSubfolder` if no file that
+        `copy_globs` match is in it either; `UnknownRevision` if there is no `target_branch`; `UnsuitableFolder` for one
+        in no repository.
         """
         ...
 

@@ -180,7 +180,7 @@ def _finish_coding(state: Execution, command: FinishCoding, context: Context) ->
         require_share("confidence", command.result.confidence)
     if outcome.changed_files or outcome.unrecorded:
         return [CodingFinished(outcome=outcome, result=command.result)]
-    return [CodingChangedNothing(result=command.result)]
+    return [CodingChangedNothing(result=command.result, empty_folders=command.empty_folders)]
 
 
 def _request_follow_up(state: Execution, command: RequestFollowUp, context: Context) -> Events:

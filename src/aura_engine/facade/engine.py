@@ -123,8 +123,8 @@ class Engine:
 
         The executor examines the request first; then everything the task needs is recorded in one append, and driven in
         the background. Raises `UnknownExecutor`, `InvalidInput` for what the executor would refuse, and `GitError` for
-        what keeps a repository from being worked on: `NoCommit`, `FilterMissing`, `BranchInTheWay`, `IgnoredSubfolder`
-        and `UnsuitableFolder` say so unless `in_place` is true.
+        what keeps a repository from being worked on: `NoCommit`, `FilterMissing`, `BranchInTheWay`, `IgnoredSubfolder`,
+        `UncommittedSubfolder` and `UnsuitableFolder` say so unless `in_place` is true.
 
         `key` (up to 200 characters) makes the call idempotent: the same key returns the same task, even after a crash,
         and resumes an interrupted run. If another engine drives it, this one takes it over when that engine stops.

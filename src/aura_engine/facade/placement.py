@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.agent import AGENT, Agent, AgentSpec, RegisterAgent, TakeTask
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import InvalidInput, NotARepository
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.ports.read_models import AgentQuery
 from aura_contracts.ports.workspaces import RepositoryDescription
@@ -114,13 +114,19 @@ class Placement:
 
         A folder in no repository gets a private one. Raises `InvalidInput` for paths that do not go together, and
         `GitError` for what cannot be worked on: unless that is done in place, `NoCommit`, `BranchInTheWay`,
-        `FilterMissing`, `IgnoredSubfolder` and `UnsuitableFolder` too.
+        `FilterMissing`, `IgnoredSubfolder`, `UncommittedSubfolder` and `UnsuitableFolder` too.
         """
         if not place.repositories:
             return None
         gateway = self._core.runtime.gateway
-        how: Any = {"in_place": place.in_place, "target_branch": place.target_branch}
+        how: Any = {
+            "in_place": place.in_place,
+            "target_branch": place.target_branch,
+            "copy_globs": place.copy_files,
+        }
         found = [await gateway.request(DescribeRepository(path=path, **how)) for path in place.repositories]
+        for bare in (one.path for one in found if place.in_place and one.path == one.common_dir):
+            raise NotARepository(repository=bare, remedy="work in place needs files: name a worktree")
         plain = [one for one in found if not one.repository]
         if plain and len(found) > 1:
             reason = f"{plain[0].path} is not in a repository"

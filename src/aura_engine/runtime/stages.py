@@ -169,7 +169,8 @@ async def run_agent(runtime: Runtime, view: View) -> None:
         denied = Failure(FailureReason.PERMISSION_DENIED, finished.blocked)
         await _record_end(runtime, view, msgspec.structs.replace(finished, failure=denied), None)
         return
-    done = FinishCoding(epoch=execution.epoch, outcome=outcome, result=result)
+    empty = collected.empty_folders
+    done = FinishCoding(epoch=execution.epoch, outcome=outcome, result=result, empty_folders=empty)
     await _record_end(runtime, view, finished, done, collected)
 
 

@@ -118,6 +118,13 @@ def _is_remade(folder: str) -> bool:
     )
 
 
+def empty_folders(repository: GitRepository) -> tuple[str, ...]:
+    """See `GitFiles.empty_folders`."""
+    listed = repository.git("ls-files", "-z", "--others", "--directory", "--exclude-standard")
+    found = [path for path in paths(listed.out) if path.endswith("/")]
+    return tuple(path for path in found if not any(files for _, _, files in os.walk(f"{repository.path}/{path}")))
+
+
 def left_commits(repository: GitRepository) -> list[str]:
     """Return commits that HEAD was at without a branch, and that no ref has, newest first."""
     lines = _log(repository.git_dir, "HEAD")

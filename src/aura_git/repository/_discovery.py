@@ -20,7 +20,7 @@ def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
     repository = repositories.at(found.top or found.git_dir)
     common_dir = repository.common_dir
     worktree = main_worktree(repository) if found.git_dir == common_dir else found.top
-    if worktree is not None and found.top is None:
+    if found.top is None and (worktree is not None or found.git_dir != common_dir):
         raise InsideGitDirectory(repository=path)
     branch = repository.head_branch()
     return RepositoryInfo(

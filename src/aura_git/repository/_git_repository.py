@@ -262,6 +262,10 @@ class GitRepository:
             return None
         raise self.command.failure(self.path, ["show-ref"], done)
 
+    def has_path(self, commit: str, path: str) -> bool:
+        """Whether a commit has a file or folder at `path`."""
+        return self.git("rev-parse", "--verify", "--quiet", f"{commit}:{path}", codes=range(256)).code == 0
+
     def has_refs(self, prefix: str) -> bool:
         """Whether there may be refs below `prefix`, a folder that all worktrees share."""
         with _asking_git():

@@ -113,6 +113,15 @@ class RefConformance(Conformance):
 
     # --- History ------------------------------------------------------------------------------------------------------
 
+    def test_a_commit_has_paths(self, git: Git, repo: Scratch) -> None:
+        first = repo.head
+        second = repo.commit("more", {"ein/ä b/:(top)/-x": "x\n"})
+        for path in ("ein", "ein/ä b", "ein/ä b/:(top)", "ein/ä b/:(top)/-x"):
+            assert git.has_path(str(repo), second, path)
+            assert not git.has_path(str(repo), first, path)
+        for path in ("ei", "ein/ä b/-x", "README/x", "*"):
+            assert not git.has_path(str(repo), second, path)
+
     def test_merge_base_and_ancestors(self, git: Git, repo: Scratch) -> None:
         base = repo.head
         repo.git("checkout", "-q", "-b", "side")

@@ -66,6 +66,17 @@ class UnrecordedConformance(Conformance):
         repo.write(".cache/data")
         assert self.found(git, repo) == [(UnrecordedKind.IGNORED, ".cache/")]
 
+    def test_folders_without_a_file_are_named(self, git: Git, repo: Scratch) -> None:
+        assert git.empty_folders(str(repo)) == ()
+        repo.commit("rules", {".gitignore": "*.out\nkept/\n"})
+        for name in ("build/a", "build/b", "with\nnewline", ":(top)", "src/new", "kept", "link/x", "-dash"):
+            (repo.path / name).mkdir(parents=True)
+        for name in ("a file/here", "ignored/x.out"):
+            repo.write(name)
+        (repo.path / "link/x/leads").symlink_to("nowhere")
+        found = (":(top)/", "-dash/", "build/", "src/new/", "with\nnewline/")
+        assert set(git.empty_folders(str(repo))) - {"kept/"} == set(found)
+
     @pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
     def test_changes_in_files_marked_as_unchanged_are_seen_again(self, git: Git, repo: Scratch, mark: str) -> None:
         repo.git("update-index", mark, "README", "src/app.py")

@@ -108,6 +108,8 @@ class DescribeRepository(ToWorker[RepositoryDescription], frozen=True, kw_only=T
     in_place: bool = False
     target_branch: str = ""
     """The branch to merge into, if one was named."""
+    copy_globs: tuple[str, ...] = ()
+    """Untracked files to take along."""
 
 
 class ReadDocuments(ToWorker[FoundDocuments], frozen=True, kw_only=True):
