@@ -117,7 +117,8 @@ def options() -> str:
     )
     parts = [_of_model(name, model, ()) for name, model in SHARED.items()]
     parts += [_of_model(name, model, without) for name, (model, without) in INPUTS.items()]
-    parts += [_of_query(name, query) for name, query in FILTERS.items()]
+    parts.append(_of_query("PageOptions", read_models.Query, "TypedDict"))
+    parts += [_of_query(name, query, "PageOptions") for name, query in FILTERS.items()]
     return "\n\n".join([head, *parts])
 
 
@@ -136,14 +137,16 @@ def _of_model(name: str, model: type[BaseModel], without: tuple[str, ...]) -> st
     return "\n".join(lines) + "\n"
 
 
-def _of_query(name: str, query: type[msgspec.Struct]) -> str:
+def _of_query(name: str, query: type[msgspec.Struct], base: str) -> str:
+    """Return the source of the typed dictionary of a query; what all lists take is in their base."""
     lines = [
-        f"class {name}(TypedDict, total=False):",
+        f"class {name}({base}, total=False):",
         f'    """See `aura_contracts.ports.read_models.{query.__name__}`."""',
         "",
     ]
     hints = typing.get_type_hints(query)
-    lines += [f"    {field}: {_text(hints[field])}" for field in query.__struct_fields__]
+    known = read_models.Query.__struct_fields__ if query is not read_models.Query else ()
+    lines += [f"    {field}: {_text(hints[field])}" for field in query.__struct_fields__ if field not in known]
     return "\n".join(lines) + "\n"
 
 

@@ -494,6 +494,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.run import Run as Run
     from aura_engine.facade.service_turn import Serving as Serving
     from aura_engine.facade.subscription import Subscription as Subscription
+    from aura_engine.facade.template_parts import TemplateLocation as TemplateLocation
     from aura_engine.facade.templates import BuiltinTemplate as BuiltinTemplate
     from aura_engine.facade.templates import PromptPreview as PromptPreview
     from aura_engine.facade.templates import TemplateRevision as TemplateRevision

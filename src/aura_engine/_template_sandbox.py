@@ -157,6 +157,17 @@ def included_names(text: str) -> frozenset[str]:
     return frozenset(name for name in meta.find_referenced_templates(parsed) if name is not None)
 
 
+@lru_cache(maxsize=256)
+def required_parts(text: str) -> Sequence[tuple[int, Sequence[str]]]:
+    """Return the lines of a text with an include that may not be missing, and the names of which one is enough."""
+    try:
+        parsed = Environment(autoescape=False).parse(text)  # noqa: S701 - renders nothing
+    except (TemplateSyntaxError, RecursionError):
+        return ()
+    includes = [one for one in parsed.find_all(_INCLUDES) if not getattr(one, "ignore_missing", False)]
+    return tuple((one.lineno, _names(one.template)) for one in sorted(includes, key=lambda one: one.lineno))
+
+
 class TemplateSandbox(BoundedEnvironment):
     """Renders `template` once, or inspects it. `limit` is in bytes.
 
@@ -351,6 +362,13 @@ def _is_written_out(included: nodes.Node) -> bool:
     if isinstance(included, nodes.List | nodes.Tuple):
         return all(map(_is_written_out, included.items))
     return isinstance(included, nodes.Const)
+
+
+def _names(included: nodes.Node) -> Sequence[str]:
+    """Return the names that an include writes out."""
+    if isinstance(included, nodes.List | nodes.Tuple):
+        return tuple(name for one in included.items for name in _names(one))
+    return (str(included.value),) if isinstance(included, nodes.Const) else ()
 
 
 def _name_and_place(key: str) -> tuple[str, int]:

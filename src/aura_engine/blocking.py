@@ -91,6 +91,7 @@ from aura_engine.facade.stats import Stats
 from aura_engine.facade.store import Store
 from aura_engine.facade.subscription import Subscription
 from aura_engine.facade.tasks import Tasks
+from aura_engine.facade.template_parts import TemplateLocation
 from aura_engine.facade.templates import BuiltinTemplate, PromptPreview, TemplateRevision, Templates
 from aura_engine.facade.timers import Timers
 from aura_engine.facade.usage import Usage
@@ -731,21 +732,19 @@ class BlockingBoards:
 class BlockingTemplates:
     """Prompt templates, by name and place, or by id.
 
-    A place is a project, a task, a workspace, or, without any of them, everywhere.
+    A place is a `project`, a `task`, a `workspace`, or, without any of them, everywhere.
     """
 
     def __init__(self, target: Templates, portal: Portal) -> None:
         self._target = target
         self._portal = portal
 
-    def get(
-        self, template: str, *, project: str | None = None, task: str | None = None, workspace: str | None = None
-    ) -> PromptTemplate:
+    def get(self, template: str, **where: Unpack[TemplateLocation]) -> PromptTemplate:
         """Return the template with this name in exactly this place, also a retired one.
 
         Without a place, `template` may also be an id. Raises `AggregateNotFound`, `AmbiguousId`.
         """
-        return self._portal.call(self._target.get, template, project=project, task=task, workspace=workspace)
+        return self._portal.call(self._target.get, template, **where)
 
     def list(self, **filters: Unpack[TemplateFilters]) -> Page[PromptTemplate]:
         """Return a page of templates, newest first unless `sort` and `descending` say otherwise."""
@@ -755,23 +754,19 @@ class BlockingTemplates:
         """Return the built-in templates: the prompts that AURA asks for, by name."""
         return self._portal.call(self._target.builtin)
 
-    def revisions(
-        self, template: str, *, project: str | None = None, task: str | None = None, workspace: str | None = None
-    ) -> Sequence[TemplateRevision]:
+    def revisions(self, template: str, **where: Unpack[TemplateLocation]) -> Sequence[TemplateRevision]:
         """Return every text that a template had, oldest first. The arguments and errors are those of `get`."""
-        return self._portal.call(self._target.revisions, template, project=project, task=task, workspace=workspace)
+        return self._portal.call(self._target.revisions, template, **where)
 
     def set(
         self,
         name: str,
         text: Kept[str],
         *,
-        project: str | None = None,
-        task: str | None = None,
-        workspace: str | None = None,
         variables: Collection[str] = (),
         based_on: int | None = None,
         by: str | None = None,
+        **where: Unpack[TemplateLocation],
     ) -> PromptTemplate:
         """Define a template in a place, or replace its text and variables; a retired one applies again.
 
@@ -779,46 +774,27 @@ class BlockingTemplates:
         only if that is still the current revision.
 
         Raises `TemplateError` with the line for a text that could render for no task: one that is not a template, or
-        uses a name that is neither provided nor declared. Nothing is recorded then, and the former text applies.
+        uses a name that is neither provided nor declared, or includes a template that this place does not have. Nothing
+        is recorded then, and the former text applies.
         """
-        return self._portal.call(
-            self._target.set,
-            name,
-            text,
-            project=project,
-            task=task,
-            workspace=workspace,
-            variables=variables,
-            based_on=based_on,
-            by=by,
-        )
+        return self._portal.call(self._target.set, name, text, variables=variables, based_on=based_on, by=by, **where)
 
     def retire(
-        self,
-        template: str,
-        reason: Kept[str] = "",
-        *,
-        project: str | None = None,
-        task: str | None = None,
-        workspace: str | None = None,
-        by: str | None = None,
+        self, template: str, reason: Kept[str] = "", *, by: str | None = None, **where: Unpack[TemplateLocation]
     ) -> PromptTemplate:
-        """Retire a template: that of the next wider scope, or the built-in one, applies. Raises the errors of `get`."""
-        return self._portal.call(
-            self._target.retire, template, reason, project=project, task=task, workspace=workspace, by=by
-        )
+        """Retire a template: that of the next wider scope, or the built-in one, applies.
 
-    def restore(
-        self,
-        template: str,
-        *,
-        project: str | None = None,
-        task: str | None = None,
-        workspace: str | None = None,
-        by: str | None = None,
-    ) -> PromptTemplate:
-        """Have a retired template apply again, unchanged. Raises the errors of `get`."""
-        return self._portal.call(self._target.restore, template, project=project, task=task, workspace=workspace, by=by)
+        Raises the errors of `get`, and `RuleViolated` if others include it and would have nothing in its place; the
+        error names them.
+        """
+        return self._portal.call(self._target.retire, template, reason, by=by, **where)
+
+    def restore(self, template: str, *, by: str | None = None, **where: Unpack[TemplateLocation]) -> PromptTemplate:
+        """Have a retired template apply again, unchanged.
+
+        Raises the errors of `get`, and `TemplateError` if what it includes has been retired meanwhile.
+        """
+        return self._portal.call(self._target.restore, template, by=by, **where)
 
     def preview(
         self,

@@ -106,6 +106,16 @@ def included(text: str) -> frozenset[str]:
     return included_names(text)
 
 
+def required_parts(text: str) -> Sequence[tuple[int, Sequence[str]]]:
+    """Return what a text requires: lines, each with names of which one template has to be there.
+
+    Nothing for what it includes only if it is there (``ignore missing``), or for a text that is not a template.
+    """
+    from aura_engine._template_sandbox import required_parts as found  # noqa: PLC0415 - see the module's documentation
+
+    return found(text)
+
+
 def _layered(parts: Mapping[str, Sequence[Template]]) -> dict[str, tuple[Template, ...]]:
     """Return all templates by name, the narrowest scope first and the built-in one last."""
     layered = {name: tuple(given) for name, given in parts.items()}

@@ -2,9 +2,13 @@
 
 import pytest
 
-from aura_contracts.approval import ApprovalStatus, RecordSoFar
+from aura_contracts.actors import ENGINE
+from aura_contracts.agent import AgentChanges
+from aura_contracts.approval import ApprovalKind, ApprovalStatus, Evidence, Question, RecordSoFar, RequestApproval
 from aura_contracts.task import TaskAssigned, TaskStatus
 from aura_engine.host import Host
+from aura_engine.record.acceptance import Posterior
+from aura_engine.record.verdicts import Verdicts, Worker
 from engines import all_questions, events_of, settled, write
 
 pytestmark = pytest.mark.anyio
@@ -13,6 +17,10 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+BRIEF = {"options": {"steps": [{"say": "done"}]}}
+"""The profile of an agent whose runs change nothing."""
 
 
 async def make_agent(engine, name, **profile):
@@ -75,6 +83,69 @@ async def test_the_agent_whose_work_is_approved_more_surely_gets_the_task(opened
         bounds = {one.agent_id: one.lower_bound for one in assigned.selection.candidates}
         assert bounds[good.id] > bounds[bad.id]
         await engine.tasks.cancel(task.id)
+
+
+async def judged(engine, agent, *answers, kind=ApprovalKind.CHANGES):
+    """Have humans answer about work that no engine drives; nothing of it concerns the agent's own stream."""
+    for answer in answers:
+        ident = engine._core.bus.new_id()
+        evidence = Evidence(agent_id=agent.id, executor=agent.executor, task_type=agent.type)
+        task = await engine.tasks.create("Work that was done elsewhere")
+        about = {"task_id": task.id, "proposed_solution": "as shown", "evidence": evidence}
+        question = Question(kind=kind, reviewers=("alice",), **about)
+        await engine._core.bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=question))
+        await (engine.approvals.approve(ident) if answer else engine.approvals.reject(ident, "No"))
+
+
+async def selected(engine, repository):
+    """Have a task done by the pool, without asking; return why its agent was chosen."""
+    task = await engine.tasks.create("Say hello", repositories=[str(repository)], approval="auto")
+    task = await engine.tasks.assign(task.id, agent_type="tester")
+    assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+    (assigned,) = [event for event in await events_of(engine, task.id) if isinstance(event, TaskAssigned)]
+    return assigned.selection
+
+
+async def test_engines_choose_alike_whenever_they_last_looked_at_an_agent(opened, repository):
+    """One engine has had the agents in its schedule since before any answer; the other one sees them afterwards."""
+    async with opened() as early, opened() as other:
+        old, new = await make_agent(early, "old", **BRIEF), await make_agent(early, "new", **BRIEF)
+        waiting = await enqueued(early, repository, agent_type="dba")
+        assert waiting.pooled, "so this engine keeps its schedule up to date from now on"
+        assert (await selected(early, repository)).candidates[0].agent_id == old.id, "it was registered first"
+        await judged(other, old, False, False)
+        head = await other.events.head()
+        choices = [await selected(engine, repository) for engine in (early, other)]
+        for choice in choices:
+            assert choice.candidates[0].agent_id == new.id, choice
+            assert choice.verdicts_until >= head
+        figures = [[(one.agent_id, one.posterior, one.lower_bound) for one in each.candidates] for each in choices]
+        assert figures[0] == figures[1]
+        verdicts = Verdicts.of((await early._core.reads.verdicts())[0])
+        for one in choices[0].candidates:
+            expected = verdicts.expected(Worker(one.agent_id, "tester", one.executor, one.model))
+            assert one.posterior == (expected.a, expected.b), "the choice can be computed again from the log"
+        await judged(other, new, False, False, False)
+        choices = [await selected(engine, repository) for engine in (early, other)]
+        assert [choice.candidates[0].agent_id for choice in choices] == [old.id, old.id]
+        await early.tasks.cancel(waiting.id)
+
+
+async def test_an_agent_that_gets_another_executor_is_judged_by_what_others_achieve(opened, repository):
+    async with opened() as engine:
+        bad, good = await make_agent(engine, "bad", **BRIEF), await make_agent(engine, "good", **BRIEF)
+        await judged(engine, bad, *[False] * 6)
+        await judged(engine, good, *[True] * 6)
+        before = await selected(engine, repository)
+        options = {"base_command": "true"}
+        await engine.agents.edit(bad.id, AgentChanges(executor="custom", options=options))
+        after = await selected(engine, repository)
+        known = [{one.agent_id: Posterior(*one.posterior) for one in each.candidates} for each in (before, after)]
+        assert known[0][good.id] == known[1][good.id]
+        was, now = known[0][bad.id], known[1][bad.id]
+        assert now.mean > was.mean, "what it did with the other executor says less"
+        assert now.a + now.b < was.a + was.b
+        assert [one.executor for one in after.candidates] == ["scripted", "custom"]
 
 
 async def test_sampled_agents_are_recorded_with_their_draws(opened, repository):

@@ -148,6 +148,11 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     lower_bound: float = 0.05
     """Of the share of such work of it that humans approve, the lower end of the 90 % interval; 0.05: nothing is known.
     """
+    executor: str = ""
+    model: str = ""
+    """As its profile names it: what counts is its work with this executor and model."""
+    posterior: tuple[float, float] = (1.0, 1.0)
+    """The parameters a and b of the Beta distribution that bound and draw are taken from."""
     draw: float | None = None
     """What was drawn from what is known of that share, where agents are chosen by such draws."""
 
@@ -160,6 +165,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The suitable agents with room, the chosen one first; the first few if there were many."""
     suitable: int = 0
     """How many there were."""
+    verdicts_until: int = 0
+    """The position of the log up to which answers of humans count."""
 
 
 class Subtask(msgspec.Struct, frozen=True, gc=False):

@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from aura_engine.inputs import StartOptions as StartOptions
     from aura_engine.inputs import title_of as title_of
     from aura_engine.jinja_templates import Template as Template
+    from aura_engine.jinja_templates import included as included
     from aura_engine.jinja_templates import provided as provided
     from aura_engine.jinja_templates import render as render
     from aura_engine.jinja_templates import require_correct as require_correct
+    from aura_engine.jinja_templates import required_parts as required_parts
     from aura_engine.runtime.prompts import SAMPLE_TASK as SAMPLE_TASK
     from aura_engine.runtime.prompts import SAMPLES as SAMPLES
     from aura_engine.runtime.prompts import TemplatePlace as TemplatePlace

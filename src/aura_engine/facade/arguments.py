@@ -90,7 +90,7 @@ class Signature:
                 self.checks[parameter.name] = _required(hint) if required else check_of(hint)
 
     def _add_options(self, options: Any) -> None:
-        self.open = not options.__name__.endswith("Filters")
+        self.open = options.__name__.endswith("Options")
         if not self.open:
             self.checks.update({name: check_of(hint) for name, hint in get_type_hints(options).items()})
 

@@ -179,13 +179,18 @@ class NewProjectOptions(TypedDict, total=False):
     """The type of agent for tasks that no rule has another for."""
 
 
-class TaskFilters(TypedDict, total=False):
-    """See `aura_contracts.ports.read_models.TaskQuery`."""
+class PageOptions(TypedDict, total=False):
+    """See `aura_contracts.ports.read_models.Query`."""
 
     sort: str
     descending: bool
     limit: int
     cursor: str | None
+
+
+class TaskFilters(PageOptions, total=False):
+    """See `aura_contracts.ports.read_models.TaskQuery`."""
+
     id: Words
     status: Words
     agent: Words
@@ -213,13 +218,9 @@ class TaskFilters(TypedDict, total=False):
     updated_before: datetime | None
 
 
-class AgentFilters(TypedDict, total=False):
+class AgentFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.AgentQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     status: Words
     type: Words
@@ -231,13 +232,9 @@ class AgentFilters(TypedDict, total=False):
     ad_hoc: bool | None
 
 
-class ApprovalFilters(TypedDict, total=False):
+class ApprovalFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.ApprovalQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     pending: bool | None
     status: Words
@@ -255,39 +252,27 @@ class ApprovalFilters(TypedDict, total=False):
     due_before: datetime | None
 
 
-class ProjectFilters(TypedDict, total=False):
+class ProjectFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.ProjectQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     status: Words
     name: Words
     repository: Words
 
 
-class BoardFilters(TypedDict, total=False):
+class BoardFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.BoardQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     status: Words
     name: Words
     project: Words
 
 
-class TemplateFilters(TypedDict, total=False):
+class TemplateFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.TemplateQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     status: Words
     name: Words
@@ -295,13 +280,9 @@ class TemplateFilters(TypedDict, total=False):
     scope_key: Words
 
 
-class ExecutionFilters(TypedDict, total=False):
+class ExecutionFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.ExecutionQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     status: Words
     ended: bool | None
@@ -316,13 +297,9 @@ class ExecutionFilters(TypedDict, total=False):
     queued_before: datetime | None
 
 
-class WorkspaceFilters(TypedDict, total=False):
+class WorkspaceFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.WorkspaceQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     status: Words
     removed: bool | None
@@ -331,13 +308,9 @@ class WorkspaceFilters(TypedDict, total=False):
     folder: str | None
 
 
-class SessionFilters(TypedDict, total=False):
+class SessionFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.SessionQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     executor: Words
     task: Words
@@ -348,13 +321,9 @@ class SessionFilters(TypedDict, total=False):
     used_before: datetime | None
 
 
-class TimerFilters(TypedDict, total=False):
+class TimerFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.TimerQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     id: Words
     stream: Words
     kind: Words
@@ -364,13 +333,9 @@ class TimerFilters(TypedDict, total=False):
     due_before: datetime | None
 
 
-class UsageFilters(TypedDict, total=False):
+class UsageFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.UsageQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     task: Words
     execution: Words
     agent: Words
@@ -381,13 +346,9 @@ class UsageFilters(TypedDict, total=False):
     used_before: datetime | None
 
 
-class ExecutionLogFilters(TypedDict, total=False):
+class ExecutionLogFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.ExecutionLogQuery`."""
 
-    sort: str
-    descending: bool
-    limit: int
-    cursor: str | None
     task: Words
     execution: Words
     agent_type: Words

@@ -19,7 +19,6 @@ from aura_contracts.template import (
     DefineTemplate,
     PromptTemplate,
     RestoreTemplate,
-    RetireTemplate,
     ReviseTemplate,
     TemplateDefined,
     TemplateRevised,
@@ -33,6 +32,7 @@ from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import TemplateFilters
+from aura_engine.facade.template_parts import TemplateLocation, TemplateParts
 from aura_engine.unit_of_work import UnitOfWork, not_found
 
 
@@ -75,24 +75,21 @@ class PromptPreview(msgspec.Struct, Plain, frozen=True, kw_only=True):
 class Templates:
     """Prompt templates, by name and place, or by id.
 
-    A place is a project, a task, a workspace, or, without any of them, everywhere.
+    A place is a `project`, a `task`, a `workspace`, or, without any of them, everywhere.
     """
 
     _core: Core
 
-    async def get(
-        self,
-        template: str,
-        *,
-        project: str | None = None,
-        task: str | None = None,
-        workspace: str | None = None,
-    ) -> PromptTemplate:
+    @property
+    def _parts(self) -> TemplateParts:
+        return TemplateParts(self._core)
+
+    async def get(self, template: str, **where: Unpack[TemplateLocation]) -> PromptTemplate:
         """Return the template with this name in exactly this place, also a retired one.
 
         Without a place, `template` may also be an id. Raises `AggregateNotFound`, `AmbiguousId`.
         """
-        scope, key = await self._place(project, task, workspace)
+        scope, key = await self._place(**where)
         found = await self._core.bus.fetch(PROMPT_TEMPLATE, template_id(scope, key, template))
         if found is None and key is None:
             try:
@@ -114,16 +111,9 @@ class Templates:
             for name, text in facade.BUILTIN.items()
         ]
 
-    async def revisions(
-        self,
-        template: str,
-        *,
-        project: str | None = None,
-        task: str | None = None,
-        workspace: str | None = None,
-    ) -> Sequence[TemplateRevision]:
+    async def revisions(self, template: str, **where: Unpack[TemplateLocation]) -> Sequence[TemplateRevision]:
         """Return every text that a template had, oldest first. The arguments and errors are those of `get`."""
-        found = await self.get(template, project=project, task=task, workspace=workspace)
+        found = await self.get(template, **where)
         revisions: list[TemplateRevision] = []
         for fact in await self._core.log.facts(found.id):
             match fact.event:
@@ -141,12 +131,10 @@ class Templates:
         name: str,
         text: Kept[str],
         *,
-        project: str | None = None,
-        task: str | None = None,
-        workspace: str | None = None,
         variables: Collection[str] = (),
         based_on: int | None = None,
         by: str | None = None,
+        **where: Unpack[TemplateLocation],
     ) -> PromptTemplate:
         """Define a template in a place, or replace its text and variables; a retired one applies again.
 
@@ -154,9 +142,10 @@ class Templates:
         only if that is still the current revision.
 
         Raises `TemplateError` with the line for a text that could render for no task: one that is not a template, or
-        uses a name that is neither provided nor declared. Nothing is recorded then, and the former text applies.
+        uses a name that is neither provided nor declared, or includes a template that this place does not have. Nothing
+        is recorded then, and the former text applies.
         """
-        scope, key = await self._place(project, task, workspace)
+        scope, key = await self._place(**where)
         ident, declared = template_id(scope, key, name), tuple(variables)
         actor = await self._core.require_member("template", ident, "set", by)
         spec = TemplateSpec(name=name, scope=scope, scope_key=key, text=text, variables=declared)
@@ -172,6 +161,7 @@ class Templates:
                     await unit.handle(ident, RestoreTemplate())
                 made = await unit.handle(ident, ReviseTemplate(text=text, variables=declared, based_on=based_on))
             facade.require_correct(facade.Template(name, str(scope), text), declared)
+            await self._parts.require(unit, made)
             return made
 
         return await self._core.bus.transact(actor, decide)
@@ -181,27 +171,32 @@ class Templates:
         template: str,
         reason: Kept[str] = "",
         *,
-        project: str | None = None,
-        task: str | None = None,
-        workspace: str | None = None,
         by: str | None = None,
+        **where: Unpack[TemplateLocation],
     ) -> PromptTemplate:
-        """Retire a template: that of the next wider scope, or the built-in one, applies. Raises the errors of `get`."""
-        found = await self.get(template, project=project, task=task, workspace=workspace)
-        return await self._core.bus.handle(self._core.actor(by), found.id, RetireTemplate(reason=reason))
+        """Retire a template: that of the next wider scope, or the built-in one, applies.
+
+        Raises the errors of `get`, and `RuleViolated` if others include it and would have nothing in its place; the
+        error names them.
+        """
+        found = await self.get(template, **where)
+        return await self._parts.retire(self._core.actor(by), found.id, reason)
 
     async def restore(
-        self,
-        template: str,
-        *,
-        project: str | None = None,
-        task: str | None = None,
-        workspace: str | None = None,
-        by: str | None = None,
+        self, template: str, *, by: str | None = None, **where: Unpack[TemplateLocation]
     ) -> PromptTemplate:
-        """Have a retired template apply again, unchanged. Raises the errors of `get`."""
-        found = await self.get(template, project=project, task=task, workspace=workspace)
-        return await self._core.bus.handle(self._core.actor(by), found.id, RestoreTemplate())
+        """Have a retired template apply again, unchanged.
+
+        Raises the errors of `get`, and `TemplateError` if what it includes has been retired meanwhile.
+        """
+        found = await self.get(template, **where)
+
+        async def decide(unit: UnitOfWork) -> PromptTemplate:
+            restored = await unit.handle(found.id, RestoreTemplate())
+            await self._parts.require(unit, restored)
+            return restored
+
+        return await self._core.bus.transact(self._core.actor(by), decide)
 
     async def preview(
         self,
@@ -234,7 +229,7 @@ class Templates:
         return PromptPreview(id=name, scope=layers[0].scope, revision=layers[0].revision, text=made)
 
     async def _place(
-        self, project: str | None, task: str | None, workspace: str | None
+        self, project: str | None = None, task: str | None = None, workspace: str | None = None
     ) -> tuple[TemplateScope, str | None]:
         """Return a place as a scope and its key. Raises `InvalidInput` for several, and for one that does not exist."""
         given = {"project": project, "task": task, "workspace": workspace}

@@ -12,14 +12,13 @@ class Tally:
 
     _reads: ReadModels
     _verdicts: Verdicts = attrs.field(factory=Verdicts, init=False)
-    _position: int = attrs.field(default=0, init=False)
 
     async def current(self) -> Verdicts:
         """Return all verdicts that the log has by now. Raises the errors of the read models."""
         while True:
-            since = self._position
+            since = self._verdicts.position
             counts, upto = await self._reads.verdicts(since=since)
-            if self._position == since:  # no other task has counted them meanwhile
+            if self._verdicts.position == since:  # no other task has counted them meanwhile
                 self._verdicts.add(counts)
-                self._position = max(upto, since)
+                self._verdicts.position = max(upto, since)
                 return self._verdicts

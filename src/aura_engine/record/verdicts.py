@@ -60,10 +60,42 @@ class Received:
         if one.verdict is Milestone.APPROVED and not one.rounds:
             self.at_once += one.count
 
-    def without(self, *others: "Received") -> tuple[int, int]:
-        """Return (approved, decided) of those that are in none of several parts of it."""
-        approved = self.approved - sum(each.approved for each in others)
-        return approved, self.decided - sum(each.decided for each in others)
+
+class _Share(NamedTuple):
+    """Verdicts, and how many of them approved."""
+
+    approved: int = 0
+    decided: int = 0
+
+    @classmethod
+    def of(cls, parts: Iterable[Received]) -> Self:
+        """Return the sum of several parts."""
+        listed = list(parts)
+        return cls(sum(each.approved for each in listed), sum(each.decided for each in listed))
+
+    def without(self, *others: "_Share") -> "_Share":
+        """Return those that are in none of several parts of it."""
+        approved, decided = (sum(each) for each in zip(*others, strict=True))
+        return _Share(self.approved - approved, self.decided - decided)
+
+
+class Worker(NamedTuple):
+    """An agent as its profile has it now, for whose work something is expected."""
+
+    agent_id: str
+    agent_type: str
+    executor: str
+    model: str = ""
+    """As the profile names it; empty if that is left to the executor."""
+
+    def did(self, cell: Cell) -> bool:
+        """Whether the work of a cell is of this very kind: of its type, with its executor and model.
+
+        Programs report the full name of a model for which profiles have a short one: ``opus``.
+        """
+        if (cell.agent_id, cell.agent_type, cell.executor) != (self.agent_id, self.agent_type, self.executor):
+            return False
+        return cell.model is None or self.model.casefold() in cell.model.casefold()
 
 
 _NOTHING: Final = Received()
@@ -80,7 +112,10 @@ _FIELD_OF: Final[Mapping[Milestone, str]] = MappingProxyType(
 class Verdicts:
     """All verdicts of humans up to a position of the log."""
 
-    _cells: dict[Cell, Received] = attrs.field(factory=dict)
+    position: int = 0
+    """That position, as far as the one who counts knows it."""
+    _cells: dict[str | None, dict[Cell, Received]] = attrs.field(factory=dict)
+    """By agent."""
     _changes: dict[tuple[str | None, str | None], Received] = attrs.field(factory=dict)
     """How changes were received, by agent and type of task; None stands for any."""
     _stated: dict[str | None, Counter[Answer]] = attrs.field(factory=dict)
@@ -97,7 +132,7 @@ class Verdicts:
         """Count more verdicts."""
         for one in counts:
             cell = Cell(one.agent_id, one.executor, one.model, one.agent_type, one.kind)
-            self._cells.setdefault(cell, Received()).add(one)
+            self._cells.setdefault(one.agent_id, {}).setdefault(cell, Received()).add(one)
             if one.kind == ApprovalKind.CHANGES:
                 agent, agent_type = one.agent_id or "", one.agent_type or ""
                 for key in ((agent, agent_type), (agent, None), (None, agent_type), (None, None)):
@@ -108,7 +143,7 @@ class Verdicts:
 
     def cells_of(self, agent_id: str) -> dict[Cell, Received]:
         """Return how an agent's work was received, by cell."""
-        return {cell: received for cell, received in self._cells.items() if cell.agent_id == agent_id}
+        return dict(self._cells.get(agent_id, {}))
 
     def answers_of(self, agent_id: str) -> list[Answer]:
         """Return the confidences that an agent stated in proposals, and whether humans approved."""
@@ -119,18 +154,24 @@ class Verdicts:
         if evidence.agent_id is None or kind not in JUDGED:
             return None
         cell = Cell(evidence.agent_id, evidence.executor, evidence.model, evidence.task_type, str(kind))
-        received = self._cells.get(cell, _NOTHING)
+        received = self._cells.get(cell.agent_id, {}).get(cell, _NOTHING)
         known = received.decided >= ENOUGH
         return RecordSoFar(count=received.decided, lower_bound=received.acceptance.lower if known else None)
 
-    def expected(self, agent_id: str, agent_type: str) -> Posterior:
-        """Return what to expect of an agent's changes for a type of task, whatever its model.
+    @property
+    def of_changes(self) -> int:
+        """How many are about changes: what is expected of agents differs only if this does."""
+        return self._changes.get((None, None), _NOTHING).decided
 
-        Its own verdicts count for the most; those for other types, of other agents for this type, and all others, are
+    def expected(self, worker: Worker) -> Posterior:
+        """Return what to expect of an agent's changes for tasks of its type, with its executor and model.
+
+        Its own such verdicts count for the most; its others, those of other agents for this type, and all others, are
         the prior of what is narrower.
         """
-        keys = ((agent_id, agent_type), (agent_id, None), (None, agent_type), (None, None))
-        here, own, same, every = (self._changes.get(key, _NOTHING) for key in keys)
-        rest = every.approved - same.approved - own.approved + here.approved
-        decided = every.decided - same.decided - own.decided + here.decided
-        return pooled([(rest, decided), same.without(here), own.without(here), here.without()])
+        keys = ((worker.agent_id, None), (worker.agent_id, worker.agent_type), (None, worker.agent_type), (None, None))
+        own, of_type, same, every = (_Share.of([self._changes.get(key, _NOTHING)]) for key in keys)
+        cells = self._cells.get(worker.agent_id, {}).items()
+        here = _Share.of(received for cell, received in cells if cell.kind == ApprovalKind.CHANGES and worker.did(cell))
+        others = same.without(of_type)
+        return pooled([every.without(own, others), others, own.without(here), here])

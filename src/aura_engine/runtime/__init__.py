@@ -21,6 +21,7 @@
     task_project     the project of a task, and what follows from it
     project_context  the documents of a project, as an agent gets them
     pool             gives the tasks of the queue to agents
+    assignments      records what the pool has given to agents, and begins the work
     drivers          what drives the tasks that the pool has given to agents
     pages            reads many rows by their ids
     board_cards      where the cards of boards are, as their tasks say

@@ -25,17 +25,16 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
-from aura_contracts.agent import AGENT, Agent, AgentStatus, TakeTask
+from aura_contracts.agent import AGENT, Agent, AgentStatus
 from aura_contracts.approval import APPROVAL
 from aura_contracts.errors import AuraError, CommandRefused, Recovery, UnknownExecutor, VersionConflict
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.failures import Failure
-from aura_contracts.ids import AgentId, ExecutionId, TaskId
+from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.lock_table import LOCK_TABLE, LockClaim
 from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
 from aura_contracts.task import (
     TASK,
-    AssignTask,
     DependencyEnded,
     FailTask,
     Task,
@@ -46,21 +45,17 @@ from aura_contracts.task import (
     TaskUnassigned,
     TaskUnqueued,
 )
-from aura_contracts.workspace import WORKSPACE
-from aura_engine.record.verdicts import Verdicts
-from aura_engine.runtime.agent_profiles import queue_first
+from aura_engine.runtime.assignments import Assignments
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.courtesy import Courtesy
 from aura_engine.runtime.dependencies import Dependents, end_dependency
 from aura_engine.runtime.drivers import Drivers
 from aura_engine.runtime.failures import failure_from_error
-from aura_engine.runtime.first_prompts import first_prompt
 from aura_engine.runtime.lock_places import Standing
 from aura_engine.runtime.lock_waits import LockWaits, Overtaken, PlaceNeeded
 from aura_engine.runtime.pages import parts_of, tasks_of
-from aura_engine.runtime.views import load_view, view_in, workspace_of
+from aura_engine.runtime.views import load_view
 from aura_engine.scheduling import Allocation, PoolAgent, Schedule, WaitingTask
-from aura_engine.unit_of_work import UnitOfWork
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,6 +97,7 @@ class Pool:
     _dependents: Dependents = attrs.field(factory=Dependents)
     """The tasks of the queue that cannot begin yet."""
     lock_waits: LockWaits = attrs.field(init=False)
+    _assignments: Assignments = attrs.field(init=False)
     _courtesy: Courtesy = attrs.field(factory=Courtesy)
     _unable: set[str] = attrs.field(factory=set)
     """Executors that this engine does not have: their agents get tasks from other engines."""
@@ -112,6 +108,7 @@ class Pool:
 
     def __attrs_post_init__(self) -> None:
         self.lock_waits = LockWaits(self._runtime, self._drivers.watch, self._is_ours)
+        self._assignments = Assignments(self._runtime, self._drivers, self.lock_waits)
 
     # --- What happens -------------------------------------------------------------------------------------------------
 
@@ -239,7 +236,7 @@ class Pool:
         """Record an assignment and begin the work; if that cannot be, have both read again, or fail the task."""
         task_id, given = chosen.task.id, False
         try:
-            await self._record(chosen)
+            await self._assignments.record(chosen)
             given = True
         except (Overtaken, VersionConflict) as error:
             if isinstance(error, PlaceNeeded):
@@ -266,46 +263,6 @@ class Pool:
                 self._stale_tasks.add(task_id)
                 self._stale_agents.add(chosen.agent_id)
 
-    async def _record(self, chosen: Allocation) -> None:
-        task_id = chosen.task.id
-        slots, begun = self._runtime.slots, list[ExecutionId]()
-
-        async def create() -> None:
-            async with self._runtime.bus.unit(ENGINE) as unit:
-                task = await self._assign(unit, chosen)
-            if task.execution_id is not None:
-                begun.append(task.execution_id)
-                slots.claim(task.execution_id, chosen.executor)  # before others that begin meanwhile
-
-        if await self._runtime.bus.fetch(WORKSPACE, workspace_of(task_id)) is None:
-            await create()
-            return
-        await self._runtime.gateway.capability(chosen.executor)
-        driven = False
-        try:
-            driven = await self._drivers.begin(task_id, create)
-        finally:
-            for execution_id in () if driven else begun:
-                slots.give_back(execution_id)
-
-    async def _assign(self, unit: UnitOfWork, chosen: Allocation) -> Task:
-        """Add to `unit` the assignment, and the execution unless the agent is one outside AURA."""
-        task_id = chosen.task.id
-        view = await view_in(unit, task_id)
-        agent = await unit.get(AGENT, chosen.agent_id)
-        request = view.task.request
-        if not view.task.pooled or request is None or agent is None or not agent.room:
-            raise Overtaken
-        wanted, why = request.agent_type, request.agent_type_reason  # an agent of any type does not bind the next one
-        assign = AssignTask(agent_id=agent.id, agent_type=wanted, reason=why, selection=chosen.selection)
-        task = await unit.handle(task_id, assign)
-        await unit.handle(agent.id, TakeTask(task_id=task_id))
-        await self.lock_waits.require_locks(unit, view)
-        if view.workspace is None:
-            return task
-        prompt = await first_prompt(self._runtime, view, request.plan, agent.executor)
-        return await queue_first(self._runtime, unit, task, agent, prompt, request.plan, variant=request.variant)
-
     async def _fail(self, task_id: TaskId, failure: Failure) -> None:
         """Fail a task that no agent can be given."""
         self._refusals.pop(task_id, None)
@@ -322,10 +279,9 @@ class Pool:
             self._stale_tasks.clear()
             self._stale_agents.clear()
             schedule = Schedule(self._runtime.random if self._runtime.samples_agents else None)
-            verdicts = await self._runtime.tally.current()
             async for agent in self._runtime.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT)):
                 if agent.status is not AgentStatus.DISABLED:
-                    schedule.set_agent(PoolAgent.of(agent, verdicts.expected(agent.id, agent.type)))
+                    schedule.set_agent(PoolAgent.of(agent))
             rows = self._runtime.reads.rows(TaskQuery(pooled=True, descending=False, limit=LIMIT))
             for task in [task async for task in rows]:
                 await self._enter(schedule, task)
@@ -333,7 +289,15 @@ class Pool:
             self._let_go(await tasks_of(self._runtime.reads, self._mine))
         while self._stale_tasks or self._stale_agents:
             await self._catch_up(self._schedule)
+        await self._judge(self._schedule)
         return self._schedule
+
+    async def _judge(self, schedule: Schedule) -> None:
+        """Have choices look at all answers of humans by now, about any agent and given to any engine."""
+        verdicts = await self._runtime.tally.current()
+        if verdicts.of_changes != schedule.verdicts:
+            schedule.judge(lambda agent: verdicts.expected(agent.worker), verdicts.of_changes)
+        schedule.verdicts_until = verdicts.position
 
     async def _catch_up(self, schedule: Schedule) -> None:
         tasks, self._stale_tasks = self._stale_tasks, set()
@@ -341,13 +305,12 @@ class Pool:
             self._take_back(task_id)
         agents, self._stale_agents = self._stale_agents, set()
         try:
-            verdicts = await self._runtime.tally.current() if agents else Verdicts()
             for part in parts_of(agents):
                 for agent in (await self._runtime.reads.list(AgentQuery(id=part, limit=LIMIT))).rows:
                     if agent.ad_hoc or agent.status is AgentStatus.DISABLED:
                         schedule.remove_agent(agent.id)
                     else:
-                        schedule.set_agent(self._figures(agent, verdicts))
+                        schedule.set_agent(self._figures(agent))
             found = await tasks_of(self._runtime.reads, tasks)
             for task in found:
                 await self._enter(schedule, task)
@@ -357,9 +320,9 @@ class Pool:
             self._stale_agents |= agents
             raise
 
-    def _figures(self, agent: Agent, verdicts: Verdicts) -> PoolAgent:
+    def _figures(self, agent: Agent) -> PoolAgent:
         """Return the figures of an agent; what is left to it counts as taken."""
-        figures = PoolAgent.of(agent, verdicts.expected(agent.id, agent.type))
+        figures = PoolAgent.of(agent)
         return replace(figures, tasks=figures.tasks + self._courtesy.left_to(agent.id))
 
     def _let_go(self, tasks: Iterable[Task]) -> None:

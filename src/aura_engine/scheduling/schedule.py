@@ -17,13 +17,14 @@ Invariants:
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.task import Selection
+from aura_engine.record.acceptance import Posterior
 from aura_engine.scheduling.queue import Queue
 from aura_engine.scheduling.selection import Draw, choose_agent
 from aura_engine.scheduling.values import Needs, PoolAgent, WaitingTask
@@ -54,6 +55,11 @@ class Schedule:
         self._turns: dict[str, int] = {}
         """When each group with a waiting task was last served, or came: the number of tasks served by then."""
         self._served = 0
+        self._expected: Callable[[PoolAgent], Posterior] | None = None
+        self.verdicts = 0
+        """How many answers of humans choices look at."""
+        self.verdicts_until = 0
+        """The position of the log up to which these are all; choices are recorded with it."""
 
     def __len__(self) -> int:
         return len(self._needs)
@@ -89,11 +95,18 @@ class Schedule:
         """Add an agent, or replace its figures."""
         self._free.pop(agent.id, None)
         if agent.room:
-            self._free[agent.id] = agent
+            judged = agent if self._expected is None else replace(agent, expected=self._expected(agent))
+            self._free[agent.id] = judged
 
     def remove_agent(self, agent_id: AgentId) -> None:
         """Remove an agent, which is disabled for example; harmless if it is not there."""
         self._free.pop(agent_id, None)
+
+    def judge(self, expected: Callable[[PoolAgent], Posterior], verdicts: int) -> None:
+        """Have choices look at what is `expected` of each agent from now on, given so many answers of humans."""
+        self._expected, self.verdicts = expected, verdicts
+        for agent in tuple(self._free.values()):
+            self.set_agent(agent)
 
     # --- Decisions ----------------------------------------------------------------------------------------------------
 
@@ -112,7 +125,8 @@ class Schedule:
         if not suited:
             return None
         (_, task), needs = min(suited, key=lambda each: each[0][0])
-        agent, selection = choose_agent([agent for agent in free if agent.suits(needs)], self._draw)
+        suitable = [agent for agent in free if agent.suits(needs)]
+        agent, selection = choose_agent(suitable, self._draw, verdicts_until=self.verdicts_until)
         self._serve(task, now)
         self.set_agent(replace(agent, tasks=agent.tasks + 1))
         return Allocation(task, agent.id, agent.executor, selection)

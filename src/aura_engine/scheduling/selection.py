@@ -19,10 +19,12 @@ Draw = Callable[[], float]
 """Returns a random number from 0 up to 1."""
 
 
-def choose_agent(suitable: Collection[PoolAgent], draw: Draw | None = None) -> tuple[PoolAgent, Selection]:
+def choose_agent(
+    suitable: Collection[PoolAgent], draw: Draw | None = None, *, verdicts_until: int = 0
+) -> tuple[PoolAgent, Selection]:
     """Return the agent with the lowest `rank`, or else the best draw, and the record of the choice.
 
-    There is at least one agent.
+    There is at least one agent. What is expected of them follows from the log up to `verdicts_until`.
     """
     if draw is None:
         first = nsmallest(RECORDED, suitable, key=lambda agent: agent.rank)
@@ -33,15 +35,25 @@ def choose_agent(suitable: Collection[PoolAgent], draw: Draw | None = None) -> t
         first = [agent for _, agent in best]
         candidates = tuple(_candidate(agent, share) for share, agent in best)
         reason = _ONLY if len(first) == 1 else "its draw from what is known of the agents' acceptance is the highest"
-    return first[0], Selection(reason=reason, candidates=candidates, suitable=len(suitable))
+    record = Selection(reason=reason, candidates=candidates, suitable=len(suitable), verdicts_until=verdicts_until)
+    return first[0], record
 
 
 _ONLY = "it is the only suitable agent with room"
 
 
 def _candidate(agent: PoolAgent, draw: float | None) -> Candidate:
-    bound = agent.expected.lower
-    return Candidate(agent.id, agent.tasks, agent.capacity, agent.registered_at, lower_bound=bound, draw=draw)
+    return Candidate(
+        agent.id,
+        agent.tasks,
+        agent.capacity,
+        agent.registered_at,
+        lower_bound=agent.expected.lower,
+        executor=agent.executor,
+        model=agent.model,
+        posterior=(agent.expected.a, agent.expected.b),
+        draw=draw,
+    )
 
 
 def _reason(first: list[PoolAgent]) -> str:

@@ -11,6 +11,7 @@ from aura_contracts.agent import Agent
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.task import PoolRequest, Priority, Task
 from aura_engine.record.acceptance import Posterior
+from aura_engine.record.verdicts import Worker
 
 AGEING = 600.0
 """Seconds in the queue after which a task counts as one priority higher, up to the highest."""
@@ -92,6 +93,8 @@ class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "developer"
     capabilities: frozenset[str] = frozenset()
     executor: str = ""
+    model: str = ""
+    """As its profile names it."""
     capacity: int = 1
     tasks: int = 0
     """The tasks that it has."""
@@ -100,17 +103,17 @@ class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):
     """The share of its work that humans approve, as far as is known."""
 
     @classmethod
-    def of(cls, agent: Agent, expected: Posterior = UNKNOWN) -> Self:
-        """Return the figures of an agent."""
+    def of(cls, agent: Agent) -> Self:
+        """Return the figures of an agent; nothing is expected of it yet."""
         return cls(
             id=agent.id,
             type=agent.type,
             capabilities=frozenset(agent.capabilities),
             executor=agent.executor,
+            model=str(agent.options.get("model") or agent.model),
             capacity=agent.capacity,
             tasks=len(agent.tasks),
             registered_at=agent.created_at,
-            expected=expected,
         )
 
     @property
@@ -122,6 +125,11 @@ class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):
     def load(self) -> float:
         """The share of its capacity that is used."""
         return self.tasks / self.capacity
+
+    @property
+    def worker(self) -> Worker:
+        """What its record is looked up by."""
+        return Worker(self.id, self.type, self.executor, self.model)
 
     @property
     def rank(self) -> tuple[float, float, datetime, AgentId]:

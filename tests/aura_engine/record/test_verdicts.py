@@ -10,7 +10,7 @@ from aura_contracts.ports.milestones import Milestone, VerdictCount
 from aura_engine.record.acceptance import Posterior, pooled
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.tally import Tally
-from aura_engine.record.verdicts import Verdicts
+from aura_engine.record.verdicts import Verdicts, Worker
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +29,10 @@ def counted(
         rounds=rounds,
         count=count,
     )
+
+
+def worker(agent, agent_type="tester", executor="x", model=""):
+    return Worker(agent, agent_type, executor, model)
 
 
 ADA = Evidence(agent_id="ada", executor="x", model="m", task_type="tester")
@@ -54,18 +58,35 @@ def test_a_cell_is_an_agent_with_a_model_for_a_type_of_task_and_a_kind():
 
 def test_expectation_goes_from_all_to_the_type_to_the_agent_to_its_work_of_the_type():
     nothing = Verdicts()
-    assert nothing.expected("new", "tester") == Posterior()
+    assert nothing.expected(worker("new")) == Posterior()
     others = Verdicts.of([counted(90), counted(10, "rejected")])
-    new = others.expected("new", "tester")
+    new = others.expected(worker("new"))
     assert new.mean > 0.8
     assert new.a + new.b == pytest.approx(10)
-    elsewhere = others.expected("new", "developer").mean
+    elsewhere = others.expected(worker("new", "developer")).mean
     assert 0.5 < elsewhere <= new.mean
     others.add([counted(100, "rejected", agent="new")])
-    assert others.expected("new", "tester").mean < 0.1
-    assert others.expected("new", "developer").mean < 0.2, "what it did for another type counts for ten verdicts"
+    assert others.expected(worker("new")).mean < 0.1
+    assert others.expected(worker("new", "developer")).mean < 0.2, (
+        "what it did for another type counts for ten verdicts"
+    )
     others.add([counted(500, kind="plan", agent="new"), counted(500, kind="tool_call", agent="new")])
-    assert others.expected("new", "tester").mean < 0.1, "only changes count"
+    assert others.expected(worker("new")).mean < 0.1, "only changes count"
+
+
+def test_work_with_another_model_or_executor_is_only_a_prior():
+    """A profile names a model shortly, or not at all; programs report its full name."""
+    verdicts = Verdicts.of([counted(50, model="claude-opus-4-5-20251101")])
+    proven = verdicts.expected(worker("ada"))
+    assert proven.a + proven.b == pytest.approx(52)
+    assert verdicts.expected(worker("ada", model="opus")) == proven
+    assert verdicts.expected(worker("ada", model="claude-opus-4-5-20251101")) == proven
+    for other in (worker("ada", model="haiku"), worker("ada", executor="y"), worker("ada", "developer")):
+        changed = verdicts.expected(other)
+        assert changed.a + changed.b == pytest.approx(10), other
+        assert changed.lower < proven.lower
+    unnamed = Verdicts.of([counted(50, model=None)])
+    assert unnamed.expected(worker("ada", model="opus")) == proven
 
 
 amounts = st.integers(1, 50)
@@ -76,7 +97,7 @@ verdict_counts = st.builds(
     agent=st.sampled_from(["ada", "bob", None]),
     agent_type=st.sampled_from(["tester", "developer", None]),
     kind=st.sampled_from(["changes", "plan", "tool_call", "question"]),
-    model=st.sampled_from(["m", None]),
+    model=st.sampled_from(["m", "another", None]),
     confidence=st.none() | st.floats(0, 1),
     rounds=st.integers(0, 2),
 )
@@ -90,7 +111,7 @@ def test_the_order_and_the_portions_of_counts_change_nothing(counts, drawn):
         apart.add([one])
     for agent in ("ada", "bob"):
         assert AgentRecord.of(agent, together, {}) == AgentRecord.of(agent, apart, {})
-        assert together.expected(agent, "tester") == apart.expected(agent, "tester")
+        assert together.expected(worker(agent)) == apart.expected(worker(agent))
 
 
 @given(st.lists(verdict_counts, max_size=12))
@@ -99,13 +120,14 @@ def test_each_verdict_is_in_one_group_of_the_expectation(counts):
     seen = []
     for one in counts:
         if one.kind == "changes":
-            groups = (one.agent_id == "ada", one.agent_type == "tester")
+            own, same = one.agent_id == "ada", one.agent_type == "tester"
+            groups = (own, same and (not own or one.model in ("m", None)))
             seen.append((groups, one.count, one.count * (one.verdict is Milestone.APPROVED)))
     groups = [
         (sum(yes for found, _, yes in seen if found == group), sum(count for found, count, _ in seen if found == group))
         for group in ((False, False), (False, True), (True, False), (True, True))
     ]
-    assert verdicts.expected("ada", "tester") == pooled(groups)
+    assert verdicts.expected(worker("ada", model="m")) == pooled(groups)
 
 
 def test_an_agent_record_has_its_evidence_and_what_came_back():

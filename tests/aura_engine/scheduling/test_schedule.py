@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from aura_contracts.task import Priority
+from aura_engine.record.acceptance import Posterior
 from aura_engine.scheduling import AGEING, Needs, PoolAgent, Schedule, WaitingTask
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,6 +36,24 @@ def order(*tasks, now=0.0):
         found.append(chosen.task.id)
         schedule.set_agent(agent())
     return found
+
+
+def test_what_is_expected_counts_whether_an_agent_came_before_or_after():
+    expected = {"agent-1": Posterior(1, 9), "agent-2": Posterior(9, 1), "agent-3": Posterior(30, 1)}
+    schedule = Schedule()
+    schedule.set_agent(agent(1, capacity=5))
+    schedule.set_agent(agent(2, capacity=5))
+    schedule.judge(lambda one: expected[one.id], 12)
+    schedule.verdicts_until = 7
+    schedule.set_agent(agent(3, capacity=5))
+    chosen = []
+    for number in range(4):
+        schedule.put(task(str(number)), 0.0)
+        allocation = schedule.take(0.0)
+        assert allocation.selection.verdicts_until == 7
+        chosen.append(allocation.agent_id)
+    assert chosen == ["agent-3", "agent-2", "agent-1", "agent-3"]
+    assert schedule.verdicts == 12
 
 
 # --- Tasks ------------------------------------------------------------------------------------------------------------

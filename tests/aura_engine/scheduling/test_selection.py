@@ -33,6 +33,25 @@ def test_of_agents_with_as_much_to_do_the_one_with_the_highest_lower_bound_gets_
     assert all(one.draw is None for one in selection.candidates)
 
 
+def test_a_choice_is_recorded_with_all_that_it_can_be_repeated_from():
+    agents = [agent(1, 3, 1, executor="claude", model="opus", capacity=3, tasks=1), agent(2, 7, 2, executor="codex")]
+    drawn = iter([0.25, 0.75])
+    _, selection = choose_agent(agents, drawn.__next__, verdicts_until=42)
+    assert selection.verdicts_until == 42
+    first, second = sorted(selection.candidates, key=lambda one: one.agent_id)
+    assert (first.executor, first.model, first.posterior, first.tasks, first.capacity) == (
+        "claude",
+        "opus",
+        (4, 2),
+        1,
+        3,
+    )
+    assert (second.executor, second.model, second.posterior) == ("codex", "", (8, 3))
+    for one, number in ((second, 0.25), (first, 0.75)):  # by load first
+        assert one.draw == Posterior(*one.posterior).quantile(number)
+        assert one.lower_bound == Posterior(*one.posterior).lower
+
+
 def test_load_goes_before_acceptance_and_age_after_it():
     assert choose_agent([agent(1, 45, 5, tasks=1, capacity=2), agent(2, 0, 50)])[0].id == "agent-2"
     chosen, selection = choose_agent([agent(2, 5, 5), agent(1, 5, 5)])
