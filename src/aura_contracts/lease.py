@@ -120,7 +120,10 @@ class LeaseProcessStarted(GrantEvent, frozen=True, kw_only=True):
 
 
 class WorkerWentOffline(GrantEvent, frozen=True, kw_only=True):
-    """The worker had been silent since `last_seen`, longer than the offline timeout."""
+    """The worker had been silent since `last_seen`, longer than the offline timeout.
+
+    Again, if the clock was set back behind the moment at which it went offline: then its grace period begins once more.
+    """
 
     topic = "lease.worker_went_offline"
     last_seen: Instant
@@ -318,6 +321,7 @@ _TABLE: Table = MappingProxyType(
             StaleReportAdjudicated: _S.HELD,
         },
         _S.OFFLINE: {
+            WorkerWentOffline: _S.OFFLINE,
             WorkerReturned: _S.HELD,
             LeaseLost: _S.FREE,
             LeaseRevoked: _S.FREE,

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from aura_contracts.approval import ApprovalRejected as ApprovalRejected
     from aura_contracts.approval import ApprovalRequested as ApprovalRequested
     from aura_contracts.approval import ApprovalStatus as ApprovalStatus
+    from aura_contracts.approval import ApprovalTimesMoved as ApprovalTimesMoved
     from aura_contracts.approval import ApprovalWithdrawn as ApprovalWithdrawn
     from aura_contracts.approval import ChangeSize as ChangeSize
     from aura_contracts.approval import Channel as Channel

@@ -22,6 +22,7 @@ from aura_contracts.approval import (
     ApprovalKind,
     ApprovalRejected,
     ApprovalStatus,
+    ApprovalTimesMoved,
     Approve,
     Ballot,
     Channel,
@@ -31,6 +32,7 @@ from aura_contracts.approval import (
     ExpireApproval,
     Level,
     LevelApproved,
+    MoveApprovalTimes,
     OnExpiry,
     PolicyDecision,
     PolicyVerdict,
@@ -46,6 +48,7 @@ from aura_contracts.approval import (
     VoteCast,
     WithdrawApproval,
 )
+from aura_contracts.clocks import CLOCK_TOLERANCE
 from aura_contracts.errors import (
     ActorNotAllowed,
     AggregateExists,
@@ -537,6 +540,40 @@ def test_those_who_have_not_answered_are_reminded_every_24_hours():
     assert story.state.reminders == 2
 
 
+DAY = 24 * 3600.0
+
+
+def test_a_clock_that_is_set_back_behind_the_question_lets_it_wait_no_longer_than_it_would_have():
+    story = Story(escalate_to=("carol",))
+    (moved,) = story.do(ENGINE, MoveApprovalTimes(), after=-365 * DAY)
+    assert moved == ApprovalTimesMoved(seconds=365 * DAY)
+    since = START - timedelta(days=365)
+    times = (story.state.remind_at, story.state.escalate_at, story.state.deadline)
+    assert times == tuple(since + timedelta(hours=hours) for hours in (24, 48, 72))
+    assert story.do(ENGINE, MoveApprovalTimes(), after=-365 * DAY) == []
+    with refused("not_due"):
+        story.do(ENGINE, RemindReviewers(), after=-364 * DAY - 1)
+    story.do(ENGINE, RemindReviewers(), after=-364 * DAY)
+    story.do(ENGINE, ExpireApproval(), after=-362 * DAY)
+
+
+def test_after_a_reminder_what_is_left_counts_from_there():
+    story = Story(escalate_to=("carol",))
+    story.do(ENGINE, RemindReviewers(), after=DAY)
+    story.do(ENGINE, MoveApprovalTimes(), after=-DAY)
+    since = START - timedelta(days=1)
+    times = (story.state.remind_at, story.state.escalate_at, story.state.deadline)
+    assert times == tuple(since + timedelta(hours=hours) for hours in (24, 24, 48))
+
+
+@pytest.mark.parametrize("after", [-CLOCK_TOLERANCE + 1, 0.0, 60.0, 30 * DAY])
+def test_a_clock_that_is_right_moves_nothing(after):
+    story = Story()
+    before = story.state
+    assert story.do(ENGINE, MoveApprovalTimes(), after=after) == []
+    assert story.state == before
+
+
 def test_nobody_is_reminded_where_that_is_switched_off():
     with refused("not_due"):
         Story(remind_after=None).do(ENGINE, RemindReviewers(), after=REMIND_AFTER)
@@ -618,7 +655,9 @@ def test_without_a_deadline_nothing_expires():
         Story(deadline=None).do(ENGINE, ExpireApproval(), after=1e9)
 
 
-@pytest.mark.parametrize("command", [RemindReviewers(), EscalateApproval(to=("carol",)), ExpireApproval()])
+@pytest.mark.parametrize(
+    "command", [RemindReviewers(), EscalateApproval(to=("carol",)), ExpireApproval(), MoveApprovalTimes()]
+)
 @pytest.mark.parametrize("actor", [ALICE, AGENT])
 def test_aura_alone_minds_the_clock(actor, command):
     with pytest.raises(ActorNotAllowed):

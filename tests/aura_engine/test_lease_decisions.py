@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.actors import agent, human, system
+from aura_contracts.clocks import CLOCK_TOLERANCE
 from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
 from aura_contracts.failures import FailureReason
@@ -223,6 +224,19 @@ def test_a_worker_that_comes_back_in_time_goes_on():
     story.offline().later(RETURN_GRACE).do(back(process=PROCESS))
     assert (story.state.status, story.state.epoch, story.state.offline_since) == (LeaseStatus.HELD, 1, None)
     assert (story.state.worker_id, story.state.process) == (WORKER, PROCESS)
+
+
+@pytest.mark.parametrize("back", [CLOCK_TOLERANCE + OFFLINE_AFTER, 365 * 86_400.0])
+def test_after_the_clock_was_set_back_the_grace_period_begins_again(back):
+    story = Story().later(-back)
+    story.do(RecordOffline(epoch=1, last_seen=story.state.granted_at))
+    assert story.state.offline_since == story.now
+    assert story.do(RecordOffline(epoch=1, last_seen=story.state.granted_at)) == []
+    story.later(-back).do(RecordOffline(epoch=1, last_seen=story.state.granted_at))
+    assert story.state.offline_since == story.now
+    with pytest.raises(RuleViolated):
+        story.later(RETURN_GRACE - 1).do(DeclareLost(epoch=1))
+    assert isinstance(story.later(1).do(DeclareLost(epoch=1))[0], LeaseLost)
 
 
 def test_a_worker_may_be_offline_more_than_once():

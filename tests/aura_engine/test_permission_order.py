@@ -26,6 +26,7 @@ def answer(decision=ApprovalStatus.APPROVED, remember=Remember.ONCE, pattern=Non
         reviewers=("ann",),
         requested_by="system:engine",
         requested_at=NOW,
+        waits_since=NOW,
         decision=ApprovalDecision.APPROVED if granted else ApprovalDecision.REJECTED,
         reviewed_by="human:ann",
         remember=remember,

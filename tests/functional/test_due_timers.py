@@ -1,6 +1,8 @@
 """What is due is done once: late, twice, after a jump of the clock, by several engines, and after the answer."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from time import tzset
 
 import anyio
 import pytest
@@ -273,3 +275,95 @@ async def test_a_forward_jump_holds_what_cannot_be_undone(opened, time, monkeypa
         time.passes(1)
         assert purposes(await engine.timers.fire_due()) == [TimerPurpose.EXPIRE]
         assert (await engine.approvals.get(approval)).status is ApprovalStatus.EXPIRED
+
+
+# --- A clock that is set back -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [1, 365])
+async def test_after_the_clock_was_set_back_a_question_waits_no_longer_than_it_would_have(opened, time, days):
+    """It was set back before anything looked again: across a restart, and behind the log."""
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine)
+    time.passes(-24 * days)
+    now = time.now
+    async with opened(host=Host(clock=time)) as engine:
+        assert await engine.timers.fire_due() == ()
+        due = await engine.timers.list()
+        assert [timer.due_at - now for timer in due] == [timedelta(hours=hours) for hours in (24, 48, 72)]
+        for hours, done in ((23, []), (1, ["remind"]), (23, []), (1, ["escalate", "remind"]), (24, ["expire"])):
+            time.passes(hours)
+            assert sorted(purposes(await engine.timers.fire_due())) == done
+        counts = Counter(await happened(engine, approval))
+        assert counts == {"ReminderSent": 2, "ApprovalEscalated": 1, "ApprovalExpired": 1}
+
+
+async def test_a_clock_that_goes_to_and_fro_fires_nothing_twice(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine, deadline=None)
+        for hours in (24, -24, 23, -47, 47, 1):
+            time.passes(hours)
+            await engine.timers.fire_due()
+            assert await engine.timers.fire_due() == ()
+        counts = Counter(await happened(engine, approval))
+        assert counts["ApprovalEscalated"] == 1
+
+
+async def test_what_was_asked_after_the_clock_was_set_back_is_not_moved(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        old = await ask(engine)
+        time.passes(-24)
+        new = await ask(engine)
+        core = engine._core
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+        keeper._set_back = True
+        for _ in range(2):
+            await keeper.look()
+        at = [(await core.bus.fetch(APPROVAL, one)).remind_at for one in (old, new)]
+        assert at == [time.now + timedelta(hours=24)] * 2
+
+
+async def test_a_running_timekeeper_sees_that_the_clock_was_set_back(opened, time, monkeypatch):
+    """The log is not behind: others have recorded since, with a clock that is right."""
+    for module in (wall_clock, timekeeper):
+        monkeypatch.setattr(module, "CLOCK_CHECK", 0.01)
+    told = []
+
+    async def on_jump(jump):
+        told.append(jump.seconds)
+
+    async with opened(host=Host(clock=time)) as engine:
+        core, approval = engine._core, await ask(engine)
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, on_jump=on_jump)
+        async with anyio.create_task_group() as group:
+            group.start_soon(keeper.run)
+            await until(lambda: keeper._set_back is False)
+            time.passes(-365 * 24)
+
+            async def moved():
+                return (await core.bus.fetch(APPROVAL, approval)).remind_at == time.now + timedelta(hours=24)
+
+            await until(moved)
+            time.passes(24)
+
+            async def reminded():
+                return await happened(engine, approval) == ["ReminderSent"]
+
+            await until(reminded)
+            group.cancel_scope.cancel()
+        assert told == [pytest.approx(-365 * 86_400.0), pytest.approx(86_400.0)]
+
+
+async def test_a_zone_that_changes_does_nothing(opened, monkeypatch):
+    """Moments are in UTC, whatever the machine shows to people."""
+    async with opened() as engine:
+        await ask(engine)
+        before = [timer.due_at for timer in await engine.timers.list()]
+        for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+            monkeypatch.setenv("TZ", zone)
+            tzset()
+            assert await engine.timers.fire_due() == ()
+        assert [timer.due_at for timer in await engine.timers.list()] == before
+        assert not engine._core.clock.jumps
+    monkeypatch.undo()
+    tzset()

@@ -79,6 +79,40 @@ async def test_a_service_reminds_and_says_when_it_served(opened):
         assert await reminders(engine, asked) == 1
 
 
+@pytest.mark.parametrize("days", [-365, 365])
+async def test_a_clock_that_was_set_while_none_served(opened, days):
+    """Behind the log it can only have been set back; ahead of it, so much time may have passed."""
+    async with opened() as engine:
+        asked = await ask(engine)
+        await engine.serve().started()
+    passed = timedelta(days=days)
+    async with opened(host=Host(clock=lambda: now() + passed)) as engine:
+        await engine.serve().started()
+        if days < 0:
+            await until(lambda: jumped(engine))
+            told = (await events_of(engine, SERVICE_ID))[-1]
+            assert isinstance(told, ClockJumped)
+            assert told.seconds == pytest.approx(passed.total_seconds(), abs=60)
+            hour = await due_in(engine, asked, passed)
+            assert hour == pytest.approx(3600, abs=60)
+            passed += timedelta(hours=1)
+        await until(lambda: reminders(engine, asked))
+        assert await reminders(engine, asked) == 1
+        assert bool(await jumped(engine)) is (days < 0)
+
+
+async def due_in(engine, approval_id, passed):
+    """Return the seconds until the next reminder is due, once it is less than a day away."""
+
+    async def soon():
+        at = (await engine._core.bus.fetch(APPROVAL, approval_id)).remind_at
+        left = (at - now() - passed).total_seconds()
+        return left if left < 86_400 else None
+
+    await until(soon)
+    return await soon()
+
+
 async def test_a_second_one_waits_and_takes_over(opened):
     async with opened() as one, opened() as two:
         first, second = one.serve(), two.serve()

@@ -25,6 +25,7 @@ from aura_contracts.approval.commands import DelegateApproval as DelegateApprova
 from aura_contracts.approval.commands import EscalateApproval as EscalateApproval
 from aura_contracts.approval.commands import ExpireApproval as ExpireApproval
 from aura_contracts.approval.commands import IssueLink as IssueLink
+from aura_contracts.approval.commands import MoveApprovalTimes as MoveApprovalTimes
 from aura_contracts.approval.commands import RecordApprovalRefusal as RecordApprovalRefusal
 from aura_contracts.approval.commands import Reject as Reject
 from aura_contracts.approval.commands import RemindReviewers as RemindReviewers
@@ -40,6 +41,7 @@ from aura_contracts.approval.event_types import ApprovalExpired as ApprovalExpir
 from aura_contracts.approval.event_types import ApprovalGranted as ApprovalGranted
 from aura_contracts.approval.event_types import ApprovalRejected as ApprovalRejected
 from aura_contracts.approval.event_types import ApprovalRequested as ApprovalRequested
+from aura_contracts.approval.event_types import ApprovalTimesMoved as ApprovalTimesMoved
 from aura_contracts.approval.event_types import ApprovalWithdrawn as ApprovalWithdrawn
 from aura_contracts.approval.event_types import CommentAdded as CommentAdded
 from aura_contracts.approval.event_types import LevelApproved as LevelApproved

@@ -121,6 +121,15 @@ class EscalateApproval(Command[Approval], frozen=True, kw_only=True):
     to: tuple[str, ...] = ()
 
 
+class MoveApprovalTimes(Command[Approval], frozen=True, kw_only=True):
+    """Have what is due come earlier, if the clock was set back behind the moment at which the question began to wait.
+
+    Otherwise nothing changes.
+    """
+
+    emits = (events.ApprovalTimesMoved,)
+
+
 class ExpireApproval(Command[Approval], frozen=True, kw_only=True):
     """Close the question after its deadline."""
 

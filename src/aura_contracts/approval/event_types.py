@@ -89,6 +89,17 @@ class ApprovalEscalated(Event, frozen=True, kw_only=True):
     to: tuple[str, ...]
 
 
+class ApprovalTimesMoved(Event, frozen=True, kw_only=True):
+    """The clock was set back behind the moment at which the question began to wait: what is due is due earlier.
+
+    Its reminder, escalation and deadline are as far away from now as they were when they were set.
+    """
+
+    topic = "approval.times_moved"
+    seconds: float
+    """By how much each is earlier."""
+
+
 class ApprovalGranted(Event, frozen=True, kw_only=True):
     """The question was approved, by as many reviewers as needed or by the policy."""
 

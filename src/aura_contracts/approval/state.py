@@ -60,6 +60,8 @@ class Approval(Question, State, frozen=True, kw_only=True):
     escalate_at: datetime | None = None
     escalated_to: tuple[str, ...] = ()
     """Names of the humans it was escalated to."""
+    waits_since: datetime
+    """When the people it waits for were asked or reminded last; or the times were moved, see `ApprovalTimesMoved`."""
     decision: ApprovalDecision | None = None
     feedback: str | None = None
     reviewed_by: Actor | None = None
@@ -181,6 +183,7 @@ _TABLE: Table = MappingProxyType(
             events.LinksRevoked: _S.PENDING,
             events.ReminderSent: _S.PENDING,
             events.ApprovalEscalated: _S.PENDING,
+            events.ApprovalTimesMoved: _S.PENDING,
             events.ApprovalGranted: _S.APPROVED,
             events.ApprovalRejected: _S.REJECTED,
             events.ApprovalChangesRequested: _S.NEEDS_CHANGES,
@@ -217,6 +220,7 @@ def _requested(_: None, event: events.ApprovalRequested, fact: HappenedFact, sta
         requested_at=fact.time,
         remind_at=_after(fact.time, question.remind_after),
         escalate_at=_after(fact.time, question.escalate_after),
+        waits_since=fact.time,
         **asdict(question),
     )
 
@@ -260,17 +264,27 @@ def _level_approved(
         escalated_to=(),
         remind_at=_reminder(state, fact.time),
         escalate_at=_after(fact.time, state.escalate_after),
+        waits_since=fact.time,
     )
 
 
 def _reminded(state: Approval, event: events.ReminderSent, fact: HappenedFact, status: ApprovalStatus) -> Approval:
-    return replace(state, status=status, reminders=event.number, remind_at=_reminder(state, fact.time))
+    remind_at = _reminder(state, fact.time)
+    return replace(state, status=status, reminders=event.number, remind_at=remind_at, waits_since=fact.time)
 
 
 def _escalated(
     state: Approval, event: events.ApprovalEscalated, fact: HappenedFact, status: ApprovalStatus
 ) -> Approval:
     return replace(state, status=status, escalated_to=(*state.escalated_to, *event.to))
+
+
+def _times_moved(
+    state: Approval, event: events.ApprovalTimesMoved, fact: HappenedFact, status: ApprovalStatus
+) -> Approval:
+    times = {"remind_at": state.remind_at, "escalate_at": state.escalate_at, "deadline": state.deadline}
+    moved = {name: _after(time, -event.seconds) for name, time in times.items() if time is not None}
+    return replace(state, status=status, waits_since=fact.time, **moved)
 
 
 _CLOSED: Mapping[str, object] = MappingProxyType({"closed_at": TIME, "remind_at": None, "escalate_at": None})
@@ -292,6 +306,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Approval]] = MappingProxyType(
         events.LinksRevoked: _links_revoked,
         events.ReminderSent: _reminded,
         events.ApprovalEscalated: _escalated,
+        events.ApprovalTimesMoved: _times_moved,
         events.ApprovalGranted: _decided(ApprovalDecision.APPROVED, "remember", "pattern"),
         events.ApprovalRejected: _decided(ApprovalDecision.REJECTED),
         events.ApprovalChangesRequested: _decided(ApprovalDecision.NEEDS_CHANGES),

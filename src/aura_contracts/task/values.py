@@ -1,6 +1,7 @@
 """The values of tasks: see `aura_contracts.task`."""
 
 import re
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
 
@@ -8,6 +9,7 @@ import msgspec
 
 from aura_contracts.aggregate import Changes
 from aura_contracts.approval.values import Level
+from aura_contracts.clocks import is_ahead
 from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Instant
 from aura_contracts.ids import AgentId, ApprovalId, TaskId
@@ -121,6 +123,14 @@ class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
     base_delay: float = 1.0
     max_delay: float = 60.0
     jitter: float = 0.2
+
+    def is_over(self, retry_at: datetime, now: datetime) -> bool:
+        """Whether the pause until `retry_at` is over.
+
+        A pause that is longer than any can be is over as well: the clock was set back since it began.
+        """
+        longest = timedelta(seconds=self.max_delay * (1 + self.jitter))
+        return now >= retry_at or is_ahead(retry_at - longest, now)
 
 
 class PoolRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
-from aura_contracts.approval import Approval, EscalateApproval, ExpireApproval, RemindReviewers
+from aura_contracts.approval import Approval, EscalateApproval, ExpireApproval, MoveApprovalTimes, RemindReviewers
 from aura_contracts.errors import CommandRefused
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import ApprovalId, LeaseId, TaskId
@@ -40,6 +40,15 @@ async def fire(bus: CommandBus, timer: TimerRow, drive: Drive | None) -> bool:
         return False
     task_id = await _task_of(bus, timer)
     return task_id is not None and bool(await drive(task_id))
+
+
+async def move(bus: CommandBus, timer: TimerRow) -> None:
+    """Have a timer come earlier if it was set by a clock that was ahead, and has been set back since.
+
+    Raises the errors of the log.
+    """
+    if timer.purpose in _COMMANDS:
+        await _command(bus, timer, MoveApprovalTimes())
 
 
 async def _command(bus: CommandBus, timer: TimerRow, command: Command[Approval]) -> bool:

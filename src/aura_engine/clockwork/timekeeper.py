@@ -7,6 +7,8 @@ Invariants:
 - A timer that could not be fired, or that is still there after it was, is left alone for a while, so that it keeps
   neither the others nor the machine busy.
 - Of several that keep time for a store, one fires: each asks `confirm` before it fires anything.
+- What was set by a clock that was ahead, and has been set back since, is moved before anything is looked for: see
+  `ApprovalTimesMoved`. Looked for are such clocks when a timekeeper begins, and after a jump.
 - What cannot be undone is held for a moment after the clock has jumped forward: see `WallClock`.
 """
 
@@ -19,14 +21,16 @@ import anyio
 import attrs
 
 from aura_contracts.approval import ApprovalDelegated, ApprovalRequested, LevelApproved
+from aura_contracts.clocks import is_ahead
 from aura_contracts.errors import AuraError, StoreUnavailable
 from aura_contracts.execution import StageRetryScheduled
 from aura_contracts.lease import WorkerWentOffline
+from aura_contracts.ports import EventLog
 from aura_contracts.ports.read_models import ReadModels, TimerQuery
 from aura_contracts.ports.rows import TimerRow
 from aura_contracts.task import AttemptFailed
 from aura_contracts.timers import DESTRUCTIVE
-from aura_engine.clockwork.effects import Drive, fire
+from aura_engine.clockwork.effects import Drive, fire, move
 from aura_engine.clockwork.wall_clock import CLOCK_CHECK, ClockJump, WallClock
 from aura_engine.unit_of_work import CommandBus
 
@@ -42,6 +46,12 @@ _PAGE = 100
 
 _SETTING = (ApprovalRequested, ApprovalDelegated, LevelApproved, AttemptFailed, StageRetryScheduled, WorkerWentOffline)
 """The events after which something may be due earlier than anything before. `ReminderSent` moves a timer away."""
+
+
+async def last_time(log: EventLog) -> datetime | None:
+    """Return when the newest event was recorded; None for a log without events. Raises the errors of the log."""
+    newest = await log.page(max(await log.head() - 1, 0), limit=1)
+    return newest[-1].time if newest else None
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -60,9 +70,12 @@ class Timekeeper:
     _left: dict[str, tuple[datetime, float]] = attrs.field(factory=dict, init=False)
     """By id, the timers that are left alone: when they were due, and until when (monotonic)."""
     _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    _set_back: bool | None = attrs.field(default=None, init=False)
+    """Whether the clock may have been set back since timers were last moved; None: that is not known."""
 
     async def run(self) -> None:
         """Fire what is due, for as long as it is not cancelled, through outages of the store."""
+        self._set_back = True  # others may have recorded since, with a clock that is right
         async with anyio.create_task_group() as group:
             await group.start(self._follow)
             while True:
@@ -88,6 +101,7 @@ class Timekeeper:
 
         After `limit` of them it stops, None: never.
         """
+        await self._move_timers()
         fired: list[TimerRow] = []
         pauses = [CLOCK_CHECK]
         now = self._clock.now()
@@ -113,6 +127,24 @@ class Timekeeper:
         self._left = {one: since for one, since in self._left.items() if one in seen}
         return fired, min(pauses)
 
+    async def _move_timers(self) -> None:
+        """Move what was set by a clock that was ahead, if the clock may have been set back."""
+        if self._set_back is None:
+            self._set_back = await self._is_behind_log()
+        if self._set_back:
+            now = self._clock.now()
+            query = TimerQuery(limit=_PAGE, sort="due_at", descending=True)
+            async with aclosing(self._reads.rows(query)) as timers:
+                async for timer in timers:
+                    if timer.due_at <= now:
+                        break
+                    await move(self._bus, timer)
+            self._set_back = False
+
+    async def _is_behind_log(self) -> bool:
+        newest = await last_time(self._bus.log)
+        return newest is not None and is_ahead(newest, self._clock.now())
+
     def _pause(self, timer: TimerRow) -> float:
         """Return the seconds for which a timer that is due is left alone; 0 if it may be fired."""
         held = self._clock.held() if timer.purpose in DESTRUCTIVE else 0.0
@@ -134,6 +166,7 @@ class Timekeeper:
         """Report the jumps of the clock, each until it was recorded: the store may be away right after a sleep."""
         self._clock.now()
         while self._clock.jumps and self._on_jump is not None:
+            self._set_back = self._set_back or self._clock.jumps[0].seconds < 0
             try:
                 await self._on_jump(self._clock.jumps[0])
             except StoreUnavailable:

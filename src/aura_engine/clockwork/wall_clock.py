@@ -7,7 +7,8 @@ has passed, the wall clock has jumped:
     forward     the machine has slept, or the clock was set. All that is due is done, once. What cannot be undone is
                 held for one round of heartbeats: those who are alive have to be able to say so first. The round begins
                 when the store is first reached after the jump: before, no one could say anything.
-    backward    the clock was set. Nothing is done twice, because what was done has left no timer behind.
+    backward    the clock was set. Nothing is done twice, because what was done has left no timer behind. What was set
+                by the clock as it was before comes earlier, see `aura_contracts.approval.ApprovalTimesMoved`.
 """
 
 from collections import deque
@@ -17,13 +18,14 @@ from datetime import datetime
 import anyio
 import attrs
 
+from aura_contracts.clocks import CLOCK_TOLERANCE, is_ahead
 from aura_contracts.lease import OFFLINE_AFTER
 from aura_contracts.ports import Clock
 
 CLOCK_CHECK = 30.0
 """Seconds at most that a wait lasts before the clock is read again."""
 
-JUMP = 180.0
+JUMP = CLOCK_TOLERANCE
 """Seconds by which the clocks must disagree to count as a jump: more than any correction of a clock that is kept."""
 
 HOLD = OFFLINE_AFTER
@@ -66,6 +68,14 @@ class WallClock:
             self._unreached = True
         self._last = (wall, monotonic)
         return wall
+
+    def compare(self, recorded: datetime) -> bool:
+        """Return whether the clock is behind what was recorded: it was set back while no one looked. Note the jump."""
+        now = self.now()
+        if not is_ahead(recorded, now):
+            return False
+        self.jumps.append(ClockJump(recorded, now, (now - recorded).total_seconds()))
+        return True
 
     def held(self) -> float:
         """Return the seconds for which what cannot be undone is still held; 0 if it may be done."""

@@ -25,6 +25,7 @@ from aura_contracts.approval import (
     ApprovalGranted,
     ApprovalKind,
     ApprovalRejected,
+    ApprovalTimesMoved,
     ApprovalWithdrawn,
     Approve,
     Ballot,
@@ -36,6 +37,7 @@ from aura_contracts.approval import (
     ExpireApproval,
     IssueLink,
     LevelApproved,
+    MoveApprovalTimes,
     OnExpiry,
     PoliciesApplied,
     RecordApprovalRefusal,
@@ -49,6 +51,7 @@ from aura_contracts.approval import (
     VoteCast,
     WithdrawApproval,
 )
+from aura_contracts.clocks import is_ahead
 from aura_contracts.errors import InvalidInput, QuestionChanged
 from aura_contracts.events import Event
 from aura_contracts.patches import LineAnchor
@@ -289,6 +292,13 @@ def _expire(state: Approval, command: ExpireApproval, context: Context) -> Event
     return [ApprovalExpired(continued=state.on_expiry is OnExpiry.CONTINUE and not state.needs_human)]
 
 
+def _move_times(state: Approval, command: MoveApprovalTimes, context: Context) -> Events:
+    """Let it wait again from now on, but no longer than it would have had to: so nothing is early."""
+    if not is_ahead(state.waits_since, context.now):
+        return []
+    return [ApprovalTimesMoved(seconds=(state.waits_since - context.now).total_seconds())]
+
+
 def _require_requester(state: Approval, command: WithdrawApproval, context: Context) -> None:
     if context.actor != state.requested_by and not is_system(context):
         reason = f"{state.requested_by} asked, and only they may withdraw it"
@@ -311,6 +321,7 @@ APPROVAL_DECIDER = Decider(
         RemindReviewers: (_only_system, _remind),
         EscalateApproval: (_only_system, _escalate),
         ExpireApproval: (_only_system, _expire),
+        MoveApprovalTimes: (_only_system, _move_times),
         WithdrawApproval: (_require_requester, becomes(ApprovalWithdrawn)),
     },
     impossible=too_late,

@@ -235,7 +235,8 @@ def _retry_stage(state: Execution, command: RetryStage, context: Context) -> Eve
     if state.retry_at is None:
         raise RuleBroken("nothing_to_retry", f"no attempt at {state.status} has failed")
     answered = state.open_question is not None  # the engine retries once a human has decided
-    if context.now < state.retry_at and not is_human(context) and not answered:  # a human need not wait
+    over = answered or state.retry.is_over(state.retry_at, context.now)
+    if not over and not is_human(context):  # a human need not wait
         raise RuleBroken("not_due", f"the next attempt begins at {state.retry_at.isoformat()}")
     return [StageRetried(attempt=state.attempt + 1)]
 

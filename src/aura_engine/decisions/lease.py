@@ -9,6 +9,7 @@ clock.
 
 from datetime import timedelta
 
+from aura_contracts.clocks import is_ahead
 from aura_contracts.errors import DomainRule
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.lease import (
@@ -102,8 +103,10 @@ def _record_process(state: WorkerLease, command: RecordProcess, context: Context
 def _record_offline(state: WorkerLease, command: RecordOffline, context: Context) -> Events:
     _require_epoch(state, command.epoch)
     require_zone("last_seen", command.last_seen)
+    if state.offline_since is not None and not is_ahead(state.offline_since, context.now):
+        return []
     silence = (context.now - command.last_seen).total_seconds()
-    if silence < OFFLINE_AFTER:
+    if silence < OFFLINE_AFTER and not is_ahead(command.last_seen, context.now):
         reason = f"worker {state.worker_id} was heard of {silence:.1f} s ago; it is offline after {OFFLINE_AFTER:g} s"
         raise RuleBroken("not_silent", reason)
     return [WorkerWentOffline(epoch=command.epoch, last_seen=command.last_seen)]

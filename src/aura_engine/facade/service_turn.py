@@ -31,7 +31,7 @@ from aura_contracts.service import (
     StartService,
     StopService,
 )
-from aura_engine.clockwork.timekeeper import Timekeeper
+from aura_engine.clockwork.timekeeper import Timekeeper, last_time
 from aura_engine.clockwork.wall_clock import ClockJump
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
@@ -167,6 +167,8 @@ class Serving:
         engine_id = core.runtime.gateway.engine_id
         place = ServicePlace(engine_id=engine_id, host=core.source.host, process_id=os.getpid(), version=__version__)
         try:
+            if (newest := await last_time(core.log)) is not None:
+                core.clock.compare(newest)  # the timekeeper records it: a service has to have begun
             self._service = await core.bus.handle(ENGINE, SERVICE_ID, StartService(place=place))
             await core.follower.drive_all()
             async with AsyncExitStack() as parts:

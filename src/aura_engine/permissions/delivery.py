@@ -21,7 +21,15 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from aura_contracts.actors import ENGINE
-from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus, ExpireApproval
+from aura_contracts.approval import (
+    APPROVAL,
+    Approval,
+    ApprovalKind,
+    ApprovalStatus,
+    ExpireApproval,
+    MoveApprovalTimes,
+)
+from aura_contracts.clocks import is_ahead
 from aura_contracts.errors import AuraError, ProcessError, Recovery, RemoteError
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import (
@@ -245,27 +253,35 @@ class Deliveries:
             with anyio.CancelScope() as scope:
                 self._deadlines[approval_id] = scope
                 try:
-                    await self._expire(approval_id, approval.deadline)
+                    await self._expire(approval_id)
                 finally:
                     del self._deadlines[approval_id]
 
-    async def _expire(self, approval_id: ApprovalId, deadline: datetime) -> None:
-        """Wait for the deadline, then close the question; retried until it is closed."""
-        while True:
-            if self._clock.now() < deadline:
-                await anyio.sleep(self._clock.until(deadline) or 0.0)
-                continue
+    async def _expire(self, approval_id: ApprovalId) -> None:
+        """Wait for the deadline, which may move, then close the question; retried until it is closed."""
+        pause: float | None = 0.0
+        while pause is not None:
+            await anyio.sleep(pause)
             try:
-                if held := await self._clock.held_once_reached(self._line.bus.log.head):
-                    await anyio.sleep(held)
-                    continue
-                if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
-                    await self._line.bus.handle(ENGINE, approval_id, ExpireApproval())
+                pause = await self._expire_or_wait(await self._approval(approval_id))
             except AuraError as error:
                 _LOG.debug("approval %s did not expire: %s", approval_id, error)
-                await anyio.sleep(_RETRY_AFTER)
-            else:
-                return
+                pause = _RETRY_AFTER
+
+    async def _expire_or_wait(self, approval: Approval) -> float | None:
+        """Close a question after its deadline; return the seconds until the next look, None if none is needed."""
+        if approval.status is not ApprovalStatus.PENDING or approval.deadline is None:
+            return None
+        now = self._clock.now()
+        if is_ahead(approval.waits_since, now):
+            await self._line.bus.handle(ENGINE, approval.id, MoveApprovalTimes())
+            return 0.0
+        if now < approval.deadline:
+            return self._clock.until(approval.deadline)
+        if held := await self._clock.held_once_reached(self._line.bus.log.head):
+            return held
+        await self._line.bus.handle(ENGINE, approval.id, ExpireApproval())
+        return None
 
     async def _approval(self, approval_id: ApprovalId) -> Approval:
         approval = await self._line.bus.get(APPROVAL, approval_id)

@@ -19,6 +19,7 @@ from types import MappingProxyType
 import attrs
 
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
+from aura_contracts.clocks import is_ahead
 from aura_contracts.execution import Execution, ExecutionStatus
 from aura_contracts.ids import WorkerId
 from aura_contracts.lease import OFFLINE_AFTER, LeaseStatus
@@ -135,7 +136,9 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
         return lost
     if execution.retry_at is not None:
         answered = view.question is not None and view.question.status is not ApprovalStatus.PENDING
-        due = now >= execution.retry_at or execution.interrupted or answered
+        asked = execution.open_question is not None
+        over = now >= execution.retry_at if asked else execution.retry.is_over(execution.retry_at, now)
+        due = over or execution.interrupted or answered
         return Step(Do.RETRY_STAGE) if due else Step(Do.NOTHING, execution.retry_at)
     if _is_paused(view, execution):
         return _asked(view, now) if view.approval is not None and view.approval.deadline is not None else WAIT
@@ -163,10 +166,13 @@ def _lost_worker(view: View, execution: Execution, worker: WorkerId, now: dateti
     if lease is None or lease.worker_id == worker:
         return Step(Do.RECORD_RETURN) if lease is not None and lease.status is LeaseStatus.OFFLINE else None
     if lease.status is LeaseStatus.HELD:
-        silent = (lease.last_seen or lease.granted_at) + timedelta(seconds=OFFLINE_AFTER)
-        return Step(Do.RECORD_OFFLINE) if now >= silent else Step(Do.NOTHING, silent)
+        heard = lease.last_seen or lease.granted_at
+        silent = heard + timedelta(seconds=OFFLINE_AFTER)
+        return Step(Do.RECORD_OFFLINE) if now >= silent or is_ahead(heard, now) else Step(Do.NOTHING, silent)
     if lease.status is LeaseStatus.OFFLINE:
         assert lease.offline_since is not None, "a worker is offline since some moment"
+        if is_ahead(lease.offline_since, now):
+            return Step(Do.RECORD_OFFLINE)  # its grace period begins again
         over = lease.offline_since + timedelta(seconds=lease.grace)
         return Step(Do.LOSE_WORKER) if now >= over else Step(Do.NOTHING, over)
     keeps = execution.status is ExecutionStatus.REVIEW and not execution.processes
@@ -306,7 +312,7 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
         return _asked(view, now)  # the agent ended while its proposal waited: the decision starts another execution
     if task.retry_at is None:
         return Step(Do.RECORD_FAILURE)
-    return Step(Do.RUN_AGAIN) if now >= task.retry_at else Step(Do.NOTHING, task.retry_at)
+    return Step(Do.RUN_AGAIN) if task.retry.is_over(task.retry_at, now) else Step(Do.NOTHING, task.retry_at)
 
 
 def _holds_something(view: View, execution: Execution) -> bool:

@@ -34,6 +34,7 @@ APPROVAL = Approval(
     reviewers=("alice", "bob"),
     requested_by="system:engine",
     requested_at=NOW,
+    waits_since=NOW,
     commits={"app": "a1", "lib": "b2"},
     links=(LINK,),
 )

@@ -22,6 +22,7 @@ from aura_engine.runtime.steps import Do, next_step
 from aura_engine.runtime.views import View
 from strategies import EPOCH, IDS
 
+LATER = EPOCH + timedelta(days=365)
 WORKER, OTHER = IDS[0], IDS[1]
 ENGINE_ID = "engine"
 TREE = Worktree(repository="app", path="/w/app", base_commit="a" * 40, head="b" * 40)
@@ -92,6 +93,7 @@ def approval(status=ApprovalStatus.PENDING, kind=ApprovalKind.CHANGES, **more):
         reviewers=("alice",),
         requested_by="system:engine",
         requested_at=EPOCH,
+        waits_since=EPOCH,
         task_id=IDS[0],
         **more,
     )
@@ -165,7 +167,7 @@ CASES = [
     (Do.RUN_AGENT, {"task": task(T.APPROVED), "execution": execution(E.CODING_FOLLOW_UP), **held}),
     (Do.RUN_CLEANUP, {"task": task(), "execution": execution(E.CLEANUP), **held}),
     (Do.RETRY_STAGE, {"task": task(), "execution": execution(E.SETUP, retry_at=EPOCH), **held}),
-    (Do.NOTHING, {"task": task(), "execution": execution(E.SETUP, retry_at=EPOCH + timedelta(hours=2)), **held}),
+    (Do.NOTHING, {"task": task(), "execution": execution(E.SETUP, retry_at=EPOCH + timedelta(minutes=61)), **held}),
     (Do.DELIVER_MESSAGES, {"task": task(), "execution": replace(review, messages=(WORDS,)), **held}),
     (Do.PROPOSE_CHANGES, {"task": task(), "execution": review, **held}),
     (Do.PROPOSE_CHANGES, {"task": task(), "execution": review, "approval": approval(A.REJECTED), **held}),
@@ -209,7 +211,8 @@ CASES = [
     (Do.RELEASE, {"task": task(), "execution": failed, **held}),
     (Do.RECORD_FAILURE, {"task": task(), "execution": failed, **free}),
     (Do.RUN_AGAIN, {"task": task(retry_at=EPOCH), "execution": failed, **free}),
-    (Do.NOTHING, {"task": task(retry_at=EPOCH + timedelta(hours=2)), "execution": failed, **free}),
+    (Do.NOTHING, {"task": task(retry_at=EPOCH + timedelta(minutes=61)), "execution": failed, **free}),
+    (Do.RUN_AGAIN, {"task": task(retry_at=EPOCH + timedelta(days=365)), "execution": failed, **free}),
     (Do.START_NEXT, {"task": task(next_execution_id=IDS[1]), "execution": execution(E.CANCELLED), **free}),
     (Do.START_NEXT, {"task": task(next_execution_id=IDS[1]), "execution": failed, **free}),
     (Do.CLEAR_WORKSPACE, {"task": task(T.COMPLETED), "execution": execution(E.DONE), **free}),
@@ -226,6 +229,18 @@ CASES = [
             "task": task(),
             "execution": execution(E.SETUP),
             "lease": lease(LeaseStatus.OFFLINE, OTHER, offline_since=EPOCH, last_seen=EPOCH),
+        },
+    ),
+    (
+        Do.RECORD_OFFLINE,
+        {"task": task(), "execution": execution(E.SETUP), "lease": lease(worker=OTHER, last_seen=LATER)},
+    ),
+    (
+        Do.RECORD_OFFLINE,
+        {
+            "task": task(),
+            "execution": execution(E.SETUP),
+            "lease": lease(LeaseStatus.OFFLINE, OTHER, offline_since=LATER, last_seen=EPOCH),
         },
     ),
     (
