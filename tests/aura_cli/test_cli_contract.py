@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -409,3 +410,27 @@ def test_a_password_is_not_shown(scheme):
     answer = call_aura("events", "--store", f"{scheme}://alice:s3cret@localhost/aura")
     assert answer.code == 1
     assert "s3cret" not in answer.out + answer.err
+
+
+WRONG = """\
+tsk; run; task; task shw; task show x; task show ''; approval approve ''; approval show x; --store
+events --type task.creatd; events --since yesterday; events --since 2026-13-01; events --task x
+task create ''; task create x --priority huge; task create x --after zzz; task create x --due never
+run --executor cluade --prompt x; run --executor custom --prompt x; run --executor '' --prompt x
+run --executor custom --base-command true --prompt ''; run --executor custom --prompt-file /nope
+agent show x; agent add a --executor nope; project show x; board show x; workspace show x; link show x
+session list --executor nope x; template show nope; policy check /nope; db check x; usage --by nothing
+audit verify --root 57; replay --at yesterday; stats --since never; doctor x; executors nope; help nope
+"""
+
+
+@pytest.mark.parametrize("words", re.split(r"[;\n] *", WRONG.strip()))
+def test_every_error_is_one_object_with_json(words, store):
+    for line in ([*shlex.split(words), "--json"], ["--json", *shlex.split(words)]):
+        answer = call_aura(*line, AURA_STORE=store)
+        assert answer.code in (1, 2)
+        assert answer.out == ""
+        assert len(answer.err.splitlines()) == 1
+        assert {"code", "message", "remedy"} <= answer.error.keys()
+        assert answer.error["message"]
+        assert answer.code == (2 if answer.error["code"] == "usage" else 1)

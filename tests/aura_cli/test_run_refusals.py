@@ -128,3 +128,19 @@ def test_an_option_that_is_missing_is_asked_for_by_its_flag(place):
     answer = call_aura("run", "--no-tui", "--executor", "custom", "--prompt", "Say more")
     assert answer.code == 1
     assert "executor custom requires it\n  hint: add --base-command CMD\n" in answer.err
+
+
+def test_a_lock_that_git_left_keeps_no_run_from_beginning_and_uses_up_no_decision(place):
+    lock = place / ".git/index.lock"
+    lock.touch()
+    answer = aura_run("echo more > more.txt", "--approval", "auto")
+    assert answer.code == 0, answer.err
+    assert f"rm {lock}" in answer.out
+    assert lock.exists()
+    for _ in range(2):  # the question comes back while the lock is there
+        answer = call_aura("approval", "approve")
+        assert "merged into" not in answer.out
+        assert len(call_aura("approval", "list", "--json").objects) == 1
+    lock.unlink()
+    assert "merged into main" in call_aura("approval", "approve").out
+    assert git(place, "show", "main:more.txt") == "more"

@@ -170,7 +170,7 @@ PROGRAMS = {
     "templates, more than are kept": (TEMPLATES_MORE_THAN_ARE_KEPT, ()),
 }
 
-SLOW = {"calls on one engine", "engines that make one store", "collecting while decoding"}
+QUICK = "names that are imported lazily"
 
 
 def run(program, folder, *arguments):
@@ -180,7 +180,7 @@ def run(program, folder, *arguments):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.deep) if name in SLOW else name for name in PROGRAMS]
+    "name", [pytest.param(name, marks=pytest.mark.deep) if name != QUICK else name for name in PROGRAMS]
 )
 def test_thirty_threads_at_once(name, tmp_path):
     program, arguments = PROGRAMS[name]
@@ -188,6 +188,7 @@ def test_thirty_threads_at_once(name, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.deep
 def test_an_engine_used_from_another_loop_says_so_and_is_not_harmed(tmp_path):
     done = run(TWO_LOOPS_ON_ONE_ENGINE, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -203,6 +204,7 @@ def test_a_program_ends_though_a_daemon_thread_has_an_engine(tmp_path):
     assert "Fatal" not in done.stderr
 
 
+@pytest.mark.deep
 def test_a_child_forked_by_a_thread_leaves_the_engine_to_its_parent(tmp_path):
     done = run(A_CHILD_FORKED_BY_A_THREAD, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[7] 1\n", "")

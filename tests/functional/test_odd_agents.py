@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 
@@ -123,3 +124,88 @@ def test_a_prompt_of_a_megabyte_is_given_by_standard_input(place, tmp_path):
     answer = call_aura(*words, "--prompt-file", file, "--option", "prompt_via=stdin")
     assert answer.code == 0, answer.err
     assert int((tmp_path / "told").read_text()) in (999_999, 1_000_000)
+
+
+# --- The Agent Client Protocol ----------------------------------------------------------------------------------------
+
+ACP = """\
+import json, sys
+
+def say(*messages, end="\\n"):
+    sys.stdout.write("".join(json.dumps(message) + end for message in messages))
+    sys.stdout.flush()
+
+def reply(asked, **result):
+    return {"jsonrpc": "2.0", "id": asked["id"], "result": result}
+
+def update(session, **fields):
+    return {"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": session, "update": fields}}
+
+def text(words):
+    return update("s", sessionUpdate="agent_message_chunk", content={"type": "text", "text": words})
+
+how, asked = sys.argv[1], {}
+while True:
+    line = sys.stdin.readline()
+    if not line:
+        sys.exit(0)
+    message = json.loads(line)
+    method = message.get("method")
+    if method == "initialize":
+        if how == "garbage first":
+            sys.stdout.write("Welcome!\\n\\x1b[2J{\\n[]\\nnull\\n\\xff\\n")
+        say(reply(message, protocolVersion=1, agentCapabilities={}))
+    elif method == "session/new":
+        say(reply(message, sessionId="s"))
+    elif method == "session/prompt":
+        prompt = message
+        if how == "unknown methods":
+            say({"jsonrpc": "2.0", "id": "x" * 10_000, "method": "terminal/create", "params": {}},
+                {"jsonrpc": "2.0", "id": 10**30, "method": "no/such", "params": [1]},
+                {"jsonrpc": "2.0", "method": "$/progress"})
+        elif how == "two in a line":
+            say(text("I write"), text(" it"), end="  ")
+            say()
+            sys.stdout.write("\\n")
+        elif how == "replies to nothing":
+            say({"jsonrpc": "2.0", "id": 777, "result": {}}, {"jsonrpc": "2.0", "id": None, "result": {}})
+        elif how == "closes in the middle":
+            sys.stdout.write('{"jsonrpc":"2.0","id":')
+            sys.stdout.flush()
+            sys.exit(0)
+        elif how == "deep":
+            sys.stdout.write('{"a":' * 100_000 + "1" + "}" * 100_000 + "\\n")
+        elif how == "long":
+            say(text("x" * 3_000_000))
+        open("new.txt", "w").write("done\\n")
+        say(text("done"), reply(prompt, stopReason="end_turn"))
+    elif "error" not in message and method is not None and "id" in message:
+        say({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no such method"}})
+"""
+
+SPOKEN = {
+    "garbage first": 0,
+    "unknown methods": 0,
+    "two in a line": 0,
+    "replies to nothing": 0,
+    "deep": 0,
+    "long": 0,
+    "closes in the middle": 1,
+}
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("how", "code"), SPOKEN.items())
+def test_an_agent_that_speaks_the_protocol_badly(place, tmp_path, how, code):
+    (tmp_path / "agent.py").write_text(ACP)
+    words = ["run", "--no-tui", "--executor", "acp", "--base-command", sys.executable, "--attempts", "1"]
+    params = [word for param in (tmp_path / "agent.py", how) for word in ("--param", param)]
+    answer = call_aura(*words, *params, "--prompt", "Write", "--approval", "auto", "--idle-timeout", "30")
+    assert answer.code == code, answer.out + answer.err
+    assert "Traceback" not in answer.err
+    if code == 0:
+        assert "[aura] A  new.txt  +1 -0\n" in answer.out
+        assert "[agent] " in answer.out
+    else:
+        assert "error[run_failed]" in answer.err
+        assert len(answer.err) < 3_000

@@ -100,6 +100,7 @@ async def test_a_run_that_is_cancelled_elsewhere_ends_its_agent_and_says_so(site
     await site.is_quiet()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("stopped", [False, True], ids=["alive", "stopped"])
 async def test_what_a_living_process_drives_is_left_to_it(site, stopped):
     """Also in another time zone, and while it is stopped for long: locks know no time."""
@@ -121,6 +122,7 @@ async def test_what_a_living_process_drives_is_left_to_it(site, stopped):
     assert starts(site) == 1
 
 
+@pytest.mark.deep
 async def test_of_retries_at_one_moment_one_begins_and_the_others_are_told(site):
     first = site.run("--param", f"test -e $OUT/times || {{ echo ran >> $OUT/times; exit 3; }}; {GATE}")
     assert wait(first) == 3
@@ -152,6 +154,7 @@ def make_link(place, aside):
     place.symlink_to(aside)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("where", ["aura.db.locks", "home/locks"])
 @pytest.mark.parametrize("made", [make_file, make_link])
 async def test_a_folder_of_locks_that_is_none_is_an_error_of_its_own(site, where, made):
@@ -169,6 +172,7 @@ async def test_a_folder_of_locks_that_is_none_is_an_error_of_its_own(site, where
     assert not (site.root / "nowhere").is_file()
 
 
+@pytest.mark.deep
 async def test_a_lock_that_was_replaced_by_a_folder_or_a_link_does_not_start_the_agent_again(site):
     process, task_id = await driven(site)
     locks = list((site.root / "aura.db.locks").iterdir())

@@ -204,7 +204,7 @@ async def test_feedback_on_a_completed_task_begins_it_again(opened, repository, 
     assert (repository / "two.txt").exists()
 
 
-@pytest.mark.parametrize("by_hand", ["two.txt", "one.txt"])
+@pytest.mark.parametrize("by_hand", ["two.txt", pytest.param("one.txt", marks=pytest.mark.deep)])
 async def test_a_completed_task_begins_again_on_the_target_as_it_is_now(opened, repository, by_hand):
     rounds = [write("one.txt", "1\n")], [write("one.txt", "2\n")]
     async with opened() as engine:
