@@ -20,6 +20,7 @@ from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.ports.read_models import ReadModels
 from aura_engine.notification.alert_search import LOOK_EVERY, look
+from aura_engine.notification.answer_links import AnswerLinks
 from aura_engine.notification.kinds import TOPICS
 from aura_engine.notification.lane import DeliveryLane, DeliveryPatience, OpenChannel
 from aura_engine.notification.notices import Notice, notice_of
@@ -78,6 +79,8 @@ class Notifier:
     settings: NotificationSettings
     open_channel: Callable[[ChannelSettings], NotificationChannel]
     random: Callable[[], float]
+    links: AnswerLinks | None = None
+    """None: no one said where the pages of links are."""
     patience: DeliveryPatience = attrs.field(factory=DeliveryPatience)
     lock_check: float = 1.0
     """Seconds between two looks at the lock: whether it is free, or still held."""
@@ -107,6 +110,7 @@ class Notifier:
                     route=route,
                     patience=self.patience,
                     random=self.random,
+                    links=self.links,
                 )
 
     async def run(self) -> None:
