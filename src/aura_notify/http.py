@@ -22,6 +22,7 @@ import httpcore2
 
 from aura_contracts.errors import DeliveryFailed, DeliveryRefused
 from aura_contracts.quoting import cut, one_line
+from aura_contracts.secrets import redact_text
 from aura_notify.masked import secrets_mask
 
 REDIRECT_LIMIT = 3
@@ -131,7 +132,7 @@ class HttpSender:
 
     def _error(self, url: str, answer: HttpAnswer) -> DeliveryFailed:
         shown, _ = secrets_mask((self.url, url)).split(b"", answer.body)  # before the body is cut: it may end in one
-        body = shown.decode("utf-8", "replace").strip()
+        body = redact_text(shown.decode("utf-8", "replace")).strip()
         said = f": {cut(one_line(body), 200)}" if body else ""
         status = answer.status
         if status in _LATER or status >= 500:

@@ -12,6 +12,7 @@ from aura_contracts.errors import AuraError, DeliveryFailed, DeliveryRefused
 from aura_contracts.notification import OutgoingMessage
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.secret_mask import SecretMask
+from aura_contracts.secrets import redact_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,20 +61,24 @@ class MaskedChannel(NotificationChannel):
     channel: NotificationChannel
     mask: SecretMask
 
+    def _shown(self, text: str) -> str:
+        """Return a text without the secrets of the channel, and of the message: the links in it."""
+        return redact_text(self.mask.text(text))
+
     async def send(self, message: OutgoingMessage) -> None:
         try:
             await self.channel.send(message)
         except DeliveryRefused as error:
-            reason, remedy = self.mask.text(error.reason), self.mask.text(error.remedy)
+            reason, remedy = self._shown(error.reason), self._shown(error.remedy)
             raise DeliveryRefused(channel=self.name, reason=reason, remedy=remedy) from None
         except DeliveryFailed as error:
-            reason = self.mask.text(error.reason)
+            reason = self._shown(error.reason)
             raise DeliveryFailed(channel=self.name, reason=reason, retry_after=error.retry_after) from None
         except AuraError as error:
-            raise DeliveryRefused(channel=self.name, reason=self.mask.text(str(error))) from None
+            raise DeliveryRefused(channel=self.name, reason=self._shown(str(error))) from None
         except TimeoutError:
             raise
         except Exception as error:  # noqa: BLE001 - a library may raise anything, with an address in it
-            _LOG.error("channel %s\n%s", self.name, self.mask.text(traceback.format_exc()))
+            _LOG.error("channel %s\n%s", self.name, self._shown(traceback.format_exc()))
             reason = f"the channel itself failed: {type(error).__name__}"
             raise DeliveryFailed(channel=self.name, reason=reason) from None

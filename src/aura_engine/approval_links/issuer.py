@@ -84,13 +84,16 @@ class LinkIssuer:
         purpose: LinkPurpose = LinkPurpose.ANSWER,
         address: str = "",
         expires_at: datetime | None = None,
+        link_id: str | None = None,
     ) -> NewLink:
         """Issue a link for a human who is asked. AURA itself may do so for each of them, a human for themselves.
+
+        `link_id`, a UUID, is for those who issue it again if they are not sure that they have; by default a new one.
 
         Raises `InvalidInput` without a base URL, before anything is recorded, and `CommandRefused`.
         """
         base_url = self.require_base_url()
-        link_id, ends = self.bus.ids(), expires_at or self.bus.clock() + LIFETIME
+        link_id, ends = link_id or self.bus.ids(), expires_at or self.bus.clock() + LIFETIME
         command = IssueLink(link_id=link_id, reviewer=reviewer, expires_at=ends, purpose=purpose, address=address)
         approval = await self.bus.handle(actor, approval_id, command)
         link = approval.link(link_id)

@@ -11,6 +11,7 @@ from aura_contracts.errors import DeliveryRefused
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_engine.facade.core import Core
 from aura_engine.host import Host
+from aura_engine.notification.answer_links import AnswerLinks
 from aura_engine.notification.notifier import LOCK, Notifier
 from aura_engine.notification.settings import ChannelSettings, load_settings
 from aura_notify.http import HttpSender
@@ -30,6 +31,7 @@ def notifier_of(core: Core, host: Host, home: Path) -> Notifier:
         settings=load_settings(home),
         open_channel=opener.open,
         random=host.random,
+        links=AnswerLinks(core.bus, core.link_issuer()) if core.base_url else None,
     )
 
 

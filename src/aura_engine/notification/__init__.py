@@ -9,6 +9,7 @@
     settings_file    what that file may hold
     waiting_notices  what a person must still be notified of, bounded
     lane             messages of one channel to one person: when, how often, and again
+    answer_links     what a message gets on its way out, so that its recipient answers where they read it
     notifier         reads the log, and serves the lanes
     outage_watch     tells operators that the store is away, although nothing can be recorded
     alert_search     finds what should be known although nothing happened: alerts

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
 from aura_contracts.errors import AuraError, DeliveryFailed, DeliveryRefused, RuleViolated, StoreError
+from aura_contracts.notification import OutgoingMessage
 from aura_contracts.outbox import (
     GiveUpNotification,
     Outbox,
@@ -21,6 +22,7 @@ from aura_contracts.outbox import (
     outbox_id,
 )
 from aura_contracts.ports.notifications import NotificationChannel
+from aura_engine.notification.answer_links import AnswerLinks
 from aura_engine.notification.kinds import Pace
 from aura_engine.notification.notices import Notice
 from aura_engine.notification.settings import ChannelSettings, PersonSettings, Route
@@ -64,14 +66,15 @@ class OpenChannel:
     turn: anyio.Lock = attrs.field(factory=anyio.Lock)
     """Held while something is recorded in its outbox."""
 
-    async def send(self, queued: QueuedMessage, address: str) -> None:
-        """Send a message within the channel's time. Raises `DeliveryFailed`."""
+    async def send(self, queued: QueuedMessage, address: str, links: str = "") -> None:
+        """Send a message within the channel's time, beginning with its links. Raises `DeliveryFailed`."""
+        message = replace(queued.message, address=address, text=f"{links}{queued.message.text}")
         async with self.limiter:
             try:
                 with anyio.fail_after(self.settings.timeout):
                     if self.opened is None:
                         self.opened = await anyio.to_thread.run_sync(self.open)
-                    await self.opened.send(replace(queued.message, address=address))
+                    await self.opened.send(message)
             except TimeoutError:
                 reason = f"no answer within {self.settings.timeout:g} s"
                 raise DeliveryFailed(channel=self.settings.name, reason=reason) from None
@@ -105,6 +108,8 @@ class DeliveryLane:
     route: Route
     patience: DeliveryPatience
     random: Callable[[], float]
+    links: AnswerLinks | None = None
+    """None: no one said where the pages of links are."""
     positions: dict[str, int] = attrs.field(factory=dict)
     """By pace, up to where messages were made."""
     pending: deque[QueuedMessage] = attrs.field(factory=deque)
@@ -255,15 +260,22 @@ class DeliveryLane:
     async def _send(self, queued: QueuedMessage) -> float:
         key = queued.message.key
         if self._taken != key:
+            links = await self._links(queued.message)
             self._attempts += 1
             try:
-                await self.channel.send(queued, self.route.address)
+                await self.channel.send(queued, self.route.address, links)
             except DeliveryFailed as error:
                 return await self._failed(queued, error)
             self._taken, self._failures = key, 0
             self._meter.note(anyio.current_time())
         await self._record_sent(key)
         return 0.0
+
+    async def _links(self, message: OutgoingMessage) -> str:
+        settings = self.channel.settings
+        if self.links is None or not settings.links:
+            return ""
+        return await self.links.text_for(message, settings.name)
 
     async def part(self) -> None:
         """Record what was sent and is yet to be recorded: a program that is closed properly sends nothing twice."""

@@ -1,12 +1,13 @@
 """Notifier: reads the log for what notifies, and serves the lanes. One per store at a time.
 
-It never holds up the engine: it reads pages of a bounded size, and when there is more to read, it pauses for several
-times as long as the last page took. People are notified a little later, then, and in fewer messages.
+It never holds up the engine: it reads pages of a bounded size, and while the log grows faster than that, it pauses for
+several times as long as the last page took. What a page tells is handed out together, so a storm becomes few messages.
+People are notified a little later, then.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
@@ -18,6 +19,7 @@ from aura_contracts.outbox import OUTBOX, NotificationRetried, outbox_id
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.ports.read_models import ReadModels
 from aura_engine.notification.alert_search import LOOK_EVERY, look
+from aura_engine.notification.answer_links import AnswerLinks
 from aura_engine.notification.kinds import TOPICS
 from aura_engine.notification.lane import DeliveryLane, DeliveryPatience, OpenChannel
 from aura_engine.notification.notices import Notice, notice_of
@@ -37,17 +39,23 @@ LOCK = "notifier"
 PAGE = 200
 """Events read at a time."""
 
-SHARE = 15
-"""With more to read, pauses are so many times as long as the reading of a page took."""
+SHARE = 20
+"""In a storm, the pause before a page is so many times as long as the last one took to read."""
 
-LONGEST_PAUSE = 1.0
+STORM_PAUSE = 2.0
+"""Seconds that such a pause takes at least: most storms are over then, and were not disturbed."""
+
+LONGEST_PAUSE = 30.0
 """Seconds that such a pause takes at most."""
+
+STORM = 20
+"""Events at least by which a log grows in a storm between two looks at it."""
 
 PARTING = 1.0
 """Seconds at most that a notifier that ends tries to record what it has done."""
 
 LOOK_PAUSE = 0.2
-"""Seconds between two looks at a log that grows."""
+"""Seconds between two looks at a log that grows, whether it is in a storm."""
 
 RETRY_PAUSE = 1.0
 """Seconds until the store is asked again."""
@@ -72,11 +80,15 @@ class Notifier:
     settings: NotificationSettings
     open_channel: Callable[[ChannelSettings], NotificationChannel]
     random: Callable[[], float]
+    links: AnswerLinks | None = None
+    """None: no one said where the pages of links are."""
     patience: DeliveryPatience = attrs.field(factory=DeliveryPatience)
     lanes: dict[tuple[str, str], DeliveryLane] = attrs.field(factory=dict, init=False)
     """By channel and person."""
     _took: float = attrs.field(default=0.0, init=False)
     """Seconds that it last read."""
+    _head: int = attrs.field(default=0, init=False)
+    """The head of the log when it last read."""
     _page: int = attrs.field(default=PAGE, init=False)
     """Events read at a time: one, before one that is damaged."""
     _position: int = attrs.field(default=0, init=False)
@@ -97,6 +109,7 @@ class Notifier:
                     route=route,
                     patience=self.patience,
                     random=self.random,
+                    links=self.links,
                 )
 
     async def run(self) -> None:
@@ -174,11 +187,11 @@ class Notifier:
             lane.restore(outbox)
             lane.woken.set()
 
-    async def _retry(self, channel: str, key: str) -> None:
-        outbox = await self.bus.fetch(OUTBOX, outbox_id(channel))
+    async def _retry(self, stream_id: str, key: str) -> None:
+        outbox = await self.bus.fetch(OUTBOX, stream_id)
         queued = None if outbox is None else outbox.pending_of(key)
         for (name, _), lane in self.lanes.items():
-            if name == channel and queued is not None:
+            if queued is not None and outbox is not None and name == outbox.channel:
                 lane.retry(queued)
 
     async def _save(self) -> None:
@@ -196,14 +209,22 @@ class Notifier:
         saved = time.monotonic()
         while True:
             more = await self._when_back(self._read)
-            if more:
-                await anyio.sleep(min(self._took * SHARE, LONGEST_PAUSE))
             if time.monotonic() - saved > SAVE_EVERY:
                 await self._when_back(self._save)
                 saved = time.monotonic()
             if not more:
-                await anyio.sleep(LOOK_PAUSE)
                 await self._when_back(self._wait)
+            await self._when_back(self._pause)
+
+    async def _pause(self) -> None:
+        """Let events gather for a moment. In a storm, leave the store to others for much longer than reading took."""
+        head = self._head
+        end = anyio.current_time() + min(max(self._took * SHARE, STORM_PAUSE), LONGEST_PAUSE)
+        while (left := end - anyio.current_time()) > 0:
+            await anyio.sleep(min(left, LOOK_PAUSE))
+            before, head = head, await self.bus.log.head()
+            if head - before < STORM:
+                return
 
     async def _wait(self) -> None:
         await self.bus.log.wait(self._position)
@@ -218,13 +239,19 @@ class Notifier:
 
     async def _read_page(self) -> bool:
         head, limit = await self.bus.log.head(), self._page
+        self._head = head
         try:
             records = await self.bus.log.page(self._position, limit=limit, topics=_READ)
         except LogDamaged as damage:
             return self._skip(damage)
-        for record in records:
-            await self._tell(record)
-            self._position = record.position
+        notices: list[Notice] = []
+        try:
+            for record in records:
+                notices += await self._notices(record)
+                self._position = record.position
+        finally:  # what was read is not read again
+            for notice in notices:
+                self._hand_out(notice)
         if len(records) < limit:
             self._position = max(self._position, head)
         return len(records) == limit
@@ -240,23 +267,19 @@ class Notifier:
         self._position, self._page = damage.position, PAGE
         return True
 
-    async def _tell(self, record: EventRecord) -> None:
+    async def _notices(self, record: EventRecord) -> Sequence[Notice]:
+        """Return what people are notified about an event, if anything."""
         try:
-            await self._tell_of(record)
+            if isinstance(record.event, NotificationRetried):
+                await self._retry(record.stream_id, record.event.key)
+                return []
+            notice = await notice_of(record, self.bus.fetch)
         except AuraError as error:  # a damaged aggregate must not keep people from being notified of others
             if isinstance(error, StoreError) and not isinstance(error, LogDamaged):
                 raise  # time helps
             _LOG.warning("no one is notified of the event at %s: %s", record.position, error)
-
-    async def _tell_of(self, record: EventRecord) -> None:
-        if isinstance(record.event, NotificationRetried):
-            for channel in self.settings.channels:
-                if outbox_id(channel) == record.stream_id:
-                    await self._retry(channel, record.event.key)
-            return
-        notice = await notice_of(record, self.bus.fetch)
-        if notice is not None:
-            self._hand_out(notice)
+            return []
+        return [] if notice is None else [notice]
 
     def _hand_out(self, notice: Notice) -> None:
         for person in self.settings.audience(notice.to, notice.kind, operators=notice.operators):

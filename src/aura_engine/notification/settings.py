@@ -47,6 +47,8 @@ class ChannelSettings:
     """Seconds for one attempt."""
     per_minute: int
     """The most messages a minute to one person; what is more is notified in one."""
+    links: bool = False
+    """Whether messages have links with which their recipient answers."""
 
 
 @attrs.frozen
@@ -177,7 +179,11 @@ def _channel(document: YamlDocument, name: str, data: object) -> tuple[ChannelSe
     if kinds[0] == "smtp" and options.security == "none" and options.login is not None and not is_local(options.host):
         message = f"the password would reach {options.host} unencrypted; use starttls or tls, or leave login out"
         return None, [document.fault((*path, "smtp", "security"), "secret", message)]
-    return ChannelSettings(name, kinds[0], options.model_dump(), entry.timeout, entry.per_minute), []
+    if entry.links and kinds[0] not in settings_file.LINKED_KINDS:
+        message = f"anyone who reads a link can use it; only {', '.join(settings_file.LINKED_KINDS)} may have them"
+        return None, [document.fault((*path, "links"), "secret", message)]
+    links = kinds[0] == "smtp" if entry.links is None else entry.links
+    return ChannelSettings(name, kinds[0], options.model_dump(), entry.timeout, entry.per_minute, links), []
 
 
 def _person(document: YamlDocument, name: str, data: object) -> tuple[PersonSettings | None, list[Fault]]:

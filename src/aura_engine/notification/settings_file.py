@@ -138,10 +138,14 @@ class ChannelEntry(_SettingsModel):
     apprise: AppriseEntry | None = None
     timeout: Duration = 30.0
     per_minute: Annotated[int, Field(ge=1, le=600)] = 10
+    links: bool | None = None
 
 
-CHANNEL_KINDS = tuple(name for name in ChannelEntry.model_fields if name not in ("timeout", "per_minute"))
+CHANNEL_KINDS = tuple(name for name in ChannelEntry.model_fields if name not in ("timeout", "per_minute", "links"))
 """The kinds of channel."""
+
+LINKED_KINDS = ("smtp", "webhook", "slack", "apprise")
+"""The kinds of channel whose messages may have links that answer."""
 
 
 class RouteEntry(_SettingsModel):

@@ -58,41 +58,45 @@ async def test_one_that_is_cancelled_before_it_has_recorded_what_it_sent_tries_o
     assert len({one.key for one in bench.told()}) == 1
 
 
-async def test_pauses_last_as_long_as_the_reading_and_not_as_an_outage_before_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("storm", [True, False])
+async def test_in_a_storm_pauses_last_as_long_as_the_reading_and_not_as_an_outage_before_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, storm: bool
 ) -> None:
     """The clock that no one sets is moved by what the test says things take."""
     monkeypatch.setattr(notifier, "PAGE", 1)
     async with bench.engine() as engine:
         await engine.notifications.deliver()
-        for number in range(4):
+        for number in range(5):
             await fail(engine, f"{number}")
         one = await engine.notifications._notifier()
         one._page = 1
         clock: list[float] = [0.0]
         pauses: list[float] = []
-        outage = [True]
-        takes = iter((0.02, 0.03, 5.0))
-        page, log = type(engine._core.log).page, type(engine._core.log)
+        takes = iter((30.0, 0.02, 0.2, 5.0))
+        page, head, log = type(engine._core.log).page, type(engine._core.log).head, type(engine._core.log)
+        done, grown = anyio.Event(), [0]
 
         async def read(self: Any, *args: Any, **options: Any) -> Any:
-            if outage:
-                outage.clear()
-                clock[0] += 30.0
-                raise StoreUnavailable(store="s", reason="gone", waited=1.0, attempts=1)
-            clock[0] += next(takes, 0.0)
-            return await page(self, *args, **options)
-
-        done = anyio.Event()
-
-        async def sleep(seconds: float) -> None:
-            pauses.append(round(seconds, 3))
             if len(pauses) == 4:
                 done.set()
                 await anyio.sleep_forever()
+            pauses.append(0.0)
+            clock[0] += next(takes)
+            if len(pauses) == 1:
+                raise StoreUnavailable(store="s", reason="gone", waited=1.0, attempts=1)
+            return await page(self, *args, **options)
+
+        async def grows(self: Any) -> int:
+            grown[0] += notifier.STORM if storm else notifier.STORM - 1
+            return await head(self) + grown[0]
+
+        async def sleep(seconds: float) -> None:
+            clock[0] += seconds
+            pauses[-1] = round(pauses[-1] + seconds, 3)
 
         await one._restore()
         monkeypatch.setattr(log, "page", read)
+        monkeypatch.setattr(log, "head", grows)
         given = {**vars(anyio), "current_time": lambda: clock[0], "sleep": sleep}
         monkeypatch.setattr(notifier, "anyio", SimpleNamespace(**given))
         async with anyio.create_task_group() as group:
@@ -100,4 +104,5 @@ async def test_pauses_last_as_long_as_the_reading_and_not_as_an_outage_before_it
             await done.wait()
             group.cancel_scope.cancel()
         monkeypatch.undo()
-    assert pauses == [notifier.RETRY_PAUSE, 0.3, 0.45, notifier.LONGEST_PAUSE]
+    in_storm = [notifier.STORM_PAUSE, 0.2 * notifier.SHARE, notifier.LONGEST_PAUSE]
+    assert pauses == [notifier.RETRY_PAUSE, *(in_storm if storm else [notifier.LOOK_PAUSE] * 3)]

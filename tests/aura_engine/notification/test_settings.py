@@ -104,6 +104,7 @@ def test_a_channel_named_twice_is_said_with_line_and_column() -> None:
         ("channels: {a: {file: {paht: x}}}", "1:23 unknown_key", "did you mean 'path'?"),
         ("channels: {a b: {terminal: {}}}", "1:17 wrong_type", "the text is blank"),
         ("channels: {a: {terminal: {}, timeout: 3}}", "1:39 duration", "a number and a unit"),
+        ("channels: {a: {terminal: {}, links: true}}", "1:37 secret", "only smtp, webhook, slack, apprise"),
         ("chanels: {}", "1:1 unknown_key", "did you mean 'channels'?"),
         ("people: {ann: {channels: {team: }}}", "1:27 unknown_channel", "there is no channel 'team'"),
         ("people: {ann: {chanels: {}}}", "1:16 unknown_key", "did you mean 'channels'?"),
