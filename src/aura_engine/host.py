@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from aura_contracts.actors import Actor, human, is_person, not_a_person, observer
-from aura_contracts.approval import AnswerSource
+from aura_contracts.approval import WAIT_LIMIT, AnswerSource, WaitingTimes
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import IdFactory, uuid7_factory
 from aura_contracts.ports import Clock
@@ -85,6 +85,18 @@ def require_person(name: Any, field: str) -> None:
         raise InvalidInput(field=field, reason=reason, remedy=remedy)
 
 
+def _seconds(text: str, field: str) -> float:
+    """Return a time for which something may wait. Raises `InvalidInput`."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= WAIT_LIMIT:
+        reason = f"{ascii(text)[:80]} is not a number of seconds above 0, and at most {WAIT_LIMIT:.0f}"
+        raise InvalidInput(field=field, reason=reason, remedy="write seconds: 86400 is a day")
+    return seconds
+
+
 def _current_folder() -> Path:
     try:
         return Path.cwd()
@@ -117,6 +129,16 @@ class Host:
     def base_url(self) -> str | None:
         """Where the pages of this installation are: AURA_BASE_URL."""
         return self.environment.get("AURA_BASE_URL") or None
+
+    @property
+    def waiting_times(self) -> WaitingTimes:
+        """How long questions wait: AURA_REMIND_AFTER, AURA_ESCALATE_AFTER, AURA_ANSWER_WITHIN, each in seconds.
+
+        Raises `InvalidInput`.
+        """
+        named = {name: f"AURA_{name.upper()}" for name in WaitingTimes.__struct_fields__}
+        given = {name: text for name, variable in named.items() if (text := self.environment.get(variable))}
+        return WaitingTimes(**{name: _seconds(text, named[name]) for name, text in given.items()})
 
     @property
     def user(self) -> Actor:

@@ -7,13 +7,13 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from aura_contracts.approval import ApprovalKind, ApprovalStatus, Remember
+from aura_contracts.approval import ANSWER_WITHIN, ApprovalKind, ApprovalStatus, Remember
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ConversationReplayed, SessionDropped
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import TaskStatus
 from aura_engine.host import Host, now
-from aura_engine.permissions import questions
+from aura_engine.permissions.questions import questions_of
 from conditions import until
 from engines import AT_ONCE, ONCE, all_questions, events_of, next_question, open_questions, scripted, settled, write
 from repositories import content
@@ -104,9 +104,9 @@ async def test_a_question_that_nobody_waits_for_any_more_is_taken_back(opened, r
         assert not await open_questions(engine)
 
 
-async def test_silence_is_no(opened, repository, monkeypatch):
-    monkeypatch.setattr(questions, "QUESTION_WAIT", timedelta(seconds=1))
-    async with opened() as engine:
+async def test_silence_is_no(opened, repository):
+    soon = Host(environment={**os.environ, "AURA_ANSWER_WITHIN": "1"})
+    async with opened(host=soon) as engine:
         run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
         task = await settled(engine, run.id)
         (question,) = await all_questions(engine, run.id)
@@ -121,7 +121,7 @@ async def test_silence_is_no_also_while_nobody_was_there(opened, repository):
     async with opened() as engine:
         run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
         question = await next_question(engine, run.id)
-    late = Host(clock=lambda: now() + questions.QUESTION_WAIT)
+    late = Host(clock=lambda: now() + timedelta(seconds=ANSWER_WITHIN))
     async with opened(host=late, drive_all=True) as engine:
         task = await settled(engine, run.id)
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.EXPIRED
@@ -183,7 +183,7 @@ async def test_what_an_agent_asked_before_it_died_is_taken_back_when_it_ends_wit
 
 
 async def is_asked_twice(engine, execution_id):
-    return len(await questions.questions_of(engine._core.bus, execution_id)) == 2
+    return len(await questions_of(engine._core.bus, execution_id)) == 2
 
 
 @pytest.mark.deep
@@ -199,7 +199,7 @@ async def test_a_question_survives_the_loss_of_its_session(opened, repository):
         os.kill(execution.processes[0].identity.pid, signal.SIGKILL)
         with anyio.fail_after(60):
             await until(lambda: is_asked_twice(engine, execution.id))
-        asked = await questions.questions_of(engine._core.bus, execution.id)
+        asked = await questions_of(engine._core.bus, execution.id)
         assert {one.asked.approval_id for one in asked} == {question.id}
         await engine.approvals.approve(question.id)
         assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED

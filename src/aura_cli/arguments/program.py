@@ -61,6 +61,12 @@ environment:
                        (never an option: other users can see arguments)
   AURA_GRACE           seconds that agents keep running after AURA was killed
                        (default: 30)
+  AURA_REMIND_AFTER    seconds until people are reminded of a question, and
+                       between reminders (default: 86400, a day)
+  AURA_ESCALATE_AFTER  seconds until a question goes to more people, if it
+                       names any (default: 172800, two days)
+  AURA_ANSWER_WITHIN   seconds until no answer to a tool call means no
+                       (default: 86400, a day); policies may set other times
   AURA_BASE_URL        where the pages of links are reached, as
                        https://aura.example.org
   AURA_USER            your name on what you do (default: your login)

@@ -60,11 +60,12 @@ from aura_contracts.approval.evidence import RecordSoFar as RecordSoFar
 from aura_contracts.approval.evidence import RuleMatch as RuleMatch
 from aura_contracts.approval.state import APPROVAL as APPROVAL
 from aura_contracts.approval.state import Approval as Approval
+from aura_contracts.approval.values import ANSWER_WITHIN as ANSWER_WITHIN
 from aura_contracts.approval.values import ESCALATE_AFTER as ESCALATE_AFTER
 from aura_contracts.approval.values import LINK_LIFETIME as LINK_LIFETIME
 from aura_contracts.approval.values import POLICY as POLICY
-from aura_contracts.approval.values import QUESTION_WAIT as QUESTION_WAIT
 from aura_contracts.approval.values import REMIND_AFTER as REMIND_AFTER
+from aura_contracts.approval.values import WAIT_LIMIT as WAIT_LIMIT
 from aura_contracts.approval.values import AnswerSource as AnswerSource
 from aura_contracts.approval.values import ApprovalDecision as ApprovalDecision
 from aura_contracts.approval.values import ApprovalKind as ApprovalKind
@@ -84,3 +85,4 @@ from aura_contracts.approval.values import Question as Question
 from aura_contracts.approval.values import Remember as Remember
 from aura_contracts.approval.values import ToolCall as ToolCall
 from aura_contracts.approval.values import Vote as Vote
+from aura_contracts.approval.values import WaitingTimes as WaitingTimes

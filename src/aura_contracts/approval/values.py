@@ -15,18 +15,31 @@ from aura_contracts.patches import LineAnchor
 POLICY = system("policy")
 """The only actor besides humans that may decide: a rule that humans configured."""
 
-QUESTION_WAIT = timedelta(hours=24)
-"""How long an agent waits for an answer, unless a policy sets another deadline; silence means no."""
-
 REMIND_AFTER = 24 * 3600.0
 """Seconds until the first reminder, and between reminders (specification, "Approval Timeouts")."""
 
 ESCALATE_AFTER = 48 * 3600.0
 """Seconds until the question is escalated (specification, "Approval Timeouts")."""
 
+ANSWER_WITHIN = 24 * 3600.0
+"""Seconds that an agent waits for the answer to a tool call; silence means no."""
+
+WAIT_LIMIT = 366 * 24 * 3600.0
+"""Seconds; what waits for more than a year is a typing error."""
 
 LINK_LIFETIME = timedelta(days=31)
 """The longest that a link lives: what lies in an inbox is found by others in time."""
+
+
+class WaitingTimes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How long questions wait where no policy says otherwise: above 0 seconds, and at most `WAIT_LIMIT`."""
+
+    remind_after: float = REMIND_AFTER
+    """Until the first reminder, and between reminders."""
+    escalate_after: float = ESCALATE_AFTER
+    """Until the question goes to more people, if it names any."""
+    answer_within: float = ANSWER_WITHIN
+    """Until no answer to a tool call means no."""
 
 
 class ApprovalStatus(StrEnum):

@@ -14,6 +14,7 @@ import anyio
 import aura_store
 from aura_contracts.actors import Actor, actor_kind, actor_name, human
 from aura_contracts.agent import AgentSpec, RegisterAgent
+from aura_contracts.approval import WaitingTimes
 from aura_contracts.errors import AggregateExists, InvalidInput
 from aura_contracts.ids import AgentId
 from aura_contracts.lease import RETURN_GRACE
@@ -158,7 +159,7 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
                 compression=given.compression or "none",
                 encrypted=given.encryption_key is not None,
             ),
-            make_policies=lambda: _policies(given, home, core.tally),
+            make_policies=lambda: _policies(given, home, core.tally, host.waiting_times),
             make_services=lambda: bootstrap.services_of(core, given, host, home),
             make_notifier=lambda: bootstrap.notifier_of(core, host, home),
             examine_host=lambda: bootstrap.examine_host(host, home),
@@ -176,9 +177,9 @@ async def _core_of(given: EngineOptions, host: Host) -> AsyncIterator[Core]:
                 await locks.aclose()
 
 
-def _policies(given: EngineOptions, home: Path, tally: "Tally") -> "PolicySources":
+def _policies(given: EngineOptions, home: Path, tally: "Tally", waiting: WaitingTimes) -> "PolicySources":
     project = None if given.project is None else Path(given.project)
-    return sources.PolicySources(home / sources.USER_FILE, project, given.policies, tally)
+    return sources.PolicySources(home / sources.USER_FILE, project, given.policies, tally, waiting)
 
 
 def _require_member(user: Actor, given: EngineOptions) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from aura_contracts.approval import ApprovalKind, ApprovalRequested, Level, Question, RequestApproval
+from aura_contracts.approval import WAIT_LIMIT, ApprovalKind, ApprovalRequested, Level, Question, RequestApproval
 from aura_contracts.errors import DomainRule
 from aura_engine.decisions._decider import (
     Context,
@@ -15,9 +15,6 @@ from aura_engine.decisions._decider import (
     require_share,
     require_zone,
 )
-
-WAIT_LIMIT = 366 * 24 * 3600.0
-"""Seconds; a reminder or an escalation more than a year ahead is a typing error."""
 
 
 def require_own_name(_: None, command: RequestApproval, context: Context) -> None:

@@ -21,7 +21,6 @@ from aura_contracts.agent import AGENT
 from aura_contracts.approval import (
     APPROVAL,
     POLICY,
-    QUESTION_WAIT,
     Approval,
     ApprovalKind,
     ApprovalRequested,
@@ -282,7 +281,6 @@ async def _question(
         task_id=execution.task_id,
         execution_id=execution.id,
         tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
-        deadline=unit.bus.clock() + QUESTION_WAIT,
         evidence=evidence_of(task, agent=agent, execution=execution, workspace=workspace, places=entry.places),
     )
     book = await reviewers.policies.book(workspace, for_call=True)

@@ -11,6 +11,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import attrs
@@ -23,6 +24,7 @@ from aura_contracts.approval import (
     PolicyVerdict,
     Question,
     RuleMatch,
+    WaitingTimes,
 )
 from aura_contracts.ids import ApprovalId
 from aura_contracts.permission import Fit, fits
@@ -115,6 +117,8 @@ class Rulebook:
     policies: tuple[Policy, ...] = ()
     verdicts: Verdicts | None = attrs.field(default=None, eq=False, repr=False)
     """What humans decided about agents' work before; None if it was not looked up."""
+    waiting: WaitingTimes = attrs.field(factory=WaitingTimes, kw_only=True)
+    """How long questions wait where no policy says otherwise."""
     _rules: Mapping[ApprovalKind, Sequence[tuple[str, PolicyRule]]] = attrs.field(
         default=attrs.Factory(lambda book: _by_kind(book.policies), takes_self=True), init=False, eq=False, repr=False
     )
@@ -135,6 +139,13 @@ class Rulebook:
             return question
         record = self.verdicts.so_far(question.evidence, question.kind)
         return replace(question, evidence=replace(question.evidence, record=record))
+
+    def timed(self, question: Question, at: datetime) -> Question:
+        """Return a question asked at `at` that waits as long as questions do without a policy."""
+        waiting, calls = self.waiting, question.kind is ApprovalKind.TOOL_CALL
+        deadline = at + timedelta(seconds=waiting.answer_within) if calls else question.deadline
+        times = {"remind_after": waiting.remind_after, "escalate_after": waiting.escalate_after}
+        return replace(question, deadline=deadline, **times)
 
     def guarding_calls(self, executor: str) -> tuple[str, str] | None:
         """Return the name and the policy of a rule that rejects tool calls of an executor, or demands a human for them.

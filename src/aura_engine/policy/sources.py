@@ -32,7 +32,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import attrs
 
-from aura_contracts.approval import ApprovalKind, PolicyRef, PolicyVerdict
+from aura_contracts.approval import ApprovalKind, PolicyRef, PolicyVerdict, WaitingTimes
 from aura_contracts.errors import Fault, InvalidFile
 from aura_contracts.permission import Fit
 from aura_contracts.quoting import cut, one_line
@@ -125,6 +125,8 @@ class PolicySources:
     calls: Sequence[PolicyCallable] = ()
     tally: Tally | None = None
     """What humans decided about agents' work before; None: the policies do not know."""
+    waiting: WaitingTimes = attrs.field(factory=WaitingTimes)
+    """How long questions wait where the policies do not say."""
     _read: dict[Path, tuple[_Stamp, PolicyFile]] = attrs.field(factory=dict, init=False)
     _ahead: dict[tuple[Path, ...], _SharedReading] = attrs.field(factory=dict, init=False)
 
@@ -138,7 +140,7 @@ class PolicySources:
         if workspace is not None and workspace.in_place:
             projects = self._in_place(workspace, projects)
         calls = (Policy(PolicyRef(name_of(call)), call=call) for call in self.calls)
-        book = Rulebook((*user, *projects, *calls))
+        book = Rulebook((*user, *projects, *calls), waiting=self.waiting)
         if self.tally is None or (for_call and not book.looks_at("record")):
             return book
         return attrs.evolve(book, verdicts=await self.tally.current())

@@ -1,11 +1,11 @@
 """Stages: the work of an execution up to its review. Each function performs one repeatable step."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from aura_contracts.actors import ENGINE, WORKER
-from aura_contracts.approval import APPROVAL, QUESTION_WAIT, ApprovalStatus
+from aura_contracts.approval import APPROVAL, ApprovalStatus
 from aura_contracts.errors import AuraError, InvalidInput, Recovery
 from aura_contracts.execution import (
     CODING,
@@ -298,7 +298,7 @@ async def _record_end(
             await _lose(unit, execution, failure)
         elif failure is not None:
             denied = failure.reason is FailureReason.PERMISSION_DENIED
-            answer_by = await _answer_by(unit, execution) if denied else None
+            answer_by = await _answer_by(runtime, unit, execution) if denied else None
             report = stage_failure(runtime, execution, failure)
             await unit.handle(execution.id, msgspec.structs.replace(report, answer_by=answer_by))
         elif done is not None:
@@ -310,7 +310,7 @@ async def _record_end(
     runtime.gateway.known.discard(finished.exit.token)
 
 
-async def _answer_by(unit: UnitOfWork, execution: Execution) -> datetime | None:
+async def _answer_by(runtime: Runtime, unit: UnitOfWork, execution: Execution) -> datetime | None:
     """Return the deadline of the question that the agent gave up, None if it gave up none.
 
     It is open, or was allowed too late for the agent to hear of it.
@@ -319,7 +319,7 @@ async def _answer_by(unit: UnitOfWork, execution: Execution) -> datetime | None:
     approval = None if question is None else await unit.get(APPROVAL, question)
     if approval is None or not (approval.status is ApprovalStatus.PENDING or approval.granted):
         return None
-    return approval.deadline or unit.bus.clock() + QUESTION_WAIT
+    return approval.deadline or unit.bus.clock() + timedelta(seconds=runtime.policies.waiting.answer_within)
 
 
 async def _lose(unit: UnitOfWork, execution: Execution, failure: Failure) -> None:
