@@ -1,12 +1,23 @@
 """Records of agents, on real runs: humans answer, and selection and policies look at what they said."""
 
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.agent import AgentChanges
-from aura_contracts.approval import ApprovalKind, ApprovalStatus, Evidence, Question, RecordSoFar, RequestApproval
+from aura_contracts.approval import (
+    ApprovalKind,
+    ApprovalStatus,
+    Evidence,
+    OnExpiry,
+    Question,
+    RecordSoFar,
+    RequestApproval,
+)
 from aura_contracts.task import TaskAssigned, TaskStatus
-from aura_engine.host import Host
+from aura_engine.host import Host, now
 from aura_engine.record.acceptance import Posterior
 from aura_engine.record.verdicts import Verdicts, Worker
 from engines import all_questions, events_of, settled, write
@@ -172,3 +183,66 @@ async def test_a_reopened_and_a_repaired_task_are_remembered(opened, repository)
         assert (await settled(engine, question.task_id)).status is TaskStatus.AWAITING_APPROVAL
         record = await engine.agents.record(ada.id)
         assert (record.completed, record.reopened, record.repaired, record.reverted) == (1, 1, 1, 0)
+
+
+async def test_answers_by_links_count_as_humans_and_what_expired_does_not(opened, repository):
+    ahead = [timedelta()]
+    host = Host(clock=lambda: now() + ahead[0])
+    async with opened(host=host) as engine:
+        ada = await make_agent(engine, "ada")
+        question = await asked(engine, repository)
+        link = await engine.approvals.link(question.id, base_url="https://aura.example.org")
+        page = await engine.links.page(link.url)
+        await engine.links.answer(link.url, page.form, "rejected", "No")
+        await engine.tasks.cancel(question.task_id)
+        record = await engine.agents.record(ada.id)
+        assert (record.acceptance.approved, record.acceptance.decided) == (0, 1)
+
+        task = await engine.tasks.create("Work that was done elsewhere")
+        evidence = Evidence(agent_id=ada.id, executor=ada.executor, task_type=ada.type)
+        terms = {"task_id": task.id, "proposed_solution": "as shown", "deadline": now() + timedelta(hours=1)}
+        for on_expiry in (OnExpiry.DENY, OnExpiry.CONTINUE):
+            ident = engine._core.bus.new_id()
+            asking = Question(
+                kind=ApprovalKind.CHANGES, reviewers=("alice",), evidence=evidence, on_expiry=on_expiry, **terms
+            )
+            await engine._core.bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=asking))
+        ahead[0] = timedelta(hours=2)
+        expired = [timer.purpose for timer in await engine.timers.fire_due()]
+        assert len(expired) == 2
+        after = await engine.agents.record(ada.id)
+        assert (after.acceptance, after.cells) == (record.acceptance, record.cells)
+
+
+def written(view):
+    """Return the prompt that an agent wrote down."""
+    return Path(view.workspace.directory, "told.txt").read_text()
+
+
+async def test_an_agent_is_told_in_its_next_run_what_it_learned_from_a_rejection(opened, repository):
+    writes = {"base_command": "sh", "params": ["-c", "cat > told.txt"], "prompt_via": "stdin"}
+    async with opened() as engine:
+        ada = await engine.agents.add("Ada", "custom", type="tester", options=writes, prompt="You test.")
+
+        async def run():
+            task = await engine.tasks.create("Test the shop", repositories=[str(repository)])
+            await engine.tasks.assign(task.id, agent=ada.id)
+            await settled(engine, task.id)
+            told = written(await engine.tasks.view(task.id))
+            (question,) = await all_questions(engine, task.id)
+            return told, question
+
+        told, question = await run()
+        assert told.startswith("You test.")
+        assert "English" not in told
+        await engine.approvals.reject(question.id, "Write in English")
+        await settled(engine, question.task_id)
+        approval = await engine.agents.learn(ada.id)
+        told, question = await run()
+        assert "English" not in told, "no one has agreed yet"
+        await engine.tasks.cancel(question.task_id)
+        await engine.approvals.approve(approval.id)
+        told, question = await run()
+        assert "## What reviewers asked for\n\n- Write in English" in told
+        assert told.index("You test.") < told.index("English") < told.index("Test the shop")
+        await engine.tasks.cancel(question.task_id)

@@ -10,6 +10,7 @@ import pytest
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import ApprovalKind, Question, RequestApproval
 from aura_contracts.board import (
+    BOARD,
     DEFAULT_COLUMNS,
     FINISHED_KEPT,
     USER_MOVES,
@@ -229,9 +230,10 @@ async def test_an_engine_that_is_cut_off_before_it_moves_the_cursor_loses_and_do
         assert sorted(card for one in found.columns for card in one.cards) == sorted(task.id for task in tasks)
 
 
+@pytest.mark.parametrize("target", ["soon", "backlog"])
 @pytest.mark.parametrize("mover", ["same engine", "other engine"])
 async def test_a_card_that_a_person_moves_after_its_task_was_read_stays_in_the_column_that_was_chosen(
-    opened, monkeypatch, mover
+    opened, monkeypatch, mover, target
 ):
     async with opened(record_only=True) as engine, opened(record_only=True) as other:
         soon = column("Soon", C.READY)
@@ -239,14 +241,14 @@ async def test_a_card_that_a_person_moves_after_its_task_was_read_stays_in_the_c
         task = await engine.tasks.create("Write it")
         cards, transact = engine._core.follower.cards, engine._core.bus.transact
         await cards.caught_up()
-        await engine.tasks.edit(task.id, TaskChanges(title="Write it well"))
+        await engine.tasks.move(task.id, "ready")
         person = engine if mover == "same engine" else other
         moved = []
 
         async def moves_first(actor, decide, **more):
             if actor == ENGINE and not moved:
                 moved.append(True)
-                await person.boards.move("Team", task.id, "Soon")
+                await person.boards.move("Team", task.id, target)
             return await transact(actor, decide, **more)
 
         monkeypatch.setattr(type(cards), "caught_up", _nothing)
@@ -254,9 +256,60 @@ async def test_a_card_that_a_person_moves_after_its_task_was_read_stays_in_the_c
         assert await cards.catch_up()
         assert moved
         assert await cards.catch_up()
-        assert await column_of(engine, "Team", task.id) == "soon"
+        assert await column_of(engine, "Team", task.id) == target
         recorded = [event for event in await events_of(engine, board.id) if isinstance(event, CardMoved)]
-        assert [(one.from_column, one.to_column) for one in recorded] == [("backlog", "soon")]
+        assert [(one.from_column, one.to_column) for one in recorded] == [("backlog", "ready"), ("ready", target)]
+
+
+async def test_an_event_that_moves_no_card_looks_at_no_board(opened, monkeypatch):
+    async with opened(record_only=True) as engine:
+        await engine.boards.create("Team")
+        task = await engine.tasks.create("Write it")
+        cards = engine._core.follower.cards
+        await cards.caught_up()
+        asked = []
+        transact = type(engine._core.bus).transact
+
+        async def counted(bus, actor, decide, **more):
+            asked.append(actor)
+            return await transact(bus, actor, decide, **more)
+
+        await engine.tasks.edit(task.id, TaskChanges(title="Write it well"))
+        with monkeypatch.context() as watched:
+            watched.setattr(type(engine._core.bus), "transact", counted)
+            assert await cards.catch_up()
+        assert asked == []
+        await engine.tasks.move(task.id, "ready")
+        with monkeypatch.context() as watched:
+            watched.setattr(type(engine._core.bus), "transact", counted)
+            assert await cards.catch_up()
+        assert asked == [ENGINE]
+
+
+async def test_an_engine_whose_boards_lag_behind_others_loses_no_move(opened):
+    """Another engine lays the board out anew and moves cards; this one knows only what it has read before."""
+    async with opened(record_only=True) as engine, opened(record_only=True) as other:
+        board = await engine.boards.create("Team")
+        archived = await engine.boards.create("Old")
+        tasks = [await engine.tasks.create(f"Task {number}") for number in range(3)]
+        cards = engine._core.follower.cards
+        engine._core.bus.states.keep([board.id, *(task.id for task in tasks)])  # as in the background, but unheard
+        await cards.caught_up()
+        await engine._core.bus.get(BOARD, board.id)
+        soon = column("Soon", C.READY)
+        await other.boards.edit("Team", BoardChanges(add=(soon,)))
+        await other.boards.edit("Team", BoardChanges(order=("Soon", *(one.name for one in PLAIN))))
+        await other.boards.archive("Old")
+        for task in tasks:
+            await other.boards.move("Team", task.id, "Soon")
+        await other.tasks.move(tasks[0].id, "backlog")
+        await other.boards.remove("Team", tasks[1].id)
+        await other.tasks.move(tasks[1].id, "backlog")
+        await other.tasks.cancel(tasks[2].id)
+        assert await cards.catch_up()
+        recorded = {card: one.id for one in (await other.boards.get(board.id)).columns for card in one.cards}
+        assert recorded == {tasks[0].id: "backlog", tasks[2].id: "cancelled"}
+        assert len((await other.boards.get(archived.id)).columns[0].cards) == 3
 
 
 async def _nothing(cards):

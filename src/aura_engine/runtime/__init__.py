@@ -25,6 +25,7 @@
     drivers          what drives the tasks that the pool has given to agents
     pages            reads many rows by their ids
     board_cards      where the cards of boards are, as their tasks say
+    board_index      which boards hold the card of a task
     courtesy         the agents that are left to tasks of other engines for a moment
     queue_locks      tells other engines on which tasks of the queue this one works
     proposals        what a human is asked to approve, as text

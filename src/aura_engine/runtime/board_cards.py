@@ -2,6 +2,8 @@
 
     log of tasks ──after the cursor──► the boards that hold, or take, one of these tasks ──► FollowTask, PlaceCard
 
+The boards are found by their index: an event of a task that moves no card reads no board.
+
 Invariants:
 
 - A card is in a column of its task's state, or the log holds an event of the task behind the cursor. Reading takes
@@ -15,6 +17,7 @@ Invariants:
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import anyio
@@ -39,8 +42,9 @@ from aura_contracts.errors import AuraError, CommandRefused, StoreUnavailable
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import BoardId, TaskId
 from aura_contracts.ports.event_log import Locks
-from aura_contracts.ports.read_models import LIMIT, BoardQuery, ReadModels, TaskQuery
+from aura_contracts.ports.read_models import LIMIT, ReadModels, TaskQuery
 from aura_contracts.task import TASK, Task, TaskCreated, TaskStatus
+from aura_engine.runtime.board_index import BoardIndex
 from aura_engine.runtime.pages import parts_of
 from aura_engine.store_turn import StoreTurn
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
@@ -75,6 +79,12 @@ class BoardCards:
     _running: bool = attrs.field(default=False, init=False)
     _boards_exist: bool = attrs.field(default=True, init=False)
     """False once a look found none; a board that is created later is heard of."""
+    _index: BoardIndex = attrs.field(init=False)
+    _kept: frozenset[BoardId] = attrs.field(default=frozenset(), init=False)
+    """The boards whose states are kept in memory."""
+
+    def __attrs_post_init__(self) -> None:
+        self._index = BoardIndex(self._bus.log, self._reads)
 
     def __attrs_post_init__(self) -> None:
         self._turn = StoreTurn(self._locks, CURSOR)
@@ -127,10 +137,9 @@ class BoardCards:
         """Pass a page of events. Returns False at the end of the log."""
         log = self._bus.log
         head = await log.head()
-        boards = await self._open_boards()
+        await self._update_index()
         after = await log.load_cursor(CURSOR)
-        self._boards_exist = bool(boards)
-        if after is None or not boards:
+        if after is None or not self._index.boards:
             if after is None or after < head:
                 await log.save_cursor(CURSOR, head)
             return False
@@ -139,30 +148,47 @@ class BoardCards:
             return False
         tasks = await self.tasks_of({TaskId(record.stream_id) for record in records})
         created = [TaskId(record.stream_id) for record in records if isinstance(record.event, TaskCreated)]
-        for board in boards:
-            await self._follow(board, tasks, created)
+        moving, coming = self._concerned(tasks, created)
+        for board_id in {**moving, **coming}:
+            new = coming.get(board_id, [])
+            await self._follow(board_id, {one.id: one for one in (*moving.get(board_id, ()), *new)}, new)
         await log.save_cursor(CURSOR, records[-1].position)
         return True
 
-    async def _follow(self, board: Board, tasks: Mapping[TaskId, Task], created: Sequence[TaskId]) -> None:
-        if not any(column_of_card(board, task_id) for task_id in tasks) and not any(
-            takes(board, tasks[task_id]) for task_id in created if task_id in tasks
-        ):
-            return
+    def _concerned(
+        self, tasks: Mapping[TaskId, Task], created: Sequence[TaskId]
+    ) -> tuple[Mapping[BoardId, Sequence[Task]], Mapping[BoardId, Sequence[Task]]]:
+        """Return by board the tasks whose cards are elsewhere, and those that it takes."""
+        moving, coming = defaultdict[BoardId, list[Task]](list), defaultdict[BoardId, list[Task]](list)
+        for task in tasks.values():
+            for board_id in self._index.elsewhere(task):
+                moving[board_id].append(task)
+        for task_id in created:
+            if task_id in tasks:
+                for board_id in self._index.takers(tasks[task_id]):
+                    coming[board_id].append(tasks[task_id])
+        return moving, coming
 
+    async def _follow(self, board_id: BoardId, tasks: Mapping[TaskId, Task], created: Sequence[Task]) -> None:
         async def decide(unit: UnitOfWork) -> None:
-            await follow(unit, board.id, tasks, created)
+            await follow(unit, board_id, tasks, [task.id for task in created])
 
         try:
             await self._bus.transact(ENGINE, decide)
         except StoreUnavailable:
             raise
         except CommandRefused as refused:  # it was archived meanwhile
-            _LOG.info("cards of board %s do not follow: %s", board.id, refused)
+            _LOG.info("cards of board %s do not follow: %s", board_id, refused)
 
-    async def _open_boards(self) -> Sequence[Board]:
-        query = BoardQuery(status=BoardStatus.OPEN, limit=LIMIT)
-        return [board async for board in self._reads.rows(query)]
+    async def _update_index(self) -> None:
+        """Learn what has become of boards. In the background, their states are kept, too: the log's tail is heard."""
+        await self._index.update()
+        known, states = frozenset(self._index.boards), self._bus.states
+        self._boards_exist = bool(known)
+        if self._running:
+            states.keep(known - self._kept)
+            states.release(self._kept - known)
+            self._kept = known
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
@@ -224,9 +250,10 @@ async def follow(
     board = await unit.require(BOARD, board_id)
     moving = [task for task in tasks.values() if _is_elsewhere(board, task)]
     current = {task.id: await unit.require(TASK, task.id) for task in moving}
-    if current:
-        await unit.require_current()  # a task that lags would have its card stay, and the cursor pass
-    return await _arrange(unit, board_id, {**tasks, **current}, created)
+    arranged = await _arrange(unit, board_id, {**tasks, **current}, created)
+    if arranged is board:  # nothing is recorded that would conflict: a state that lags has its card stay for good
+        await unit.require_current()
+    return arranged
 
 
 def _is_elsewhere(board: Board, task: Task) -> bool:
