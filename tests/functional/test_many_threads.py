@@ -98,7 +98,7 @@ TEMPLATES_MORE_THAN_ARE_KEPT = """
     from aura_engine.jinja_templates import Template, render
     def work(thread):
         def use():
-            for number in range(60):
+            for number in range(20):
                 text = "Do {{ what }}" + f" {thread}.{number}"
                 assert render(Template("coding", "task", text), {"what": "it"}) == f"Do it {thread}.{number}"
                 assert render(Template("coding", "task", "Do {{ what }}"), {"what": number}) == f"Do {number}"
@@ -170,7 +170,7 @@ PROGRAMS = {
     "templates, more than are kept": (TEMPLATES_MORE_THAN_ARE_KEPT, ()),
 }
 
-QUICK = "names that are imported lazily"
+QUICK = {"names that are imported lazily", "templates, more than are kept"}
 
 
 def run(program, folder, *arguments):
@@ -180,7 +180,7 @@ def run(program, folder, *arguments):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.deep) if name != QUICK else name for name in PROGRAMS]
+    "name", [pytest.param(name, marks=pytest.mark.deep) if name not in QUICK else name for name in PROGRAMS]
 )
 def test_thirty_threads_at_once(name, tmp_path):
     program, arguments = PROGRAMS[name]
