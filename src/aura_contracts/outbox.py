@@ -4,10 +4,10 @@
                            ▲  └──given up──► dead
                            └─────retried──────┘
 
-A message is queued together with how far the log was read for its recipient (the lane), so it is never made twice, and
-what happens meanwhile is not copied: the log itself is the buffer. It has the same key at every attempt, also after a
-crash between sending and recording, so that a receiver can tell a repetition. Addresses and secrets are not part of it;
-they are looked up when it is sent.
+A message is queued with how far its recipient was notified of each kind (the lanes), so it is never made twice,
+whatever pace they wish later, and what happens meanwhile is not copied: the log itself is the buffer. It has the same
+key at every attempt, also after a crash between sending and recording, so that a receiver can tell a repetition.
+Addresses and secrets are not part of it; they are looked up when it is sent.
 """
 
 from collections.abc import Mapping
@@ -63,12 +63,12 @@ class DeadLetter(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
 
 
 class NotificationQueued(Event, frozen=True, kw_only=True):
-    """A message waits to be sent. It, or an earlier one, has all that concerns its recipient up to a position."""
+    """A message waits to be sent. It, or an earlier one, has all of each lane up to a position."""
 
     topic = "outbox.queued"
     channel: str
-    lane: str
-    position: int
+    positions: dict[str, int]
+    """By lane."""
     message: OutgoingMessage
 
 
@@ -106,7 +106,7 @@ class Outbox(State, frozen=True, kw_only=True):
     status: OutboxStatus
     channel: str
     lanes: dict[str, int] = {}
-    """By lane, the position up to which messages were made."""
+    """By lane, which is a recipient and a kind, the position up to which messages were made."""
     pending: tuple[QueuedMessage, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
     sent: int = 0
@@ -125,17 +125,17 @@ class Outbox(State, frozen=True, kw_only=True):
 
 
 class QueueNotification(Command[Outbox], frozen=True, kw_only=True):
-    """Queue a message, unless its lane is past that position.
+    """Queue a message, unless all of its lanes are past their positions.
 
-    Refused if another message was queued in the lane since this one was made: both may be about the same events.
+    Refused if another message was queued in one of them since this one was made: both may be about the same events.
     """
 
     emits = (NotificationQueued,)
     channel: str
-    lane: str
-    after: int
-    """The position of the lane when the message was made; 0 for a new lane."""
-    position: int
+    after: dict[str, int]
+    """The positions of its lanes when the message was made; 0 for a new lane."""
+    positions: dict[str, int]
+    """Up to where it has all of each of its lanes."""
     message: OutgoingMessage
 
 
@@ -183,7 +183,7 @@ _TABLE: Table = MappingProxyType(
 def _queued(state: Outbox | None, event: NotificationQueued, fact: HappenedFact, status: OutboxStatus) -> Outbox:
     box = state or Outbox(id=outbox_id(event.channel), status=status, channel=event.channel)
     queued = QueuedMessage(message=event.message, queued_at=fact.time)
-    return replace(box, lanes={**box.lanes, event.lane: event.position}, pending=(*box.pending, queued))
+    return replace(box, lanes={**box.lanes, **event.positions}, pending=(*box.pending, queued))
 
 
 def _without(state: Outbox, key: str) -> tuple[QueuedMessage, ...]:

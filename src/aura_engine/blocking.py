@@ -1035,7 +1035,7 @@ class BlockingNotifications:
         return self._portal.call(self._target.retry, notification, by=by)
 
     def examine(self) -> Sequence[Finding]:
-        """Return what is wrong: a settings file with faults, and dead letters, whose fix is to retry them."""
+        """Return what is wrong: a settings file with faults, dead letters, whose fix is to retry them, and orphans."""
         return self._portal.call(self._target.examine)
 
     def deliver(self) -> bool:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _LIST = """\
 Lists messages that wait to be sent, and dead letters: those that a channel
-refused, or did not take within a day.
+refused, or did not take within a day. A message is orphaned while the settings
+do not name its channel and person any more.
 """
 
 _RETRY = """\

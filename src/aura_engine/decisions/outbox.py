@@ -20,16 +20,15 @@ _no_agent = no_agent("agents do not send notifications")
 
 def _queue(state: Outbox | None, command: QueueNotification, context: Context) -> Events:
     require_zone("time", command.message.time, *(item.time for item in command.message.items))
-    position = 0 if state is None else state.lanes.get(command.lane, 0)
-    if state is not None and command.position <= position:
+    if command.after.keys() != command.positions.keys():
+        raise RuleBroken("lane", "each lane of a message has a position before it and one after it")
+    lanes = {} if state is None else state.lanes
+    if all(position <= lanes.get(lane, 0) for lane, position in command.positions.items()):
         return []
-    if command.after != position:
-        raise RuleBroken("lane", f"the lane {command.lane} is at {position}, not at {command.after}")
-    return [
-        NotificationQueued(
-            channel=command.channel, lane=command.lane, position=command.position, message=command.message
-        )
-    ]
+    for lane, after in command.after.items():
+        if (position := lanes.get(lane, 0)) != after:
+            raise RuleBroken("lane", f"the lane {lane} is at {position}, not at {after}")
+    return [NotificationQueued(channel=command.channel, positions=command.positions, message=command.message)]
 
 
 def _record_sent(state: Outbox, command: RecordNotificationSent, context: Context) -> Events:

@@ -1,6 +1,6 @@
 """Notifications: what waits to be sent to people, what could not be, and sending it again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -11,7 +11,7 @@ import msgspec
 from aura_contracts.actors import actor_name
 from aura_contracts.errors import InvalidFile, InvalidInput
 from aura_contracts.notification import OutgoingMessage
-from aura_contracts.outbox import OUTBOX, Outbox, QueuedMessage, RetryNotification, outbox_id
+from aura_contracts.outbox import OUTBOX, NotificationQueued, Outbox, QueuedMessage, RetryNotification, outbox_id
 from aura_contracts.plain_data import Plain
 from aura_contracts.quoting import one_line
 from aura_engine.facade.core import Core
@@ -20,13 +20,16 @@ from aura_engine.facade.gate import gated
 from aura_engine.notification.notifier import Notifier
 from aura_engine.unit_of_work import not_found
 
+NotificationStatus = Literal["pending", "dead", "orphaned"]
+
 
 class Notification(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """A message that waits to be sent, or could not be."""
 
     id: str
     """The key of the message, the same at every attempt."""
-    status: Literal["pending", "dead"]
+    status: NotificationStatus
+    """``orphaned``: it waits for a channel or a person that the settings do not name any more."""
     channel: str
     recipient: str
     kind: str
@@ -62,12 +65,17 @@ class Notifications:
         What was sent is in the log: events with the topic ``outbox.sent``.
         """
         notifier = await self._notifier()
-        names = notifier.settings.channels if channel is None else [channel]
+        names = [*dict.fromkeys((*notifier.settings.channels, *await self._used()))] if channel is None else [channel]
         found = []
         for name in names:
             outbox = await self._core.bus.fetch(OUTBOX, outbox_id(name))
-            found += [] if outbox is None else list(_rows(outbox))
+            found += [] if outbox is None else list(_rows(outbox, notifier.lanes))
         return found
+
+    async def _used(self) -> Sequence[str]:
+        """Return the channels that have ever had a message, also those that the settings do not name any more."""
+        queued = self._core.log.read(topics=(NotificationQueued.topic,))
+        return sorted({one.event.channel async for one in queued if isinstance(one.event, NotificationQueued)})
 
     async def test(self, channel: str, *, person: str | None = None) -> OutgoingMessage:
         """Send a message to a person, by default the user, by one channel, at once; return it. Nothing is recorded.
@@ -102,16 +110,18 @@ class Notifications:
         found = await self.get(notification)
         command = RetryNotification(key=found.id)
         outbox = await self._core.bus.handle(actor, outbox_id(found.channel), command)
-        return next(row for row in _rows(outbox) if row.id == found.id)
+        lanes = (await self._notifier()).lanes
+        return next(row for row in _rows(outbox, lanes) if row.id == found.id)
 
     async def examine(self) -> Sequence[Finding]:
-        """Return what is wrong: a settings file with faults, and dead letters, whose fix is to retry them."""
+        """Return what is wrong: a settings file with faults, dead letters, whose fix is to retry them, and orphans."""
         try:
             rows = await self.list()
         except InvalidFile as error:
             text = f"no one is notified: {error.faults[0]}"
             return [Finding(id=error.field, kind="notification", status="wrong", text=text, remedy=error.remedy)]
-        return [self._finding(row) for row in rows if row.status == "dead"]
+        dead = [self._finding(row) for row in rows if row.status == "dead"]
+        return dead + [_orphan(row) for row in rows if row.status == "orphaned"]
 
     def _finding(self, row: Notification) -> Finding:
         async def retry() -> str:
@@ -140,16 +150,28 @@ class Notifications:
         return await anyio.to_thread.run_sync(self._core.make_notifier)
 
 
-def _rows(outbox: Outbox) -> Iterator[Notification]:
+def _orphan(row: Notification) -> Finding:
+    text = f"{one_line(row.subject)!r} waits to be sent: {row.reason}"
+    remedy = f"name {row.recipient} with the channel {row.channel} in notifications.yaml again, and it is sent"
+    return Finding(id=row.id, kind="notification", status="wrong", text=text, remedy=remedy)
+
+
+def _rows(outbox: Outbox, lanes: Container[tuple[str, str]]) -> Iterator[Notification]:
+    """Yield what is in an outbox; `lanes` are the channels and people that the settings name."""
     for dead in outbox.dead:
         yield _row(outbox.channel, "dead", dead.message, dead.queued_at, dead.reason, dead.attempts)
     for queued in outbox.pending:
-        yield _row(outbox.channel, "pending", queued.message, queued.queued_at)
+        message, name = queued.message, queued.message.recipient
+        if (outbox.channel, name) in lanes:
+            yield _row(outbox.channel, "pending", message, queued.queued_at)
+        else:
+            reason = f"the settings do not lead from the channel {outbox.channel} to {name} any more"
+            yield _row(outbox.channel, "orphaned", message, queued.queued_at, reason)
 
 
 def _row(
     channel: str,
-    status: Literal["pending", "dead"],
+    status: NotificationStatus,
     message: OutgoingMessage,
     queued_at: datetime,
     reason: str = "",

@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio
 import attrs
@@ -23,7 +23,7 @@ from aura_contracts.outbox import (
 )
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_engine.notification.answer_links import AnswerLinks
-from aura_engine.notification.kinds import Pace
+from aura_engine.notification.kinds import NoticeKind, Pace
 from aura_engine.notification.notices import Notice
 from aura_engine.notification.settings import ChannelSettings, PersonSettings, Route
 from aura_engine.notification.waiting_notices import MINUTE, Meter, WaitingNotices
@@ -34,6 +34,9 @@ _LOG = logging.getLogger(__name__)
 STORE_PAUSE = 5.0
 """Seconds until what could not be recorded is recorded again."""
 
+
+SKEW = timedelta(hours=1)
+"""How far a clock may be behind the one by which something happened, before nothing follows from that time."""
 
 ENDED_KEPT = 1000
 """Keys of messages that a lane remembers to have sent."""
@@ -92,9 +95,10 @@ class OpenChannel:
 class _Making:
     """A command to queue a message, whose outcome is not known."""
 
-    pace: Pace
     first_position: int
     """The position of the first event that the message tells."""
+    positions: dict[str, int]
+    """By kind, up to where it tells all."""
     command: QueueNotification
 
 
@@ -111,7 +115,7 @@ class DeliveryLane:
     links: AnswerLinks | None = None
     """None: no one said where the pages of links are."""
     positions: dict[str, int] = attrs.field(factory=dict)
-    """By pace, up to where messages were made."""
+    """By kind, up to where messages were made; also of those that had another pace then."""
     pending: deque[QueuedMessage] = attrs.field(factory=deque)
     tallies: dict[Pace, WaitingNotices] = attrs.field(
         factory=lambda: {pace: WaitingNotices() for pace in Pace if pace is not Pace.OFF}
@@ -147,7 +151,7 @@ class DeliveryLane:
         """Take over what was recorded, by whichever program. The rest must be read again."""
         name = self.person.name
         lanes, pending = ({}, ()) if outbox is None else (outbox.lanes, outbox.pending)
-        self.positions = {pace: lanes.get(f"{name}/{pace}", 0) for pace in Pace}
+        self.positions = {kind: lanes.get(f"{name}/{kind}", 0) for kind in NoticeKind}
         self.pending = deque(one for one in pending if one.message.recipient == name)
         self.tallies = {pace: WaitingNotices() for pace in self.tallies}
         self._making, self._attempts, self.superseded = None, 0, False
@@ -164,7 +168,7 @@ class DeliveryLane:
         if self.route.kinds is not None and notice.kind not in self.route.kinds:
             return False
         pace = self.person.pace(notice.kind)
-        if pace is Pace.OFF or notice.position <= self.positions.get(pace, 0):
+        if pace is Pace.OFF or notice.position <= self.positions.get(notice.kind, 0):
             return False
         self.tallies[pace].add(notice)
         self.woken.set()
@@ -204,13 +208,15 @@ class DeliveryLane:
                 waits.append(MINUTE / self.channel.settings.per_minute)
                 continue
             together = pace is Pace.DIGEST or self._was_held(pace, tally) or len(tally) > room
-            self._making = self._make_message(pace, tally, together=together)
+            self._making = self._make_message(tally, together=together)
             return await self._queue(self._making)
         return min(waits, default=None)
 
     def _due(self, pace: Pace, tally: WaitingNotices, now: datetime) -> datetime | None:
         """Return when a tally is due, None if it is."""
         if pace is Pace.DIGEST and tally.first_time is not None:
+            if tally.first_time - now > SKEW:
+                return None  # by another clock, or before this one was set back: its day is not known
             due = self.person.digest_after(tally.first_time)
             return due if due > now else None
         return self.person.held_until(pace, now)
@@ -219,15 +225,21 @@ class DeliveryLane:
         """Whether the beginning of a tally came in quiet hours."""
         return tally.first_time is not None and self.person.held_until(pace, tally.first_time) is not None
 
-    def _make_message(self, pace: Pace, tally: WaitingNotices, *, together: bool) -> _Making:
+    def _make_message(self, tally: WaitingNotices, *, together: bool) -> _Making:
         first = tally.first_position
         assert first is not None, "there is something to tell"
         name = self.channel.settings.name
-        message, position = tally.take(name, self.person.name, together=together)
-        lane = f"{self.person.name}/{pace}"
-        after = self.positions.get(pace, 0)
-        command = QueueNotification(channel=name, lane=lane, after=after, position=position, message=message)
-        return _Making(pace, first, command)
+        message, positions = tally.take(name, self.person.name, together=together)
+        command = QueueNotification(
+            channel=name,
+            after={self._lane(kind): self.positions.get(kind, 0) for kind in positions},
+            positions={self._lane(kind): position for kind, position in positions.items()},
+            message=message,
+        )
+        return _Making(first, positions, command)
+
+    def _lane(self, kind: str) -> str:
+        return f"{self.person.name}/{kind}"
 
     async def _queue(self, making: _Making) -> float | None:
         command = making.command
@@ -236,12 +248,11 @@ class DeliveryLane:
         except RuleViolated as error:
             self._supersede(str(error))
             return None
-        position = outbox.lanes[command.lane]
-        if position > command.position:
-            self._supersede(f"the lane {command.lane} is at {position} already")
+        if past := [lane for lane, position in command.positions.items() if outbox.lanes[lane] > position]:
+            self._supersede(f"the lane {past[0]} is at {outbox.lanes[past[0]]} already")
             return None
         self._making = None
-        self.positions[making.pace] = position
+        self.positions |= making.positions
         found = outbox.pending_of(command.message.key)
         if found is not None:
             self.pending.append(found)

@@ -26,8 +26,10 @@ class WaitingNotices:
     """The first ones, oldest first."""
     counts: Counter[str] = attrs.field(factory=Counter)
     """By kind, of all."""
+    positions: dict[str, int] = attrs.field(factory=dict)
+    """By kind, the position of the last one."""
     upto: int = 0
-    """The position of the last one."""
+    """The position of the last one of all."""
     last: datetime | None = None
 
     def __len__(self) -> int:
@@ -49,20 +51,22 @@ class WaitingNotices:
             self.notices.append(notice)
         self.counts[notice.kind] += 1
         self.upto, self.last = notice.position, notice.item.time
+        self.positions[notice.kind] = notice.position
 
-    def take(self, channel: str, recipient: str, *, together: bool) -> tuple[OutgoingMessage, int]:
-        """Return the next message and the position that it covers, and forget what it tells.
+    def take(self, channel: str, recipient: str, *, together: bool) -> tuple[OutgoingMessage, dict[str, int]]:
+        """Return the next message and, by kind, the position up to which it tells all; and forget what it tells.
 
         One about the first notice, or one about all, with `together` or if there are more than are kept whole.
         """
         if len(self) == 1 or not (together or len(self) > len(self.notices)):
             notice = self.notices.popleft()
             self.counts[notice.kind] -= 1
-            return _single(notice, channel, recipient), notice.position
-        message, upto = _digest(self, channel, recipient), self.upto
+            return _single(notice, channel, recipient), {notice.kind: notice.position}
+        message, positions = _digest(self, channel, recipient), self.positions
         self.notices.clear()
         self.counts.clear()
-        return message, upto
+        self.positions = {}
+        return message, positions
 
 
 @attrs.define

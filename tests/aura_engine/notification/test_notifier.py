@@ -146,6 +146,47 @@ async def test_a_digest_is_sent_once_a_day(bench: Bench) -> None:
     assert message.count == 2
 
 
+async def test_a_preference_that_changes_while_a_digest_waits_neither_loses_nor_repeats(bench: Bench) -> None:
+    """What waited for a digest is sent at once, what was sent at once is in no digest."""
+
+    def kinds(failed: str, asked: str) -> str:
+        return FILE + f"people: {{alice: {{channels: {{log: }}, kinds: {{failed: {failed}, asked: {asked}}}}}}}"
+
+    bench.settings(kinds("digest", "now"))
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        await fail(engine, "one")
+        await ask(engine, "alice")
+        await engine.notifications.deliver()
+        assert [one.kind for one in bench.told()] == ["asked"]
+    bench.settings(kinds("now", "digest"))
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        assert [one.kind for one in bench.told()] == ["asked", "failed"]
+        await ask(engine, "alice")
+        await engine.notifications.deliver()
+        bench.now += 24 * HOUR
+        await engine.notifications.deliver()
+    told = [(item.kind, item.key) for message in bench.told() for item in message.items]
+    assert [kind for kind, _ in told] == ["asked", "failed", "asked"]
+    assert len(set(told)) == 3
+
+
+@pytest.mark.parametrize("hours", [24, 365 * 24])
+async def test_a_digest_is_not_held_by_a_clock_that_was_ahead(bench: Bench, hours: int) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }, kinds: {failed: digest}}}")
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        bench.now += hours * HOUR
+        await fail(engine, "one")
+        await engine.notifications.deliver()
+        assert bench.told() == []
+        bench.now -= hours * HOUR
+        await engine.notifications.deliver()
+        await engine.notifications.deliver()
+    assert [one.subject for one in bench.told()] == ["one failed: AgentError"]
+
+
 async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_key(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +221,38 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
         sent = [headers_of(envelope) for envelope in mailbox.envelopes]
     assert [one["Subject"] for one in sent] == ["one failed: AgentError"] * 2 + ["two failed: AgentError"]
     assert sent[0]["Message-ID"] == sent[1]["Message-ID"] != sent[2]["Message-ID"]
+
+
+@pytest.mark.parametrize("left", ["channels: {log: {file: {path: a}}}\npeople: {alice: {channels: {log: }}}", ""])
+async def test_messages_for_whom_the_settings_name_no_more_are_listed_as_orphaned(bench: Bench, left: str) -> None:
+    """Whether the person lost the channel, or the channel is gone."""
+    with http_server() as server:
+        server.answers = [(500, {}, b"later")]
+        before = f"channels: {{hook: {{webhook: {{url: '{server.url}', private: true}}}}}}\n"
+        before += "people: {alice: {channels: {hook: }}}"
+        bench.settings(before)
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            await fail(engine, "one")
+            await engine.notifications.deliver()
+            (waiting,) = await engine.notifications.list()
+            assert (waiting.status, waiting.channel) == ("pending", "hook")
+        bench.settings(left)
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            (orphan,) = await engine.notifications.list()
+            assert (orphan.status, orphan.id) == ("orphaned", waiting.id)
+            assert await engine.notifications.list(channel="hook") == [orphan]
+            (found,) = [one async for one in engine.doctor.examine() if one.kind == "notification"]
+            assert found.id == orphan.id
+            assert "one failed" in found.text
+            assert "name alice with the channel hook in notifications.yaml" in found.remedy
+        bench.settings(before)
+        server.answers = [(204, {}, b"")]
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            assert await engine.notifications.list() == []
+        assert server.received[-1].headers["webhook-id"] == orphan.id
 
 
 SECRET_PATH = "/services/T0A1/B0B2/XyZsecret123?token=q9w8e7r6t5"

@@ -78,8 +78,9 @@ async def test_a_lane_that_was_overtaken_is_not_written_to(bench: Bench) -> None
             message = OutgoingMessage(
                 key=str(position), kind="failed", recipient="ann", subject="s", text="t", time=bench.now
             )
-            fields = {"channel": "log", "lane": "ann/now", "after": after, "position": position, "message": message}
-            await engine._core.bus.handle(ENGINE, outbox_id("log"), QueueNotification(**fields))
+            lane = "ann/failed"
+            command = QueueNotification(channel="log", after={lane: after}, positions={lane: position}, message=message)
+            await engine._core.bus.handle(ENGINE, outbox_id("log"), command)
 
         await queue(0, 5)
         for after in (0, 4, 6):
