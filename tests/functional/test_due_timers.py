@@ -350,6 +350,7 @@ async def test_a_running_timekeeper_sees_that_the_clock_was_set_back(opened, tim
                 return await happened(engine, approval) == ["ReminderSent"]
 
             await until(reminded)
+            await until(lambda: len(told) == 2)
             group.cancel_scope.cancel()
         assert told == [pytest.approx(-365 * 86_400.0), pytest.approx(86_400.0)]
 

@@ -85,8 +85,6 @@ class BoardCards:
 
     def __attrs_post_init__(self) -> None:
         self._index = BoardIndex(self._bus.log, self._reads)
-
-    def __attrs_post_init__(self) -> None:
         self._turn = StoreTurn(self._locks, CURSOR)
 
     # --- In the background --------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from aura_contracts.agent import AgentChanges, AgentEdited
 from aura_contracts.task import CompleteTask, PoolRequest, QueueTask, TaskCompleted, TaskStatus
 from aura_engine.runtime import courtesy
 from aura_engine.runtime import pool as pools
+from aura_engine.runtime.assignments import Assignments
 from aura_engine.runtime.pool import Pool
 from backends import asyncio_unless_deep
 from conditions import until
@@ -137,15 +138,15 @@ async def test_a_task_that_is_completed_while_one_that_waits_for_it_is_read_is_n
 
 async def test_room_that_is_made_while_an_assignment_is_recorded_is_not_missed(opened, monkeypatch, delivered):
     async with working(opened) as engine:
-        agent, record = await add(engine), Pool._record
+        agent, record = await add(engine), Assignments.record
 
-        async def and_room_is_made(pool, chosen):
-            await record(pool, chosen)
-            monkeypatch.setattr(Pool, "_record", record)
+        async def and_room_is_made(assignments, chosen):
+            await record(assignments, chosen)
+            monkeypatch.setattr(Assignments, "record", record)
             await engine.agents.edit(agent.id, AgentChanges(capacity=2))
             await delivered(AgentEdited)
 
-        monkeypatch.setattr(Pool, "_record", and_room_is_made)
+        monkeypatch.setattr(Assignments, "record", and_room_is_made)
         assert not (await enqueued(engine, "first")).pooled
         assert not (await enqueued(engine, "second")).pooled
 
