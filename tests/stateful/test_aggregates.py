@@ -29,6 +29,8 @@ from aura_contracts.execution import (
     RecordStageFailure,
 )
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.notification import OutgoingMessage
+from aura_contracts.outbox import QueueNotification
 from aura_contracts.output import Chunk, OutputSource, RecordOutput
 from aura_contracts.patches import LineAnchor
 from aura_contracts.project import CreateProject, EditProject, ProjectChanges, ProjectSpec, project_id
@@ -112,6 +114,14 @@ def executions(state):
             yield RecordProcessExit(epoch=state.epoch, exit=Exit(token=token, exit_code=0))
 
 
+def outboxes(state):
+    """The lanes of a message are where it was made."""
+    lanes = {"alice": 0} if state is None else state.lanes
+    message = OutgoingMessage(key=f"at {lanes}", kind="asked", recipient="alice", subject="?", text="?", time=EPOCH)
+    after = {lane: position + 1 for lane, position in lanes.items()}
+    yield QueueNotification(channel="mail", after=lanes, positions=after, message=message)
+
+
 def tasks(state):
     """A task waits for those it names; it fails and completes with its parts."""
     if state is None:
@@ -149,6 +159,7 @@ GUIDES = {
     "approval": Guide(commands=approvals),
     "board": Guide(commands=boards),
     "execution": Guide(commands=executions, mark=lambda execution: bool(execution.processes)),
+    "outbox": Guide(commands=outboxes),
     "output": Guide(commands=outputs),
     "project": Guide(commands=projects),
     "task": Guide(commands=tasks, mark=failed_by_a_part),

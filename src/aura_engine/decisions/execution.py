@@ -84,6 +84,7 @@ from aura_engine.decisions._decider import (
     require_agent_type,
     require_limits,
     require_share,
+    require_zone,
     retry_problem,
 )
 
@@ -216,6 +217,7 @@ def _in_stage(state: Execution, failure: Failure) -> Failure:
 def _record_stage_failure(state: Execution, command: RecordStageFailure, context: Context) -> Events:
     if not 0 <= command.delay <= DELAY_LIMIT:
         raise RuleBroken("delay", f"{command.delay} seconds is not between 0 and {DELAY_LIMIT:.0f}")
+    require_zone("answer_by", command.answer_by)
     failure = _in_stage(state, command.failure)
     lost = failure.reason is FailureReason.SESSION_LOST and state.status in CODING
     again_lost = state.failure is not None and state.failure.reason is FailureReason.SESSION_LOST  # the attempt before

@@ -20,10 +20,10 @@ _no_agent = no_agent("agents do not send notifications")
 
 def _queue(state: Outbox | None, command: QueueNotification, context: Context) -> Events:
     require_zone("time", command.message.time, *(item.time for item in command.message.items))
-    if command.after.keys() != command.positions.keys():
-        raise RuleBroken("lane", "each lane of a message has a position before it and one after it")
+    if not command.positions or command.after.keys() != command.positions.keys():
+        raise RuleBroken("lane", "a message has a lane at least, with a position before it and one after it")
     lanes = {} if state is None else state.lanes
-    if all(position <= lanes.get(lane, 0) for lane, position in command.positions.items()):
+    if state is not None and all(position <= lanes.get(lane, 0) for lane, position in command.positions.items()):
         return []
     for lane, after in command.after.items():
         if (position := lanes.get(lane, 0)) != after:
