@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "a6eab5b960088d64"
+SCHEMA_VERSION: Final = "480ea2f965200d04"
