@@ -48,6 +48,8 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Patterns of files, relative to the top of each repository of a task: ``CLAUDE.md``, ``docs/**/*.md``."""
     agent_type: AgentType = AgentType("")
     """The type of agent that tasks are for which no rule has another for; empty: none."""
+    sample_agents: bool = False
+    """Agents of the pool are chosen for its tasks by a draw from what is known of their acceptance."""
 
 
 class ProjectChanges(Changes, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ class ProjectChanges(Changes, frozen=True, kw_only=True):
     repositories: tuple[str, ...] | None = None
     documents: tuple[str, ...] | None = None
     agent_type: AgentType | None = None
+    sample_agents: bool | None = None
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------

@@ -293,6 +293,9 @@ class NewProject(Input):
         (), description="Files that agents read first, as patterns relative to a repository: docs/*.md"
     )
     agent_type: str = Field("", description="The type of agent for tasks that no rule has another for")
+    sample_agents: bool = Field(
+        default=False, description="Choose agents of the pool by a draw from what is known of their acceptance"
+    )
 
     @model_validator(mode="after")
     def _without_secrets(self) -> Self:
@@ -308,6 +311,7 @@ class NewProject(Input):
             repositories=self.repositories,
             documents=self.documents,
             agent_type=AgentType(self.agent_type),
+            sample_agents=self.sample_agents,
         )
 
 

@@ -19,11 +19,14 @@ def test_a_project_is_added_listed_shown_edited_and_removed(place, shop):
     assert call_aura("project", "list", "--json").objects == [added]
     assert call_aura("project", "show", "shop", "--json").objects == [added]
     assert call_aura("project", "show", added["id"][:13], "--json").objects == [added]
-    assert "created_by    human:alice" in call_aura("project", "show", "shop").out
+    assert "created_by     human:alice" in call_aura("project", "show", "shop").out
     (edited,) = call_aura("project", "edit", "shop", "--document", "docs/a.md", "--type", "", "--json").objects
     assert (edited["documents"], edited["agent_type"]) == (["docs/a.md"], "")
     (edited,) = call_aura("project", "edit", "shop", "--no-documents", "--no-repos", "--json").objects
     assert (edited["documents"], edited["repositories"]) == ([], [])
+    for word, sampled in (("--sample-agents", True), ("--no-sample-agents", False)):
+        (edited,) = call_aura("project", "edit", "shop", word, "--json").objects
+        assert edited["sample_agents"] is sampled
     assert call_aura("project", "remove", "shop", "--reason", "sold").out.startswith("project shop is removed: ")
     assert call_aura("project", "list", "--json").objects == []
     assert [row["status"] for row in call_aura("project", "list", "--all", "--json").objects] == ["removed"]

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
 from aura_contracts.actors import ENGINE
@@ -16,6 +17,7 @@ from aura_contracts.approval import (
     RecordSoFar,
     RequestApproval,
 )
+from aura_contracts.project import ProjectChanges
 from aura_contracts.task import TaskAssigned, TaskStatus
 from aura_engine.host import Host, now
 from aura_engine.record.acceptance import Posterior
@@ -172,6 +174,21 @@ async def test_sampled_agents_are_recorded_with_their_draws(opened, repository):
         await engine.tasks.cancel(task.id)
 
 
+async def test_a_project_has_agents_sampled_for_its_tasks_from_the_moment_it_says_so(opened, repository):
+    async with opened() as engine:
+        await make_agent(engine, "first", **BRIEF)
+        await make_agent(engine, "second", **BRIEF)
+        await engine.projects.create("shop", repositories=[str(repository)])
+        waiting = await enqueued(engine, repository, agent_type="dba")
+        assert waiting.pooled, "so this engine keeps its schedule"
+        for sampling in (False, True, False):
+            await engine.projects.edit("shop", ProjectChanges(sample_agents=sampling))
+            with anyio.fail_after(30):  # until this engine has heard of it
+                while all(one.draw is None for one in (await selected(engine, repository)).candidates) is sampling:
+                    pass
+        await engine.tasks.cancel(waiting.id)
+
+
 async def test_a_reopened_and_a_repaired_task_are_remembered(opened, repository):
     async with opened() as engine:
         ada = await make_agent(engine, "ada")
@@ -186,9 +203,8 @@ async def test_a_reopened_and_a_repaired_task_are_remembered(opened, repository)
 
 
 async def test_answers_by_links_count_as_humans_and_what_expired_does_not(opened, repository):
-    ahead = [timedelta()]
-    host = Host(clock=lambda: now() + ahead[0])
-    async with opened(host=host) as engine:
+    later = Host(clock=lambda: now() + timedelta(hours=2))
+    async with opened() as engine, opened(record_only=True, host=later) as timekeeper:
         ada = await make_agent(engine, "ada")
         question = await asked(engine, repository)
         link = await engine.approvals.link(question.id, base_url="https://aura.example.org")
@@ -207,9 +223,7 @@ async def test_answers_by_links_count_as_humans_and_what_expired_does_not(opened
                 kind=ApprovalKind.CHANGES, reviewers=("alice",), evidence=evidence, on_expiry=on_expiry, **terms
             )
             await engine._core.bus.handle(ENGINE, ident, RequestApproval(approval_id=ident, question=asking))
-        ahead[0] = timedelta(hours=2)
-        expired = [timer.purpose for timer in await engine.timers.fire_due()]
-        assert len(expired) == 2
+        assert [timer.purpose for timer in await timekeeper.timers.fire_due()] == ["expire", "expire"]
         after = await engine.agents.record(ada.id)
         assert (after.acceptance, after.cells) == (record.acceptance, record.cells)
 
@@ -222,7 +236,7 @@ def written(view):
 async def test_an_agent_is_told_in_its_next_run_what_it_learned_from_a_rejection(opened, repository):
     writes = {"base_command": "sh", "params": ["-c", "cat > told.txt"], "prompt_via": "stdin"}
     async with opened() as engine:
-        ada = await engine.agents.add("Ada", "custom", type="tester", options=writes, prompt="You test.")
+        ada = await engine.agents.add("Ada", "custom", type="tester", options=writes, prompt="You test.", capacity=5)
 
         async def run():
             task = await engine.tasks.create("Test the shop", repositories=[str(repository)])
@@ -236,7 +250,7 @@ async def test_an_agent_is_told_in_its_next_run_what_it_learned_from_a_rejection
         assert told.startswith("You test.")
         assert "English" not in told
         await engine.approvals.reject(question.id, "Write in English")
-        await settled(engine, question.task_id)
+        await engine.tasks.cancel(question.task_id)
         approval = await engine.agents.learn(ada.id)
         told, question = await run()
         assert "English" not in told, "no one has agreed yet"

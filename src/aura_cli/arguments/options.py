@@ -317,13 +317,14 @@ _PROJECT = (
     Option("repositories", "--repo", "repository of it", "PATH", repeatable=True),
     Option("documents", "--document", "what agents read first: docs/*.md, say", "PATTERN", repeatable=True),
     Option("agent_type", "--type", "kind of agent for tasks that no rule has another for", "TYPE"),
+    Option("sample_agents", "--sample-agents", "try agents of the pool that little is known of, by a recorded draw"),
 )
 
 ADD_PROJECT = (OptionGroup("", (Option("name", "name", "name of the project", "NAME"), *_PROJECT)),)
 """Of `aura_engine.inputs.NewProject`."""
 
 EDIT_PROJECT = (
-    OptionGroup("", (_PROJECT[0], _PROJECT[3])),
+    OptionGroup("", (_PROJECT[0], *_PROJECT[3:])),
     OptionGroup("instead of those it has", _PROJECT[1:3]),
 )
 """Of `aura_contracts.project.ProjectChanges`."""

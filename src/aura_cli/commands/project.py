@@ -36,6 +36,9 @@ def configure(parser: ArgumentParser) -> None:
     add_options(editing, EDIT_PROJECT)
     editing.add_argument("--no-repos", action="store_true", help="it has no repositories")
     editing.add_argument("--no-documents", action="store_true", help="agents read nothing first")
+    editing.add_argument(
+        "--no-sample-agents", action="store_true", help="the pool prefers the agent that is approved most"
+    )
     removing.add_argument("--reason", metavar="TEXT", default="", help="why it is removed")
 
 
@@ -68,6 +71,7 @@ async def _edit(call: Invocation) -> None:
     given, arguments = _located(values_of(call.arguments, EDIT_PROJECT)), call.arguments
     given |= {"repositories": []} if arguments.no_repos else {}
     given |= {"documents": []} if arguments.no_documents else {}
+    given |= {"sample_agents": False} if arguments.no_sample_agents else {}
     async with engine_of(call, record_only=True) as engine:
         _say(await engine.projects.edit(arguments.project, convert(given, ProjectChanges)), call)
 

@@ -177,6 +177,8 @@ class NewProjectOptions(TypedDict, total=False):
     """Files that agents read first, as patterns relative to a repository: docs/*.md."""
     agent_type: str
     """The type of agent for tasks that no rule has another for."""
+    sample_agents: bool
+    """Choose agents of the pool by a draw from what is known of their acceptance."""
 
 
 class PageOptions(TypedDict, total=False):

@@ -179,7 +179,10 @@ class BoardCards:
             _LOG.info("cards of board %s do not follow: %s", board_id, refused)
 
     async def _update_index(self) -> None:
-        """Learn what has become of boards. In the background, their states are kept, too: the log's tail is heard."""
+        """Learn what has become of boards. In the background, their states are kept in memory, too.
+
+        What other processes record on them is not heard: such a state conflicts, and is read again.
+        """
         await self._index.update()
         known, states = frozenset(self._index.boards), self._bus.states
         self._boards_exist = bool(known)

@@ -32,7 +32,8 @@ from aura_contracts.events import Event, EventRecord
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.lock_table import LOCK_TABLE, LockClaim
-from aura_contracts.ports.read_models import LIMIT, AgentQuery, TaskQuery
+from aura_contracts.ports.read_models import LIMIT, AgentQuery, ProjectQuery, TaskQuery
+from aura_contracts.project import PROJECT
 from aura_contracts.task import (
     TASK,
     DependencyEnded,
@@ -101,6 +102,7 @@ class Pool:
     _courtesy: Courtesy = attrs.field(factory=Courtesy)
     _unable: set[str] = attrs.field(factory=set)
     """Executors that this engine does not have: their agents get tasks from other engines."""
+    _projects_changed: bool = True
     _refusals: dict[TaskId, int] = attrs.field(factory=dict)
     _changed: anyio.Event = attrs.field(factory=anyio.Event)
     _turn: anyio.Lock = attrs.field(factory=anyio.Lock)
@@ -121,6 +123,9 @@ class Pool:
             task_id = TaskId(record.stream_id)
             self._courtesy.renew(task_id)
             self._stale_tasks |= {task_id, *self._dependents.pop(task_id)}
+        elif isinstance(event, PROJECT.events):
+            self._projects_changed = True
+            return  # where agents are sampled, tasks that wait for one wait on
         elif isinstance(event, LOCK_TABLE.events):
             self._stale_tasks |= {*self.lock_waits.on_change()}
         elif isinstance(event, APPROVAL.events) and (asking := self.lock_waits.on_question(record.stream_id)):
@@ -278,7 +283,8 @@ class Pool:
         if self._schedule is None:
             self._stale_tasks.clear()
             self._stale_agents.clear()
-            schedule = Schedule(self._runtime.random if self._runtime.samples_agents else None)
+            schedule = Schedule(self._runtime.random)
+            self._projects_changed = True
             async for agent in self._runtime.reads.rows(AgentQuery(ad_hoc=False, limit=LIMIT)):
                 if agent.status is not AgentStatus.DISABLED:
                     schedule.set_agent(PoolAgent.of(agent))
@@ -298,6 +304,10 @@ class Pool:
         if verdicts.of_changes != schedule.verdicts:
             schedule.judge(lambda agent: verdicts.expected(agent.worker), verdicts.of_changes)
         schedule.verdicts_until = verdicts.position
+        if self._projects_changed and not self._runtime.samples_agents:
+            rows = self._runtime.reads.rows(ProjectQuery(limit=LIMIT))
+            self._projects_changed = False  # before they are read, or a change meanwhile would go unnoticed
+            schedule.samples = {project.name async for project in rows if project.sample_agents}
 
     async def _catch_up(self, schedule: Schedule) -> None:
         tasks, self._stale_tasks = self._stale_tasks, set()

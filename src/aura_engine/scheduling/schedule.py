@@ -43,8 +43,10 @@ class Schedule:
     """The tasks that wait and the agents that have room."""
 
     def __init__(self, draw: Draw | None = None) -> None:
-        """`draw` returns random numbers from 0 up to 1, and has agents sampled; see `choose_agent`."""
+        """`draw` returns random numbers from 0 up to 1, and has agents sampled; see `choose_agent` and `samples`."""
         self._draw = draw
+        self.samples: Collection[str] | None = None
+        """The projects for whose tasks agents are sampled; None: for all tasks."""
         self._queues: dict[Needs, Queue] = {}
         """Without empty ones."""
         self._needs: dict[TaskId, Needs] = {}
@@ -126,7 +128,8 @@ class Schedule:
             return None
         (_, task), needs = min(suited, key=lambda each: each[0][0])
         suitable = [agent for agent in free if agent.suits(needs)]
-        agent, selection = choose_agent(suitable, self._draw, verdicts_until=self.verdicts_until)
+        draw = self._draw if self.samples is None or task.project in self.samples else None
+        agent, selection = choose_agent(suitable, draw, verdicts_until=self.verdicts_until)
         self._serve(task, now)
         self.set_agent(replace(agent, tasks=agent.tasks + 1))
         return Allocation(task, agent.id, agent.executor, selection)

@@ -52,6 +52,7 @@ class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
     """When it was queued, in seconds since the epoch."""
     group: str = ""
     """The tasks of one group take turns with those of others: the parts of one task, or the tasks of one creator."""
+    project: str | None = None
     has_locks: bool = False
     """Others may wait for what it has already: it goes before all that have nothing."""
 
@@ -65,6 +66,7 @@ class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
             priority=task.priority,
             since=(task.queued_at or task.created_at).timestamp(),
             group=task.parent_id or task.created_by,
+            project=task.project,
             has_locks=has_locks,
         )
 

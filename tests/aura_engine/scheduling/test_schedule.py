@@ -56,6 +56,21 @@ def test_what_is_expected_counts_whether_an_agent_came_before_or_after():
     assert schedule.verdicts == 12
 
 
+def test_agents_are_sampled_for_the_projects_that_want_it():
+    schedule = Schedule(iter([0.1, 0.9]).__next__)
+    schedule.samples = {"shop"}
+    schedule.set_agent(agent(1, capacity=2))
+    schedule.set_agent(agent(2, capacity=2))
+    schedule.put(task("a", project="other"), 0.0)
+    plain = schedule.take(0.0)
+    assert (plain.agent_id, [one.draw for one in plain.selection.candidates]) == ("agent-1", [None, None])
+    schedule.put(task("b", project="shop"), 0.0)
+    sampled = schedule.take(0.0)
+    draws = {one.agent_id: one.draw for one in sampled.selection.candidates}
+    assert sampled.agent_id == max(draws, key=draws.__getitem__) == "agent-1", draws
+    assert sorted(draws.values()) == pytest.approx([0.1, 0.9])
+
+
 # --- Tasks ------------------------------------------------------------------------------------------------------------
 
 
