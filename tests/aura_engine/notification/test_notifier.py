@@ -439,6 +439,37 @@ async def test_a_channel_that_never_answers_is_left_and_tried_again(bench: Bench
         assert (dead.id, dead.status, dead.reason) == (waiting.id, "dead", "no answer within 1 s")
 
 
+async def test_a_receiver_that_says_when_to_come_back_is_left_alone_until_then(bench: Bench) -> None:
+    with http_server() as server:
+        server.answers = [(429, {"Retry-After": "3600"}, b"slow down"), (204, {}, b"")]
+        bench.settings(
+            f"channels: {{hook: {{webhook: {{url: '{server.url}', private: true}}}}}}\n"
+            "people: {alice: {channels: {hook: }}}"
+        )
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            await fail(engine, "one")
+            notifier = await engine.notifications._notifier()
+            await notifier._restore()
+            await notifier._read()
+            lane = notifier.lanes["hook", "alice"]
+            assert await lane.step() == 0.0  # it is queued
+            assert await lane.step() == 3600.0
+            await fail(engine, "two")
+            await notifier._read()
+            pause = await lane.step()
+            assert pause is not None
+            assert 0 < pause <= 3600
+            assert len(server.received) == 1
+            lane._not_before = 0.0  # an hour later
+            while await lane.step() == 0.0:
+                pass
+            assert await engine.notifications.list() == []
+        keys = [one.headers["webhook-id"] for one in server.received]
+    assert keys[0] == keys[1] != keys[2]
+    assert len(keys) == 3
+
+
 async def test_one_program_serves_a_store_and_the_next_takes_over(bench: Bench) -> None:
     bench.settings(FILE + "people: {alice: {channels: {log: }}}")
     async with bench.engine() as first, anyio.create_task_group() as group:
