@@ -5,7 +5,15 @@ from datetime import timedelta
 from inspect import signature
 from typing import Any
 
-from aura_engine.notification.alert_search import FAILED_SHARE, LOOK_EVERY, MINIMUM, SILENCE, WAITING, WINDOW
+from aura_engine.notification.alert_search import (
+    ENDED_SHARE,
+    FAILED_SHARE,
+    LOOK_EVERY,
+    MINIMUM,
+    SILENCE,
+    WAITING,
+    WINDOW,
+)
 from aura_engine.notification.kinds import KINDS, Pace
 from aura_engine.notification.outage_watch import ASK_EVERY
 from aura_store import open_log
@@ -43,7 +51,8 @@ def notification_page() -> str:
                     "`error_rate`",
                     (
                         f"of at least {MINIMUM} runs that were queued within {_minutes(WINDOW)} minutes and have"
-                        f" ended, more than {FAILED_SHARE:.0%} failed; with fewer runs the rate counts as 0"
+                        f" ended, more than {FAILED_SHARE:.0%} failed; it ends once at most {ENDED_SHARE:.0%} have,"
+                        " of however few"
                     ),
                 ),
             ],

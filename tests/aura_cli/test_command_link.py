@@ -55,6 +55,23 @@ def test_a_link_is_issued_listed_shown_and_revoked(asked):
     assert [one["status"] for one in call_aura("link", "list", "--approval", asked, "--json").objects] == ["revoked"]
 
 
+def test_the_page_of_a_question_lists_its_links(asked):
+    issued()
+    issued("--view")
+    first, second = call_aura("link", "list", "--json").objects
+    assert call_aura("link", "revoke", second["id"]).code == 0
+    shown = call_aura("approval", "show", asked)
+    lines = [line for line in shown.out.splitlines() if line.startswith("link ")]
+    assert re.fullmatch(rf"link +{first['id']} answers as alice, expires at .+: open", lines[0])
+    assert re.fullmatch(rf"link +{second['id']} shows it to alice, expires at .+: revoked at .+", lines[1])
+    (data,) = call_aura("approval", "show", asked, "--json").objects
+    assert [(one["id"], one["seat"], one["status"]) for one in data["links"]] == [
+        (first["id"], "alice", "open"),
+        (second["id"], "", "revoked"),
+    ]
+    assert "link1." not in shown.out
+
+
 def test_all_links_to_a_question_are_revoked_at_once(asked):
     urls = [issued("--view"), issued(asked[:13])]
     answer = call_aura("link", "revoke", "--approval", asked)

@@ -30,7 +30,7 @@ async def main():
     async with open_engine(sys.argv[1], home=sys.argv[2], user="alice", record_only=True) as engine:
         await engine.notifications.serve()
 
-anyio.run(main)
+anyio.run(main, backend=sys.argv[3])
 """
 
 
@@ -53,12 +53,12 @@ async def _fail(engine: Engine, title: str) -> None:
     await engine._core.bus.handle(ENGINE, task.id, FailTask(failure=failure))
 
 
-def _start(url: str, home: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, url, str(home)])
+def _start(url: str, home: Path, backend: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, url, str(home), backend])
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_each_message_arrives_and_repetitions_have_its_id(tmp_path: Path) -> None:
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_each_message_arrives_and_repetitions_have_its_id(tmp_path: Path, anyio_backend: str) -> None:
     home, url = tmp_path / "home", f"sqlite:///{tmp_path / 'aura.db'}"
     home.mkdir()
     with mail_server(Deadly()) as mailbox:
@@ -70,7 +70,7 @@ async def test_each_message_arrives_and_repetitions_have_its_id(tmp_path: Path) 
             await engine.notifications.deliver()
             for number in range(TIMES):
                 await _fail(engine, f"task {number}")
-                program = _start(url, home)
+                program = _start(url, home, anyio_backend)
                 mailbox.victims.append(program.pid)
                 assert await anyio.to_thread.run_sync(program.wait) == -signal.SIGKILL
             await _fail(engine, "the last")

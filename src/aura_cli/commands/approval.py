@@ -159,9 +159,12 @@ async def _show(call: Invocation) -> None:
         diff = await engine.approvals.diff(approval.id) if call.arguments.diff else None
         comments = await engine.approvals.comments(approval.id)
         overlaps = await engine.approvals.overlaps(approval.id)
-    lines = [*page_lines(approval, subject, comments, overlaps), *(["", *diff_lines(approval, diff)] if diff else [])]
+        links = await engine.links.list(approval.id)
+    page = page_lines(approval, subject, comments, overlaps, links)
+    lines = [*page, *(["", *diff_lines(approval, diff)] if diff else [])]
     data = {**approval.as_dict(), **subject.data, "comments": [comment_data(one) for one in comments]}
     data["overlaps"] = [one.as_dict() for one in overlaps]
+    data["links"] = [one.as_dict() for one in links]
     call.terminal.item(data if diff is None else {**data, "diff": diff}, "\n".join(lines))
 
 

@@ -21,7 +21,7 @@ from aura_contracts.plain_data import short
 from aura_contracts.quoting import block, cut, one_line, printable, quoted
 
 if TYPE_CHECKING:
-    from aura_engine import AnswerOutcome, Overlap, PlacedComment
+    from aura_engine import AnswerOutcome, LinkInfo, Overlap, PlacedComment
 
 ABOUT_LIMIT = 80
 """Maximum characters of a question in a list."""
@@ -85,6 +85,7 @@ def page_lines(
     subject: Subject,
     comments: "Sequence[PlacedComment]" = (),
     overlaps: "Sequence[Overlap]" = (),
+    links: "Sequence[LinkInfo]" = (),
 ) -> Iterator[str]:
     """Yield the lines of a page: the facts, then the whole question, then the comments on its diff."""
     facts = {
@@ -107,12 +108,26 @@ def page_lines(
     yield from (f"{name:<9} {value}".rstrip() for name, value in facts.items() if value)
     yield from (f"{'delegated':<9} {_delegated(*one)}" for one in approval.delegations.items())
     yield from (f"{'answer':<9} {_vote(vote)}" for vote in approval.votes)
+    yield from (f"{'link':<9} {_link(one)}" for one in links)
     yield from (f"{'overlap':<9} {_overlap(one)}" for one in overlaps)
     if approval.feedback:
         yield from _field("feedback", approval.feedback)
     yield ""
     yield from question_lines(approval)
     yield from comment_lines(comments)
+
+
+def _link(link: "LinkInfo") -> str:
+    seat = f", for the seat of {one_line(link.seat)}" if link.seat and link.seat != link.reviewer else ""
+    match link.status:
+        case "used" if link.used_at is not None:
+            status = f"used at {_moment(link.used_at)}"
+        case "revoked" if link.revoked_at is not None:
+            status = f"revoked at {_moment(link.revoked_at)}"
+        case _:
+            status = str(link.status)
+    does = "answers as" if link.seat else "shows it to"
+    return f"{link.id} {does} {one_line(link.reviewer)}{seat}, expires at {_moment(link.expires_at)}: {status}"
 
 
 def _overlap(other: "Overlap") -> str:

@@ -2,9 +2,11 @@
 
     stuck       an agent works and has said nothing for 30 minutes; one that waits for a human is not stuck
     waiting     a question has waited for 24 hours
-    error_rate  more than 10 % of the runs that were queued in the last hour and have ended failed, of at least 10
+    error_rate  more than 10 % of the runs that were queued in the last hour and have ended failed, of at least 10;
+                until at most 5 % have, of however few, so that a rate about the limit is one alert
 
-Each is a query, so nothing is remembered between two looks. An alert is cleared once the query finds it no longer.
+Each is a query, so nothing is remembered between two looks but the alerts that are open. An alert is cleared once the
+query finds it no longer.
 """
 
 from collections.abc import Sequence
@@ -30,13 +32,17 @@ FAILED_SHARE = 0.1
 MINIMUM = 10
 """Runs below which their share of failures says nothing."""
 
+ENDED_SHARE = 0.05
+"""The share at which an alert ends."""
+
 
 async def look(bus: CommandBus, reads: ReadModels) -> None:
     """Raise the alerts that are new, and clear those that are over."""
     found = {(alert.kind, alert.about): alert for alert in [*await _stuck(bus, reads), *await _waiting(bus, reads)]}
-    found |= {(alert.kind, alert.about): alert for alert in await _error_rate(bus, reads)}
     alerts = await bus.fetch(ALERTS, ALERTS_ID)
     known = {(one.kind, one.about) for one in alerts.open} if alerts is not None else set()
+    is_open = (NoticeKind.ERROR_RATE, "") in known
+    found |= {(alert.kind, alert.about): alert for alert in await _error_rate(bus, reads, is_open=is_open)}
     for kind, about in known - found.keys():
         await bus.handle(ENGINE, ALERTS_ID, ClearAlert(kind=kind, about=about))
     for key, alert in found.items():
@@ -79,11 +85,12 @@ async def _waiting(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
         ]
 
 
-async def _error_rate(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
+async def _error_rate(bus: CommandBus, reads: ReadModels, *, is_open: bool) -> Sequence[RaiseAlert]:
     query = ExecutionQuery(ended=True, queued_after=bus.clock() - WINDOW, limit=LIMIT)
     counts = await reads.counts(query)
     failed, total = counts.get(ExecutionStatus.FAILED, 0), sum(counts.values())
-    if total < MINIMUM or failed <= FAILED_SHARE * total:
+    minimum, share = (0, ENDED_SHARE) if is_open else (MINIMUM, FAILED_SHARE)
+    if total < minimum or failed <= share * total:
         return []
     subject = f"{failed} of the last {total} runs within an hour failed"
     return [RaiseAlert(kind=NoticeKind.ERROR_RATE, about="", subject=subject)]

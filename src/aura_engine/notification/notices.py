@@ -1,6 +1,7 @@
 """Notices: from an event to what people are notified about it. Of the world it sees states only, which it is given."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import UUID, uuid5
@@ -24,6 +25,9 @@ from aura_engine.notification.kinds import NoticeKind
 
 SUBJECT_LIMIT = 200
 """Characters of a subject."""
+
+ABOUT_THEN = timedelta(hours=1)
+"""How long after an alert a reminder of the same still stands for it."""
 
 TEXT_LIMIT = 2000
 """Characters of what an agent proposes, in a message."""
@@ -50,6 +54,8 @@ class Notice:
     """Names of those whom it concerns."""
     operators: bool = False
     """Whether it also concerns operators of AURA."""
+    reminded: tuple[str, ...] = ()
+    """Names of those who are reminded of the same at the same time."""
 
 
 def event_key(record: EventRecord[Any]) -> str:
@@ -70,7 +76,7 @@ async def notice_of(record: EventRecord[Any], fetch: Fetch) -> Notice | None:
         time=record.time,
         about=told.about,
     )
-    return Notice(told.kind, record.position, item, told.text, told.to, told.operators)
+    return Notice(told.kind, record.position, item, told.text, told.to, told.operators, told.reminded)
 
 
 @attrs.frozen
@@ -81,6 +87,7 @@ class _Draft:
     about: str
     to: tuple[str, ...]
     operators: bool = False
+    reminded: tuple[str, ...] = ()
 
 
 # --- Approvals --------------------------------------------------------------------------------------------------------
@@ -182,7 +189,18 @@ async def _alert(record: EventRecord[AlertRaised], fetch: Fetch) -> _Draft | Non
         kind = NoticeKind(alert.kind)
     except ValueError:
         return None  # a newer program raised it
-    return _Draft(kind, alert.subject, alert.subject, alert.about, alert.to, operators=kind is not NoticeKind.STUCK)
+    reminded = await _reminded_by(record, fetch) if kind is NoticeKind.WAITING else ()
+    operators = kind is not NoticeKind.STUCK
+    return _Draft(kind, alert.subject, alert.subject, alert.about, alert.to, operators, reminded)
+
+
+async def _reminded_by(record: EventRecord[AlertRaised], fetch: Fetch) -> tuple[str, ...]:
+    """Return who is reminded of the question of an alert, then or about then: they need no other message."""
+    approval: Approval | None = await fetch(APPROVAL, record.event.about)
+    if approval is None:
+        return ()
+    due = approval.remind_at is not None and approval.remind_at <= record.time + ABOUT_THEN
+    return approval.awaited if due or approval.reminders else ()
 
 
 async def _outage_ended(record: EventRecord[OutageEnded], fetch: Fetch) -> _Draft | None:

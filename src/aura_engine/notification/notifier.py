@@ -282,7 +282,9 @@ class Notifier:
         return [] if notice is None else [notice]
 
     def _hand_out(self, notice: Notice) -> None:
-        for person in self.settings.audience(notice.to, notice.kind, operators=notice.operators):
+        for person in self.settings.audience(
+            notice.to, notice.kind, operators=notice.operators, reminded=notice.reminded
+        ):
             for route in person.routes:
                 self.lanes[route.channel, person.name].add(notice)
 

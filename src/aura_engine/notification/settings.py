@@ -111,11 +111,19 @@ class NotificationSettings:
     channels: Mapping[str, ChannelSettings] = attrs.field(factory=dict)
     people: Mapping[str, PersonSettings] = attrs.field(factory=dict)
 
-    def audience(self, names: Sequence[str], kind: NoticeKind, *, operators: bool) -> list[PersonSettings]:
-        """Return the people to tell: those named, operators if they are meant, and those who watch."""
+    def audience(
+        self, names: Sequence[str], kind: NoticeKind, *, operators: bool, reminded: Sequence[str] = ()
+    ) -> list[PersonSettings]:
+        """Return the people to tell: those named, operators if they are meant, and those who watch.
+
+        Not those who get a reminder of the same instead: if any are `reminded`, these and those who watch.
+        """
         found = []
         for person in self.people.values():
             meant = person.name in names or person.watches or (operators and person.operator)
+            gets_reminder = person.name in reminded or (person.watches and bool(reminded))
+            if gets_reminder and person.pace(NoticeKind.REMINDER) is not Pace.OFF:
+                continue
             if meant and person.pace(kind) is not Pace.OFF:
                 found.append(person)
         return found

@@ -24,6 +24,7 @@ from aura_contracts.errors import (
     StoreUnavailable,
 )
 from aura_contracts.events import Append
+from aura_contracts.execution import ExecutionStatus
 from aura_contracts.outbox import OUTBOX, outbox_id
 from aura_engine.host import Host
 from aura_engine.notification.alert_search import look
@@ -440,6 +441,37 @@ async def test_a_channel_that_never_answers_is_left_and_tried_again(bench: Bench
         assert (dead.id, dead.status, dead.reason) == (waiting.id, "dead", "no answer within 1 s")
 
 
+async def test_a_receiver_that_says_when_to_come_back_is_left_alone_until_then(bench: Bench) -> None:
+    with http_server() as server:
+        server.answers = [(429, {"Retry-After": "3600"}, b"slow down"), (204, {}, b"")]
+        bench.settings(
+            f"channels: {{hook: {{webhook: {{url: '{server.url}', private: true}}}}}}\n"
+            "people: {alice: {channels: {hook: }}}"
+        )
+        async with bench.engine() as engine:
+            await engine.notifications.deliver()
+            await fail(engine, "one")
+            notifier = await engine.notifications._notifier()
+            await notifier._restore()
+            await notifier._read()
+            lane = notifier.lanes["hook", "alice"]
+            assert await lane.step() == 0.0  # it is queued
+            assert await lane.step() == 3600.0
+            await fail(engine, "two")
+            await notifier._read()
+            pause = await lane.step()
+            assert pause is not None
+            assert 0 < pause <= 3600
+            assert len(server.received) == 1
+            lane._not_before = 0.0  # an hour later
+            while await lane.step() == 0.0:
+                pass
+            assert await engine.notifications.list() == []
+        keys = [one.headers["webhook-id"] for one in server.received]
+    assert keys[0] == keys[1] != keys[2]
+    assert len(keys) == 3
+
+
 async def test_one_program_serves_a_store_and_the_next_takes_over(bench: Bench) -> None:
     bench.settings(FILE + "people: {alice: {channels: {log: }}}")
     async with bench.engine() as first, anyio.create_task_group() as group:
@@ -466,7 +498,7 @@ async def test_a_question_that_waits_for_a_day_is_an_alert_once(bench: Bench) ->
     async with bench.engine() as engine:
         await engine.notifications.deliver()
         core = engine._core
-        ident = await ask(engine, "ann")
+        ident = await ask(engine, "ann", remind_after=None)
         for hours in (23, 2, 1):
             bench.now += hours * HOUR
             await look(core.bus, core.reads)
@@ -478,6 +510,51 @@ async def test_a_question_that_waits_for_a_day_is_an_alert_once(bench: Bench) ->
         alerts = await core.bus.fetch(ALERTS, ALERTS_ID)
         assert alerts is not None
         assert alerts.open == ()
+
+
+async def test_who_is_reminded_after_a_day_gets_no_alert_of_the_same(bench: Bench) -> None:
+    """Also an operator who is asked, and who watches; but not who wants no reminders."""
+    people = ("ann: {channels: {log: }, operator: true}", "ops: {channels: {log: }, operator: true}")
+    more = ("eve: {channels: {log: }, watches: true}", "bob: {channels: {log: }, kinds: {reminder: off}}")
+    bench.settings(FILE + "people: {" + ", ".join((*people, *more)) + "}")
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        core = engine._core
+        ident = await ask(engine, "ann", "bob", remind_after=24 * 3600.0)
+        await engine.notifications.deliver()
+        bench.now += 24.1 * HOUR
+        await look(core.bus, core.reads)
+        await engine.notifications.deliver()
+        await core.bus.handle(ENGINE, ident, RemindReviewers())
+        await engine.notifications.deliver()
+    told = sorted((one.recipient, one.kind) for one in bench.told() if one.kind != "asked")
+    assert told == [("ann", "reminder"), ("bob", "waiting"), ("eve", "reminder"), ("ops", "waiting")]
+
+
+async def test_an_error_rate_about_its_limit_is_one_alert_that_ends_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.settings(FILE + "people: {ops: {channels: {log: }, operator: true}}")
+    counted: dict[ExecutionStatus, int] = {}
+
+    async def counts(*_: Any) -> dict[ExecutionStatus, int]:
+        return counted
+
+    async with bench.engine() as engine:
+        await engine.notifications.deliver()
+        core = engine._core
+        monkeypatch.setattr(type(core.reads), "counts", counts)
+        rates = ((1, 9), (2, 8), (1, 9), (2, 18), (1, 7), (2, 8), (1, 19), (1, 11), (0, 3), (2, 7), (2, 8))
+        raised = []
+        for failed, completed in rates:
+            counted = {ExecutionStatus.FAILED: failed, ExecutionStatus.DONE: completed}
+            await look(core.bus, core.reads)
+            alerts = await core.bus.fetch(ALERTS, ALERTS_ID)
+            raised.append(bool(alerts and alerts.open))
+        await engine.notifications.deliver()
+    o, x = False, True
+    assert raised == [o, x, x, x, x, x, o, o, o, o, x]
+    assert [one.kind for one in bench.told()] == ["error_rate"] * 2
 
 
 async def test_a_test_reaches_a_person_and_secrets_stay_where_they_are(bench: Bench) -> None:
