@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "5f041f40d0f3490b"
+SCHEMA_VERSION: Final = "a2e6b8d52c002b9e"
