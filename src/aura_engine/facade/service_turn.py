@@ -76,14 +76,17 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
 async def _notifying(core: Core) -> AsyncIterator[None]:
     """Notify people, as their settings say. Raises `InvalidFile` for settings with faults."""
     notifier = await anyio.to_thread.run_sync(core.make_notifier)
+    await notifier.begin()
     async with anyio.create_task_group() as group:
         group.start_soon(notifier.run)
         yield
         group.cancel_scope.cancel()
 
 
-PARTS: tuple[Callable[[Core], AbstractAsyncContextManager[None]], ...] = (_keeping_time, _notifying)
+PARTS: tuple[Callable[[Core], AbstractAsyncContextManager[None]], ...] = (_notifying, _keeping_time)
 """What a service does besides driving tasks: each begins and ends with its context, in this order.
+
+Whom a timer concerns is notified of it, also of one that was overdue when the first service of the store began.
 
 An error that one raises ends the service; what concerns a single timer or message is its own to deal with.
 """

@@ -112,6 +112,17 @@ class Notifier:
                     links=self.links,
                 )
 
+    async def begin(self) -> int:
+        """Return the position up to which people were notified; the first time, have that begin here.
+
+        Raises `StoreError`.
+        """
+        cursor = await self.bus.log.load_cursor(CURSOR)
+        if cursor is None:
+            cursor = await self.bus.log.head()
+            await self.bus.log.save_cursor(CURSOR, cursor)
+        return cursor
+
     async def run(self) -> None:
         """Serve until cancelled; while another program serves this store, wait until it has ended."""
         while True:
@@ -168,11 +179,7 @@ class Notifier:
             )
 
     async def _restore(self) -> None:
-        cursor = await self.bus.log.load_cursor(CURSOR)
-        if cursor is None:
-            cursor = await self.bus.log.head()
-            await self.bus.log.save_cursor(CURSOR, cursor)
-        self._position = self._saved = cursor
+        self._position = self._saved = await self.begin()
         for channel in self.settings.channels:
             await self._restore_lanes(channel)
 
