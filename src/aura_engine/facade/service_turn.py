@@ -68,6 +68,7 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
 async def _notifying(core: Core) -> AsyncIterator[None]:
     """Notify people, as their settings say. Raises `InvalidFile` for settings with faults."""
     notifier = await anyio.to_thread.run_sync(core.make_notifier)
+    await notifier.begin()  # before anything is done of which people are notified
 
     async def notify() -> None:
         async with core.notifying:
@@ -79,7 +80,7 @@ async def _notifying(core: Core) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-PARTS: tuple[Callable[[Core], AbstractAsyncContextManager[None]], ...] = (_keeping_time, _notifying)
+PARTS: tuple[Callable[[Core], AbstractAsyncContextManager[None]], ...] = (_notifying, _keeping_time)
 """What a service does besides driving tasks: each begins and ends with its context, in this order.
 
 An error that one raises ends the service; what concerns a single timer or message is its own to deal with.

@@ -134,6 +134,14 @@ class Notifier:
         finally:
             await self._release()
 
+    async def begin(self) -> int:
+        """Return how far the log was read. People are notified of what happens after the first call for a store."""
+        cursor = await self.bus.log.load_cursor(CURSOR)
+        if cursor is None:
+            cursor = await self.bus.log.head()
+            await self.bus.log.save_cursor(CURSOR, cursor)
+        return cursor
+
     async def deliver(self) -> bool:
         """Send all that is due, each message once; return False if another program serves this store, which does it.
 
@@ -189,11 +197,7 @@ class Notifier:
             await self.locks.release(LOCK)
 
     async def _restore(self) -> None:
-        cursor = await self.bus.log.load_cursor(CURSOR)
-        if cursor is None:
-            cursor = await self.bus.log.head()
-            await self.bus.log.save_cursor(CURSOR, cursor)
-        self._position = self._saved = cursor
+        self._position = self._saved = await self.begin()
         for channel in self.settings.channels:
             await self._restore_lanes(channel)
 

@@ -470,6 +470,17 @@ async def test_a_receiver_that_says_when_to_come_back_is_left_alone_until_then(b
     assert len(keys) == 3
 
 
+async def test_what_is_overdue_when_the_first_service_begins_is_notified(bench: Bench) -> None:
+    bench.settings(FILE + "people: {alice: {channels: {log: }}}")
+    async with bench.engine(record_only=False) as engine:
+        await ask(engine, "alice", remind_after=3600.0)
+        bench.now += 2 * HOUR
+        service = engine.serve()
+        await until(bench.told)
+        await service.stop()
+    assert [one.kind for one in bench.told()] == ["reminder"]
+
+
 async def test_one_program_serves_a_store_and_the_next_takes_over(bench: Bench) -> None:
     bench.settings(FILE + "people: {alice: {channels: {log: }}}")
     async with bench.engine() as first, anyio.create_task_group() as group:
