@@ -68,23 +68,23 @@ def _waits(notes: Notes, task_id: str, at_work: Collection[str], now: datetime) 
     run = notes.runs[task.run]
     if task.split and run.status not in ("queued", "works"):
         return True
-    if task.run in at_work:
-        return True
-    if run.status == "queued" and notes.unmet(task):
+    if task.held or task.run in at_work or (run.status == "queued" and notes.unmet(task)):
         return True
     asked = notes.pending(task_id)
     if run.status == "queued" and is_locked_out(notes, task_id):
         return bool(asked) == (task.status == "blocked")
     about_locks = {key for key in asked if notes.asked[key].kind == "lock_conflict"}
+    if run.retry_at is not None and now < run.retry_at:
+        return True
     if run.retry_at is not None and any(notes.asked[key].kind == "tool_call" for key in asked):
-        return now < run.retry_at  # its agent has given up waiting, not the question
+        return False  # its agent has given up waiting, not the question
     return task.status in ("awaiting_approval", "blocked") and bool({*asked} - about_locks)
 
 
 def _about_locks(notes: Notes, task_id: str, task: Work) -> Iterator[str]:
     claim = notes.claims.get(task_id)
-    if claim is None:
-        return
+    if claim is None or task.pooled is not None:
+        return  # a task of the queue takes a place in line after ten minutes, and may be asked about in it
     in_hand = task.status in ("in_progress", "awaiting_approval", "approved", "blocked") and not task.split
     run = None if task.run is None else notes.runs[task.run]
     queued = run is not None and run.status == "queued"

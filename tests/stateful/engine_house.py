@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, aclosing
 from datetime import timedelta
+from functools import partial
 from inspect import isawaitable
 from pathlib import Path
 from unittest.mock import patch
@@ -15,7 +16,9 @@ import msgspec
 from anyio.from_thread import start_blocking_portal
 from duties import duties_of
 from judge import POLICY_TEXT, Judge
+from paper_post import settings_text
 from paper_world import FAULTS, PaperExecutor, PaperWorld, open_mortal_log
+from post import note_letters
 
 from aura_contracts.agent import AGENT
 from aura_contracts.approval import APPROVAL
@@ -25,7 +28,10 @@ from aura_contracts.file_locks import try_lock
 from aura_contracts.task import TASK
 from aura_contracts.workspace import WORKSPACE
 from aura_engine import open_engine
+from aura_engine.bootstrap.channels import ChannelOpener
 from aura_engine.host import Host, now
+from aura_engine.notification.lane import DeliveryPatience
+from aura_engine.notification.notifier import Notifier
 from aura_store import locks_for
 from aura_store.testing.faults import Faults, HandleKilled
 
@@ -50,8 +56,17 @@ HASTE = {
     "aura_engine.runtime.follower.LOCK_CHECK": 0.02,
     "aura_engine.runtime.queue_locks.CHECK": 0.02,
     "aura_engine.runtime.courtesy.COURTESY": 0.02,
+    "aura_engine.facade.service_turn.LOCK_CHECK": 0.02,
+    "aura_engine.notification.notifier.LOOK_PAUSE": 0.02,
+    "aura_engine.notification.notifier.RETRY_PAUSE": 0.02,
+    "aura_engine.notification.notifier.WAKE_EVERY": 0.05,
+    "aura_engine.notification.notifier.LOOK_EVERY": 0.3,
+    "aura_engine.notification.notifier.SAVE_EVERY": 0.05,
+    "aura_engine.notification.lane.STORE_PAUSE": 0.02,
 }
 """Pauses that are shorter here, in seconds."""
+
+HASTY_NOTIFIER = partial(Notifier, lock_check=0.02, patience=DeliveryPatience(first=0.01, most=0.05))
 
 KEPT = (
     (TASK, "tasks"),
@@ -69,6 +84,8 @@ class Running:
     engine: object
     faults: Faults
     scope: anyio.CancelScope
+    serving: object = None
+    """Its service."""
     stop: anyio.Event = attrs.field(factory=anyio.Event)
     ended: anyio.Event = attrs.field(factory=anyio.Event)
 
@@ -83,18 +100,24 @@ class House:
         self.cleanup.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.world, self.judge = PaperWorld(), Judge()
         self.running: dict[int, Running] = {}
-        self.hours, self.lines = 0.0, 0
+        self.hours, self.latest, self.lines = 0.0, 0.0, 0
+        """How far the clock is ahead, how far it was at most, and how often an agent has ended."""
+        self.settled_shifts = 0
 
     def move_in(self):
         """Make the world, and open two engines in it: one that drives, and one that only records."""
         for name, seconds in HASTE.items():
             self.cleanup.enter_context(patch(name, seconds))
         self.cleanup.enter_context(patch("aura_store.open_log", open_mortal_log))
+        self.cleanup.enter_context(patch("aura_engine.bootstrap.channels.Notifier", HASTY_NOTIFIER))
+        self.cleanup.enter_context(patch.object(ChannelOpener, "_open", lambda _, given: self.world.post.open(given)))
         self.cleanup.enter_context(patch("aura_engine.bootstrap.services.local_worker", self.world.worker))
         self.portal = self.cleanup.enter_context(start_blocking_portal("asyncio"))
         (self.folder / "home").mkdir()
         (self.folder / "home" / "policies.yaml").write_text(POLICY_TEXT)
+        (self.folder / "home" / "notifications.yaml").write_text(settings_text())
         self.bring_up(RECORDER)
+        self.give(RECORDER, lambda engine: engine.notifications.deliver(), wait=False)  # begins here
         self.bring_up(0)
 
     def put_away(self):
@@ -183,10 +206,12 @@ class House:
     # --- Judging ------------------------------------------------------------------------------------------------------
 
     async def _catch_up(self):
-        log = self.running[RECORDER].engine._core.log
+        log, letters = self.running[RECORDER].engine._core.log, [*self.world.post.letters]
+        claimed = [*self.judge.post.claimed]
         async with aclosing(log.read(self.judge.position)) as records:
             async for record in records:
                 self.judge.see(record)
+        note_letters(self.judge, letters, claimed)
 
     async def _settled(self):
         duties = []
@@ -196,7 +221,7 @@ class House:
             await self._catch_up()
             if not self.drivers:
                 return True
-            duties[:] = duties_of(self.judge, self.world, self.now())
+            duties[:] = [*duties_of(self.judge, self.world, self.now()), *self.due()]
             return not duties
 
         try:
@@ -206,7 +231,10 @@ class House:
 
     def settle(self):
         """Wait until no engine has anything to do; without an engine that drives, only judge."""
+        shifts = len(self.judge.shifts)
         self.portal.call(self._settled if self.drivers else self._catch_up)
+        del self.judge.shifts[: self.settled_shifts]  # what was in hand when the clock was set is over
+        self.settled_shifts = shifts - self.settled_shifts
         self.judge.compare(self.world)
 
     def pick(self, found, number):

@@ -15,6 +15,7 @@ from exclusion import LOCKS
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from silence import LABELS
+from time_rules import TimeRules
 from tool_calls import CALLS, OPEN_CALLS
 
 from aura_contracts.agent import AgentChanges
@@ -90,7 +91,7 @@ a_question = when(lambda self: self.judge.asked)
 an_open_question = when(lambda self: self.judge.pending())
 
 
-class Engines(House, RuleBasedStateMachine):
+class Engines(House, TimeRules, RuleBasedStateMachine):
     @initialize(
         capacities=st.lists(st.integers(1, 2), min_size=1, max_size=3),
         tasks=st.lists(new_tasks, min_size=1, max_size=3),
@@ -325,8 +326,7 @@ class Engines(House, RuleBasedStateMachine):
         one, time = self.judge.asked[asked], self.now()
         voted = {vote.reviewer for vote in one.votes}
         used = {vote.seat for vote in one.votes if vote.level == one.level}
-        names, _ = one.levels[one.level - 1]
-        return {name for seat in names - used for name in one.chain(seat, time)} - voted - set(one.question.barred)
+        return {name for seat in one.seats - used for name in one.chain(seat, time)} - voted - set(one.question.barred)
 
     def answer(self, via, asked, who, answer, wait=True, remember=False):
         words = () if answer == "approve" else ("not like that",)
@@ -344,7 +344,7 @@ class Engines(House, RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from([0.5, 2, 25]))
     def time_passes(self, hours):
-        self.hours += hours
+        self.shift(hours)
         self.settle()
 
     # --- The end ------------------------------------------------------------------------------------------------------
@@ -358,13 +358,14 @@ class Engines(House, RuleBasedStateMachine):
         if not self.drivers:
             self.bring_up(0)
         self.settle()
+        self.calm()
         for _ in range(20 * TASKS):
             if not self._advance():
                 break
         else:
             raise AssertionError("it never ends")
         assert all(task.ended for task in self.judge.tasks.values()), self.judge.tasks
-        self.settle()
+        self.all_is_told()
         self.portal.call(self._nothing_is_left)
 
     def _advance(self):
@@ -388,7 +389,7 @@ class Engines(House, RuleBasedStateMachine):
     def _needs_somebody(self, task):
         """Whether a task that no agent works on and nobody is asked about waits for a human's command."""
         parts_over = task.split and all(self.judge.tasks[part].ended for part in task.parts)
-        return task.run is None or parts_over or bool(self.judge.unmet(task))
+        return task.run is None or task.held or parts_over or bool(self.judge.unmet(task))
 
     def _creator(self, task):
         kind, _, name = self.judge.tasks[task].creator.partition(":")

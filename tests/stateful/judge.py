@@ -7,12 +7,17 @@ have to do is said in `duties`.
 
 import attrs
 from belonging import note_project, require_data, require_project
+from board_judge import note_before, note_board, require_moved
 from exclusion import note_claim, require_alone, require_apart
 from notes import EDITABLE, Asked, Crew, Notes, Run, Work
+from post import PostBook, note_news, note_outbox
 from silence import POLICY_TEXT as SILENCE_TEXT
 from silence import require_expired, require_in_time, require_terms
+from statuses import ACCOUNTS, AFTER, CLOSED, OVER, QUEUES, STATUS_AFTER, UNQUEUES
+from timing import note_time, require_retry_due, require_times
 from tool_calls import is_allowed_in_advance, is_refused, note_call, require_heard
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.events import EventRecord
 
 PEOPLE_OF_HARD = {"carol"}
@@ -36,55 +41,15 @@ rules:
 """ + SILENCE_TEXT.removeprefix("\n")
 
 
-AFTER = {
-    "completed": {"task.reopened", "task.part_added", "task.part_removed"},
-    "failed": {
-        *("task.edited", "task.part_added", "task.part_removed", "task.queued", "task.completed", "task.assigned"),
-        *("task.retried", "task.cancelled", "task.deleted"),
-    },
-    "cancelled": set(),
-    "deleted": set(),
-}
-"""What may still happen to a task that has ended in each way, besides refusals."""
-
-STATUS_AFTER = {
-    "task.queued": "pending",
-    "task.assigned": "in_progress",
-    "task.unassigned": "pending",
-    "task.proposal_submitted": "awaiting_approval",
-    "task.decomposition_proposed": "awaiting_approval",
-    "task.approved": "approved",
-    "task.decomposed": "approved",
-    "task.rejected": "rejected",
-    "task.revision_started": "in_progress",
-    "task.changes_requested": "in_progress",
-    "task.blocked": "blocked",
-    "task.unblocked": "in_progress",
-    "task.completed": "completed",
-    "task.failed": "failed",
-    "task.cancelled": "cancelled",
-    "task.deleted": "deleted",
-    "task.retried": "in_progress",
-    "task.reopened": "in_progress",
-}
-
-CLOSED = {
-    "approval.approved": "approved",
-    "approval.rejected": "rejected",
-    "approval.changes_requested": "needs_changes",
-    "approval.expired": "expired",
-    "approval.withdrawn": "withdrawn",
-}
-
-OVER = {"execution.completed": "done", "execution.failed": "failed", "execution.cancelled": "cancelled"}
-
-ACCOUNTS = ("execution.process_exited", "execution.usage_recorded", "execution.message_said", "execution.agent_")
-"""What may still be told of a run that has ended."""
-
-
 @attrs.define
 class Judge(Notes):
     """Reads the records of a log in their order."""
+
+    post: PostBook = attrs.field(factory=PostBook)
+    outboxes: dict = attrs.field(factory=dict)
+    """The channel of each stream."""
+    shifts: list = attrs.field(factory=list)
+    """How far the clock was set lately, back to what it was."""
 
     def see(self, record: EventRecord) -> None:
         """Hold one event against what was before, and note it."""
@@ -92,11 +57,20 @@ class Judge(Notes):
         self.position = record.position
         self.history.append(record)
         topic = record.event.topic
+        require_moved(self, record)
+        note_before(self, record)
         if topic.endswith("command_refused"):
             return
         note = getattr(self, f"_{topic.partition('.')[0]}", None)
         if note is not None:
             note(record, topic, record.event)
+        note_news(self, record, topic, record.event)
+
+    def _outbox(self, record, topic, event):
+        note_outbox(self, record, topic, event)
+
+    def _board(self, record, topic, event):
+        note_board(self, record, topic, event)
 
     # --- Tasks --------------------------------------------------------------------------------------------------------
 
@@ -115,6 +89,8 @@ class Judge(Notes):
         self._changed(task_id, task, event)
         task.pooled = event.request if topic == "task.queued" else task.pooled
         task.status = STATUS_AFTER.get(topic, task.status)
+        task.queued = topic in QUEUES or (task.queued and topic not in UNQUEUES)
+        task.held = (task.held or (topic == "task.blocked" and record.actor != ENGINE)) and task.status == "blocked"
         if topic == "task.unqueued" or task.status != "pending":
             task.pooled = None
 
@@ -179,6 +155,7 @@ class Judge(Notes):
         asked = self.asked[record.stream_id]
         assert asked.status == "pending", f"a question that is closed stays closed: {record}"
         self._answered(asked, record, topic, event)
+        note_time(asked, record, topic, event)
         if topic in CLOSED:
             asked.status, asked.closed_at = CLOSED[topic], record.position
         if topic == "approval.expired" and event.continued:
@@ -211,8 +188,12 @@ class Judge(Notes):
         asked = Asked(
             question, question.kind.value, question.task_id, levels, rejections=rejections, asked_at=record.position
         )
+        asked.requested_at = record.time
         self.asked[record.stream_id] = asked
-        require_terms(asked, self.tasks[asked.task], self.verdict_on(asked), record.time)
+        verdict = self.verdict_on(asked)
+        require_terms(asked, self.tasks[asked.task], verdict, record.time)
+        asked.watched = "watched" in self.tasks[asked.task].spec.labels and verdict in ("ask", "never")
+        require_times(asked, record)
         if question.task_id is None or asked.kind not in ("plan", "changes", "decomposition"):
             return
         task = self.tasks[question.task_id]
@@ -240,9 +221,8 @@ class Judge(Notes):
     def _voted(self, asked, record, ballot):
         assert record.actor == f"human:{ballot.reviewer}", "humans vote for themselves"
         require_in_time(asked, record)
-        names, _ = asked.levels[asked.level - 1]
         assert ballot.level == asked.level
-        assert ballot.seat in names, "only a seat of the level that is asked has a vote"
+        assert ballot.seat in asked.seats, "only a seat of the level that is asked has a vote"
         assert ballot.reviewer in asked.chain(ballot.seat, record.time), f"{ballot.reviewer} is not entitled: {record}"
         assert ballot.reviewer not in asked.question.barred
         assert ballot.reviewer not in {vote.reviewer for vote in asked.votes}, "nobody votes twice"
@@ -251,8 +231,7 @@ class Judge(Notes):
 
     def _delegated(self, asked, record, event):
         assert record.actor == f"human:{event.delegator}"
-        names, _ = asked.levels[asked.level - 1]
-        assert any(event.delegator in asked.chain(name, record.time) for name in names)
+        assert any(event.delegator in asked.chain(name, record.time) for name in asked.seats)
         assert event.delegate not in asked.question.barred
         asked.delegations[event.delegator] = (event.delegate, event.until)
 
@@ -307,8 +286,9 @@ class Judge(Notes):
             run.status = "works"
             require_alone(self, run)
         if topic == "execution.stage_retry_scheduled":
-            run.retry_at = event.retry_at
+            run.retry_at, run.retry_since = event.retry_at, record.position
         elif topic == "execution.stage_retried":
+            require_retry_due(self, run, record)
             run.retry_at = None
         note_call(self, record, topic, event)
         if topic == "execution.message_said":

@@ -29,6 +29,9 @@ class Work:
     locked_paths: tuple = ()
     on_collision: str = "wait"
     context: dict = attrs.field(factory=dict)
+    queued: bool = False
+    held: bool = False
+    """Whether a person holds it up."""
     by_pool: bool = False
     """Whether it was the pool that gave it to its agent."""
     lost: set = attrs.field(factory=set)
@@ -62,11 +65,30 @@ class Asked:
     """The position at which it was closed."""
     rejections: int = 0
     """How often the task's proposals had been sent back when it was asked."""
+    watched: bool = False
+    """Whether the policy says that people are reminded early, and others asked."""
+    requested_at: datetime | None = None
+    since: datetime | None = None
+    """When its level was asked."""
+    counts_from: datetime | None = None
+    """When the time until the next reminder began."""
+    reminders: int = 0
+    escalated: set | None = None
+    """Whom its level was escalated to."""
+    ends: list = attrs.field(factory=list)
+    """When delegations end."""
+    untouched: bool = True
+    """Whether nothing has happened since it was asked."""
 
     @property
     def granted(self) -> bool:
         """Whether the work may go on: it was approved, or nobody answered and silence means yes."""
         return self.status in ("approved", "continued")
+
+    @property
+    def seats(self) -> set[str]:
+        """Who may decide in their own right."""
+        return set(self.levels[self.level - 1][0]) | (self.escalated or set())
 
     def chain(self, owner: str, now: datetime) -> list[str]:
         """Return who may vote for a seat: its owner, and whom they delegated to."""
@@ -101,6 +123,8 @@ class Run:
     status: str = "queued"
     retry_at: datetime | None = None
     """When a stage that failed is tried again, if no answer comes before."""
+    retry_since: int = 0
+    """The position at which that was recorded."""
     leased: bool = False
     """Whether a worker has, or may still have, something of it."""
 
@@ -126,6 +150,12 @@ class Notes:
     """By stream."""
     calls: list = attrs.field(factory=list)
     """What agents asked permission for, in order."""
+    boards: dict = attrs.field(factory=dict)
+    """By board: its columns."""
+    before: object = None
+    """What was when the latest command began."""
+    moves: list = attrs.field(factory=list)
+    """Moves of cards whose command has not ended."""
     merged: set = attrs.field(factory=set)
     said: list = attrs.field(factory=list)
     """The last messages of agents."""

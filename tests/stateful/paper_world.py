@@ -12,10 +12,10 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 
 import attrs
+from paper_post import FAULTS, PaperPost
 
 from aura_contracts.execution import Outcome
 from aura_contracts.ids import ExecutionId, WorkerId, WorkerIdentity, WorkspaceId
@@ -199,10 +199,6 @@ class PaperWorkspaces:
 # --- The store --------------------------------------------------------------------------------------------------------
 
 
-FAULTS: ContextVar[Faults] = ContextVar("FAULTS")
-"""Those of the engine that is opened."""
-
-
 class MortalRecorder(SQLiteRecorder):
     """SQLite for an engine that may die at any step of a commit."""
 
@@ -244,6 +240,7 @@ class PaperWorld:
     asked: list[tuple[str, str]] = attrs.field(factory=list)
     """What agents asked permission for, by the token of the process."""
     workspaces: PaperWorkspaces = attrs.field(factory=PaperWorkspaces)
+    post: PaperPost = attrs.field(factory=PaperPost)
 
     @asynccontextmanager
     async def worker(self, *_):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from notes import Asked, Notes, Work
 
-LABELS = ((), (), (), ("brief",), ("lenient",))
+LABELS = ((), (), (), ("brief",), ("lenient",), ("watched",))
 """What the policy goes by."""
 
 POLICY_TEXT = """
@@ -15,6 +15,9 @@ POLICY_TEXT = """
   - ask: lenient
     when: {labels: {any: lenient}}
     then: {deadline: 1h, on_expiry: continue}
+  - ask: watched
+    when: {labels: {any: watched}}
+    then: {remind_after: 1h, escalate_after: 2h, escalate_to: erin}
 """
 
 EXPIRING = ("plan", "changes", "decomposition", "tool_call")
@@ -26,7 +29,7 @@ def require_terms(asked: Asked, task: Work, verdict: str, time: datetime) -> Non
         return
     labels, question = task.spec.labels, asked.question
     hours = 24 if asked.kind == "tool_call" else None
-    if labels and asked.kind in EXPIRING:
+    if {"brief", "lenient"} & set(labels) and asked.kind in EXPIRING:
         hours = 1
     wanted = None if hours is None else time + timedelta(hours=hours)
     assert _is_near(question.deadline, wanted), f"a question is open until {wanted}, not {question.deadline}"

@@ -8,13 +8,13 @@ and the board is compared with the tasks.
 from contextlib import suppress
 
 import anyio
+from board_judge import MOVES
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aura_contracts.board import (
     BOARD,
-    USER_MOVES,
     BoardChanges,
     CanonicalState,
     ColumnDefinition,
@@ -68,7 +68,7 @@ class Boards(RuleBasedStateMachine):
         else:
             after = canonical_of_task(self.engine.tasks.get(task_id))
             assert after is target
-            assert after is before or after in USER_MOVES[before]
+            assert after is before or after.value in MOVES[before.value]
 
     @precondition(lambda self: self.tasks)
     @rule(

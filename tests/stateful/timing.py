@@ -1,0 +1,97 @@
+"""What is due although nothing happens, as a judge of whole engines sees it: reminders, escalations and retries.
+
+Deadlines are in `silence`. The clock may have been set, forward and back: what counts is the time of each record.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from notes import Asked, Notes, Run
+
+DAY = 24 * 3600.0
+
+MOVES = ("approval.vote_cast", "approval.level_approved", "approval.delegated", "approval.escalated")
+"""What changes whose answer a question waits for."""
+
+
+def require_times(asked: Asked, record) -> None:
+    """Hold the times of a new question against what the policy says, and begin to count."""
+    question, watched = asked.question, asked.watched
+    wanted = (3600.0, 7200.0, ("erin",)) if watched else (DAY, 2 * DAY, ())
+    assert (question.remind_after, question.escalate_after, question.escalate_to) == wanted, "people are asked in time"
+    asked.since = asked.counts_from = record.time
+
+
+def note_time(asked: Asked, record, topic: str, event) -> None:
+    """Hold what became due against its time."""
+    match topic:
+        case "approval.reminder_sent":
+            _reminded(asked, record, event)
+        case "approval.escalated":
+            _escalated(asked, record, event)
+        case "approval.level_approved":
+            asked.since = asked.counts_from = record.time
+            asked.escalated = None
+        case "approval.delegated":
+            asked.ends += [] if event.until is None else [event.until]
+    asked.untouched &= topic not in MOVES
+
+
+def _reminded(asked: Asked, record, event) -> None:
+    _require_due(asked, record)
+    ended = [end for end in asked.ends if asked.counts_from < end <= record.time]
+    assert ended or record.time >= _reminder_at(asked), f"a reminder is not early, nor sent twice: {record}"
+    assert event.number == asked.reminders + 1, "reminders are counted"
+    voted = {vote.reviewer for vote in asked.votes}
+    may = {name for seat in asked.seats for name in asked.chain(seat, record.time)} - voted
+    assert event.to, "someone is reminded"
+    assert set(event.to) <= may, f"only those are reminded whose answer counts: {record}"
+    asked.reminders, asked.counts_from = event.number, record.time
+
+
+def _escalated(asked: Asked, record, event) -> None:
+    _require_due(asked, record)
+    assert asked.escalated is None, f"a question is escalated once: {record}"
+    assert record.time >= _escalation_at(asked), f"an escalation is not early: {record}"
+    assert set(event.to) == _more_people(asked), "it goes to those who are named and not asked"
+    asked.escalated = set(event.to)
+
+
+def _require_due(asked: Asked, record) -> None:
+    deadline = asked.question.deadline
+    assert record.actor == "system:engine"
+    assert deadline is None or record.time < deadline, f"no one is bothered after the deadline: {record}"
+
+
+def _reminder_at(asked: Asked) -> datetime:
+    return asked.counts_from + timedelta(seconds=asked.question.remind_after)
+
+
+def _escalation_at(asked: Asked) -> datetime:
+    return asked.since + timedelta(seconds=asked.question.escalate_after)
+
+
+def _more_people(asked: Asked) -> set[str]:
+    known = {name for names, _ in asked.levels for name in names} | {vote.reviewer for vote in asked.votes}
+    return set(asked.question.escalate_to) - known - set(asked.question.barred)
+
+
+def undone(notes: Notes, now: datetime) -> Iterator[str]:
+    """Yield what a service has to do about questions that wait."""
+    for key in notes.pending():
+        asked = notes.asked[key]
+        deadline = asked.question.deadline
+        if deadline is not None and now >= deadline:
+            continue  # it has to be closed
+        if now > _reminder_at(asked):
+            yield f"reminds of {key}, asked at {asked.since}, reminded at {asked.counts_from}; it is {now}"
+        if asked.escalated is None and _more_people(asked) and now > _escalation_at(asked):
+            yield f"escalates {key}, asked at {asked.since}; it is {now}"
+
+
+def require_retry_due(notes: Notes, run: Run, record) -> None:
+    """Hold the retry of a stage against its time; an answer may come before."""
+    answers = [one.closed_at for one in notes.asked.values() if one.task == run.task]
+    answered = any(position > run.retry_since for position in answers)
+    early = run.retry_at is not None and record.time < run.retry_at
+    assert answered or not early, f"a retry is not early: {record}"
