@@ -1,8 +1,10 @@
 """A signal ends a service although its database hangs, and a mail server never answers; its agents live on.
 
 The database is stopped where it is, and continues only after the service has exited: nothing else can have ended it.
+``--log-cli-level=info`` shows how long that took, which depends on what else the machine does.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -26,6 +28,8 @@ from engines import events_of
 from notify_servers import raw_server
 
 pytestmark = pytest.mark.anyio
+
+_LOG = logging.getLogger(__name__)
 
 BOUND = 2.0
 """Seconds within which a signal ends a service."""
@@ -104,7 +108,7 @@ def test_what_ends_it_is_within_the_bound():
     ("number", "code"), [(signal.SIGTERM, 0), pytest.param(signal.SIGINT, 130, marks=pytest.mark.deep)]
 )
 async def test_a_database_and_a_mail_server_that_hang_hold_up_no_end(
-    restartable_postgres, store, begin, repository, tmp_path, record_property, number, code
+    restartable_postgres, store, begin, repository, tmp_path, number, code
 ):
     with raw_server(lambda _: None) as mail:
         (tmp_path / "home").mkdir()
@@ -122,7 +126,7 @@ async def test_a_database_and_a_mail_server_that_hang_hold_up_no_end(
             took, returned, said = end_by(service, number)
             (agent,) = starts(tmp_path)
             assert lives(agent)
-        record_property("seconds", round(took, 2))
+        _LOG.info("the service ended %.2f s after the signal", took)
         assert (returned, "exiting at once" in said) == (code, True)
         (tmp_path / "home/notifications.yaml").unlink()
         following = begin(LONG)
