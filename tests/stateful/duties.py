@@ -6,6 +6,7 @@ from datetime import datetime
 from exclusion import is_locked_out, needs_now
 from notes import Crew, Notes, Work
 from silence import overdue
+from timing import is_answered
 from tool_calls import duties_about_calls
 
 
@@ -75,7 +76,7 @@ def _waits(notes: Notes, task_id: str, at_work: Collection[str], now: datetime) 
         return bool(asked) == (task.status == "blocked")
     about_locks = {key for key in asked if notes.asked[key].kind == "lock_conflict"}
     if run.retry_at is not None and now < run.retry_at:
-        return True
+        return not is_answered(notes, run)
     if run.retry_at is not None and any(notes.asked[key].kind == "tool_call" for key in asked):
         return False  # its agent has given up waiting, not the question
     return task.status in ("awaiting_approval", "blocked") and bool({*asked} - about_locks)

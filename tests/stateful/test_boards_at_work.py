@@ -82,7 +82,6 @@ FAULTS = {
     ),
     "files are not looked at": Fault("is not committed", ((Boards, "_amiss", without(MoveRule.CLEAN_GIT)),)),
     "agents are not looked at": Fault("an agent works on it", ((Boards, "_amiss", without(MoveRule.NO_PROCESS)),)),
-    "cards do not follow": Fault("moves the card|moved from where", ((DECISIONS, "_follow", lambda *_: []),)),
     "a card moves without its task": Fault("a task moves with its card", ((BoardMoves, "add", add_nothing),)),
 }
 QUICK_FAULTS = ("limits are not kept",)

@@ -89,9 +89,13 @@ def undone(notes: Notes, now: datetime) -> Iterator[str]:
             yield f"escalates {key}, asked at {asked.since}; it is {now}"
 
 
+def is_answered(notes: Notes, run: Run) -> bool:
+    """Whether a question about a run was closed since its stage failed: it need not wait for its retry."""
+    return any(one.closed_at > run.retry_since for one in notes.asked.values() if one.task == run.task)
+
+
 def require_retry_due(notes: Notes, run: Run, record) -> None:
     """Hold the retry of a stage against its time; an answer may come before."""
-    answers = [one.closed_at for one in notes.asked.values() if one.task == run.task]
-    answered = any(position > run.retry_since for position in answers)
+    answered = is_answered(notes, run)
     early = run.retry_at is not None and record.time < run.retry_at
     assert answered or not early, f"a retry is not early: {record}"
