@@ -56,7 +56,7 @@ HASTE = {
     "aura_engine.runtime.follower.LOCK_CHECK": 0.02,
     "aura_engine.runtime.queue_locks.CHECK": 0.02,
     "aura_engine.runtime.courtesy.COURTESY": 0.02,
-    "aura_engine.facade.service_turn.LOCK_CHECK": 0.02,
+    "aura_engine.store_turn.LOCK_CHECK": 0.02,
     "aura_engine.notification.notifier.LOOK_PAUSE": 0.02,
     "aura_engine.notification.notifier.RETRY_PAUSE": 0.02,
     "aura_engine.notification.notifier.WAKE_EVERY": 0.05,
@@ -66,7 +66,7 @@ HASTE = {
 }
 """Pauses that are shorter here, in seconds."""
 
-HASTY_NOTIFIER = partial(Notifier, lock_check=0.02, patience=DeliveryPatience(first=0.01, most=0.05))
+HASTY_NOTIFIER = partial(Notifier, patience=DeliveryPatience(first=0.01, most=0.05))
 
 KEPT = (
     (TASK, "tasks"),

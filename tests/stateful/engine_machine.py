@@ -375,7 +375,7 @@ class Engines(House, TimeRules, RuleBasedStateMachine):
             self.settle()
         elif waiting := self.judge.pending():
             who = sorted(self.entitled(waiting[0]))
-            assert who, f"nobody can answer {waiting[0]}"
+            assert who, f"nobody can answer {waiting[0]}: {self.judge.asked[waiting[0]]}"
             self.answer(0, waiting[0], who[0], "approve")
         elif left := [key for key, one in self.judge.tasks.items() if not one.ended]:
             idle = [key for key in left if self._needs_somebody(self.judge.tasks[key])]

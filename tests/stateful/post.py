@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import attrs
 from notes import Notes
 from paper_post import PERSONS, Letter, Person, local_time
+from timing import reminder_at
 
 NOTIFIES = {
     "approval.requested": "asked",
@@ -36,6 +37,8 @@ class News:
     position: int
     names: frozenset
     operators: bool = False
+    reminded: bool = False
+    """Whether people were, or soon are, reminded of the same question when this alert came."""
 
     @property
     def key(self) -> tuple:
@@ -52,8 +55,6 @@ class Message:
 
     channel: str
     message: object
-    lane: str
-    position: int
     status: str = "pending"
 
 
@@ -116,8 +117,13 @@ def note_news(notes: Notes, record, topic: str, event) -> None:
         kind_of, _, name = task.creator.partition(":")
         creator = name if kind_of == "human" else task.spec.on_behalf_of
         names = frozenset(task.spec.reviewers if creator is None else (creator,))
-    news = News(kind, about, record.time, record.position, names, operators)
+    reminded = kind == "waiting" and _is_reminded(notes.asked[about], record.time)
+    news = News(kind, about, record.time, record.position, names, operators, reminded)
     notes.post.news[news.key] = news
+
+
+def _is_reminded(asked, time: datetime) -> bool:
+    return bool(asked.reminders) or reminder_at(asked) <= time + timedelta(hours=1)
 
 
 def _people_of(asked, kind: str, event) -> frozenset:
@@ -139,7 +145,7 @@ def note_outbox(notes: Notes, record, topic: str, event) -> None:
         key = (event.channel, event.message.key)
         assert key not in book.messages, f"a message is made once: {record}"
         notes.outboxes[record.stream_id] = event.channel
-        book.messages[key] = Message(event.channel, event.message, event.lane, event.position)
+        book.messages[key] = Message(event.channel, event.message)
         _require_right(notes, record, event)
         return
     message = book.messages[notes.outboxes[record.stream_id], event.key]
@@ -157,9 +163,10 @@ def note_outbox(notes: Notes, record, topic: str, event) -> None:
 def _require_right(notes: Notes, record, event) -> None:
     """Hold a message against who has to be told what, and when."""
     book, message = notes.post, event.message
-    name, pace = event.lane.split("/")
+    name, lanes = message.recipient, [lane.split("/") for lane in event.positions]
     person = PERSONS[name]
-    assert message.recipient == name
+    assert {whose for whose, _ in lanes} == {name}, f"a message is for one person: {record}"
+    (pace,) = {pace_of(person, kind) for _, kind in lanes}
     assert event.channel in person.channels, f"a channel that does not lead to {name}: {record}"
     times = [record.time, *(record.time + shift for shift in notes.shifts)]
     for item in message.items:
@@ -168,6 +175,7 @@ def _require_right(notes: Notes, record, event) -> None:
         others = _others(notes, news)
         assert news.concerns(name) or name in others, f"{name} is told what does not concern them: {news}"
         assert pace_of(person, item.kind) == pace, f"{name} wants it otherwise: {item}"
+        assert news.position <= event.positions[f"{name}/{item.kind}"], f"it tells of what is ahead of it: {item}"
         if pace == "digest":
             assert max(times) >= digest_due(person, item.time), f"a digest is not early: {record}"
         told = (event.channel, name, *news.key)
@@ -176,14 +184,17 @@ def _require_right(notes: Notes, record, event) -> None:
     if pace == "now":
         assert not all(is_quiet(person, time) for time in times), f"{name} is not disturbed in quiet hours: {record}"
     if message.count > len(message.items):
-        book.covered[event.channel, event.lane] = event.position
+        book.covered |= {(event.channel, lane): position for lane, position in event.positions.items()}
 
 
 def _others(notes: Notes, news: News) -> set[str]:
     """Return who may be told as well: those whose answer counts by now."""
     asked = notes.asked.get(news.about)
-    if asked is None or news.kind != "asked":
-        return set()
+    return set() if asked is None or news.kind != "asked" else answers_of(asked)
+
+
+def answers_of(asked) -> set[str]:
+    """Return everyone whose answer to a question counts at some time."""
     names = {name for names, _ in asked.levels for name in names} | (asked.escalated or set())
     return names | {delegate for delegate, _ in asked.delegations.values()}
 
@@ -222,15 +233,24 @@ def untold(notes: Notes, now: datetime, mood: str) -> Iterator[str]:
             pace = pace_of(person, news.kind)
             quiet = pace == "now" and is_quiet(person, now)
             early = pace == "digest" and now <= digest_due(person, news.time)
-            if pace == "off" or quiet or early or not news.concerns(name):
+            if pace == "off" or quiet or early or not news.concerns(name) or _gets_reminder(notes, news, name):
                 continue
             for channel in person.channels:
                 if channel == "dead" and mood != "takes":
                     continue
                 key = book.told.get((channel, name, *news.key))
-                covered = news.position <= book.covered.get((channel, f"{name}/{pace}"), 0)
+                covered = news.position <= book.covered.get((channel, f"{name}/{news.kind}"), 0)
                 if (key is None and not covered) or (key is not None and book.messages[key].status == "pending"):
                     yield f"tells {name} by {channel}: {news.kind} of {news.about} at {news.time}; it is {now}"
+
+
+def _gets_reminder(notes: Notes, news: News, name: str) -> bool:
+    """Whether a reminder of the same stands for an alert: then the person need not get the alert."""
+    if news.kind != "waiting":
+        return False
+    person, asked = PERSONS[name], notes.asked[news.about]
+    wants = pace_of(person, "reminder") != "off" and (person.watches or name in answers_of(asked))
+    return wants and (news.reminded or _is_reminded(asked, news.time))
 
 
 def _still_matters(notes: Notes, news: News) -> bool:

@@ -76,17 +76,21 @@ async def fire_all_but_reminders(bus, timer, drive):
     return timer.purpose is not TimerPurpose.REMIND and await effects.fire(bus, timer, drive)
 
 
+TURN = Serving._turn
+
+
 async def wait_forever_unless_first(serving):
     if await serving._core.bus.fetch(SERVICE, SERVICE_ID) is not None:
         await anyio.sleep_forever()
+    await TURN(serving)
 
 
 SEND = OpenChannel.send
 
 
-async def send_twice(channel, queued, address):
-    await SEND(channel, queued, address)
-    await SEND(channel, queued, address)
+async def send_twice(channel, queued, address, links=""):
+    await SEND(channel, queued, address, links)
+    await SEND(channel, queued, address, links)
 
 
 async def send_nothing(*_):
@@ -109,9 +113,7 @@ TIME = {
     "a timer fires twice": Fault("nor sent twice", ((STATE, "_reminder", lambda _, time: time),)),
     "a question is escalated twice": Fault("escalated once", ((Approval, "not_asked", lambda _, names: tuple(names)),)),
     "nothing is held after a jump": Fault("held after a jump", ((WallClock, "held", lambda _: 0.0),)),
-    "no second service takes over": Fault(
-        "reminds of|tells", ((Serving, "_wait_for_lock", wait_forever_unless_first),)
-    ),
+    "no second service takes over": Fault("reminds of|tells", ((Serving, "_turn", wait_forever_unless_first),)),
 }
 POST = {
     "none of notifications": Fault(""),
@@ -123,7 +125,7 @@ POST = {
         "a digest is not early", ((PersonSettings, "digest_after", lambda _, moment: moment),)
     ),
     "what waits is forgotten by a kill": Fault("tells", ((DeliveryLane, "first_position", None),)),
-    "dead letters are forgotten": Fault("is kept", (("aura_engine.facade.notifications", "_rows", lambda _: ()),)),
+    "dead letters are forgotten": Fault("is kept", (("aura_engine.facade.notifications", "_rows", lambda *_: ()),)),
 }
 QUICK = ("a timer fires twice", "a message is sent twice")
 

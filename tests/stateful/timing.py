@@ -6,9 +6,13 @@ Deadlines are in `silence`. The clock may have been set, forward and back: what 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
 from notes import Asked, Notes, Run
 
 DAY = 24 * 3600.0
+
+SET_BACK = timedelta(seconds=180)
+"""By which clocks may differ, or be corrected."""
 
 MOVES = ("approval.vote_cast", "approval.level_approved", "approval.delegated", "approval.escalated")
 """What changes whose answer a question waits for."""
@@ -32,15 +36,27 @@ def note_time(asked: Asked, record, topic: str, event) -> None:
         case "approval.level_approved":
             asked.since = asked.counts_from = record.time
             asked.escalated = None
+        case "approval.times_moved":
+            _moved(asked, record, timedelta(seconds=event.seconds))
         case "approval.delegated":
             asked.ends += [] if event.until is None else [event.until]
     asked.untouched &= topic not in MOVES
 
 
+def _moved(asked: Asked, record, shift: timedelta) -> None:
+    ahead = asked.counts_from - record.time
+    assert ahead >= SET_BACK, f"times move only if the clock was set back behind the beginning of the wait: {record}"
+    assert abs(ahead - shift) < timedelta(seconds=1), f"everything is as far away as when it was set: {record}"
+    asked.since, asked.counts_from = asked.since - shift, asked.counts_from - shift
+    deadline = asked.question.deadline
+    if deadline is not None:
+        asked.question = replace(asked.question, deadline=deadline - shift)
+
+
 def _reminded(asked: Asked, record, event) -> None:
     _require_due(asked, record)
     ended = [end for end in asked.ends if asked.counts_from < end <= record.time]
-    assert ended or record.time >= _reminder_at(asked), f"a reminder is not early, nor sent twice: {record}"
+    assert ended or record.time >= reminder_at(asked), f"a reminder is not early, nor sent twice: {record}"
     assert event.number == asked.reminders + 1, "reminders are counted"
     voted = {vote.reviewer for vote in asked.votes}
     may = {name for seat in asked.seats for name in asked.chain(seat, record.time)} - voted
@@ -63,7 +79,7 @@ def _require_due(asked: Asked, record) -> None:
     assert deadline is None or record.time < deadline, f"no one is bothered after the deadline: {record}"
 
 
-def _reminder_at(asked: Asked) -> datetime:
+def reminder_at(asked: Asked) -> datetime:
     return asked.counts_from + timedelta(seconds=asked.question.remind_after)
 
 
@@ -83,7 +99,7 @@ def undone(notes: Notes, now: datetime) -> Iterator[str]:
         deadline = asked.question.deadline
         if deadline is not None and now >= deadline:
             continue  # it has to be closed
-        if now > _reminder_at(asked):
+        if now > reminder_at(asked):
             yield f"reminds of {key}, asked at {asked.since}, reminded at {asked.counts_from}; it is {now}"
         if asked.escalated is None and _more_people(asked) and now > _escalation_at(asked):
             yield f"escalates {key}, asked at {asked.since}; it is {now}"
@@ -95,7 +111,10 @@ def is_answered(notes: Notes, run: Run) -> bool:
 
 
 def require_retry_due(notes: Notes, run: Run, record) -> None:
-    """Hold the retry of a stage against its time; an answer may come before."""
+    """Hold the retry of a stage against its time; an answer may come before.
+
+    A pause that seems to be minutes longer than any in this world began before the clock was set back, and is over.
+    """
     answered = is_answered(notes, run)
-    early = run.retry_at is not None and record.time < run.retry_at
+    early = run.retry_at is not None and run.retry_at - SET_BACK < record.time < run.retry_at
     assert answered or not early, f"a retry is not early: {record}"
