@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from silence import LABELS
 from time_rules import TimeRules
+from timing import more_people
 from tool_calls import CALLS, OPEN_CALLS
 
 from aura_contracts.agent import AgentChanges
@@ -374,9 +375,7 @@ class Engines(House, TimeRules, RuleBasedStateMachine):
             self.portal.call(self._finish, starts[0], "changes")
             self.settle()
         elif waiting := self.judge.pending():
-            who = sorted(self.entitled(waiting[0]))
-            assert who, f"nobody can answer {waiting[0]}: {self.judge.asked[waiting[0]]}"
-            self.answer(0, waiting[0], who[0], "approve")
+            self._approve_one(waiting)
         elif left := [key for key, one in self.judge.tasks.items() if not one.ended]:
             idle = [key for key in left if self._needs_somebody(self.judge.tasks[key])]
             assert idle, "nobody can do anything about this:\n" + "\n".join(map(self.judge.story_of, left))
@@ -385,6 +384,17 @@ class Engines(House, TimeRules, RuleBasedStateMachine):
         else:
             return False
         return True
+
+    def _approve_one(self, waiting):
+        """Have a question approved by someone who may; if nobody may yet, wait until more people are asked."""
+        for asked in waiting:
+            if who := sorted(self.entitled(asked)):
+                self.answer(0, asked, who[0], "approve")
+                return
+        later = [self.judge.asked[asked] for asked in waiting]
+        assert any(one.escalated is None and more_people(one) for one in later), f"nobody can answer {later}"
+        self.shift(49)
+        self.settle()
 
     def _needs_somebody(self, task):
         """Whether a task that no agent works on and nobody is asked about waits for a human's command."""

@@ -69,7 +69,7 @@ def _escalated(asked: Asked, record, event) -> None:
     _require_due(asked, record)
     assert asked.escalated is None, f"a question is escalated once: {record}"
     assert record.time >= _escalation_at(asked), f"an escalation is not early: {record}"
-    assert set(event.to) == _more_people(asked), "it goes to those who are named and not asked"
+    assert set(event.to) == more_people(asked), "it goes to those who are named and not asked"
     asked.escalated = set(event.to)
 
 
@@ -87,7 +87,7 @@ def _escalation_at(asked: Asked) -> datetime:
     return asked.since + timedelta(seconds=asked.question.escalate_after)
 
 
-def _more_people(asked: Asked) -> set[str]:
+def more_people(asked: Asked) -> set[str]:
     known = {name for names, _ in asked.levels for name in names} | {vote.reviewer for vote in asked.votes}
     return set(asked.question.escalate_to) - known - set(asked.question.barred)
 
@@ -101,7 +101,7 @@ def undone(notes: Notes, now: datetime) -> Iterator[str]:
             continue  # it has to be closed
         if now > reminder_at(asked):
             yield f"reminds of {key}, asked at {asked.since}, reminded at {asked.counts_from}; it is {now}"
-        if asked.escalated is None and _more_people(asked) and now > _escalation_at(asked):
+        if asked.escalated is None and more_people(asked) and now > _escalation_at(asked):
             yield f"escalates {key}, asked at {asked.since}; it is {now}"
 
 
