@@ -4,6 +4,7 @@ A cell is the work of one agent with one executor and model, for one type of tas
 with another model, or at another type of work, says little about it here.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -91,12 +92,25 @@ class Worker(NamedTuple):
     def did(self, cell: Cell) -> bool:
         """Whether the work of a cell is of this very kind: of its type, with its executor and model.
 
-        Programs report the full name of a model for which profiles have a short one: ``opus``.
+        Programs report the full name of a model for which profiles have a short one: ``opus`` is
+        ``claude-opus-4-1``, and ``gpt-5`` is ``gpt-5-2025-08-07``, but neither ``gpt-5-mini`` nor ``gpt-5.1``.
         """
         if (cell.agent_id, cell.agent_type, cell.executor) != (self.agent_id, self.agent_type, self.executor):
             return False
-        return cell.model is None or self.model.casefold() in cell.model.casefold()
+        return cell.model is None or not self.model or _is_called(cell.model.casefold(), self.model.casefold())
 
+
+def _is_called(full: str, short: str) -> bool:
+    """Whether a short name, or the full one itself, means a model: after it comes its version, and nothing else."""
+    versions = _RELEASE if short[-1].isdigit() else _VERSION
+    return re.search(rf"(?<![a-z0-9]){re.escape(short)}{versions}$", full) is not None
+
+
+_RELEASE: Final = r"(?:[-@](?:\d{4}-\d\d-\d\d|\d{4}|\d{6}|\d{8}|latest))?(?:-v\d+(?::\d+)?)?(?:\[\w+\])?"
+"""What may follow a name that ends with its version: when, and how, that was released."""
+
+_VERSION: Final = rf"(?:[-.]?\d{{1,3}}(?!\d))*{_RELEASE}"
+"""What may follow the name of a family of models."""
 
 _NOTHING: Final = Received()
 _FIELD_OF: Final[Mapping[Milestone, str]] = MappingProxyType(

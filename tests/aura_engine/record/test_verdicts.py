@@ -89,6 +89,44 @@ def test_work_with_another_model_or_executor_is_only_a_prior():
     assert unnamed.expected(worker("ada", model="opus")) == proven
 
 
+SAME_MODEL = [
+    ("opus", "claude-opus-4-1"),
+    ("Opus", "claude-opus-4-5-20251101"),
+    ("sonnet", "claude-3-5-sonnet-20241022"),
+    ("sonnet", "us.anthropic.claude-sonnet-4-20250514-v1:0"),
+    ("opus", "claude-opus-4@20250514"),
+    ("opus", "claude-opus-4-6[1m]"),
+    ("claude-opus-4-5", "claude-opus-4-5-20251101"),
+    ("gpt-5", "gpt-5"),
+    ("gpt-5", "openai/gpt-5-2025-08-07"),
+    ("gpt-4o", "GPT-4o-2024-08-06"),
+    ("mistral-large", "mistral-large-latest"),
+    ("a+b", "a+b-2"),
+    ("", "anything"),
+]
+OTHER_MODEL = [
+    ("gpt-5", "gpt-5-mini"),
+    ("gpt-5", "gpt-5-mini-2025-08-07"),
+    ("gpt-5", "gpt-5.1"),
+    ("gpt-5", "gpt-50"),
+    ("claude-opus-4", "claude-opus-4-1"),
+    ("gpt-4o", "gpt-4o-mini"),
+    ("llama", "codellama-7"),
+    ("gpt-5-mini", "gpt-5"),
+    ("opus", "claude-opus-4-1-thinking"),
+    ("gpt.5", "gpt-5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("named", "reported", "same"), [(*one, True) for one in SAME_MODEL] + [(*one, False) for one in OTHER_MODEL]
+)
+def test_a_name_means_a_model_whatever_its_version_but_no_model_beside_it(named, reported, same):
+    verdicts = Verdicts.of([counted(50, model=reported)])
+    expected = verdicts.expected(worker("ada", model=named))
+    assert expected.a + expected.b == pytest.approx(52 if same else 10)
+
+
 amounts = st.integers(1, 50)
 verdict_counts = st.builds(
     counted,
