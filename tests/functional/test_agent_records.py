@@ -21,7 +21,7 @@ from aura_contracts.project import ProjectChanges
 from aura_contracts.task import TaskAssigned, TaskStatus
 from aura_engine.host import Host, now
 from aura_engine.record.acceptance import Posterior
-from aura_engine.record.verdicts import Verdicts, Worker
+from aura_engine.record.verdicts import Verdicts, AssessedAgent
 from engines import all_questions, events_of, settled, write
 
 pytestmark = pytest.mark.anyio
@@ -136,7 +136,7 @@ async def test_engines_choose_alike_whenever_they_last_looked_at_an_agent(opened
         assert figures[0] == figures[1]
         verdicts = Verdicts.of((await early._core.reads.verdicts())[0])
         for one in choices[0].candidates:
-            expected = verdicts.expected(Worker(one.agent_id, "tester", one.executor, one.model))
+            expected = verdicts.expected(AssessedAgent(one.agent_id, "tester", one.executor, one.model))
             assert one.posterior == (expected.a, expected.b), "the choice can be computed again from the log"
         await judged(other, new, False, False, False)
         choices = [await selected(engine, repository) for engine in (early, other)]

@@ -94,7 +94,7 @@ class TemplateParts:
         """Return the templates that lack something without one that is retired."""
         found: list[PromptTemplate] = []
         query = TemplateQuery(status=TemplateStatus.ACTIVE, limit=LIMIT)
-        async for row in self._core.reads.rows(query):
+        for row in [row async for row in self._core.reads.rows(query)]:
             if retired.name not in facade.included(row.text):
                 continue
             one = await unit.require(PROMPT_TEMPLATE, row.id)

@@ -80,7 +80,7 @@ class _Share(NamedTuple):
         return _Share(self.approved - approved, self.decided - decided)
 
 
-class Worker(NamedTuple):
+class AssessedAgent(NamedTuple):
     """An agent as its profile has it now, for whose work something is expected."""
 
     agent_id: str
@@ -177,15 +177,15 @@ class Verdicts:
         """How many are about changes: what is expected of agents differs only if this does."""
         return self._changes.get((None, None), _NOTHING).decided
 
-    def expected(self, worker: Worker) -> Posterior:
+    def expected(self, agent: AssessedAgent) -> Posterior:
         """Return what to expect of an agent's changes for tasks of its type, with its executor and model.
 
         Its own such verdicts count for the most; its others, those of other agents for this type, and all others, are
         the prior of what is narrower.
         """
-        keys = ((worker.agent_id, None), (worker.agent_id, worker.agent_type), (None, worker.agent_type), (None, None))
+        keys = ((agent.agent_id, None), (agent.agent_id, agent.agent_type), (None, agent.agent_type), (None, None))
         own, of_type, same, every = (_Share.of([self._changes.get(key, _NOTHING)]) for key in keys)
-        cells = self._cells.get(worker.agent_id, {}).items()
-        here = _Share.of(received for cell, received in cells if cell.kind == ApprovalKind.CHANGES and worker.did(cell))
+        cells = self._cells.get(agent.agent_id, {}).items()
+        here = _Share.of(received for cell, received in cells if cell.kind == ApprovalKind.CHANGES and agent.did(cell))
         others = same.without(of_type)
         return pooled([every.without(own, others), others, own.without(here), here])

@@ -302,7 +302,7 @@ class Pool:
         """Have choices look at all answers of humans by now, about any agent and given to any engine."""
         verdicts = await self._runtime.tally.current()
         if verdicts.of_changes != schedule.verdicts:
-            schedule.judge(lambda agent: verdicts.expected(agent.worker), verdicts.of_changes)
+            schedule.judge(lambda agent: verdicts.expected(agent.assessed), verdicts.of_changes)
         schedule.verdicts_until = verdicts.position
         if self._projects_changed and not self._runtime.samples_agents:
             rows = self._runtime.reads.rows(ProjectQuery(limit=LIMIT))

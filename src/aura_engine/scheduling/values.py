@@ -11,7 +11,7 @@ from aura_contracts.agent import Agent
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.task import PoolRequest, Priority, Task
 from aura_engine.record.acceptance import Posterior
-from aura_engine.record.verdicts import Worker
+from aura_engine.record.verdicts import AssessedAgent
 
 AGEING = 600.0
 """Seconds in the queue after which a task counts as one priority higher, up to the highest."""
@@ -129,9 +129,9 @@ class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):
         return self.tasks / self.capacity
 
     @property
-    def worker(self) -> Worker:
+    def assessed(self) -> AssessedAgent:
         """What its record is looked up by."""
-        return Worker(self.id, self.type, self.executor, self.model)
+        return AssessedAgent(self.id, self.type, self.executor, self.model)
 
     @property
     def rank(self) -> tuple[float, float, datetime, AgentId]:

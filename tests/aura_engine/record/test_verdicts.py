@@ -10,7 +10,7 @@ from aura_contracts.ports.milestones import Milestone, VerdictCount
 from aura_engine.record.acceptance import Posterior, pooled
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.tally import Tally
-from aura_engine.record.verdicts import Verdicts, Worker
+from aura_engine.record.verdicts import Verdicts, AssessedAgent
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ def counted(
 
 
 def worker(agent, agent_type="tester", executor="x", model=""):
-    return Worker(agent, agent_type, executor, model)
+    return AssessedAgent(agent, agent_type, executor, model)
 
 
 ADA = Evidence(agent_id="ada", executor="x", model="m", task_type="tester")
