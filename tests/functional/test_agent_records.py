@@ -21,7 +21,7 @@ from aura_contracts.project import ProjectChanges
 from aura_contracts.task import TaskAssigned, TaskStatus
 from aura_engine.host import Host, now
 from aura_engine.record.acceptance import Posterior
-from aura_engine.record.verdicts import Verdicts, AssessedAgent
+from aura_engine.record.verdicts import AssessedAgent, Verdicts
 from engines import all_questions, events_of, settled, write
 
 pytestmark = pytest.mark.anyio

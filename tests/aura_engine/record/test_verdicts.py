@@ -10,7 +10,7 @@ from aura_contracts.ports.milestones import Milestone, VerdictCount
 from aura_engine.record.acceptance import Posterior, pooled
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.tally import Tally
-from aura_engine.record.verdicts import Verdicts, AssessedAgent
+from aura_engine.record.verdicts import AssessedAgent, Verdicts
 
 pytestmark = pytest.mark.anyio
 
