@@ -24,7 +24,7 @@ def python_with(name: str, *requirements: str) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp, wanted = place / "requirements", "\n".join(requirements)
+        stamp, wanted = place / "requirements", "\n".join(sorted(requirements))
         if not stamp.is_file() or stamp.read_text() != wanted:
             shutil.rmtree(place, ignore_errors=True)
             venv.create(place, with_pip=True)
