@@ -1524,8 +1524,11 @@ class BlockingEngine:
         """Look after the store from now on, in the background: drive every task as `drive_all` does, and fire timers.
 
         One at a time serves a store, across all engines. If another one does, this one waits until it stops or dies,
-        and takes over; `Serving.started` tells. Raises `StoreReadOnly`, and `InvalidInput` for an engine that only
-        records.
+        and takes over; `Serving.started` tells.
+
+        The settings of notifications are read now, and again when a turn begins; if they have faults then, those that
+        were read last still apply. Raises `InvalidFile` for faults that they have now, `StoreReadOnly`, and
+        `InvalidInput` for an engine that only records.
         """
         return BlockingServing(self._portal.run(self._target.serve), self._portal)
 

@@ -8,7 +8,7 @@ import pytest
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import APPROVAL, ApprovalKind, Question, RequestApproval
-from aura_contracts.errors import InvalidInput, StoreReadOnly, StoreUnavailable
+from aura_contracts.errors import InvalidFile, InvalidInput, StoreReadOnly, StoreUnavailable
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.service import (
     SERVICE,
@@ -24,6 +24,7 @@ from aura_contracts.task import TaskStatus
 from aura_engine import store_turn
 from aura_engine.clockwork import timekeeper, wall_clock
 from aura_engine.facade import service_turn
+from aura_engine.facade.service_turn import Serving
 from aura_engine.host import Host, now
 from conditions import until
 from engines import events_of, scripted, write
@@ -191,15 +192,20 @@ def store_away_three_times(core, monkeypatch, away_at):
         return rows(query)
 
     @asynccontextmanager
-    async def part(_):
+    async def part():
         async with anyio.create_task_group():
             step("part", matches=True)
         yield
 
+    parts = Serving._parts
+
+    async def parts_and_one(serving):
+        return (*await parts(serving), part())
+
     monkeypatch.setattr(type(locks), "acquire", acquire_or_not)
     monkeypatch.setattr(type(bus), "handle", handle_or_not)
     monkeypatch.setattr(type(reads), "rows", rows_or_not)
-    monkeypatch.setattr(service_turn, "PARTS", (*service_turn.PARTS, part))
+    monkeypatch.setattr(Serving, "_parts", parts_and_one)
     return outages
 
 
@@ -235,10 +241,10 @@ async def test_who_cannot_serve_is_told_so(opened):
 
 
 async def test_what_ends_a_service_is_raised_to_who_waits_for_it(opened, monkeypatch):
-    def broken(core):
+    async def broken(_):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(service_turn, "PARTS", (broken,))
+    monkeypatch.setattr(Serving, "_parts", broken)
     async with opened() as engine:
         service = engine.serve()
         for wait in (service.started, service.wait):
@@ -246,3 +252,49 @@ async def test_what_ends_a_service_is_raised_to_who_waits_for_it(opened, monkeyp
                 await wait()
         assert [type(event) for event in await events_of(engine, SERVICE_ID)] == [ServiceStarted, ServiceStopped]
         await engine.tasks.create("The engine works on")
+
+
+def settings(home, path):
+    home.mkdir(exist_ok=True)
+    text = f"channels: {{log: {{file: {{path: {path}}}}}}}\npeople: {{alice: {{channels: {{log: }}}}}}\n"
+    (home / "notifications.yaml").write_text(text)
+
+
+def break_settings(home):
+    home.mkdir(exist_ok=True)
+    (home / "notifications.yaml").write_text("channels: {log: {pigeon: }}\n")
+
+
+async def test_a_mistake_in_the_settings_is_told_before_a_service_waits_for_its_turn(opened, tmp_path):
+    async with opened() as one, opened() as two:
+        await one.serve().started()
+        break_settings(tmp_path / "home")
+        with pytest.raises(InvalidFile, match="pigeon"):
+            two.serve()
+        settings(tmp_path / "home", "told.jsonl")
+        service = two.serve()
+        await service.stop()
+        await service.wait()
+
+
+@pytest.mark.parametrize("meanwhile", ["broken", "changed"])
+async def test_a_service_that_takes_over_has_the_newest_settings_without_faults(opened, tmp_path, caplog, meanwhile):
+    """A mistake in a file that was made while it waited ends neither it nor what it does at its times."""
+    passed = timedelta()
+    home = tmp_path / "home"
+    settings(home, "first.jsonl")
+    async with opened() as one, opened(host=Host(clock=lambda: now() + passed)) as two:
+        first = one.serve()
+        await first.started()
+        second = two.serve()
+        break_settings(home) if meanwhile == "broken" else settings(home, "second.jsonl")
+        await first.stop()
+        await second.started()
+        asked = await ask(two)
+        passed = timedelta(hours=2)
+        await until(lambda: reminders(two, asked))
+        told = home / ("first.jsonl" if meanwhile == "broken" else "second.jsonl")
+        await until(lambda: told.exists() and "reminder" in told.read_text())
+        assert second.at_work
+    assert ("pigeon" in caplog.text) is (meanwhile == "broken")
+    assert [one.name for one in home.glob("*.jsonl")] == [told.name]

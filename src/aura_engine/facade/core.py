@@ -83,7 +83,8 @@ class Core:
     make_services: Callable[[], Services]
     make_policies: "Callable[[], PolicySources]"
     make_notifier: "Callable[[], Notifier]"
-    """Reads the settings of notifications, so it is for a thread. Raises `InvalidFile`."""
+    """Reads the settings of notifications, a file, so it is for a thread, except once before all begins. Raises
+    `InvalidFile`."""
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
     identify: Callable[[], Actor]

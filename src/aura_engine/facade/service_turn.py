@@ -7,13 +7,15 @@ Invariants:
   who fires it.
 - A service that has lost its turn, with the session of its database, fires nothing any more, and waits for the next.
 - An outage of the store ends no service, neither one at work nor one that waits: it tries again until it has its turn.
+- Settings with faults keep a service from waiting for its turn, and none from taking it: then the last good ones apply.
 - `started` is recorded before anything is done, `stopped` after everything has ended; after a kill, only the first.
 """
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -21,7 +23,7 @@ import attrs
 
 from aura_contracts._version import __version__
 from aura_contracts.actors import ENGINE
-from aura_contracts.errors import AuraError, EngineClosed, InvalidInput, StoreUnavailable
+from aura_contracts.errors import AuraError, EngineClosed, InvalidFile, InvalidInput, StoreUnavailable
 from aura_contracts.service import (
     SERVICE,
     SERVICE_ID,
@@ -35,6 +37,9 @@ from aura_engine.clockwork.timekeeper import Timekeeper, last_time
 from aura_engine.clockwork.wall_clock import ClockJump
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
+
+if TYPE_CHECKING:
+    from aura_engine.notification.notifier import Notifier
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,9 +78,8 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _notifying(core: Core) -> AsyncIterator[None]:
-    """Notify people, as their settings say. Raises `InvalidFile` for settings with faults."""
-    notifier = await anyio.to_thread.run_sync(core.make_notifier)
+async def _notifying(notifier: "Notifier") -> AsyncIterator[None]:
+    """Notify people."""
     await notifier.begin()
     async with anyio.create_task_group() as group:
         group.start_soon(notifier.run)
@@ -83,20 +87,13 @@ async def _notifying(core: Core) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-PARTS: tuple[Callable[[Core], AbstractAsyncContextManager[None]], ...] = (_notifying, _keeping_time)
-"""What a service does besides driving tasks: each begins and ends with its context, in this order.
-
-Whom a timer concerns is notified of it, also of one that was overdue when the first service of the store began.
-
-An error that one raises ends the service; what concerns a single timer or message is its own to deal with.
-"""
-
-
 @attrs.define(eq=False)
 class Serving:
     """A service that waits for its turn, or is at work. Started by `Engine.serve`; ends with the engine."""
 
     _core: Core
+    _notifier: "Notifier"
+    """The last one whose settings have no faults."""
     _started: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _ended: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
@@ -175,8 +172,8 @@ class Serving:
             self._service = await core.bus.handle(ENGINE, SERVICE_ID, StartService(place=place))
             await core.follower.drive_all()
             async with AsyncExitStack() as parts:
-                for part in PARTS:
-                    await parts.enter_async_context(part(core))
+                for part in await self._parts():
+                    await parts.enter_async_context(part)
                 self._started.set()
                 await anyio.sleep_forever()
         finally:
@@ -184,6 +181,23 @@ class Serving:
                 self._started = anyio.Event()
             with anyio.move_on_after(_PARTING, shield=True):
                 await self._part(engine_id)
+
+    async def _parts(self) -> tuple[AbstractAsyncContextManager[None], ...]:
+        """Return what a service does besides driving tasks: each begins and ends with its context, in this order.
+
+        Whom a timer concerns is notified of it, also of one that was overdue when the first service of the store began.
+
+        An error that one raises ends the service; what concerns a single timer or message is its own to deal with.
+        """
+        await self._read_settings()
+        return _notifying(self._notifier), _keeping_time(self._core)
+
+    async def _read_settings(self) -> None:
+        """Take up changes of the settings of notifications since the last turn, or since this one was waited for."""
+        try:
+            self._notifier = await anyio.to_thread.run_sync(self._core.make_notifier)
+        except InvalidFile as error:  # timers and messages do not wait for someone who repairs a file
+            _LOG.error("the settings of notifications that were read last still apply: %s", error)
 
     async def _part(self, engine_id: str) -> None:
         try:
@@ -199,7 +213,7 @@ def serve(core: Core) -> Serving:
     if core.record_only:
         reason = "the engine was opened to record only, and a service drives tasks"
         raise InvalidInput(field="record_only", reason=reason, remedy="open it without record_only")
-    serving = Serving(core)
+    serving = Serving(core, core.make_notifier())  # here, so that a mistake in its settings is this call's to raise
     group.start_soon(serving._run)  # noqa: SLF001 - its handle is for those who wait for it
     return serving
 
