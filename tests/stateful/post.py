@@ -250,7 +250,7 @@ def _gets_reminder(notes: Notes, news: News, name: str) -> bool:
     if news.kind != "waiting":
         return False
     person, asked = PERSONS[name], notes.asked[news.about]
-    wants = pace_of(person, "reminder") != "off" and (person.watches or name in answers_of(asked))
+    wants = pace_of(person, "reminder") in ("now", "always") and (person.watches or name in answers_of(asked))
     return wants and (news.reminded or _is_reminded(asked, news.time))
 
 

@@ -76,6 +76,12 @@ class PersonSettings:
     operator: bool = False
     """Whether they are notified how AURA itself is."""
 
+    @property
+    def gets_reminders(self) -> bool:
+        """Whether a channel tells them of a reminder, and not only once a day."""
+        takes = any(route.kinds is None or NoticeKind.REMINDER in route.kinds for route in self.routes)
+        return takes and self.pace(NoticeKind.REMINDER) in (Pace.NOW, Pace.ALWAYS)
+
     def pace(self, kind: NoticeKind) -> Pace:
         """Return when they are notified of a kind."""
         return self.kinds.get(kind, KINDS[kind].pace)
@@ -121,8 +127,8 @@ class NotificationSettings:
         found = []
         for person in self.people.values():
             meant = person.name in names or person.watches or (operators and person.operator)
-            gets_reminder = person.name in reminded or (person.watches and bool(reminded))
-            if gets_reminder and person.pace(NoticeKind.REMINDER) is not Pace.OFF:
+            is_reminded = person.name in reminded or (person.watches and bool(reminded))
+            if is_reminded and person.gets_reminders:
                 continue
             if meant and person.pace(kind) is not Pace.OFF:
                 found.append(person)
