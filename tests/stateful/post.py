@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import attrs
 from notes import Notes
-from paper_post import PERSONS, Letter, Person, local_time
+from paper_post import PERSONS, REFUSED, Letter, Person, local_time
 from timing import reminder_at
 
 NOTIFIES = {
@@ -156,6 +156,8 @@ def note_outbox(notes: Notes, record, topic: str, event) -> None:
     }[topic]
     assert message.status == before, f"a message that is {message.status}: {record}"
     message.status = after
+    if after == "dead":
+        assert event.attempts > 1 or event.reason == REFUSED, f"a message is given up after one attempt: {record}"
     if after == "sent":
         book.claimed.append((message.channel, event.key))
 
