@@ -66,7 +66,7 @@ HASTE = {
 }
 """Pauses that are shorter here, in seconds."""
 
-HASTY_NOTIFIER = partial(Notifier, patience=DeliveryPatience(first=0.01, most=0.05))
+HASTY_NOTIFIER = partial(Notifier, patience=DeliveryPatience(first=0.01, most=0.05, try_for=0.05))
 
 KEPT = (
     (TASK, "tasks"),

@@ -18,6 +18,9 @@ FAULTS: ContextVar[Faults] = ContextVar("FAULTS")
 CHANNELS = ("post", "moody", "dead")
 """One that takes everything, one that fails now and then, and one that fails until the end."""
 
+REFUSED = "moved away"
+"""Why the last one takes nothing, ever."""
+
 
 @attrs.frozen
 class Person:
@@ -90,7 +93,7 @@ class PaperChannel(NotificationChannel):
         faults.strike("send")
         await anyio.lowlevel.checkpoint()
         if self.name == "dead" and self.post.mood == "refuses":
-            raise DeliveryRefused(channel=self.name, reason="moved away")
+            raise DeliveryRefused(channel=self.name, reason=REFUSED)
         if self.name == "moody" and self.post.failures:
             self.post.failures -= 1
             raise DeliveryFailed(channel=self.name, reason="in a bad mood")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import attrs
 from notes import Notes
-from paper_post import PERSONS, Letter, Person, local_time
+from paper_post import PERSONS, REFUSED, Letter, Person, local_time
 from timing import reminder_at
 
 NOTIFIES = {
@@ -156,6 +156,8 @@ def note_outbox(notes: Notes, record, topic: str, event) -> None:
     }[topic]
     assert message.status == before, f"a message that is {message.status}: {record}"
     message.status = after
+    if after == "dead":
+        assert event.attempts > 1 or event.reason == REFUSED, f"a message is given up after one attempt: {record}"
     if after == "sent":
         book.claimed.append((message.channel, event.key))
 
@@ -250,7 +252,7 @@ def _gets_reminder(notes: Notes, news: News, name: str) -> bool:
     if news.kind != "waiting":
         return False
     person, asked = PERSONS[name], notes.asked[news.about]
-    wants = pace_of(person, "reminder") != "off" and (person.watches or name in answers_of(asked))
+    wants = pace_of(person, "reminder") in ("now", "always") and (person.watches or name in answers_of(asked))
     return wants and (news.reminded or _is_reminded(asked, news.time))
 
 

@@ -72,6 +72,19 @@ def post_story(machine, fault):
     fault.done(machine)
 
 
+def sleep_story(machine, fault):
+    """A message waits for more than a day, in which no service runs."""
+    machine.start([2])
+    at_hour(machine, 13)
+    machine.serve(0)
+    ask(machine, review=["dave"])
+    machine.crash(0)
+    machine.set_clock(25, back=False, wait=True)
+    machine.open(0)
+    machine.serve(0)
+    fault.done(machine)
+
+
 async def fire_all_but_reminders(bus, timer, drive):
     return timer.purpose is not TimerPurpose.REMIND and await effects.fire(bus, timer, drive)
 
@@ -127,6 +140,12 @@ POST = {
     "what waits is forgotten by a kill": Fault("tells", ((DeliveryLane, "first_position", None),)),
     "dead letters are forgotten": Fault("is kept", (("aura_engine.facade.notifications", "_rows", lambda *_: ()),)),
 }
+SLEEP = {
+    "a message is given up at once": Fault(
+        "given up after one attempt", ((DeliveryLane, "_was_tried", lambda _: True),)
+    ),
+    "none of sleep": Fault(""),
+}
 QUICK = ("a timer fires twice", "a message is sent twice")
 
 
@@ -138,3 +157,9 @@ def test_what_is_done_at_the_wrong_time_is_found(name):
 @pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.deep] * (one not in QUICK)) for one in POST])
 def test_who_is_told_wrongly_is_found(name):
     require_found(POST[name], post_story)
+
+
+@pytest.mark.deep_but_first
+@pytest.mark.parametrize("name", SLEEP)
+def test_what_is_given_up_too_soon_is_found(name):
+    require_found(SLEEP[name], sleep_story)

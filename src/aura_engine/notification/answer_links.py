@@ -13,7 +13,7 @@ import attrs
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import APPROVAL, Approval
-from aura_contracts.errors import CommandRefused, InvalidInput
+from aura_contracts.errors import CommandRefused, InvalidInput, LogDamaged
 from aura_contracts.ids import ApprovalId
 from aura_contracts.notification import MessageItem, OutgoingMessage
 from aura_engine.approval_links.issuer import LinkIssuer
@@ -39,7 +39,8 @@ class AnswerLinks:
     async def text_for(self, message: OutgoingMessage, channel: str) -> str:
         """Return what a message begins with where it is sent: its links; empty without any.
 
-        Raises `StoreError`. Without a usable address of the pages, or key, there are no links.
+        Raises `StoreError`. Without a usable address of the pages, or key, there are no links, and none to a
+        question whose events are damaged.
         """
         try:
             return "".join([text async for text in self._texts(message, channel)])
@@ -50,9 +51,17 @@ class AnswerLinks:
     async def _texts(self, message: OutgoingMessage, channel: str) -> AsyncIterator[str]:
         asking = {item.about: item for item in message.items if item.kind in _ASKING}
         for item in asking.values():
+            yield await self._text_about(message, item, channel)
+
+    async def _text_about(self, message: OutgoingMessage, item: MessageItem, channel: str) -> str:
+        try:
             approval = await self.bus.fetch(APPROVAL, item.about)
-            if approval is not None and message.recipient in approval.awaited_at(self.bus.clock()):
-                yield await self._text(message, item, approval, channel)
+            if approval is None or message.recipient not in approval.awaited_at(self.bus.clock()):
+                return ""
+            return await self._text(message, item, approval, channel)
+        except LogDamaged as damage:  # it must not keep the message from its recipient, nor those behind it
+            _LOG.error("no link for %s: %s", message.recipient, damage)
+            return ""
 
     async def _text(self, message: OutgoingMessage, item: MessageItem, approval: Approval, channel: str) -> str:
         link_id, now = str(uuid5(_NAMESPACE, f"{message.key}\n{approval.id}")), self.bus.clock()

@@ -69,7 +69,9 @@ KINDS: Mapping[NoticeKind, KindRow] = MappingProxyType(
         NoticeKind.WORKER_LOST: KindRow("a worker did not return", "who created the task it worked on", LeaseLost),
         NoticeKind.STUCK: KindRow("an agent has said nothing for 30 minutes", "who created its task", AlertRaised),
         NoticeKind.WAITING: KindRow(
-            "a question has waited for 24 hours", "its reviewers and operators, unless they are reminded", AlertRaised
+            "a question has waited for 24 hours",
+            "its reviewers and operators, unless they are reminded at once",
+            AlertRaised,
         ),
         NoticeKind.ERROR_RATE: KindRow("more than 10 % of the last hour's runs failed", "operators", AlertRaised),
         NoticeKind.OUTAGE: KindRow("the store is away", "operators", pace=Pace.ALWAYS),

@@ -27,6 +27,7 @@ from aura_engine.notification.kinds import NoticeKind, Pace
 from aura_engine.notification.notices import Notice
 from aura_engine.notification.settings import ChannelSettings, PersonSettings, Route
 from aura_engine.notification.waiting_notices import MINUTE, Meter, WaitingNotices
+from aura_engine.store_turn import StoreTurn
 from aura_engine.unit_of_work import CommandBus
 
 _LOG = logging.getLogger(__name__)
@@ -51,10 +52,16 @@ class DeliveryPatience:
     most: float = 15 * 60.0
     give_up: float = 24 * 3600.0
     """The age at which a message becomes a dead letter."""
+    try_for: float = 3600.0
+    """How long it is tried before, whatever its age: while the machine slept, or no one served, nothing was tried."""
 
     def pause(self, failures: int, random: float) -> float:
         """Return the pause after so many failures, with jitter; `random` is from 0 to 1."""
         return min(self.first * 2.0 ** min(failures - 1, 30), self.most) * (0.5 + random / 2)
+
+    def respected(self, retry_after: float | None) -> float:
+        """Return the pause that the other side asks for, if a message may still be tried after it."""
+        return min(retry_after or 0.0, self.give_up / 2)
 
 
 @attrs.define(kw_only=True)
@@ -128,6 +135,8 @@ class DeliveryLane:
     """In a row."""
     _attempts: int = 0
     """Of the message that is first."""
+    _tried_since: float | None = None
+    """When this program first tried it, by the clock that no one sets."""
     _taken: str | None = None
     """The key of the message that the channel took, which is yet to be recorded."""
     superseded: bool = False
@@ -154,13 +163,14 @@ class DeliveryLane:
         self.positions = {kind: lanes.get(f"{name}/{kind}", 0) for kind in NoticeKind}
         self.pending = deque(one for one in pending if one.message.recipient == name)
         self.tallies = {pace: WaitingNotices() for pace in self.tallies}
-        self._making, self._attempts, self.superseded = None, 0, False
+        self._making, self._attempts, self._tried_since, self.superseded = None, 0, None, False
 
     def retry(self, queued: QueuedMessage) -> None:
-        """Send a dead letter again, unless that was done or is about to be."""
+        """Send a dead letter again, now, unless that was done or is about to be."""
         keys = [one.message.key for one in self.pending]
         if queued.message.recipient == self.person.name and queued.message.key not in (*keys, *self._ended):
             self.pending.append(queued)
+            self._not_before, self._failures = 0.0, 0
             self.woken.set()
 
     def add(self, notice: Notice) -> bool:
@@ -174,8 +184,11 @@ class DeliveryLane:
         self.woken.set()
         return True
 
-    async def step(self) -> float | None:
-        """Do the next thing. Return the seconds until there may be more to do; None: until something happens."""
+    async def step(self, turn: StoreTurn | None = None) -> float | None:
+        """Do the next thing. Return the seconds until there may be more to do; None: until something happens.
+
+        `turn` is the one that lasts in which it happens; None: it is brief, and tries each message once.
+        """
         if self.superseded:
             return None
         pause = self._not_before - anyio.current_time()
@@ -183,7 +196,7 @@ class DeliveryLane:
             return pause
         try:
             if self.pending:
-                return await self._send(self.pending[0])
+                return await self._send(self.pending[0], turn)
             if self._making is not None:
                 return await self._queue(self._making)
             return await self._make(self.bus.clock())
@@ -268,15 +281,19 @@ class DeliveryLane:
 
     # --- Sending ------------------------------------------------------------------------------------------------------
 
-    async def _send(self, queued: QueuedMessage) -> float:
+    async def _send(self, queued: QueuedMessage, turn: StoreTurn | None) -> float:
         key = queued.message.key
         if self._taken != key:
+            if turn is not None and not await turn.confirm():  # another program sends it, or soon will
+                return self._pause(STORE_PAUSE)
             links = await self._links(queued.message)
             self._attempts += 1
+            if self._tried_since is None:
+                self._tried_since = anyio.current_time()
             try:
                 await self.channel.send(queued, self.route.address, links)
             except DeliveryFailed as error:
-                return await self._failed(queued, error)
+                return await self._failed(queued, error, lasts=turn is not None)
             self._taken, self._failures = key, 0
             self._meter.note(anyio.current_time())
         await self._record_sent(key)
@@ -298,19 +315,24 @@ class DeliveryLane:
         self._ended.append(key)
         self._next()
 
-    async def _failed(self, queued: QueuedMessage, error: DeliveryFailed) -> float:
+    async def _failed(self, queued: QueuedMessage, error: DeliveryFailed, *, lasts: bool) -> float:
         self._failures += 1
-        pause = max(self.patience.pause(self._failures, self.random()), error.retry_after or 0.0)
-        old = (self.bus.clock() - queued.queued_at).total_seconds() + pause > self.patience.give_up
-        if old or isinstance(error, DeliveryRefused):
+        pause = max(self.patience.pause(self._failures, self.random()), self.patience.respected(error.retry_after))
+        old = (self.bus.clock() - queued.queued_at).total_seconds() > self.patience.give_up
+        if isinstance(error, DeliveryRefused) or (old and (self._was_tried() or not lasts)):
             command = GiveUpNotification(key=queued.message.key, reason=error.reason, attempts=self._attempts)
             await self._record(command)
             self._next()
         return self._pause(pause)
 
+    def _was_tried(self) -> bool:
+        """Whether this program has tried the first message for long enough."""
+        since = self._tried_since
+        return since is not None and anyio.current_time() - since >= self.patience.try_for
+
     def _next(self) -> None:
         self.pending.popleft()
-        self._attempts, self._taken = 0, None
+        self._attempts, self._tried_since, self._taken = 0, None, None
 
     def _pause(self, seconds: float) -> float:
         self._not_before = anyio.current_time() + seconds

@@ -313,7 +313,7 @@ class Notifier:
     async def _serve(self, lane: DeliveryLane, turn: anyio.CancelScope) -> None:
         while True:
             lane.woken = anyio.Event()
-            wait = await lane.step()
+            wait = await lane.step(self.turn)
             if lane.superseded:
                 turn.cancel()
             with anyio.move_on_after(WAKE_EVERY if wait is None else min(wait, WAKE_EVERY)):

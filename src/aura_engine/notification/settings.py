@@ -76,6 +76,12 @@ class PersonSettings:
     operator: bool = False
     """Whether they are notified how AURA itself is."""
 
+    @property
+    def gets_reminders(self) -> bool:
+        """Whether a channel tells them of a reminder, and not only once a day."""
+        takes = any(route.kinds is None or NoticeKind.REMINDER in route.kinds for route in self.routes)
+        return takes and self.pace(NoticeKind.REMINDER) in (Pace.NOW, Pace.ALWAYS)
+
     def pace(self, kind: NoticeKind) -> Pace:
         """Return when they are notified of a kind."""
         return self.kinds.get(kind, KINDS[kind].pace)
@@ -121,8 +127,8 @@ class NotificationSettings:
         found = []
         for person in self.people.values():
             meant = person.name in names or person.watches or (operators and person.operator)
-            gets_reminder = person.name in reminded or (person.watches and bool(reminded))
-            if gets_reminder and person.pace(NoticeKind.REMINDER) is not Pace.OFF:
+            is_reminded = person.name in reminded or (person.watches and bool(reminded))
+            if is_reminded and person.gets_reminders:
                 continue
             if meant and person.pace(kind) is not Pace.OFF:
                 found.append(person)
@@ -180,18 +186,35 @@ def _channel(document: YamlDocument, name: str, data: object) -> tuple[ChannelSe
         message = f"a channel has one of {', '.join(settings_file.CHANNEL_KINDS)}, and {given}"
         return None, [document.fault(path, "channel_kind", message, at_key=True)]
     options = getattr(entry, kinds[0])
-    if kinds[0] == "smtp" and (options.login is None) is not (options.password is None):
-        key = "login" if options.password is None else "password"
-        message = "a login and a password belong together"
-        return None, [document.fault((*path, "smtp", key), "contradiction", message, at_key=True)]
-    if kinds[0] == "smtp" and options.security == "none" and options.login is not None and not is_local(options.host):
-        message = f"the password would reach {options.host} unencrypted; use starttls or tls, or leave login out"
-        return None, [document.fault((*path, "smtp", "security"), "secret", message)]
+    if kinds[0] == "smtp" and (fault := _smtp_fault(document, path, entry)):
+        return None, [fault]
     if entry.links and kinds[0] not in settings_file.LINKED_KINDS:
         message = f"anyone who reads a link can use it; only {', '.join(settings_file.LINKED_KINDS)} may have them"
         return None, [document.fault((*path, "links"), "secret", message)]
-    links = kinds[0] == "smtp" if entry.links is None else entry.links
+    links = (entry.smtp is not None and not _is_clear(entry.smtp)) if entry.links is None else entry.links
     return ChannelSettings(name, kinds[0], options.model_dump(), entry.timeout, entry.per_minute, links), []
+
+
+def _smtp_fault(document: YamlDocument, path: Path, entry: settings_file.ChannelEntry) -> Fault | None:
+    """Return what its fields say together that they must not, if anything."""
+    options = entry.smtp
+    assert options is not None, "it is a mail server"
+    if (options.login is None) is not (options.password is None):
+        key = "login" if options.password is None else "password"
+        message = "a login and a password belong together"
+        return document.fault((*path, "smtp", key), "contradiction", message, at_key=True)
+    if options.login is not None and _is_clear(options):
+        message = f"the password would reach {options.host} unencrypted; use starttls or tls, or leave login out"
+        return document.fault((*path, "smtp", "security"), "secret", message)
+    if entry.links and _is_clear(options):
+        message = f"everyone on the way to {options.host} could read a link and use it; use starttls or tls"
+        return document.fault((*path, "links"), "secret", message)
+    return None
+
+
+def _is_clear(options: settings_file.SmtpEntry) -> bool:
+    """Whether others can read what is sent on its way."""
+    return options.security == "none" and not is_local(options.host)
 
 
 def _person(document: YamlDocument, name: str, data: object) -> tuple[PersonSettings | None, list[Fault]]:

@@ -1,6 +1,9 @@
 """What no time repairs keeps no one from being notified of the rest, and is no outage."""
 
+import json
 import sqlite3
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -8,11 +11,14 @@ import pytest
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.alerts import ALERTS_ID, RaiseAlert
+from aura_contracts.approval import APPROVAL
 from aura_contracts.errors import LogDamaged
 from aura_contracts.outbox import outbox_id
+from aura_engine import Engine, Host
 from aura_engine.notification import notifier
 from conditions import until
-from notify_bench import FILE, Bench, fail
+from notify_bench import FILE, Bench, ask, fail
+from notify_servers import http_server
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +30,38 @@ def bench(tmp_path: Path) -> Bench:
     path = bench.home / "notifications.yaml"
     path.write_text(path.read_text().replace("channels: {", "channels: {all: {file: {path: all.jsonl}}, ", 1))
     return bench
+
+
+async def test_a_damaged_question_leaves_out_its_link_only(tmp_path: Path) -> None:
+    """What waits behind the message is sent, and so is the message, with the links of the others."""
+    bench = Bench(tmp_path)
+
+    def engine() -> AbstractAsyncContextManager[Engine]:
+        base = "https://aura.example.org"
+        environment = {"AURA_BASE_URL": base, "PATH": "/usr/bin:/bin"}
+        return bench.engine(host=Host(clock=lambda: bench.now, environment=environment))
+
+    with http_server() as server:
+        bench.settings(
+            f"channels: {{hook: {{webhook: {{url: '{server.url}', private: true}}, links: true}}}}\n"
+            "people: {ann: {channels: {hook: }, kinds: {asked: digest}}, alice: {channels: {hook: }}}"
+        )
+        server.answers = [(503, {}, b"later")]
+        async with engine() as first:
+            await first.notifications.deliver()
+            asked = [await ask(first, "ann") for _ in range(2)]
+            bench.now += timedelta(days=1)
+            await first.notifications.deliver()
+        assert damage(bench, asked[0], "= 1")
+        server.answers = [(204, {}, b"")]
+        async with engine() as second:
+            await fail(second, "one")
+            await second.notifications.deliver()
+            assert await second.notifications.list() == []
+            intact = await second._core.bus.get(APPROVAL, asked[1])
+        assert [link.reviewer for link in intact.links] == ["ann"]
+        texts = [json.loads(one.body)["data"]["text"].count("/links/") for one in server.received]
+    assert sorted(texts) == [0, 1, 2]
 
 
 def damage(bench: Bench, stream_id: str, versions: str) -> int:

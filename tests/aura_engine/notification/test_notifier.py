@@ -513,14 +513,18 @@ async def test_a_question_that_waits_for_a_day_is_an_alert_once(bench: Bench) ->
 
 
 async def test_who_is_reminded_after_a_day_gets_no_alert_of_the_same(bench: Bench) -> None:
-    """Also an operator who is asked, and who watches; but not who wants no reminders."""
+    """Also an operator who is asked, and who watches; but not who wants no reminders, or gets them by no channel."""
     people = ("ann: {channels: {log: }, operator: true}", "ops: {channels: {log: }, operator: true}")
     more = ("eve: {channels: {log: }, watches: true}", "bob: {channels: {log: }, kinds: {reminder: off}}")
-    bench.settings(FILE + "people: {" + ", ".join((*people, *more)) + "}")
+    elsewhere = (
+        "carol: {channels: {log: {kinds: [asked, waiting]}}}",
+        "dan: {channels: {log: }, kinds: {reminder: digest}}",
+    )
+    bench.settings(FILE + "people: {" + ", ".join((*people, *more, *elsewhere)) + "}")
     async with bench.engine() as engine:
         await engine.notifications.deliver()
         core = engine._core
-        ident = await ask(engine, "ann", "bob", remind_after=24 * 3600.0)
+        ident = await ask(engine, "ann", "bob", "carol", "dan", remind_after=24 * 3600.0)
         await engine.notifications.deliver()
         bench.now += 24.1 * HOUR
         await look(core.bus, core.reads)
@@ -528,7 +532,14 @@ async def test_who_is_reminded_after_a_day_gets_no_alert_of_the_same(bench: Benc
         await core.bus.handle(ENGINE, ident, RemindReviewers())
         await engine.notifications.deliver()
     told = sorted((one.recipient, one.kind) for one in bench.told() if one.kind != "asked")
-    assert told == [("ann", "reminder"), ("bob", "waiting"), ("eve", "reminder"), ("ops", "waiting")]
+    assert told == [
+        ("ann", "reminder"),
+        ("bob", "waiting"),
+        ("carol", "waiting"),
+        ("dan", "waiting"),
+        ("eve", "reminder"),
+        ("ops", "waiting"),
+    ]
 
 
 async def test_an_error_rate_about_its_limit_is_one_alert_that_ends_once(

@@ -80,6 +80,24 @@ def test_a_password_may_reach_this_machine_unencrypted(host: str) -> None:
     assert list(read_settings(without.encode(), "n.yaml").channels) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("host", "more", "links"),
+    [
+        ("mail.example.org", "", True),
+        ("mail.example.org", ", security: tls", True),
+        ("mail.example.org", ", security: tls, links: false", False),
+        ("mail.example.org", ", security: none", False),
+        ("192.0.2.7", ", security: none, links: false", False),
+        ("localhost", ", security: none", True),
+        ("127.0.0.1", ", security: none, links: true", True),
+    ],
+)
+def test_a_mail_that_others_can_read_on_the_way_has_no_links(host: str, more: str, links: bool) -> None:
+    security, _, said = more.partition(", links")
+    text = f"channels: {{a: {{smtp: {{host: {host}, from: a@b.c{security}}}{said and ', links'}{said}}}}}"
+    assert read_settings(text.encode(), "n.yaml").channels["a"].links is links
+
+
 def test_a_channel_named_twice_is_said_with_line_and_column() -> None:
     text = "channels:\n  team: {terminal: {}}\n  log: {file: {path: a}}\n  team: {desktop: {}}\n"
     assert faults(text) == [("4:3 duplicate_key", "the key 'team' is there already, in line 2")]
@@ -105,6 +123,11 @@ def test_a_channel_named_twice_is_said_with_line_and_column() -> None:
         ("channels: {a b: {terminal: {}}}", "1:17 wrong_type", "the text is blank"),
         ("channels: {a: {terminal: {}, timeout: 3}}", "1:39 duration", "a number and a unit"),
         ("channels: {a: {terminal: {}, links: true}}", "1:37 secret", "only smtp, webhook, slack, apprise"),
+        (
+            "channels: {a: {smtp: {host: mail.example.org, from: a@b.c, security: none}, links: true}}",
+            "1:84 secret",
+            "use starttls or tls",
+        ),
         ("chanels: {}", "1:1 unknown_key", "did you mean 'channels'?"),
         ("people: {ann: {channels: {team: }}}", "1:27 unknown_channel", "there is no channel 'team'"),
         ("people: {ann: {chanels: {}}}", "1:16 unknown_key", "did you mean 'channels'?"),
