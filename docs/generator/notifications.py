@@ -44,7 +44,10 @@ def notification_page() -> str:
             [
                 (
                     "`stuck`",
-                    f"an agent works, waits for no human, and its log has had no entry for {_minutes(SILENCE)} minutes",
+                    (
+                        f"an agent works, waits for no human, and its log has had no entry for {_minutes(SILENCE)}"
+                        " minutes, in which the machine did not sleep and notifications were served all the time"
+                    ),
                 ),
                 ("`waiting`", f"a question has been open for {_minutes(WAITING) // 60} hours"),
                 (
