@@ -44,7 +44,10 @@ def notification_page() -> str:
             [
                 (
                     "`stuck`",
-                    f"an agent works, waits for no human, and its log has had no entry for {_minutes(SILENCE)} minutes",
+                    (
+                        f"an agent works, waits for no human, and its log has had no entry for {_minutes(SILENCE)}"
+                        " minutes, in which the machine did not sleep and notifications were served all the time"
+                    ),
                 ),
                 ("`waiting`", f"a question has been open for {_minutes(WAITING) // 60} hours"),
                 (
@@ -64,6 +67,9 @@ def notification_page() -> str:
         " channels, in quiet hours and without a digest, although nothing can be recorded then; a channel that fails"
         " meanwhile is tried again until the store is back. The end of such an outage is an event, like any other. A"
         " shorter outage only delays, and no one is notified.",
+        "Who notifies operators is the one that serves notifications when the outage begins. A service that waits for"
+        " its turn, or that starts while the store is away, does not: it logs that it waits. So no one is notified of"
+        " an outage while no service is at work, or if the one at work ends with the database.",
     )
 
 

@@ -1,6 +1,7 @@
 """Alert search: finds what people should know although nothing happened, and records it as alerts.
 
-    stuck       an agent works and has said nothing for 30 minutes; one that waits for a human is not stuck
+    stuck       an agent works and has said nothing for 30 minutes in which someone could hear it: not while the machine
+                slept, or no one looked; one that waits for a human is not stuck
     waiting     a question has waited for 24 hours
     error_rate  more than 10 % of the runs that were queued in the last hour and have ended failed, of at least 10;
                 until at most 5 % have, of however few, so that a rate about the limit is one alert
@@ -9,9 +10,11 @@ Each is a query, so nothing is remembered between two looks but the alerts that 
 query finds it no longer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import attrs
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.alerts import ALERTS, ALERTS_ID, ClearAlert, RaiseAlert
@@ -22,7 +25,10 @@ from aura_engine.notification.kinds import NoticeKind
 from aura_engine.unit_of_work import CommandBus
 
 LOOK_EVERY = 60.0
-"""Seconds between two looks."""
+"""Seconds between two looks, and before the first one."""
+
+ASLEEP = timedelta(seconds=2 * LOOK_EVERY)
+"""Between two looks, time beyond which the machine must have slept, or its clock was set."""
 
 SILENCE = timedelta(minutes=30)
 WAITING = timedelta(hours=24)
@@ -36,11 +42,36 @@ ENDED_SHARE = 0.05
 """The share at which an alert ends."""
 
 
-async def look(bus: CommandBus, reads: ReadModels) -> None:
-    """Raise the alerts that are new, and clear those that are over."""
-    found = {(alert.kind, alert.about): alert for alert in [*await _stuck(bus, reads), *await _waiting(bus, reads)]}
+@attrs.define
+class AlertSearch:
+    """Looks now and then, and knows since when it could have heard agents."""
+
+    bus: CommandBus
+    reads: ReadModels
+    _since: datetime = attrs.field(init=False)
+    _looked: datetime = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._since = self._looked = self.bus.clock()
+
+    async def look(self) -> None:
+        """Look once; see the function."""
+        now = self.bus.clock()
+        if now - self._looked > ASLEEP:
+            self._since = now
+        try:
+            await look(self.bus, self.reads, self._since)
+        finally:
+            self._looked = self.bus.clock()
+
+
+async def look(bus: CommandBus, reads: ReadModels, since: datetime) -> None:
+    """Raise the alerts that are new, and clear those that are over. Agents could be heard since then."""
     alerts = await bus.fetch(ALERTS, ALERTS_ID)
     known = {(one.kind, one.about) for one in alerts.open} if alerts is not None else set()
+    stuck = {about for kind, about in known if kind == NoticeKind.STUCK}
+    listed = [*await _stuck(bus, reads, since, stuck), *await _waiting(bus, reads)]
+    found = {(alert.kind, alert.about): alert for alert in listed}
     is_open = (NoticeKind.ERROR_RATE, "") in known
     found |= {(alert.kind, alert.about): alert for alert in await _error_rate(bus, reads, is_open=is_open)}
     for kind, about in known - found.keys():
@@ -50,7 +81,7 @@ async def look(bus: CommandBus, reads: ReadModels) -> None:
             await bus.handle(ENGINE, ALERTS_ID, alert)
 
 
-async def _stuck(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
+async def _stuck(bus: CommandBus, reads: ReadModels, since: datetime, known: Collection[str]) -> Sequence[RaiseAlert]:
     now = bus.clock()
     alerts = []
     query = ExecutionQuery(ended=False, status=CODING, queued_before=now - SILENCE)
@@ -60,7 +91,8 @@ async def _stuck(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
                 continue
             newest = await reads.list(ExecutionLogQuery(execution=execution.id, limit=1))
             last = max([execution.queued_at, *(row.executed_at for row in newest.rows)])
-            if now - last < SILENCE:
+            heard = last if execution.id in known else max(last, since)  # what is known ends with a word of the agent
+            if now - heard < SILENCE:
                 continue
             task = await bus.fetch(TASK, execution.task_id)
             if task is None:

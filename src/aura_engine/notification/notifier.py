@@ -18,7 +18,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.outbox import OUTBOX, NotificationRetried, outbox_id
 from aura_contracts.ports.notifications import NotificationChannel
 from aura_contracts.ports.read_models import ReadModels
-from aura_engine.notification.alert_search import LOOK_EVERY, look
+from aura_engine.notification.alert_search import LOOK_EVERY, AlertSearch
 from aura_engine.notification.answer_links import AnswerLinks
 from aura_engine.notification.kinds import TOPICS
 from aura_engine.notification.lane import DeliveryLane, DeliveryPatience, OpenChannel
@@ -320,12 +320,13 @@ class Notifier:
                 await lane.woken.wait()
 
     async def _keep_looking(self) -> None:
+        search = AlertSearch(self.bus, self.reads)
         while True:
+            await anyio.sleep(LOOK_EVERY)
             try:
-                await look(self.bus, self.reads)
+                await search.look()
             except AuraError as error:
                 _LOG.warning("alerts were not looked for: %s", error)
-            await anyio.sleep(LOOK_EVERY)
 
 
 async def _finish(lane: DeliveryLane) -> None:

@@ -501,12 +501,12 @@ async def test_a_question_that_waits_for_a_day_is_an_alert_once(bench: Bench) ->
         ident = await ask(engine, "ann", remind_after=None)
         for hours in (23, 2, 1):
             bench.now += hours * HOUR
-            await look(core.bus, core.reads)
+            await look(core.bus, core.reads, bench.now)
             await engine.notifications.deliver()
         told = [(one.kind, one.recipient) for one in bench.told()]
         assert sorted(told) == [("asked", "ann"), ("waiting", "ann"), ("waiting", "ops")]
         await core.bus.handle(ENGINE, ident, WithdrawApproval())
-        await look(core.bus, core.reads)
+        await look(core.bus, core.reads, bench.now)
         alerts = await core.bus.fetch(ALERTS, ALERTS_ID)
         assert alerts is not None
         assert alerts.open == ()
@@ -527,7 +527,7 @@ async def test_who_is_reminded_after_a_day_gets_no_alert_of_the_same(bench: Benc
         ident = await ask(engine, "ann", "bob", "carol", "dan", remind_after=24 * 3600.0)
         await engine.notifications.deliver()
         bench.now += 24.1 * HOUR
-        await look(core.bus, core.reads)
+        await look(core.bus, core.reads, bench.now)
         await engine.notifications.deliver()
         await core.bus.handle(ENGINE, ident, RemindReviewers())
         await engine.notifications.deliver()
@@ -559,7 +559,7 @@ async def test_an_error_rate_about_its_limit_is_one_alert_that_ends_once(
         raised = []
         for failed, completed in rates:
             counted = {ExecutionStatus.FAILED: failed, ExecutionStatus.DONE: completed}
-            await look(core.bus, core.reads)
+            await look(core.bus, core.reads, bench.now)
             alerts = await core.bus.fetch(ALERTS, ALERTS_ID)
             raised.append(bool(alerts and alerts.open))
         await engine.notifications.deliver()
