@@ -546,7 +546,7 @@ DAY = 24 * 3600.0
 def test_a_clock_that_is_set_back_behind_the_question_lets_it_wait_no_longer_than_it_would_have():
     story = Story(escalate_to=("carol",))
     (moved,) = story.do(ENGINE, MoveApprovalTimes(), after=-365 * DAY)
-    assert moved == ApprovalTimesMoved(seconds=365 * DAY)
+    assert moved == ApprovalTimesMoved(reminder=365 * DAY, escalation=365 * DAY, deadline=365 * DAY)
     since = START - timedelta(days=365)
     times = (story.state.remind_at, story.state.escalate_at, story.state.deadline)
     assert times == tuple(since + timedelta(hours=hours) for hours in (24, 48, 72))
@@ -557,13 +557,50 @@ def test_a_clock_that_is_set_back_behind_the_question_lets_it_wait_no_longer_tha
     story.do(ENGINE, ExpireApproval(), after=-362 * DAY)
 
 
-def test_after_a_reminder_what_is_left_counts_from_there():
+def test_a_reminder_by_a_clock_that_was_ahead_leaves_deadline_and_escalation_where_they_are():
+    """The clock jumps two days forward, people are reminded, and it is corrected an hour later."""
     story = Story(escalate_to=("carol",))
-    story.do(ENGINE, RemindReviewers(), after=DAY)
-    story.do(ENGINE, MoveApprovalTimes(), after=-DAY)
-    since = START - timedelta(days=1)
+    story.do(ENGINE, RemindReviewers(), after=47 * 3600)
+    assert story.do(ENGINE, MoveApprovalTimes(), after=3600) == [ApprovalTimesMoved(reminder=46 * 3600.0)]
     times = (story.state.remind_at, story.state.escalate_at, story.state.deadline)
-    assert times == tuple(since + timedelta(hours=hours) for hours in (24, 24, 48))
+    assert times == tuple(START + timedelta(hours=hours) for hours in (25, 48, 72))
+    assert story.do(ENGINE, MoveApprovalTimes(), after=3600) == []
+
+
+def test_each_time_moves_by_the_moment_from_which_it_counts():
+    story = Story(escalate_to=("carol",), levels=(Level(reviewers=("dave",)),))
+    story.do(BOB, Approve(), after=10 * 3600)
+    assert story.state.level == 2
+    story.do(ENGINE, RemindReviewers(), after=34 * 3600)
+    (moved,) = story.do(ENGINE, MoveApprovalTimes(), after=-3600)
+    assert moved == ApprovalTimesMoved(reminder=35 * 3600.0, escalation=11 * 3600.0, deadline=3600.0)
+    times = (story.state.remind_at, story.state.escalate_at, story.state.deadline)
+    assert times == tuple(START + timedelta(hours=hours - 1) for hours in (24, 48, 72))
+    assert story.do(ENGINE, MoveApprovalTimes(), after=-3600) == []
+
+
+def test_the_end_of_a_delegation_is_never_moved_nor_forgotten():
+    story = Story(remind_after=None)
+    end = START + timedelta(hours=1)
+    story.do(ALICE, DelegateApproval(delegate="eve", until=end), after=60)
+    story.do(ENGINE, RemindReviewers(), after=2 * 3600)
+    assert story.state.remind_at is None
+    story.do(BOB, DelegateApproval(delegate="dave", until=START + timedelta(hours=90)), after=2 * 3600)
+    story.do(ENGINE, MoveApprovalTimes(), after=60)
+    assert story.state.remind_at == end
+    assert story.do(ENGINE, MoveApprovalTimes(), after=3600) == []
+
+
+def test_what_is_due_already_is_not_moved():
+    """A delegation ended after the clock was corrected, before anything looked again."""
+    story = Story(remind_after=1800.0)
+    story.do(ENGINE, RemindReviewers(), after=20 * 3600)
+    end = START + timedelta(hours=2)
+    story.do(ALICE, DelegateApproval(delegate="eve", until=end), after=3600)
+    assert story.do(ENGINE, MoveApprovalTimes(), after=2 * 3600) == []
+    (reminder,) = story.do(ENGINE, RemindReviewers(), after=2 * 3600)
+    assert reminder.number == 2
+    assert story.state.remind_at == end + timedelta(minutes=30)
 
 
 @pytest.mark.parametrize("after", [-CLOCK_TOLERANCE + 1, 0.0, 60.0, 30 * DAY])

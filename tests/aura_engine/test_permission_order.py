@@ -27,6 +27,8 @@ def answer(decision=ApprovalStatus.APPROVED, remember=Remember.ONCE, pattern=Non
         requested_by="system:engine",
         requested_at=NOW,
         waits_since=NOW,
+        level_since=NOW,
+        open_since=NOW,
         decision=ApprovalDecision.APPROVED if granted else ApprovalDecision.REJECTED,
         reviewed_by="human:ann",
         remember=remember,

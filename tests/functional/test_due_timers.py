@@ -1,6 +1,8 @@
 """What is due is done once: late, twice, after a jump of the clock, by several engines, and after the answer."""
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from time import tzset
 
@@ -321,6 +323,46 @@ async def test_what_was_asked_after_the_clock_was_set_back_is_not_moved(opened, 
             await keeper.look()
         at = [(await core.bus.fetch(APPROVAL, one)).remind_at for one in (old, new)]
         assert at == [time.now + timedelta(hours=24)] * 2
+
+
+async def test_a_reminder_while_the_clock_was_ahead_takes_nothing_from_the_deadline(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine)
+        time.passes(47)
+        assert purposes(await engine.timers.fire_due()) == ["remind"]
+        time.passes(-46)
+        assert await engine.timers.fire_due() == ()
+        due = await engine.timers.list()
+        assert purposes(due) == ["remind", "escalate", "expire"]
+        assert [timer.due_at for timer in due] == [START + timedelta(hours=hours) for hours in (25, 48, 72)]
+        time.now = START + timedelta(hours=72) - timedelta(microseconds=1)
+        await engine.timers.fire_due()
+        assert (await engine.approvals.get(approval)).status is ApprovalStatus.PENDING
+        time.now += timedelta(microseconds=1)
+        assert purposes(await engine.timers.fire_due()) == ["expire"]
+
+
+async def test_a_damaged_question_keeps_no_timer_of_others_waiting(opened, time, tmp_path, caplog):
+    """A service looks at all that waits when it begins: what cannot be read is said, and left alone."""
+    async with opened(host=Host(clock=time)) as engine:
+        due, damaged = await ask(engine), await ask(engine, deadline=START + timedelta(days=30))
+        time.passes(96)
+        ahead = await ask(engine)
+        time.passes(24 - 96)
+        assert len(await engine.timers.list()) == 9
+    with closing(sqlite3.connect(tmp_path / "aura.db")) as database, database:
+        damage = "UPDATE stored_events SET state = x'00' WHERE originator_id = ?"
+        assert database.execute(damage, (damaged,)).rowcount
+    caplog.set_level("WARNING")
+    async with opened(host=Host(clock=time)) as engine:
+        core = engine._core
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+        keeper._set_back = True  # as a service begins
+        fired, _ = await keeper.look()
+        assert [timer.stream_id for timer in fired] == [due]
+        assert (await core.bus.fetch(APPROVAL, ahead)).remind_at == time.now + timedelta(hours=24)
+        assert keeper._set_back is False
+    assert f"approval {damaged} could not be moved" in caplog.text
 
 
 async def test_a_running_timekeeper_sees_that_the_clock_was_set_back(opened, time, monkeypatch):

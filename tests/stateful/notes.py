@@ -72,11 +72,15 @@ class Asked:
     """When its level was asked."""
     counts_from: datetime | None = None
     """When the time until the next reminder began."""
+    lasts_from: datetime | None = None
+    """When the time until its deadline began."""
     reminders: int = 0
     escalated: set | None = None
     """Whom its level was escalated to."""
     ends: list = attrs.field(factory=list)
     """When delegations end."""
+    coming: list = attrs.field(factory=list)
+    """Those of `ends` that nobody has been reminded of."""
     untouched: bool = True
     """Whether nothing has happened since it was asked."""
 

@@ -14,6 +14,9 @@ DAY = 24 * 3600.0
 SET_BACK = timedelta(seconds=180)
 """By which clocks may differ, or be corrected."""
 
+NEAR = timedelta(seconds=1)
+"""Between a decision and its record."""
+
 MOVES = ("approval.vote_cast", "approval.level_approved", "approval.delegated", "approval.escalated")
 """What changes whose answer a question waits for."""
 
@@ -23,7 +26,7 @@ def require_times(asked: Asked, record) -> None:
     question, watched = asked.question, asked.watched
     wanted = (3600.0, 7200.0, ("erin",)) if watched else (DAY, 2 * DAY, ())
     assert (question.remind_after, question.escalate_after, question.escalate_to) == wanted, "people are asked in time"
-    asked.since = asked.counts_from = record.time
+    asked.since = asked.counts_from = asked.lasts_from = record.time
 
 
 def note_time(asked: Asked, record, topic: str, event) -> None:
@@ -36,33 +39,63 @@ def note_time(asked: Asked, record, topic: str, event) -> None:
         case "approval.level_approved":
             asked.since = asked.counts_from = record.time
             asked.escalated = None
+            _count_again(asked, record)
         case "approval.times_moved":
-            _moved(asked, record, timedelta(seconds=event.seconds))
+            _moved(asked, record, event)
         case "approval.delegated":
-            asked.ends += [] if event.until is None else [event.until]
+            ends = [] if event.until is None else [event.until]
+            asked.ends, asked.coming = asked.ends + ends, asked.coming + ends
     asked.untouched &= topic not in MOVES
 
 
-def _moved(asked: Asked, record, shift: timedelta) -> None:
-    ahead = asked.counts_from - record.time
-    assert ahead >= SET_BACK, f"times move only if the clock was set back behind the beginning of the wait: {record}"
-    assert abs(ahead - shift) < timedelta(seconds=1), f"everything is as far away as when it was set: {record}"
-    asked.since, asked.counts_from = asked.since - shift, asked.counts_from - shift
+def _moved(asked: Asked, record, event) -> None:
+    """Each time moves if the clock was set back behind the moment from which this time counts, and only then."""
     deadline = asked.question.deadline
-    if deadline is not None:
-        asked.question = replace(asked.question, deadline=deadline - shift)
+    assert event.reminder or event.escalation or event.deadline, f"something moves: {record}"
+    asked.counts_from -= _shift(asked.counts_from, event.reminder, record, may_stay=_has_ended(asked, record))
+    asked.since -= _shift(asked.since, event.escalation, record)
+    if event.reminder:
+        _count_again(asked, record)
+    if deadline is None:
+        assert not event.deadline, f"a question without a deadline gets none: {record}"
+        return
+    shift = _shift(asked.lasts_from, event.deadline, record)
+    asked.lasts_from -= shift
+    asked.question = replace(asked.question, deadline=deadline - shift)
+
+
+def _shift(since: datetime, seconds: float, record, *, may_stay: bool = False) -> timedelta:
+    """Return by how much a time moved. What is due already may stay."""
+    ahead, shift = since - record.time, timedelta(seconds=seconds)
+    if not shift:
+        assert may_stay or ahead < SET_BACK + NEAR, f"what counts from a moment that is to come is moved: {record}"
+        return shift
+    assert ahead >= SET_BACK, f"a time moves only if the clock was set back behind what it counts from: {record}"
+    assert abs(ahead - shift) < NEAR, f"it is as far away as when it was set: {record}"
+    return shift
 
 
 def _reminded(asked: Asked, record, event) -> None:
     _require_due(asked, record)
-    ended = [end for end in asked.ends if asked.counts_from < end <= record.time]
-    assert ended or record.time >= reminder_at(asked), f"a reminder is not early, nor sent twice: {record}"
+    assert _has_ended(asked, record) or record.time >= reminder_at(asked), (
+        f"a reminder is not early, nor sent twice: {record}"
+    )
     assert event.number == asked.reminders + 1, "reminders are counted"
     voted = {vote.reviewer for vote in asked.votes}
     may = {name for seat in asked.seats for name in asked.chain(seat, record.time)} - voted
     assert event.to, "someone is reminded"
     assert set(event.to) <= may, f"only those are reminded whose answer counts: {record}"
     asked.reminders, asked.counts_from = event.number, record.time
+    _count_again(asked, record)
+
+
+def _has_ended(asked: Asked, record) -> bool:
+    """Whether a delegation has ended since people were asked or reminded."""
+    return any(end <= record.time for end in asked.coming)
+
+
+def _count_again(asked: Asked, record) -> None:
+    asked.coming = [end for end in asked.ends if end > record.time]
 
 
 def _escalated(asked: Asked, record, event) -> None:

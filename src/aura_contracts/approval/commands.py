@@ -122,7 +122,7 @@ class EscalateApproval(Command[Approval], frozen=True, kw_only=True):
 
 
 class MoveApprovalTimes(Command[Approval], frozen=True, kw_only=True):
-    """Have what is due come earlier, if the clock was set back behind the moment at which the question began to wait.
+    """Have a reminder, escalation or deadline come earlier, if the clock was set back behind the moment it counts from.
 
     Otherwise nothing changes.
     """

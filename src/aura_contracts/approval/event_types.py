@@ -90,14 +90,18 @@ class ApprovalEscalated(Event, frozen=True, kw_only=True):
 
 
 class ApprovalTimesMoved(Event, frozen=True, kw_only=True):
-    """The clock was set back behind the moment at which the question began to wait: what is due is due earlier.
+    """The clock was set back behind the moment from which a time of the question counts: that time comes earlier.
 
-    Its reminder, escalation and deadline are as far away from now as they were when they were set.
+    It is as far away from now as it was when it was set. Fields are seconds by which a time is earlier; 0 if it stays.
     """
 
     topic = "approval.times_moved"
-    seconds: float
-    """By how much each is earlier."""
+    reminder: float = 0.0
+    """It counts from the last reminder, or from when the level was asked. Ends of delegations stay where they are."""
+    escalation: float = 0.0
+    """It counts from when the level was asked."""
+    deadline: float = 0.0
+    """It counts from when the question was asked."""
 
 
 class ApprovalGranted(Event, frozen=True, kw_only=True):

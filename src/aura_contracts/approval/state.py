@@ -61,7 +61,14 @@ class Approval(Question, State, frozen=True, kw_only=True):
     escalated_to: tuple[str, ...] = ()
     """Names of the humans it was escalated to."""
     waits_since: datetime
-    """When the people it waits for were asked or reminded last; or the times were moved, see `ApprovalTimesMoved`."""
+    """When the people it waits for were asked or reminded last. The next reminder counts from here.
+
+    This and the two that follow are the moments from which times count: see `ApprovalTimesMoved`, which moves them.
+    """
+    level_since: datetime
+    """When its level was asked. The escalation counts from here."""
+    open_since: datetime
+    """When it was asked. The deadline counts from here."""
     decision: ApprovalDecision | None = None
     feedback: str | None = None
     reviewed_by: Actor | None = None
@@ -221,6 +228,8 @@ def _requested(_: None, event: events.ApprovalRequested, fact: HappenedFact, sta
         remind_at=_after(fact.time, question.remind_after),
         escalate_at=_after(fact.time, question.escalate_after),
         waits_since=fact.time,
+        level_since=fact.time,
+        open_since=fact.time,
         **asdict(question),
     )
 
@@ -265,6 +274,7 @@ def _level_approved(
         remind_at=_reminder(state, fact.time),
         escalate_at=_after(fact.time, state.escalate_after),
         waits_since=fact.time,
+        level_since=fact.time,
     )
 
 
@@ -282,9 +292,14 @@ def _escalated(
 def _times_moved(
     state: Approval, event: events.ApprovalTimesMoved, fact: HappenedFact, status: ApprovalStatus
 ) -> Approval:
-    times = {"remind_at": state.remind_at, "escalate_at": state.escalate_at, "deadline": state.deadline}
-    moved = {name: _after(time, -event.seconds) for name, time in times.items() if time is not None}
-    return replace(state, status=status, waits_since=fact.time, **moved)
+    moved: dict[str, datetime | None] = {}
+    if event.reminder:
+        moved |= {"waits_since": fact.time, "remind_at": _reminder(state, fact.time)}
+    if event.escalation and state.escalate_at is not None:
+        moved |= {"level_since": fact.time, "escalate_at": _after(state.escalate_at, -event.escalation)}
+    if event.deadline and state.deadline is not None:
+        moved |= {"open_since": fact.time, "deadline": _after(state.deadline, -event.deadline)}
+    return replace(state, status=status, **moved)
 
 
 _CLOSED: Mapping[str, object] = MappingProxyType({"closed_at": TIME, "remind_at": None, "escalate_at": None})

@@ -43,12 +43,11 @@ async def fire(bus: CommandBus, timer: TimerRow, drive: Drive | None) -> bool:
 
 
 async def move(bus: CommandBus, timer: TimerRow) -> None:
-    """Have a timer come earlier if it was set by a clock that was ahead, and has been set back since.
+    """Have the timers of an approval come earlier that count from a moment that is still to come.
 
     Raises the errors of the log.
     """
-    if timer.purpose in _COMMANDS:
-        await _command(bus, timer, MoveApprovalTimes())
+    await _command(bus, timer, MoveApprovalTimes())
 
 
 async def _command(bus: CommandBus, timer: TimerRow, command: Command[Approval]) -> bool:

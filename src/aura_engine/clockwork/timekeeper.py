@@ -13,14 +13,14 @@ Invariants:
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import datetime
 
 import anyio
 import attrs
 
-from aura_contracts.approval import ApprovalDelegated, ApprovalRequested, LevelApproved
+from aura_contracts.approval import APPROVAL, ApprovalDelegated, ApprovalRequested, LevelApproved
 from aura_contracts.clocks import is_ahead
 from aura_contracts.errors import AuraError, StoreUnavailable
 from aura_contracts.execution import StageRetryScheduled
@@ -52,6 +52,19 @@ async def last_time(log: EventLog) -> datetime | None:
     """Return when the newest event was recorded; None for a log without events. Raises the errors of the log."""
     newest = await log.page(max(await log.head() - 1, 0), limit=1)
     return newest[-1].time if newest else None
+
+
+@contextmanager
+def _logged(timer: TimerRow, done: str, but: type[AuraError] | tuple[()] = ()) -> Iterator[None]:
+    """Log what fails for one timer, `but` one kind of error: it keeps no other timer waiting."""
+    try:
+        yield
+    except but:
+        raise
+    except AuraError as error:
+        _LOG.warning("%s of %s %s could not be %s: %s", timer.purpose, timer.kind, timer.stream_id, done, error)
+    except Exception:  # noqa: BLE001 - a bug: it concerns only this timer
+        _LOG.exception("%s of %s %s could not be %s", timer.purpose, timer.kind, timer.stream_id, done)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -133,12 +146,16 @@ class Timekeeper:
             self._set_back = await self._is_behind_log()
         if self._set_back:
             now = self._clock.now()
-            query = TimerQuery(limit=_PAGE, sort="due_at", descending=True)
+            query = TimerQuery(limit=_PAGE, sort="due_at", descending=True, kind=(APPROVAL.name,))
+            moved: set[str] = set()
             async with aclosing(self._reads.rows(query)) as timers:
                 async for timer in timers:
                     if timer.due_at <= now:
                         break
-                    await move(self._bus, timer)
+                    if timer.stream_id not in moved:
+                        moved.add(timer.stream_id)
+                        with _logged(timer, "moved", but=StoreUnavailable):
+                            await move(self._bus, timer)
             self._set_back = False
 
     async def _is_behind_log(self) -> bool:
@@ -152,14 +169,9 @@ class Timekeeper:
         return max(held, until - self._monotonic() if due_at == timer.due_at else 0.0)
 
     async def _fire(self, timer: TimerRow) -> bool:
-        try:
-            if self._confirm is not None and not await self._confirm():
-                return False
-            return await fire(self._bus, timer, self._drive)
-        except AuraError as error:
-            _LOG.warning("%s of %s %s could not be done: %s", timer.purpose, timer.kind, timer.stream_id, error)
-        except Exception:  # noqa: BLE001 - a bug: it concerns only this timer
-            _LOG.exception("%s of %s %s could not be done", timer.purpose, timer.kind, timer.stream_id)
+        with _logged(timer, "done"):
+            if self._confirm is None or await self._confirm():
+                return await fire(self._bus, timer, self._drive)
         return False
 
     async def _note_jump(self) -> None:

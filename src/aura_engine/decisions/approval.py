@@ -7,6 +7,7 @@ decides, not even on its own question. The requester may withdraw the question. 
 A decision after the deadline is refused as late, even if the expiry has not been recorded yet."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from aura_contracts.actors import actor_name
 from aura_contracts.aggregate import Command
@@ -293,10 +294,19 @@ def _expire(state: Approval, command: ExpireApproval, context: Context) -> Event
 
 
 def _move_times(state: Approval, command: MoveApprovalTimes, context: Context) -> Events:
-    """Let it wait again from now on, but no longer than it would have had to: so nothing is early."""
-    if not is_ahead(state.waits_since, context.now):
-        return []
-    return [ApprovalTimesMoved(seconds=(state.waits_since - context.now).total_seconds())]
+    """Let each time count again from now on, if it counts from a moment that is still to come."""
+    moved = ApprovalTimesMoved(
+        reminder=_seconds_ahead(state.waits_since, state.remind_at, context.now),
+        escalation=_seconds_ahead(state.level_since, state.escalate_at, context.now),
+        deadline=_seconds_ahead(state.open_since, state.deadline, context.now),
+    )
+    return [] if moved == ApprovalTimesMoved() else [moved]
+
+
+def _seconds_ahead(since: datetime, due_at: datetime | None, now: datetime) -> float:
+    """Return by how much a time that counts from `since` has to come earlier; 0 if it is right, or due already."""
+    waits = due_at is not None and due_at > now
+    return (since - now).total_seconds() if waits and is_ahead(since, now) else 0.0
 
 
 def _require_requester(state: Approval, command: WithdrawApproval, context: Context) -> None:

@@ -273,10 +273,10 @@ class Deliveries:
         if approval.status is not ApprovalStatus.PENDING or approval.deadline is None:
             return None
         now = self._clock.now()
-        if is_ahead(approval.waits_since, now):
-            await self._line.bus.handle(ENGINE, approval.id, MoveApprovalTimes())
-            return 0.0
         if now < approval.deadline:
+            if is_ahead(approval.open_since, now):
+                await self._line.bus.handle(ENGINE, approval.id, MoveApprovalTimes())
+                return 0.0
             return self._clock.until(approval.deadline)
         if held := await self._clock.held_once_reached(self._line.bus.log.head):
             return held

@@ -35,6 +35,8 @@ APPROVAL = Approval(
     requested_by="system:engine",
     requested_at=NOW,
     waits_since=NOW,
+    level_since=NOW,
+    open_since=NOW,
     commits={"app": "a1", "lib": "b2"},
     links=(LINK,),
 )

@@ -94,6 +94,8 @@ def approval(status=ApprovalStatus.PENDING, kind=ApprovalKind.CHANGES, **more):
         requested_by="system:engine",
         requested_at=EPOCH,
         waits_since=EPOCH,
+        level_since=EPOCH,
+        open_since=EPOCH,
         task_id=IDS[0],
         **more,
     )
