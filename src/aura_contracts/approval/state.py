@@ -106,7 +106,7 @@ class Approval(Question, State, frozen=True, kw_only=True):
     @property
     def asked(self) -> Level:
         """The level that is asked, or that decided."""
-        return self.stages[min(self.level, len(self.stages)) - 1]
+        return self.stages[min(max(self.level, 1), len(self.stages)) - 1]
 
     @property
     def seats(self) -> tuple[str, ...]:

@@ -41,6 +41,13 @@ class WaitingTimes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     answer_within: float = ANSWER_WITHIN
     """Until no answer to a tool call means no."""
 
+    def timed(self, question: "Question", at: datetime) -> "Question":
+        """Return a question asked at `at` that waits as long as questions do without a policy."""
+        calls = question.kind is ApprovalKind.TOOL_CALL
+        deadline = at + timedelta(seconds=self.answer_within) if calls else question.deadline
+        times = {"remind_after": self.remind_after, "escalate_after": self.escalate_after}
+        return msgspec.structs.replace(question, deadline=deadline, **times)
+
 
 class ApprovalStatus(StrEnum):
     PENDING = "pending"

@@ -11,7 +11,6 @@ from aura_contracts.ids import ApprovalId
 from aura_contracts.ports.milestones import Milestone
 from aura_contracts.ports.read_models import LIMIT, ApprovalQuery, MilestoneQuery
 from aura_engine.facade.core import Core
-from aura_engine.policy.rulebook import Rulebook
 from aura_engine.record.lessons import difference, lessons_of, with_lessons
 from aura_engine.record.verdicts import PROPOSALS
 from aura_engine.unit_of_work import UnitOfWork
@@ -37,7 +36,7 @@ async def propose_edit(core: Core, agent: Agent, reviewers: Sequence[str], by: s
         edit=edit,
     )
     approval_id = ApprovalId(core.bus.new_id())
-    question = Rulebook(waiting=core.policies.waiting).timed(question, core.bus.clock())  # no policy is about it
+    question = core.policies.waiting.timed(question, core.bus.clock())  # no policy is about it
     return await core.bus.handle(actor, approval_id, RequestApproval(approval_id=approval_id, question=question))
 
 

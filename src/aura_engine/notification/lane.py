@@ -326,9 +326,9 @@ class DeliveryLane:
         return self._pause(pause)
 
     def _was_tried(self) -> bool:
-        """Whether this program has tried the first message for long enough."""
+        """Whether this program has tried the first message for long enough, and more than once."""
         since = self._tried_since
-        return since is not None and anyio.current_time() - since >= self.patience.try_for
+        return since is not None and self._attempts > 1 and anyio.current_time() - since >= self.patience.try_for
 
     def _next(self) -> None:
         self.pending.popleft()

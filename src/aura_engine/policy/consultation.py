@@ -33,7 +33,7 @@ def consult(
 
     `call` is its tool call before secrets were removed.
     """
-    question = book.informed(book.timed(question, at))
+    question = book.informed(book.waiting.timed(question, at))
     subject = PolicySubject.of(question, at, call)
     if subject.evidence.change is not None and subject.evidence.change.policies:
         book = attrs.evolve(book, policies=(*book.policies, OWN))

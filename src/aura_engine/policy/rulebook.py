@@ -11,7 +11,6 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from hashlib import sha256
 
 import attrs
@@ -139,13 +138,6 @@ class Rulebook:
             return question
         record = self.verdicts.so_far(question.evidence, question.kind)
         return replace(question, evidence=replace(question.evidence, record=record))
-
-    def timed(self, question: Question, at: datetime) -> Question:
-        """Return a question asked at `at` that waits as long as questions do without a policy."""
-        waiting, calls = self.waiting, question.kind is ApprovalKind.TOOL_CALL
-        deadline = at + timedelta(seconds=waiting.answer_within) if calls else question.deadline
-        times = {"remind_after": waiting.remind_after, "escalate_after": waiting.escalate_after}
-        return replace(question, deadline=deadline, **times)
 
     def guarding_calls(self, executor: str) -> tuple[str, str] | None:
         """Return the name and the policy of a rule that rejects tool calls of an executor, or demands a human for them.

@@ -49,8 +49,11 @@ def _not_zero(value: float) -> float:
 def beta_quantile(p: float, a: float, b: float) -> float:
     """Return the x of which a share `p`, from 0 to 1, of Beta(a, b) is below, to 12 digits.
 
-    By Newton's method, or where that would leave the interval that holds x, by halving it: so it always ends.
+    By Newton's method, or where that would leave the interval that holds x, by halving it: so it always ends. An x
+    above one half is looked for from the other end, where its distance to 1 has as many digits.
     """
+    if p > beta_cdf(0.5, a, b):
+        return 1 - beta_quantile(1 - p, b, a)
     low, high, x = 0.0, 1.0, a / (a + b)
     while high - low > _WIDTH * high and high > _TINY:
         missed = beta_cdf(x, a, b) - p
