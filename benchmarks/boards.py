@@ -1,7 +1,7 @@
 """Boards: what boards cost with 10,000 cards on each, per event of a task, when an engine has cards follow.
 
-The reference is the same log without a board. Most events of tasks move no card (an edit, a turn of an agent): these
-cost next to nothing, however many boards there are. One that does move cards is recorded on each board that holds it.
+The reference is the same log without a board. Most events of tasks move no card (an edit, a turn of an agent): boards
+are looked up by task then, and none is read. One that does move cards is recorded on each board that holds it.
 """
 
 import tempfile
