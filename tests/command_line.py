@@ -37,8 +37,8 @@ class Answer(NamedTuple):
 
     @property
     def error(self) -> dict[str, Any]:
-        """The one object on stderr."""
-        return json.loads(self.err)
+        """The last object on stderr, where each line has to be one."""
+        return [json.loads(line) for line in self.err.splitlines()][-1]
 
 
 def run_aura(

@@ -131,7 +131,8 @@ async def _do_what_is_due(call: Invocation, engine: "Engine") -> None:
         text = f"was due and is done first: {done}"
         if expired:
             more = f" and {len(expired) - _NAMED} more" if len(expired) > _NAMED else ""
-            call.terminal.show([f"{text}; expired: {', '.join(expired[:_NAMED])}{more}"])
+            text = f"{text}; expired: {', '.join(expired[:_NAMED])}{more}"
+            call.terminal.notice({"notice": "expired", "message": text, "approvals": expired}, text)
         else:
             call.terminal.say(text)
 

@@ -128,5 +128,9 @@ def test_an_expiry_is_said_whatever_the_output_is_and_a_command_does_a_part_of_m
     said = [call_aura("task", "create", "More", "--store", store, *flags).err for _ in range(3)]
     first, second, third = (["was due" in line for line in text.splitlines()].count(True) for text in said)
     assert (first, second, third) == (1, 1, 0)
-    assert f"was due and is done first: 2 deadlines; expired: {asked[0]}, {asked[1]}\n" in said[0]
-    assert f"was due and is done first: 1 deadline; expired: {asked[2]}\n" in said[1]
+    told = [f"2 deadlines; expired: {asked[0]}, {asked[1]}", f"1 deadline; expired: {asked[2]}"]
+    for text, words, expired in zip(said, told, (asked[:2], asked[2:]), strict=False):
+        line = next(line for line in text.splitlines() if "was due" in line)
+        message = f"was due and is done first: {words}"
+        object_ = {"notice": "expired", "message": message, "approvals": expired}
+        assert (json.loads(line) == object_) if "--json" in flags else (line == message)

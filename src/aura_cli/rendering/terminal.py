@@ -118,6 +118,10 @@ class Terminal:
             self.err.write(f"{_styled(line, ('dim',)) if self.color_err else line}\n")
             self.err.flush()
 
+    def notice(self, data: Any, text: str) -> None:
+        """Write what has to be said whatever the output is to stderr: as a line of JSON, or as text of one line."""
+        self.show([json_line(data) if self.json else one_line(text)])
+
     def show(self, lines: Iterable[str]) -> None:
         """Write lines for the human who is asked, to stderr; each has to be quoted already."""
         self.err.writelines(f"{line}\n" for line in lines)
