@@ -358,9 +358,10 @@ QUERIES: tuple[type[Query[Any]], ...] = (
 class ReadModels(ABC):
     """Queries over a log. The module's documentation says what makes an answer current.
 
-    All methods may raise the errors of catching up: a `LogDamaged` error for an event that does not decode or is not
-    possible (the events before it have been folded), `StoreUnavailable` and `StoreFull` from the database. Safe to use
-    from several tasks at once. Cancelling a query leaves nothing half done.
+    All methods may raise the errors of catching up: a `LogDamaged` error for an event of a newer program or one that is
+    missing (the events before it have been folded), `StoreUnavailable` and `StoreFull` from the database. An aggregate
+    with an event that does not decode, or is not possible, is shown as it was before that event; `find` finds it even
+    if that was its first. Safe to use from several tasks at once. Cancelling a query leaves nothing half done.
     """
 
     @abstractmethod

@@ -9,6 +9,7 @@
     milestones, agent_spells               what agents' records and metrics are counted from, one row per event
     execution_sessions                     the agent sessions that a run used
     sessions                               a view: resumable sessions, each with its newest run
+    damaged_streams                        one row per aggregate that cannot be folded to its end
     read_models                            one row: how far the log has been folded, and by which schema
 
 All columns, checks and indexes of the specification are here under its names, for any program that speaks SQL: on
@@ -432,9 +433,17 @@ SESSIONS: Final = Table(
     ),
 )
 
+DAMAGED_STREAMS: Final = Table(
+    "damaged_streams",
+    (_id("id"), _text("kind"), _integer("position"), _text("reason")),
+    indexes("damaged_streams", "position"),
+)
+"""The aggregates with an event that does not decode or is not possible: their rows say what was before `position`."""
+
 FOLDED: Final = (
     *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, PROJECTS, EXECUTIONS, WORKSPACES),
     *(LEASES, TIMERS, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS, MILESTONES, AGENT_SPELLS),
+    DAMAGED_STREAMS,
 )
 """The tables that are written to."""
 
