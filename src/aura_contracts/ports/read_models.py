@@ -157,6 +157,10 @@ class ApprovalQuery(Query[Approval], frozen=True, kw_only=True):
     """Text anywhere in the proposal, case-insensitive."""
     requested_after: datetime | None = None
     requested_before: datetime | None = None
+    waits_after: datetime | None = None
+    """Those whose wait counts from this time or a later one."""
+    waits_before: datetime | None = None
+    """Those whose wait counts from before this time: `Approval.open_since`."""
     due_before: datetime | None = None
     """Pending approvals with a deadline, reminder or escalation due before this time."""
 
@@ -313,6 +317,8 @@ class TimerQuery(Query[TimerRow], frozen=True, kw_only=True):
     task: Words = None
     due_after: datetime | None = None
     due_before: datetime | None = None
+    counts_after: datetime | None = None
+    """Those whose wait counts from this time or a later one: a clock was ahead, if it is to come."""
 
 
 class MilestoneQuery(Query[MilestoneRow], frozen=True, kw_only=True):

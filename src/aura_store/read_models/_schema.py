@@ -194,13 +194,15 @@ APPROVALS: Final = Table(
         _integer("reminders"),
         _time("escalate_at", null=True),
         _json("escalated_to"),
+        _time("open_since"),
         _time("closed_at", null=True),
         *_PLACE,
     ),
-    indexes("approvals", "requested_at", "decision", "status", task="task_id"),
+    indexes("approvals", "requested_at", "open_since", "decision", "status", task="task_id"),
 )
 """`reviewers` are the names of everyone who was or is asked, including delegates; `awaited` those whose answer still
-counts; `automatic` means that a policy decided."""
+counts; `automatic` means that a policy decided. `open_since` is the moment from which its wait counts: `requested_at`,
+unless the clock was set back."""
 
 WORKFLOWS: Final = Table(
     "workflows",
@@ -345,11 +347,14 @@ TIMERS: Final = Table(
         _text("kind"),
         _text("purpose", words=tuple(TimerPurpose)),
         _time("due_at"),
+        _time("counts_from", null=True),
         _id("task_id", null=True),
     ),
-    (*indexes("timers", stream="stream_id"), ("idx_timers_due", "due_at, id")),
+    (*indexes("timers", "counts_from", stream="stream_id"), ("idx_timers_due", "due_at, id")),
 )
-"""What is due and when, see `aura_contracts.timers`: a row comes, moves and goes with the state of its aggregate."""
+"""What is due and when, see `aura_contracts.timers`: a row comes, moves and goes with the state of its aggregate.
+
+`counts_from` is the moment from which the wait for it counts: a future one shows a clock that was ahead."""
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
