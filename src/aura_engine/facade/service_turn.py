@@ -7,6 +7,7 @@ Invariants:
   who fires it.
 - A service that has lost its turn, with the session of its database, fires nothing any more, and waits for the next.
 - An outage of the store ends no service, neither one at work nor one that waits: it tries again until it has its turn.
+  Each tells operators of the outage, once: the one at work may have ended with its database.
 - Settings with faults keep a service from waiting for its turn, and none that waits or is at work: then the last good
   ones apply, until the file is whole.
 - `started` is recorded before anything is done, `stopped` after everything has ended; after a kill, only the first.
@@ -14,7 +15,7 @@ Invariants:
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,8 @@ class Serving:
     """The last one whose settings have no faults."""
     _seen: FileStamp | None = attrs.field(default=None, init=False)
     """The file of settings, right before it was read last."""
+    _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    """Set when there are other settings."""
     _started: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _ended: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
@@ -137,8 +140,11 @@ class Serving:
     async def _run(self) -> None:
         try:
             with self._scope:
-                while True:
-                    await self._turn_or_pause()
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._follow_settings)
+                    group.start_soon(self._with_each_notifier, lambda notifier: notifier.watch())
+                    while True:
+                        await self._turn_or_pause()
         except Exception as error:  # noqa: BLE001 - it ends this service, and is raised to those who wait for it
             self._error = unwrap_group(error)
             _LOG.error("the service has ended: %s", self._error, exc_info=self._error)
@@ -192,30 +198,28 @@ class Serving:
 
     @asynccontextmanager
     async def _notifying(self) -> AsyncIterator[None]:
-        """Notify people, by the settings as they are: by new ones as soon as these are whole."""
-
-        async def notify() -> None:
-            while True:
-                async with anyio.create_task_group() as notifying:
-                    notifying.start_soon(self._notifier.run)
-                    await self._settings_changed()
-                    notifying.cancel_scope.cancel()
-
+        """Notify people."""
         await self._notifier.begin()
         async with anyio.create_task_group() as group:
-            group.start_soon(notify)
+            group.start_soon(self._with_each_notifier, lambda notifier: notifier.serve())
             yield
             group.cancel_scope.cancel()
 
-    async def _settings_changed(self) -> None:
-        """Wait until there are other settings, without faults."""
+    async def _with_each_notifier(self, do: "Callable[[Notifier], Awaitable[None]]") -> None:
+        """Do something with the notifier of the settings as they are, and with the next one when they change."""
+        while True:
+            changed = self._changed
+            async with anyio.create_task_group() as group:
+                group.start_soon(do, self._notifier)
+                await changed.wait()
+                group.cancel_scope.cancel()
+
+    async def _follow_settings(self) -> None:
+        """Take up changes of the settings, for as long as it waits or serves."""
         while True:
             await anyio.sleep(SETTINGS_CHECK)
             if await anyio.to_thread.run_sync(stamp_of, self._core.home / SETTINGS_FILE) != self._seen:
-                before = self._notifier.settings
                 await self._read_settings()
-                if self._notifier.settings != before:
-                    return
 
     async def _read_settings(self) -> None:
         """Take up changes of the settings of notifications since they were read last."""
@@ -225,7 +229,10 @@ class Serving:
         except InvalidFile as error:  # timers and messages do not wait for someone who repairs a file
             _LOG.error("the settings of notifications that were read last still apply: %s", error)
         else:
-            self._notifier = made
+            if made.settings != self._notifier.settings:
+                self._notifier = made
+                self._changed.set()
+                self._changed = anyio.Event()
         self._seen = seen
 
     async def _part(self, engine_id: str) -> None:
