@@ -15,9 +15,9 @@ Invariants:
 
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -205,7 +205,7 @@ class Serving:
             yield
             group.cancel_scope.cancel()
 
-    async def _with_each_notifier(self, do: "Callable[[Notifier], Awaitable[None]]") -> None:
+    async def _with_each_notifier(self, do: "Callable[[Notifier], Coroutine[Any, Any, None]]") -> None:
         """Do something with the notifier of the settings as they are, and with the next one when they change."""
         while True:
             changed = self._changed
