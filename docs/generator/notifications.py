@@ -67,9 +67,9 @@ def notification_page() -> str:
         " channels, in quiet hours and without a digest, although nothing can be recorded then; a channel that fails"
         " meanwhile is tried again until the store is back. The end of such an outage is an event, like any other. A"
         " shorter outage only delays, and no one is notified.",
-        "Who notifies operators is the one that serves notifications when the outage begins. A service that waits for"
-        " its turn, or that starts while the store is away, does not: it logs that it waits. So no one is notified of"
-        " an outage while no service is at work, or if the one at work ends with the database.",
+        "Each service notifies operators, once for each outage: the one at work, those that wait for their turn, and"
+        " those that began while the store was away. None of them can know which others are left. Their messages about"
+        " one outage have the same key, so a receiver of webhooks takes them as one.",
     )
 
 

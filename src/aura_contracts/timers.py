@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from aura_contracts.aggregate import State
@@ -38,7 +38,16 @@ class TimerPurpose(StrEnum):
 DESTRUCTIVE = frozenset({TimerPurpose.EXPIRE, TimerPurpose.LOSE_WORKER})
 """What cannot be undone: after a jump of the clock it is held for a moment, until those who are alive have said so."""
 
-Timers = Mapping[TimerPurpose, datetime]
+
+class Timer(NamedTuple):
+    """When something is due."""
+
+    due_at: datetime
+    counts_from: datetime | None = None
+    """The moment from which the wait counts; None: people chose the moment itself, or a driver checks it."""
+
+
+Timers = Mapping[TimerPurpose, Timer]
 """When each purpose of one aggregate is due."""
 
 
@@ -58,22 +67,27 @@ def _of_approval(approval: Approval) -> Timers:
         return _NONE
     deadline = approval.deadline
     times = {
-        TimerPurpose.REMIND: approval.remind_at if approval.open_seats else None,
-        TimerPurpose.ESCALATE: approval.escalate_at if approval.escalation else None,
+        TimerPurpose.REMIND: (approval.remind_at if approval.open_seats else None, approval.waits_since),
+        TimerPurpose.ESCALATE: (approval.escalate_at if approval.escalation else None, approval.level_since),
     }
-    found = {purpose: at for purpose, at in times.items() if at is not None and (deadline is None or at < deadline)}
-    return found if deadline is None else {**found, TimerPurpose.EXPIRE: deadline}
+    found = {
+        purpose: Timer(at, since)
+        for purpose, (at, since) in times.items()
+        if at is not None and (deadline is None or at < deadline)
+    }
+    return found if deadline is None else {**found, TimerPurpose.EXPIRE: Timer(deadline, approval.open_since)}
 
 
 def _of_retry(state: Task | Execution) -> Timers:
-    return _NONE if state.retry_at is None else {TimerPurpose.RETRY: state.retry_at}
+    return _NONE if state.retry_at is None else {TimerPurpose.RETRY: Timer(state.retry_at)}
 
 
 def _of_lease(lease: WorkerLease) -> Timers:
     if lease.status is not LeaseStatus.OFFLINE or lease.offline_since is None:
         return _NONE
     try:
-        return {TimerPurpose.LOSE_WORKER: lease.offline_since + timedelta(seconds=lease.grace)}
+        due_at = lease.offline_since + timedelta(seconds=lease.grace)
+        return {TimerPurpose.LOSE_WORKER: Timer(due_at, lease.offline_since)}
     except (OverflowError, ValueError):  # a moment that no calendar has, or no number: never
         return _NONE
 

@@ -26,6 +26,7 @@ from aura_contracts.errors import AgentFileProblem, AgentFilesRefused, Fault, In
 from aura_contracts.permission import PermissionRules, Rule
 from aura_contracts.quoting import cut
 from aura_contracts.secrets import require_no_secret
+from aura_contracts.settled_files import read_settled
 from aura_contracts.task import AgentType, parse_agent_type
 from aura_engine.decisions.agent import AGENT_PROMPT_LIMIT, agent_name_problem
 from aura_engine.yaml_document import YamlDocument, read_yaml
@@ -165,8 +166,7 @@ def _text(path: Path) -> str:
     if path.exists() and not path.is_file():  # reading a pipe would not end
         raise _refused(path, 0, "file", "it is not a file", "name a file or a folder")
     try:
-        with path.open("rb") as file:
-            data = file.read(SIZE_LIMIT + 1)
+        data = read_settled(path, SIZE_LIMIT + 1)
     except OSError as error:
         raise _refused(path, 0, "file", f"it cannot be read: {error.strerror or error}", "check the path") from error
     if len(data) > SIZE_LIMIT:

@@ -31,6 +31,7 @@ import attrs
 from aura_contracts.errors import InvalidInput
 from aura_contracts.executor_names import executor_name
 from aura_contracts.secrets import require_no_secrets
+from aura_contracts.settled_files import read_settled
 
 DEFAULT = "default"
 """The variant that every run of an executor begins with."""
@@ -129,8 +130,7 @@ def read_file(path: Path) -> bytes | None:
     if path.exists() and not path.is_file():  # reading a pipe would not end
         raise InvalidInput(field=str(path), reason="it is not a file")
     try:
-        with path.open("rb") as file:
-            data = file.read(SIZE_LIMIT + 1)
+        data = read_settled(path, SIZE_LIMIT + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

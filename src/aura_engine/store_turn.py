@@ -44,9 +44,8 @@ class StoreTurn:
 
         Errors of the body are raised in an `ExceptionGroup`. Raises `StoreReadOnly` where there can be no lock.
         """
-        async with self._own:
+        async with self.uninterrupted():
             try:
-                await self._wait()
                 async with anyio.create_task_group() as group:
                     self._scope = group.cancel_scope
                     group.start_soon(self._watch)
@@ -54,6 +53,18 @@ class StoreTurn:
                     group.cancel_scope.cancel()
             finally:
                 self._scope = None
+
+    @asynccontextmanager
+    async def uninterrupted(self) -> AsyncIterator[None]:
+        """Wait for the turn, and run the body to its end, even if another engine has the turn meanwhile.
+
+        Raises `StoreReadOnly` where there can be no lock.
+        """
+        async with self._own:
+            try:
+                await self._wait()
+                yield
+            finally:
                 await self._release()
 
     @asynccontextmanager

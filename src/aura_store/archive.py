@@ -155,7 +155,9 @@ class StoreArchive(Archive):
 
     async def damage(self) -> str | None:
         """See `Archive.damage`."""
-        return await self._log.check() if isinstance(self._log, SelfChecking) else None
+        wrong = await self._log.check() if isinstance(self._log, SelfChecking) else None
+        damaged = await self._models.first_damaged()
+        return wrong or (str(damaged) if damaged is not None else None)
 
     async def check(self) -> StoreReport:
         """See `Archive.check`."""

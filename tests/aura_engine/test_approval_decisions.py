@@ -557,6 +557,14 @@ def test_a_clock_that_is_set_back_behind_the_question_lets_it_wait_no_longer_tha
     story.do(ENGINE, ExpireApproval(), after=-362 * DAY)
 
 
+def test_a_question_without_a_deadline_has_waited_since_the_clock_was_set_back():
+    story = Story(deadline=None, remind_after=None, escalate_after=None)
+    assert story.do(ENGINE, MoveApprovalTimes(), after=-DAY) == [ApprovalTimesMoved(deadline=DAY)]
+    assert story.state.open_since == START - timedelta(days=1)
+    assert (story.state.deadline, story.state.remind_at, story.state.escalate_at) == (None, None, None)
+    assert story.do(ENGINE, MoveApprovalTimes(), after=-DAY) == []
+
+
 def test_a_reminder_by_a_clock_that_was_ahead_leaves_deadline_and_escalation_where_they_are():
     """The clock jumps two days forward, people are reminded, and it is corrected an hour later."""
     story = Story(escalate_to=("carol",))

@@ -131,6 +131,20 @@ async def test_one_that_nothing_told_of_its_lost_session_stops_when_it_asks(post
         await engine.locks.aclose()
 
 
+async def test_what_must_not_be_interrupted_ends_by_itself_though_the_turn_is_lost(postgres, postgres_url):
+    first, second = Engine(postgres_url), Engine(postgres_url)
+    async with first.turn.uninterrupted():
+        end_lock_sessions(postgres, postgres_url)
+        await until(lambda: second.locks.acquire(KEY))
+        assert not await first.turn.confirm()
+        await anyio.lowlevel.checkpoint()
+        ended = True
+    assert ended
+    assert await second.turn.confirm(), "who has lost it gives nothing back"
+    for engine in (first, second):
+        await engine.locks.aclose()
+
+
 @pytest.mark.parametrize("mode", ["immediate", "fast"])
 async def test_after_a_restart_of_the_server_one_is_at_work(restartable_postgres, mode):
     with restartable_postgres.database() as database:

@@ -298,3 +298,38 @@ async def test_a_service_that_takes_over_has_the_newest_settings_without_faults(
         assert second.at_work
     assert ("pigeon" in caplog.text) is (meanwhile == "broken")
     assert [one.name for one in home.glob("*.jsonl")] == [told.name]
+
+
+async def test_a_service_takes_up_a_change_of_the_settings_and_keeps_the_last_good_ones(
+    opened, tmp_path, caplog, monkeypatch
+):
+    """Also one that is half written, and valid as it stands: it counts until the rest is there."""
+    monkeypatch.setattr(service_turn, "SETTINGS_CHECK", 0.02)
+    passed = timedelta()
+    home = tmp_path / "home"
+    settings(home, "first.jsonl")
+
+    def told(name):
+        return (
+            sum("reminder" in line for line in (home / name).read_text().splitlines()) if (home / name).exists() else 0
+        )
+
+    async with opened(host=Host(clock=lambda: now() + passed)) as engine:
+        service = engine.serve()
+        await service.started()
+        asked = await ask(engine)
+        (home / "notifications.yaml").write_text("channels: {log: {file: {path: half.jsonl}}}\n")
+        await until(lambda: not service._notifier.lanes)
+        settings(home, "second.jsonl")
+        await until(lambda: bool(service._notifier.lanes))
+        passed = timedelta(hours=1)
+        await until(lambda: told("second.jsonl"))
+        notifier = service._notifier
+        break_settings(home)
+        await until(lambda: "pigeon" in caplog.text)
+        passed = timedelta(hours=2)
+        await until(lambda: told("second.jsonl") == 2)
+        assert service._notifier is notifier
+        assert await reminders(engine, asked) == 2
+        assert caplog.text.count("pigeon") == 1
+    assert [one.name for one in home.glob("*.jsonl")] == ["second.jsonl"]

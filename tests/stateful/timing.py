@@ -56,11 +56,10 @@ def _moved(asked: Asked, record, event) -> None:
     asked.since -= _shift(asked.since, event.escalation, record)
     if event.reminder:
         _count_again(asked, record)
-    if deadline is None:
-        assert not event.deadline, f"a question without a deadline gets none: {record}"
-        return
     shift = _shift(asked.lasts_from, event.deadline, record)
     asked.lasts_from -= shift
+    if deadline is None:
+        return
     asked.question = replace(asked.question, deadline=deadline - shift)
 
 

@@ -101,7 +101,7 @@ class ApprovalTimesMoved(Event, frozen=True, kw_only=True):
     escalation: float = 0.0
     """It counts from when the level was asked."""
     deadline: float = 0.0
-    """It counts from when the question was asked."""
+    """It counts from when the question was asked, as does how long the question has waited, also without a deadline."""
 
 
 class ApprovalGranted(Event, frozen=True, kw_only=True):

@@ -68,7 +68,7 @@ class Approval(Question, State, frozen=True, kw_only=True):
     level_since: datetime
     """When its level was asked. The escalation counts from here."""
     open_since: datetime
-    """When it was asked. The deadline counts from here."""
+    """When it was asked. The deadline counts from here, and how long it has waited."""
     decision: ApprovalDecision | None = None
     feedback: str | None = None
     reviewed_by: Actor | None = None
@@ -297,8 +297,9 @@ def _times_moved(
         moved |= {"waits_since": fact.time, "remind_at": _reminder(state, fact.time)}
     if event.escalation and state.escalate_at is not None:
         moved |= {"level_since": fact.time, "escalate_at": _after(state.escalate_at, -event.escalation)}
-    if event.deadline and state.deadline is not None:
-        moved |= {"open_since": fact.time, "deadline": _after(state.deadline, -event.deadline)}
+    if event.deadline:
+        deadline = None if state.deadline is None else _after(state.deadline, -event.deadline)
+        moved |= {"open_since": fact.time, "deadline": deadline}
     return replace(state, status=status, **moved)
 
 

@@ -285,7 +285,7 @@ class Archive(ABC):
 
     @abstractmethod
     async def damage(self) -> str | None:
-        """Let the database check its own files; return what is wrong, or None."""
+        """Let the database check its own files; return what is wrong, else the first damaged aggregate, or None."""
 
     @abstractmethod
     async def check(self) -> StoreReport:

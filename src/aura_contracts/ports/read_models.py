@@ -157,6 +157,10 @@ class ApprovalQuery(Query[Approval], frozen=True, kw_only=True):
     """Text anywhere in the proposal, case-insensitive."""
     requested_after: datetime | None = None
     requested_before: datetime | None = None
+    waits_after: datetime | None = None
+    """Those whose wait counts from this time or a later one."""
+    waits_before: datetime | None = None
+    """Those whose wait counts from before this time: `Approval.open_since`."""
     due_before: datetime | None = None
     """Pending approvals with a deadline, reminder or escalation due before this time."""
 
@@ -313,6 +317,8 @@ class TimerQuery(Query[TimerRow], frozen=True, kw_only=True):
     task: Words = None
     due_after: datetime | None = None
     due_before: datetime | None = None
+    counts_after: datetime | None = None
+    """Those whose wait counts from this time or a later one: a clock was ahead, if it is to come."""
 
 
 class MilestoneQuery(Query[MilestoneRow], frozen=True, kw_only=True):
@@ -358,9 +364,10 @@ QUERIES: tuple[type[Query[Any]], ...] = (
 class ReadModels(ABC):
     """Queries over a log. The module's documentation says what makes an answer current.
 
-    All methods may raise the errors of catching up: a `LogDamaged` error for an event that does not decode or is not
-    possible (the events before it have been folded), `StoreUnavailable` and `StoreFull` from the database. Safe to use
-    from several tasks at once. Cancelling a query leaves nothing half done.
+    All methods may raise the errors of catching up: a `LogDamaged` error for an event of a newer program or one that is
+    missing (the events before it have been folded), `StoreUnavailable` and `StoreFull` from the database. An aggregate
+    with an event that does not decode, or is not possible, is shown as it was before that event; `find` finds it even
+    if that was its first. Safe to use from several tasks at once. Cancelling a query leaves nothing half done.
     """
 
     @abstractmethod

@@ -133,6 +133,8 @@ class TimerRow(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The kind of aggregate: ``approval``, ``task``, ``execution``, ``lease``."""
     purpose: TimerPurpose
     due_at: datetime
+    counts_from: datetime | None = None
+    """The moment from which the wait counts; None if it counts from none."""
     task_id: str | None
     """The task it belongs to; None for leases, and for approvals that are about no task."""
 

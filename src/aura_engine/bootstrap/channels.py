@@ -9,6 +9,7 @@ import attrs
 import aura_notify
 from aura_contracts.errors import DeliveryRefused
 from aura_contracts.ports.notifications import NotificationChannel
+from aura_contracts.settled_files import read_settled
 from aura_engine.facade.core import Core
 from aura_engine.host import Host
 from aura_engine.notification.answer_links import AnswerLinks
@@ -102,8 +103,7 @@ class ChannelOpener:
             path = self._path(name)
             reason, remedy = f"{path} is empty", "put the secret there"
             try:
-                with path.open(encoding="utf-8") as file:
-                    value = file.read(SECRET_LIMIT).strip()
+                value = read_settled(path, SECRET_LIMIT).decode().strip()
             except (OSError, ValueError) as error:
                 value, reason = "", f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
         else:

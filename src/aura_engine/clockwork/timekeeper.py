@@ -8,20 +8,21 @@ Invariants:
   neither the others nor the machine busy.
 - Of several that keep time for a store, one fires: each asks `confirm` before it fires anything.
 - What was set by a clock that was ahead, and has been set back since, is moved before anything is looked for: see
-  `ApprovalTimesMoved`. Looked for are such clocks when a timekeeper begins, and after a jump.
+  `ApprovalTimesMoved`. Looked for are such clocks when a timekeeper begins, and after a jump: one query finds what
+  counts from a future moment.
 - What cannot be undone is held for a moment after the clock has jumped forward: see `WallClock`.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio
 import attrs
 
 from aura_contracts.approval import APPROVAL, ApprovalDelegated, ApprovalRequested, LevelApproved
-from aura_contracts.clocks import is_ahead
+from aura_contracts.clocks import CLOCK_TOLERANCE, is_ahead
 from aura_contracts.errors import AuraError, StoreUnavailable
 from aura_contracts.execution import StageRetryScheduled
 from aura_contracts.lease import WorkerWentOffline
@@ -145,13 +146,11 @@ class Timekeeper:
         if self._set_back is None:
             self._set_back = await self._is_behind_log()
         if self._set_back:
-            now = self._clock.now()
-            query = TimerQuery(limit=_PAGE, sort="due_at", descending=True, kind=(APPROVAL.name,))
+            ahead = self._clock.now() + timedelta(seconds=CLOCK_TOLERANCE)
+            query = TimerQuery(limit=_PAGE, kind=(APPROVAL.name,), counts_after=ahead)
             moved: set[str] = set()
             async with aclosing(self._reads.rows(query)) as timers:
                 async for timer in timers:
-                    if timer.due_at <= now:
-                        break
                     if timer.stream_id not in moved:
                         moved.add(timer.stream_id)
                         with _logged(timer, "moved", but=StoreUnavailable):

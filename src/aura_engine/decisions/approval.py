@@ -7,7 +7,7 @@ decides, not even on its own question. The requester may withdraw the question. 
 A decision after the deadline is refused as late, even if the expiry has not been recorded yet."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from aura_contracts.actors import actor_name
 from aura_contracts.aggregate import Command
@@ -298,9 +298,13 @@ def _move_times(state: Approval, command: MoveApprovalTimes, context: Context) -
     moved = ApprovalTimesMoved(
         reminder=_seconds_ahead(state.waits_since, state.remind_at, context.now),
         escalation=_seconds_ahead(state.level_since, state.escalate_at, context.now),
-        deadline=_seconds_ahead(state.open_since, state.deadline, context.now),
+        deadline=_seconds_ahead(state.open_since, state.deadline or _NEVER, context.now),
     )
     return [] if moved == ApprovalTimesMoved() else [moved]
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+"""The deadline of a question that has none: how long it has waited counts all the same."""
 
 
 def _seconds_ahead(since: datetime, due_at: datetime | None, now: datetime) -> float:

@@ -117,9 +117,8 @@ class Core:
     """Those that have not ended."""
     starting: set[anyio.Event] = attrs.field(init=False, factory=set)
     """One for each subscription that does not know yet which event it starts after; set once it does."""
-    readers: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
-    """By name, the lock that a durable subscription holds while it serves that name."""
-    _turns: dict[str, StoreTurn] = attrs.field(init=False, factory=dict)
+    _turns: WeakValueDictionary[str, StoreTurn] = attrs.field(init=False, factory=WeakValueDictionary)
+    """Those that are in use, by the keys of their locks."""
 
     def turn_of(self, key: str) -> StoreTurn:
         """Return what one engine of the store at a time does, under the lock `key`; the same within this engine."""

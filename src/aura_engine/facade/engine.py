@@ -250,7 +250,7 @@ class Engine:
         One at a time serves a store, across all engines. If another one does, this one waits until it stops or dies,
         and takes over; `Serving.started` tells.
 
-        The settings of notifications are read now, and again when a turn begins; if they have faults then, those that
+        The settings of notifications are read now, and again when they change; if they have faults then, those that
         were read last still apply. Raises `InvalidFile` for faults that they have now, `StoreReadOnly`, and
         `InvalidInput` for an engine that only records.
         """

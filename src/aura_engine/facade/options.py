@@ -251,6 +251,8 @@ class ApprovalFilters(PageOptions, total=False):
     search: str | None
     requested_after: datetime | None
     requested_before: datetime | None
+    waits_after: datetime | None
+    waits_before: datetime | None
     due_before: datetime | None
 
 
@@ -333,6 +335,7 @@ class TimerFilters(PageOptions, total=False):
     task: Words
     due_after: datetime | None
     due_before: datetime | None
+    counts_after: datetime | None
 
 
 class UsageFilters(PageOptions, total=False):

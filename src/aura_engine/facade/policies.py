@@ -14,6 +14,7 @@ from aura_contracts.errors import Fault, InvalidInput
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import LIMIT, ApprovalQuery
 from aura_contracts.ports.time_arguments import instant_of
+from aura_contracts.settled_files import read_settled
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.policy.back_test import ChangedVerdict, changed_verdicts
@@ -91,12 +92,8 @@ def _instant(since: datetime | date | None) -> datetime | None:
 
 
 async def _content(file: Path | str) -> bytes:
-    def read() -> bytes:
-        with Path(file).open("rb") as opened:
-            return opened.read(READ_LIMIT)
-
     try:
-        return await anyio.to_thread.run_sync(read)
+        return await anyio.to_thread.run_sync(read_settled, Path(file), READ_LIMIT)
     except (OSError, ValueError) as error:
         reason = f"{str(file)[:200]!r} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise InvalidInput(field="file", reason=reason, remedy="give the path of a policy file") from error

@@ -7,15 +7,17 @@ Invariants:
   who fires it.
 - A service that has lost its turn, with the session of its database, fires nothing any more, and waits for the next.
 - An outage of the store ends no service, neither one at work nor one that waits: it tries again until it has its turn.
-- Settings with faults keep a service from waiting for its turn, and none from taking it: then the last good ones apply.
+  Each tells operators of the outage, once: the one at work may have ended with its database.
+- Settings with faults keep a service from waiting for its turn, and none that waits or is at work: then the last good
+  ones apply, until the file is whole.
 - `started` is recorded before anything is done, `stopped` after everything has ended; after a kill, only the first.
 """
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -33,10 +35,12 @@ from aura_contracts.service import (
     StartService,
     StopService,
 )
+from aura_contracts.settled_files import FileStamp, stamp_of
 from aura_engine.clockwork.timekeeper import Timekeeper, last_time
 from aura_engine.clockwork.wall_clock import ClockJump
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
+from aura_engine.notification.settings import FILE as SETTINGS_FILE
 
 if TYPE_CHECKING:
     from aura_engine.notification.notifier import Notifier
@@ -48,6 +52,9 @@ SERVICE_LOCK = "service"
 
 _PAUSE = 1.0
 """Seconds before a turn that could not begin, because the store is away, is tried again."""
+
+SETTINGS_CHECK = 5.0
+"""Seconds between two looks at whether the settings of notifications have changed."""
 
 _PARTING = 1.0
 """Seconds at most that a service that ends tries to record that it does."""
@@ -77,16 +84,6 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-@asynccontextmanager
-async def _notifying(notifier: "Notifier") -> AsyncIterator[None]:
-    """Notify people."""
-    await notifier.begin()
-    async with anyio.create_task_group() as group:
-        group.start_soon(notifier.run)
-        yield
-        group.cancel_scope.cancel()
-
-
 @attrs.define(eq=False)
 class Serving:
     """A service that waits for its turn, or is at work. Started by `Engine.serve`; ends with the engine."""
@@ -94,6 +91,10 @@ class Serving:
     _core: Core
     _notifier: "Notifier"
     """The last one whose settings have no faults."""
+    _seen: FileStamp | None = attrs.field(default=None, init=False)
+    """The file of settings, right before it was read last."""
+    _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    """Set when there are other settings."""
     _started: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _ended: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
@@ -139,8 +140,11 @@ class Serving:
     async def _run(self) -> None:
         try:
             with self._scope:
-                while True:
-                    await self._turn_or_pause()
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._follow_settings)
+                    group.start_soon(self._with_each_notifier, lambda notifier: notifier.watch())
+                    while True:
+                        await self._turn_or_pause()
         except Exception as error:  # noqa: BLE001 - it ends this service, and is raised to those who wait for it
             self._error = unwrap_group(error)
             _LOG.error("the service has ended: %s", self._error, exc_info=self._error)
@@ -190,14 +194,46 @@ class Serving:
         An error that one raises ends the service; what concerns a single timer or message is its own to deal with.
         """
         await self._read_settings()
-        return _notifying(self._notifier), _keeping_time(self._core)
+        return self._notifying(), _keeping_time(self._core)
+
+    @asynccontextmanager
+    async def _notifying(self) -> AsyncIterator[None]:
+        """Notify people."""
+        await self._notifier.begin()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._with_each_notifier, lambda notifier: notifier.serve())
+            yield
+            group.cancel_scope.cancel()
+
+    async def _with_each_notifier(self, do: "Callable[[Notifier], Coroutine[Any, Any, None]]") -> None:
+        """Do something with the notifier of the settings as they are, and with the next one when they change."""
+        while True:
+            changed = self._changed
+            async with anyio.create_task_group() as group:
+                group.start_soon(do, self._notifier)
+                await changed.wait()
+                group.cancel_scope.cancel()
+
+    async def _follow_settings(self) -> None:
+        """Take up changes of the settings, for as long as it waits or serves."""
+        while True:
+            await anyio.sleep(SETTINGS_CHECK)
+            if await anyio.to_thread.run_sync(stamp_of, self._core.home / SETTINGS_FILE) != self._seen:
+                await self._read_settings()
 
     async def _read_settings(self) -> None:
-        """Take up changes of the settings of notifications since the last turn, or since this one was waited for."""
+        """Take up changes of the settings of notifications since they were read last."""
+        seen = await anyio.to_thread.run_sync(stamp_of, self._core.home / SETTINGS_FILE)
         try:
-            self._notifier = await anyio.to_thread.run_sync(self._core.make_notifier)
+            made = await anyio.to_thread.run_sync(self._core.make_notifier)
         except InvalidFile as error:  # timers and messages do not wait for someone who repairs a file
             _LOG.error("the settings of notifications that were read last still apply: %s", error)
+        else:
+            if made.settings != self._notifier.settings:
+                self._notifier = made
+                self._changed.set()
+                self._changed = anyio.Event()
+        self._seen = seen
 
     async def _part(self, engine_id: str) -> None:
         try:

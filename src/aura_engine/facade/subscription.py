@@ -17,7 +17,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -38,9 +38,6 @@ _LOG = logging.getLogger(__name__)
 
 _PAUSES = (0.1, 1.0, 5.0, 15.0, 60.0)
 """Seconds before a callback that raised is called again; the last one repeats."""
-
-_LOCK_PAUSE = 1.0
-"""Seconds between two attempts to take over a name that another subscription serves."""
 
 _NAME_LENGTH = 200
 
@@ -151,21 +148,15 @@ class Subscription:
         """Deliver events from the cursor on, or from `head` without one, once no other subscription of any engine
         serves the name.
         """
-        locks, log, lock = self._core.locks, self._core.log, f"subscription:{name}"
-        turn = self._core.readers.setdefault(name, anyio.Lock())
-        await self._wait(turn.acquire)
-        try:
-            while not await self._wait(partial(locks.acquire, lock)):
-                await self._wait(partial(anyio.sleep, _LOCK_PAUSE))
+        log = self._core.log
+        async with AsyncExitStack() as stack:
+            turn = self._core.turn_of(f"subscription:{name}").uninterrupted()  # which ends no callback
+            await self._wait(partial(stack.enter_async_context, turn))
             after = await self._wait(partial(log.load_cursor, name))
             if after is None:
                 after = head
                 await self._wait(partial(log.save_cursor, name, after))
             await self._deliver_after(after)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await locks.release(lock)
-            turn.release()
 
     async def _deliver_after(self, position: int) -> None:
         async with aclosing(self._core.log.tail(position, topics=(self._topic,))) as records:

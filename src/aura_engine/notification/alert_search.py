@@ -2,7 +2,8 @@
 
     stuck       an agent works and has said nothing for 30 minutes in which someone could hear it: not while the machine
                 slept, or no one looked; one that waits for a human is not stuck
-    waiting     a question has waited for 24 hours
+    waiting     a question has waited for 24 hours, from the moment from which its deadline counts: a clock that was
+                ahead and was set back makes no one wait longer
     error_rate  more than 10 % of the runs that were queued in the last hour and have ended failed, of at least 10;
                 until at most 5 % have, of however few, so that a rate about the limit is one alert
 
@@ -11,13 +12,16 @@ query finds it no longer.
 """
 
 from collections.abc import Collection, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
 import attrs
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.alerts import ALERTS, ALERTS_ID, ClearAlert, RaiseAlert
+from aura_contracts.approval import MoveApprovalTimes
+from aura_contracts.clocks import CLOCK_TOLERANCE
+from aura_contracts.errors import CommandRefused, LogDamaged
 from aura_contracts.execution import CODING, ExecutionStatus
 from aura_contracts.ports.read_models import LIMIT, ApprovalQuery, ExecutionLogQuery, ExecutionQuery, ReadModels
 from aura_contracts.task import TASK
@@ -104,13 +108,18 @@ async def _stuck(bus: CommandBus, reads: ReadModels, since: datetime, known: Col
 
 
 async def _waiting(bus: CommandBus, reads: ReadModels) -> Sequence[RaiseAlert]:
-    query = ApprovalQuery(pending=True, requested_before=bus.clock() - WAITING)
+    now = bus.clock()
+    ahead = ApprovalQuery(pending=True, waits_after=now + timedelta(seconds=CLOCK_TOLERANCE), limit=LIMIT)
+    for approval in (await reads.list(ahead)).rows:  # also one for which nothing is due, which no timekeeper looks at
+        with suppress(CommandRefused, LogDamaged):  # it was answered meanwhile; or damaged, which concerns no other
+            await bus.handle(ENGINE, approval.id, MoveApprovalTimes())
+    query = ApprovalQuery(pending=True, waits_before=now - WAITING)
     async with aclosing(reads.rows(query)) as approvals:
         return [
             RaiseAlert(
                 kind=NoticeKind.WAITING,
                 about=approval.id,
-                subject=f"a question waits since {approval.requested_at:%Y-%m-%d %H:%M} UTC: {approval.id}",
+                subject=f"a question waits since {approval.open_since:%Y-%m-%d %H:%M} UTC: {approval.id}",
                 to=approval.awaited,
             )
             async for approval in approvals

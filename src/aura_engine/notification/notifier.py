@@ -71,7 +71,7 @@ _READ = (*TOPICS, NotificationRetried.topic)
 
 @attrs.define(kw_only=True)
 class Notifier:
-    """Serves the notifications of a store: `run` for good, `deliver` once."""
+    """Serves the notifications of a store: `run` for good, which is `serve` and `watch`; `deliver` once."""
 
     bus: CommandBus
     reads: ReadModels
@@ -124,7 +124,17 @@ class Notifier:
         return cursor
 
     async def run(self) -> None:
-        """Serve until cancelled; while another program serves this store, wait until it has ended."""
+        """Serve until cancelled, and tell operators of outages, also while another program serves this store."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.watch)
+            await self.serve()
+
+    async def watch(self) -> None:
+        """Tell operators of outages until cancelled, in a turn or not: then no program may be left that has it."""
+        await OutageWatch(bus=self.bus, settings=self.settings, lanes=self.lanes).run()
+
+    async def serve(self) -> None:
+        """Send what is due until cancelled; while another program serves this store, wait until it has ended."""
         while True:
             async with self.turn.lasting():
                 await self._turn()
@@ -133,7 +143,6 @@ class Notifier:
         """Serve until the turn is lost, or another program turns out to have made messages meanwhile."""
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(OutageWatch(bus=self.bus, settings=self.settings, lanes=self.lanes).run)
                 await self._when_back(self._restore)
                 for lane in self.lanes.values():
                     group.start_soon(self._serve, lane, group.cancel_scope)

@@ -29,13 +29,19 @@ ASK_AGAIN = 1.0
 """Seconds until a store that is away is asked again."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class OutageWatch:
-    """Watches a store on behalf of the operators whom the lanes lead to."""
+    """Watches a store on behalf of the operators whom the lanes lead to.
+
+    Each engine that serves a store, or waits for its turn, has one: no one can tell them which of them is left. Their
+    messages about one outage have one key, so that receivers who look at keys take them as one.
+    """
 
     bus: CommandBus
     settings: NotificationSettings
     lanes: Mapping[tuple[str, str], DeliveryLane]
+    _head: int | None = attrs.field(default=None, init=False)
+    """Of the log, when it answered last: an outage ends with an event, so no other one begins there."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -48,7 +54,7 @@ class OutageWatch:
     async def _ask(self) -> StoreUnavailable | None:
         """Return why the store is away; None if it answers, or fails in a way that waiting does not change."""
         try:
-            await self.bus.log.head()
+            self._head = await self.bus.log.head()
         except StoreUnavailable as error:
             return error
         except StoreError as error:
@@ -67,7 +73,8 @@ class OutageWatch:
     def _messages(self, away: StoreUnavailable) -> Iterator[tuple[DeliveryLane, QueuedMessage]]:
         """Yield what to send, by all channels of each operator that take this kind."""
         now, kind = self.bus.clock(), NoticeKind.OUTAGE
-        key = str(uuid5(NAMESPACE_URL, f"urn:aura:outage:{self.bus.log.name}:{now.isoformat()}"))
+        began = now.isoformat() if self._head is None else self._head
+        key = str(uuid5(NAMESPACE_URL, f"urn:aura:outage:{self.bus.log.name}:{began}"))
         subject = "the store is away"
         text = f"{subject}: {away.message()}\n"
         for person in self.settings.audience((), kind, operators=True):

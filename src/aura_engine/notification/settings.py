@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from aura_contracts.errors import Fault, InvalidFile, InvalidInput
+from aura_contracts.settled_files import read_settled
 from aura_engine.approval_links.addresses import is_local
 from aura_engine.host import require_person
 from aura_engine.notification import settings_file
@@ -139,8 +140,7 @@ def load_settings(home: FilePath) -> NotificationSettings:
     """Return the settings in a folder; without a file, no one is notified anything. Raises `InvalidFile`."""
     path = home / FILE
     try:
-        with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT + 1)
+        content = read_settled(path, SIZE_LIMIT + 1)
     except (FileNotFoundError, NotADirectoryError):
         return NotificationSettings()
     except OSError as error:

@@ -8,7 +8,8 @@
 - Callables of the embedding program, for what its engine asks.
 - AURA's own: a human looks at every change of the folder of a project's policies.
 
-A file is read when a question is asked, and again when it has changed. One with faults has a human asked each time.
+A file is read when a question is asked, and again when it has changed, once it is whole: see
+`aura_contracts.settled_files`. One with faults has a human asked each time.
 Questions about the same files that are asked at the same time share one reading, in a worker thread.
 
 Invariants of these readings:
@@ -22,7 +23,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO
 from unicodedata import category
@@ -37,6 +38,7 @@ from aura_contracts.errors import Fault, InvalidFile
 from aura_contracts.permission import Fit
 from aura_contracts.quoting import cut, one_line
 from aura_contracts.secrets import redact_text
+from aura_contracts.settled_files import FileStamp, read_settled
 from aura_contracts.workspace import PolicyText, WorkspaceLayout
 from aura_engine.policy.conditions import Condition, PolicySubject
 from aura_engine.policy.rulebook import Policy, PolicyCallable, PolicyRule, Rulebook
@@ -90,9 +92,6 @@ _CHANGED = Policy(
 )
 """Of work in place: the diff does not show a change of a file that git ignores."""
 
-_Stamp = tuple[int, int, int]
-"""Time of change, size and inode of a file."""
-
 
 @attrs.frozen
 class PolicyFile:
@@ -127,7 +126,7 @@ class PolicySources:
     """What humans decided about agents' work before; None: the policies do not know."""
     waiting: WaitingTimes = attrs.field(factory=WaitingTimes)
     """How long questions wait where the policies do not say."""
-    _read: dict[Path, tuple[_Stamp, PolicyFile]] = attrs.field(factory=dict, init=False)
+    _read: dict[Path, tuple[FileStamp, PolicyFile]] = attrs.field(factory=dict, init=False)
     _ahead: dict[tuple[Path, ...], _SharedReading] = attrs.field(factory=dict, init=False)
 
     async def book(self, workspace: WorkspaceLayout | None = None, *, for_call: bool = False) -> Rulebook:
@@ -210,16 +209,17 @@ class PolicySources:
         return [found for path in paths if (found := self._file(path)) is not None]
 
     def _file(self, path: Path) -> PolicyFile | None:
+        opened = partial(_opened, path, follow=path == self.user)
         try:
-            with path.open("rb") if path == self.user else _unlinked(path) as file:
+            with opened() as file:
                 status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    return _unreadable(path, "it is not a file")
-                stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-                known = self._read.get(path)
-                if known is not None and known[0] == stamp:
-                    return known[1]
-                content = file.read(READ_LIMIT)
+            if not stat.S_ISREG(status.st_mode):
+                return _unreadable(path, "it is not a file")
+            stamp = FileStamp.of(status)
+            known = self._read.get(path)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            content = read_settled(opened, READ_LIMIT)
         except (FileNotFoundError, NotADirectoryError):
             if path == self.user:
                 return _unreadable(path, "it is a link that leads to no file") if os.path.lexists(path) else None
@@ -240,8 +240,10 @@ READ_LIMIT = 2_000_000
 _LINKED = "it is a link, or in one, which is not followed"
 
 
-def _unlinked(path: Path) -> BinaryIO:
-    """Open a project's file. Raises `OSError` if the file or its folder is a link."""
+def _opened(path: Path, *, follow: bool) -> BinaryIO:
+    """Open a file. Raises `OSError` if it or its folder is a link, unless with `follow`."""
+    if follow:
+        return path.open("rb")
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     folder = os.open(path.parent, flags | os.O_DIRECTORY)
     try:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from aura_contracts.settled_files import read_settled
 from aura_store.pricing._prices import InvalidPrices, Price, PriceTable
 
 LIST_PRICES = "prices.toml"
@@ -52,7 +53,7 @@ def read_prices(*files: Path) -> PriceTable:
     """
     table = _list_prices()
     for file in files:
-        table = table.replaced_by(parse_prices(file.read_bytes(), str(file)))
+        table = table.replaced_by(parse_prices(read_settled(file, -1), str(file)))
     return table
 
 

@@ -272,8 +272,11 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
             "reviewer": _holds("reviewers"),
             "awaiting": _holds("awaited"),
             "search": _contains("proposed_solution"),
+            "waits_after": _time("open_since", ">="),
+            "waits_before": _time("open_since", "<"),
             "due_before": _nested("id IN (SELECT stream_id FROM timers WHERE {})", _time("due_at", "<")),
         },
+        ask.TimerQuery: {"counts_after": _time("counts_from", ">=")},
         ask.WorkflowQuery: {"search": _contains("name", "description")},
         ask.ProjectQuery: {"repository": _any_text_held("repositories")},
         ask.ExecutionQuery: {

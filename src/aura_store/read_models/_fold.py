@@ -22,6 +22,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.first_use import json_decoder
 from aura_contracts.ids import StreamId
 from aura_store.read_models import _schema as schema
+from aura_store.read_models._damage import damaged_streams
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._rows import AGGREGATE_OF, STATE_TABLES, Row, event_rows, timer_rows
 from aura_store.read_models._schema import MARK, TABLES
@@ -165,8 +166,11 @@ class Fold:
     def apply(self, transaction: Transaction, records: Sequence[EventRecord]) -> None:
         """Write the rows for `records`, which must follow those already folded.
 
-        Raises `EventOutOfOrder` for the first that is not possible, and the errors of the transaction.
+        Leaves out streams that are damaged. Raises `EventOutOfOrder` for the first that is not possible, and the errors
+        of the transaction.
         """
+        damaged = damaged_streams(transaction)
+        records = [record for record in records if record.stream_id not in damaged]
         self._load(transaction, records)
         before = {record.stream_id: self._states.get(record.stream_id, (0, None))[1] for record in records}
         last: dict[StreamId, EventRecord] = {}

@@ -2,9 +2,10 @@
 
 Invariants:
 
-- The tables are the fold of exactly the events up to the stored position. Both change in one transaction, which first
-  checks that the position is still the one from which the changes were made. So if several processes catch up at once,
-  exactly one applies an event, and none applies it twice, no matter what is killed when.
+- The tables are the fold of exactly the events up to the stored position, without those that follow the damage of a
+  stream: see `aura_store.read_models._damage`. Both change in one transaction, which first checks that the position is
+  still the one from which the changes were made. So if several processes catch up at once, exactly one applies an
+  event, and none applies it twice, no matter what is killed when.
 - A query is answered in a transaction that begins after the catch-up it needs. Positions never go back while a database
   is in use, so other processes can only make the answer newer.
 - Tables are replaced in one transaction: readers see either all of the old ones or all of the new ones.
@@ -30,6 +31,7 @@ from aura_contracts.ports.read_models import Query, ReadModels
 from aura_contracts.ports.rows import Match, Page, UsageSum
 from aura_contracts.ports.time_arguments import Moment
 from aura_store.log._patience import Patience
+from aura_store.read_models._damage import DamagedStream, damage_at, first_damaged, is_restored, leave_out
 from aura_store.read_models._database import (
     Damaged,
     Database,
@@ -147,6 +149,11 @@ class LogReadModels(ReadModels):
     async def agent_spells(self, since: datetime, until: datetime) -> tuple[AgentSpell, ...]:
         return await self._ask(lambda questions: questions.agent_spells(since, until))
 
+    async def first_damaged(self) -> DamagedStream | None:
+        """Return the stream that is left out because of the earliest event that is damaged; None without one."""
+        async with self._turn:
+            return await self._with_repairs(None, lambda: self.read(first_damaged))
+
     async def position(self) -> int:
         """Return how far the tables are right now, without catching up; 0 if this program has no tables there."""
 
@@ -171,9 +178,9 @@ class LogReadModels(ReadModels):
     async def catch_up(self, at_least: int | None = None) -> int:
         """Fold the log up to position `at_least` (None: its current end) or further; return the position reached.
 
-        Raises `LogDamaged` errors for an event that does not decode or is not possible, and `ProjectionFailed` for one
-        whose row the database refuses; the tables then hold everything before that event, and nothing after it. If
-        cancelled, it stops between two transactions.
+        Raises `LogDamaged` errors for an event of a newer program, or one that is missing, and `ProjectionFailed` for
+        one whose row the database refuses; the tables then hold all before that event, and nothing after it. Leaves
+        streams out that are damaged. If cancelled, it stops between two transactions.
         """
         async with self._turn:
             return await self._with_repairs(at_least, self._reached)
@@ -196,6 +203,9 @@ class LogReadModels(ReadModels):
         if self._mark is None:
             mark = await self.read(find_mark)
             await self._require_current(mark)
+            damaged = await self.read(first_damaged)
+            if damaged is not None and await is_restored(self.log, damaged):
+                raise Rebuild("what was damaged has been restored")
             self._mark = mark
         end = await self.log.head() if at_least is None else at_least
         await self._advance_to(end if self._upto is None else min(end, self._upto), self._write)
@@ -228,10 +238,20 @@ class LogReadModels(ReadModels):
             except RowRefused as refused:
                 if limit == 1:
                     raise self._refused(next(iter(records)), refused) from refused
-            except LogDamaged:
+            except LogDamaged as damage:
                 if limit == 1:
-                    raise
+                    return await self._leave_out(mark, damage, end, write)
             limit = max(limit // 2, 1)  # get as far as possible, so that the error is about the very next event
+
+    async def _leave_out(self, mark: Mark, damage: LogDamaged, end: int, write: "Write") -> Mark:
+        """Leave out the stream that the next event damages. Raises `damage` if it does not damage one."""
+        damaged = await damage_at(self.log, damage)
+        if damaged is None:
+            raise damage
+        if damaged.position > end:
+            return await write(partial(self._apply, mark, (), await self._mark_at(end)))
+        after = await self._mark_at(damaged.position)
+        return await write(partial(self._move, mark, after, partial(leave_out, damaged=damaged)))
 
     async def _page(self, after: int, limit: int, end: int) -> tuple[Sequence[EventRecord], int]:
         """Return the next records with rows, and the position up to which there are no others."""
@@ -247,6 +267,10 @@ class LogReadModels(ReadModels):
 
     def _apply(self, before: Mark, records: Sequence[EventRecord], after: Mark, transaction: Transaction) -> Mark:
         """Write `records` if the tables are still at `before`; return the new mark. Blocking."""
+        return self._move(before, after, partial(self._fold.apply, records=records), transaction)
+
+    def _move(self, before: Mark, after: Mark, change: Callable[[Transaction], None], transaction: Transaction) -> Mark:
+        """Move the tables from `before`, if they are still there, with a change; return the new mark. Blocking."""
         stored = read_mark(transaction)
         if stored is None:
             raise TablesLost("the table of positions is gone")
@@ -254,7 +278,7 @@ class LogReadModels(ReadModels):
             raise Outdated("another version has recreated the tables")
         if stored != before:
             return stored  # changed concurrently
-        self._fold.apply(transaction, records)
+        change(transaction)
         write_mark(transaction, after)
         return after
 

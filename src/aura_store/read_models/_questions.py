@@ -121,8 +121,13 @@ class Questions:
                 remedy = f"use {', '.join(STATE_TABLES)}"
                 raise InvalidInput(field="kind", reason=f"{kind!r} is not a kind of aggregate", remedy=remedy)
         beginning, ending = _parts(text, kinds[0] if kinds else "id")
-        found = self._matching("aggregates", "kind", kinds, (beginning, _next(beginning)), ending, limit)
-        return tuple(Match(kind, row_id) for kind, row_id in found)
+        start = (beginning, _next(beginning))
+        found = {
+            row_id: Match(kind, row_id)
+            for table in ("aggregates", schema.DAMAGED_STREAMS.name)  # one may be damaged from its first event on
+            for kind, row_id in self._matching(table, "kind", kinds, start, ending, limit)
+        }
+        return tuple(found[row_id] for row_id in sorted(found))[:limit]
 
     def _matching(
         self,

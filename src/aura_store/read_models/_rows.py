@@ -154,9 +154,9 @@ def timer_rows(stream_id: str, kind: str, before: State | None, after: State) ->
     task_id = after.id if isinstance(after, Task) else getattr(after, "task_id", None)
     about = {"stream_id": stream_id, "kind": kind, "task_id": task_id}
     new = [
-        {"id": timer_id(stream_id, purpose), "purpose": purpose, "due_at": due_at, **about}
-        for purpose, due_at in has.items()
-        if had.get(purpose) != due_at
+        {"id": timer_id(stream_id, purpose), "purpose": purpose, **timer._asdict(), **about}
+        for purpose, timer in has.items()
+        if had.get(purpose) != timer
     ]
     return new, [timer_id(stream_id, purpose) for purpose in had if purpose not in has]
 

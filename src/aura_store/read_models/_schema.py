@@ -9,6 +9,7 @@
     milestones, agent_spells               what agents' records and metrics are counted from, one row per event
     execution_sessions                     the agent sessions that a run used
     sessions                               a view: resumable sessions, each with its newest run
+    damaged_streams                        one row per aggregate that cannot be folded to its end
     read_models                            one row: how far the log has been folded, and by which schema
 
 All columns, checks and indexes of the specification are here under its names, for any program that speaks SQL: on
@@ -193,13 +194,15 @@ APPROVALS: Final = Table(
         _integer("reminders"),
         _time("escalate_at", null=True),
         _json("escalated_to"),
+        _time("open_since"),
         _time("closed_at", null=True),
         *_PLACE,
     ),
-    indexes("approvals", "requested_at", "decision", "status", task="task_id"),
+    indexes("approvals", "requested_at", "open_since", "decision", "status", task="task_id"),
 )
 """`reviewers` are the names of everyone who was or is asked, including delegates; `awaited` those whose answer still
-counts; `automatic` means that a policy decided."""
+counts; `automatic` means that a policy decided. `open_since` is the moment from which its wait counts: `requested_at`,
+unless the clock was set back."""
 
 WORKFLOWS: Final = Table(
     "workflows",
@@ -344,11 +347,14 @@ TIMERS: Final = Table(
         _text("kind"),
         _text("purpose", words=tuple(TimerPurpose)),
         _time("due_at"),
+        _time("counts_from", null=True),
         _id("task_id", null=True),
     ),
-    (*indexes("timers", stream="stream_id"), ("idx_timers_due", "due_at, id")),
+    (*indexes("timers", "counts_from", stream="stream_id"), ("idx_timers_due", "due_at, id")),
 )
-"""What is due and when, see `aura_contracts.timers`: a row comes, moves and goes with the state of its aggregate."""
+"""What is due and when, see `aura_contracts.timers`: a row comes, moves and goes with the state of its aggregate.
+
+`counts_from` is the moment from which the wait for it counts: a future one shows a clock that was ahead."""
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -432,9 +438,17 @@ SESSIONS: Final = Table(
     ),
 )
 
+DAMAGED_STREAMS: Final = Table(
+    "damaged_streams",
+    (_id("id"), _text("kind"), _integer("position"), _text("reason")),
+    indexes("damaged_streams", "position"),
+)
+"""The aggregates with an event that does not decode or is not possible: their rows say what was before `position`."""
+
 FOLDED: Final = (
     *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, PROJECTS, EXECUTIONS, WORKSPACES),
     *(LEASES, TIMERS, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS, MILESTONES, AGENT_SPELLS),
+    DAMAGED_STREAMS,
 )
 """The tables that are written to."""
 

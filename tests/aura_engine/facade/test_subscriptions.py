@@ -1,6 +1,7 @@
 """Subscriptions: what they refuse, how they end, and what their errors do not affect."""
 
 import functools
+import gc
 import sqlite3
 import threading
 from asyncio import CancelledError
@@ -9,9 +10,10 @@ from contextlib import closing
 import anyio
 import pytest
 
-from aura_contracts.errors import EngineClosed, InvalidInput, LogDamaged, StoreReadOnly
+from aura_contracts.errors import EngineClosed, InvalidInput, LogDamaged, StoreReadOnly, StoreUnavailable
 from aura_contracts.events import Event
 from aura_contracts.task import TaskCreated
+from aura_engine import store_turn
 from aura_engine.facade import core as module
 from aura_engine.notification import notifier
 from aura_engine.runtime import board_cards
@@ -134,6 +136,37 @@ async def test_a_damaged_event_ends_the_subscriptions_that_reach_it_in_every_eng
             engine.on(TaskCreated, heard.append)
             await engine.tasks.create("Sound")
         await until(lambda: len(heard) == 3)
+
+
+async def test_an_outage_ends_no_subscription_that_waits_for_its_name(opened, monkeypatch):
+    monkeypatch.setattr(store_turn, "LOCK_CHECK", 0.01)
+    heard = []
+    async with opened() as engine:
+        locks, tries = type(engine._core.locks), []
+        acquire = locks.acquire
+
+        async def away(self, key):
+            if key == "subscription:mail" and len(tries) < 3:
+                tries.append(key)
+                raise StoreUnavailable(store="s", reason="the server restarts", waited=1.0, attempts=3)
+            return await acquire(self, key)
+
+        monkeypatch.setattr(locks, "acquire", away)
+        engine.on(TaskCreated, heard.append, name="mail")
+        await engine.tasks.create("Hear")
+        await until(lambda: heard)
+        assert len(tries) == 3
+
+
+async def test_a_name_is_forgotten_with_its_subscription(opened):
+    async with opened() as engine:
+        subscription = engine.on(TaskCreated, print, name="mail")
+        await until(lambda: "subscription:mail" in engine._core._turns)
+        subscription.cancel()
+        await subscription.wait()
+        del subscription
+        gc.collect()
+        assert "subscription:mail" not in engine._core._turns
 
 
 async def _is_kept(engine, name):

@@ -1,4 +1,7 @@
-"""Agents that say nothing are stuck only if someone could hear them, and an alert of it is one until it ends."""
+"""What waits too long is told, by the clock as it is now.
+
+Agents that say nothing are stuck only if someone could hear them, and an alert of it is one until it ends.
+"""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,7 +16,7 @@ from aura_engine.facade.core import Core
 from aura_engine.notification import notifier
 from aura_engine.notification.alert_search import AlertSearch
 from engines import events_of
-from notify_bench import FILE, Bench
+from notify_bench import FILE, Bench, ask
 
 pytestmark = pytest.mark.anyio
 
@@ -114,3 +117,26 @@ async def test_a_notifier_that_begins_does_not_look_at_once(
         with pytest.raises(LookedError):
             await beginning._keep_looking()
     assert done == [notifier.LOOK_EVERY]
+
+
+@pytest.mark.parametrize("timed", [True, False], ids=["with a reminder", "with nothing that is due"])
+async def test_a_question_asked_by_a_clock_that_was_ahead_has_waited_since_it_was_set_back(
+    bench: Bench, engine: Engine, timed: bool
+) -> None:
+    core = engine._core
+    right = bench.now
+    bench.now += timedelta(days=365)
+    asked = await ask(engine, "ann", **({} if timed else {"remind_after": None, "escalate_after": None}))
+    answered = await ask(engine, "ann")
+    bench.now = right
+    await engine.approvals.approve(answered, by="ann")
+    search = AlertSearch(core.bus, core.reads)
+    await search.look()
+    bench.now += timedelta(hours=24)
+    await search.look()
+    assert await stuck(core) == []
+    bench.now += timedelta(seconds=1)
+    await search.look()
+    assert await stuck(core) == [asked]
+    (raised,) = [event for event in await events_of(engine, ALERTS_ID) if isinstance(event, AlertRaised)]
+    assert f"since {right:%Y-%m-%d %H:%M}" in raised.subject

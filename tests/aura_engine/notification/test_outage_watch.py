@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from aura_contracts.errors import StoreUnavailable
 from aura_contracts.ledger import OutageEnded
 from aura_engine.clockwork import timekeeper, wall_clock
 from aura_engine.notification import outage_watch
@@ -83,3 +84,43 @@ async def test_a_service_that_idles_tells_of_an_outage_and_of_its_end_and_does_w
     assert "the store is away" in bench.told()[1].text
     assert len(hook.received) == 2
     assert [type(one.event) for one in outages] == [OutageEnded]
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["waits for its turn", "begins meanwhile"])
+async def test_a_service_that_is_not_at_work_tells_operators_once(
+    bench: Bench, hook: HttpServer, restartable_postgres: PostgresServer, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one at work may have ended with its database: here it says nothing. What both say has one key."""
+    server, watching = restartable_postgres, set[int]()
+    ask_once = outage_watch.OutageWatch._ask
+
+    async def asks(watch: outage_watch.OutageWatch) -> StoreUnavailable | None:
+        answer = await ask_once(watch)
+        watching.add(id(watch.bus))
+        return answer
+
+    monkeypatch.setattr(outage_watch.OutageWatch, "_ask", asks)
+    with server.database() as database:
+        bench.store = server.url(database)
+        async with (
+            bench.engine(record_only=False, outage_timeout=ASK) as other,
+            bench.engine(record_only=False, outage_timeout=ASK) as engine,
+        ):
+            await other.notifications.deliver()
+            if waits:
+                await other.serve().started()
+                engine.serve()
+                await until(lambda: len(watching) == 2)
+            await anyio.to_thread.run_sync(server.stop)
+            try:
+                if not waits:
+                    engine.serve()
+                count = 2 if waits else 1
+                await until(lambda: len(bench.told()) == count and len(hook.received) == count)
+            finally:
+                await anyio.to_thread.run_sync(server.start)
+            await until(lambda: any(one.kind == "outage_ended" for one in bench.told()))
+    outages = [one for one in bench.told() if one.kind == "outage"]
+    assert [one.recipient for one in outages] == ["ops"] * count
+    assert len({one.key for one in outages}) == 1
+    assert len(hook.received) == count

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,6 @@ from aura_contracts.errors import (
     NaiveDatetime,
     NewerEventVersion,
     StoreUnavailable,
-    UndecodableEvent,
     UnknownEventType,
 )
 from aura_contracts.events import Append, Event, Fact, Snapshot
@@ -313,24 +313,63 @@ async def test_positions_move_over_events_that_rows_are_not_made_of(url):
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
 
-async def test_an_event_that_does_not_decode_stops_them_right_before_it(url, path):
+def overwrite(path, position, state):
+    """Overwrite a stored event; return what was there."""
+    with closing(sqlite3.connect(path)) as raw, raw:
+        (found,) = raw.execute("SELECT state FROM stored_events WHERE rowid = ?", (position,)).fetchone()
+        raw.execute("UPDATE stored_events SET state = ? WHERE rowid = ?", (state, position))
+    return found
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize("bad", [1, 5])
+async def test_an_event_that_does_not_decode_leaves_out_its_own_stream_only(url, path, built, bad):
     async with open_log(url) as log, open_read_models(log) as models:
+        if built:
+            await models.catch_up()
+        await tell(log, story())
+        end = await tell(log, story(1))
+    intact = overwrite(path, bad, "x")
+    stream_id, event = story()[bad - 1]
+    kind = event.topic.partition(".")[0]
+    readable = [each for n, (each, _) in enumerate([*story(), *story(1)], 1) if each != stream_id or n < bad]
+    async with open_log(url) as log, open_read_models(log) as models:
+        assert await models.catch_up() == end
+        damaged = await models.first_damaged()
+        assert (damaged.id, damaged.kind, damaged.position) == (stream_id, kind, bad)
+        assert [match.id for match in await models.find(kind, stream_id[-12:])] == [stream_id]
+        found = await tables_of(models)
+        assert {row["id"]: row["version"] for row in found["aggregates"]} == Counter(readable)
+        await models.rebuild()
+        assert same(await tables_of(models), found)
+        async with read_models_as_of(log, bad - 1) as past:
+            assert await past.catch_up() == bad - 1
+    overwrite(path, bad, intact)
+    async with open_log(url) as log, open_read_models(log) as models:
+        assert await models.first_damaged() is None
+        assert (await check_read_models(models)).ok
+        assert len((await models.list(TaskQuery())).rows) == 2
+
+
+async def test_what_follows_the_damage_of_a_stream_is_left_out_whenever_it_is_recorded(url, path):
+    task = [(an_id(0), ta.TaskCreated(task_id=an_id(0), spec=ta.TaskSpec(title="t"))), (an_id(0), ta.TaskQueued())]
+    async with open_log(url) as log:
+        await tell(log, task)
+    overwrite(path, 2, "x")
+    async with open_log(url) as log, open_read_models(log) as models, open_read_models(log) as other:
         await models.catch_up()
-        end = await tell(log, story())
-        await tell(log, story(1))
-    bad = 5
-    with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE stored_events SET state = 'x' WHERE rowid = ?", (bad,))
-    raw.close()
-    async with open_log(url) as log, open_read_models(log) as models:
-        for _ in range(2):
-            with pytest.raises(UndecodableEvent) as caught:
-                await models.catch_up()
-            assert (caught.value.position, caught.value.stream_id) == (bad, story()[bad - 1][0])
-            assert await models.position() == bad - 1
-        with pytest.raises(UndecodableEvent):
-            await models.rebuild()
-    assert end > bad
+        await other.catch_up()
+        with closing(sqlite3.connect(path)) as raw, raw:  # as by a program that had it in memory
+            columns = "originator_id, originator_version, topic, state, previous, digest"
+            raw.execute(
+                f"INSERT INTO stored_events ({columns}) SELECT originator_id, 3, 'task.unqueued@1',"
+                " (SELECT state FROM stored_events WHERE rowid = 1), digest, digest FROM stored_events WHERE rowid = 2"
+            )
+            raw.execute("UPDATE log_head SET position = 3")
+        for each in (models, other):
+            assert await each.catch_up() == 3
+            assert (await each.first_damaged()).position == 2
+            assert [row["version"] for row in (await tables_of(each))["tasks"]] == [1]
 
 
 async def test_an_event_of_a_newer_program_in_between_is_not_passed_over(url, path):

@@ -103,12 +103,13 @@ async def something_happens(log, data, streams):
 def assert_timers_say_states(rows, states):
     """There is a timer for each moment that a state waits for, and no other."""
     wanted = {
-        (state.id, purpose, in_utc(due_at)): kind
+        (state.id, purpose, in_utc(timer.due_at), timer.counts_from and in_utc(timer.counts_from)): kind
         for kind, found in states.items()
         for state in found.values()
-        for purpose, due_at in timers_of(state).items()
+        for purpose, timer in timers_of(state).items()
     }
-    assert {(row["stream_id"], row["purpose"], row["due_at"]): row["kind"] for row in rows} == wanted
+    columns = ("stream_id", "purpose", "due_at", "counts_from")
+    assert {tuple(row[name] for name in columns): row["kind"] for row in rows} == wanted
     assert len(rows) == len(wanted)
 
 
