@@ -1,0 +1,5 @@
+"""Workflows: graphs of steps, from their definition to their end.
+
+kind      workflows as what an engine drives
+driver    does what a workflow needs from the world, until nothing is left
+"""
