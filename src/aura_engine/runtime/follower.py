@@ -151,6 +151,10 @@ class Follower:
         """Drive a part of what this engine drives, or work on the queue until it has an agent."""
         self._require_open().start_soon(self._take_on_part, task_id)
 
+    def take_on_soon(self, task_id: TaskId) -> None:
+        """Drive a task that belongs to what this engine drives, be it only to clean up."""
+        self._soon(self._task(task_id))
+
     async def _take_on_part(self, task_id: TaskId) -> None:
         try:
             part = await self._runtime.bus.require(TASK, task_id)
