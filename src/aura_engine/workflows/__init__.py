@@ -1,0 +1,4 @@
+"""Workflows: what a definition and the state of a workflow mean, and what happens next.
+
+library     the stored definitions, as workflows refer to them
+"""
