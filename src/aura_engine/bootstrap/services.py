@@ -23,6 +23,7 @@ from aura_engine.runtime.context import Runtime, Slots, reviewers_of
 from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
+from aura_engine.workflows.kind import WorkflowKind
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
@@ -51,7 +52,9 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
         random=host.random,
         grace=given.grace,
     )
-    follower = Follower(runtime, core.locks, core.require_open, drive_all=given.drive_all)
+    follower = Follower(
+        runtime, core.locks, core.require_open, lambda _: WorkflowKind(runtime), drive_all=given.drive_all
+    )
     worker = LocalWorker(gateway, partial(local_worker, given, host, home), core.require_open())
     return Services(runtime, follower, worker)
 

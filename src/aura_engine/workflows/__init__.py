@@ -1,4 +1,6 @@
-"""Workflows: what a definition and the state of a workflow mean, and what happens next.
+"""Workflows: graphs of steps, from their definition to their end.
 
-library     the stored definitions, as workflows refer to them
+library   the stored definitions, as workflows refer to them
+kind      workflows as what an engine drives
+driver    does what a workflow needs from the world, until nothing is left
 """
