@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aura_contracts.actors import agent, human, system
-from aura_contracts.errors import ActorNotAllowed, RuleViolated, TransitionRefused
+from aura_contracts.errors import ActorNotAllowed, InvalidDefinition, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
 from aura_contracts.workflow.values import AgentTaskStep, StepDefinition, SubWorkflowStep, WorkflowDefinition
 from aura_contracts.workflow_definition import (
@@ -86,10 +86,11 @@ def test_a_name_has_one_stream():
     assert refusal(RuleViolated, after(None, save(name="other")), save()).rule == "definition_id"
 
 
-def test_what_names_no_definition_is_refused_with_its_step():
-    steps = (StepDefinition(id="inner", config=SubWorkflowStep(workflow="build@x")),)
-    error = refusal(RuleViolated, None, save(steps=steps))
-    assert (error.rule, "inner.workflow: 'build@x' names no definition" in str(error)) == ("reference", True)
+def test_an_incorrect_definition_is_not_stored():
+    steps = (StepDefinition(id="inner", config=SubWorkflowStep(workflow="build@x"), dependencies=("none",)),)
+    error = refusal(InvalidDefinition, None, save(steps=steps))
+    assert [fault.path for fault in error.faults] == [("steps", 0, "dependencies", 0), ("steps", 0, "workflow")]
+    refusal(InvalidDefinition, after(None, save()), save(steps=()))
 
 
 def test_a_retired_one_is_revised_only_after_it_was_restored():

@@ -2,7 +2,6 @@
 
 Who may do what: humans and AURA itself. An agent does not define what other agents are started for."""
 
-from aura_contracts.errors import InvalidInput
 from aura_contracts.workflow_definition import (
     WORKFLOW_DEFINITION,
     DefinitionCommandRefused,
@@ -16,7 +15,6 @@ from aura_contracts.workflow_definition import (
     SaveDefinition,
     StoredDefinition,
     definition_id,
-    references_of,
 )
 from aura_engine.decisions._decider import (
     Context,
@@ -27,6 +25,7 @@ from aura_engine.decisions._decider import (
     no_agent,
     only_system,
 )
+from aura_engine.decisions.workflow_rules import require_correct_definition
 
 _no_agent = no_agent("agents do not define workflows")
 
@@ -36,10 +35,7 @@ def _save(state: StoredDefinition | None, command: SaveDefinition, _context: Con
     ident, derived = command.workflow_definition_id, definition_id(definition.name)
     if ident != derived or (state is not None and state.name != definition.name):
         raise RuleBroken("definition_id", f"the id of the definition {definition.name!r} is {derived}", "use that id")
-    try:
-        references_of(definition)
-    except InvalidInput as error:
-        raise RuleBroken("reference", f"{error.field}: {error.reason}", error.remedy) from None
+    require_correct_definition(definition)
     current = 0 if state is None else state.revision
     if command.based_on not in {None, current}:
         reason = f"the change is based on revision {command.based_on}, the newest one is {current}"
