@@ -45,6 +45,8 @@ FILTERS = {
     "TaskFilters": read_models.TaskQuery,
     "AgentFilters": read_models.AgentQuery,
     "ApprovalFilters": read_models.ApprovalQuery,
+    "WorkflowFilters": read_models.WorkflowQuery,
+    "DefinitionFilters": read_models.DefinitionQuery,
     "ProjectFilters": read_models.ProjectQuery,
     "BoardFilters": read_models.BoardQuery,
     "TemplateFilters": read_models.TemplateQuery,

@@ -39,6 +39,7 @@ from aura_contracts.project import Project
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow
+from aura_contracts.workflow_definition import StoredDefinition
 from aura_contracts.workspace import Workspace
 
 R = TypeVar("R")
@@ -168,6 +169,20 @@ class WorkflowQuery(Query[Workflow], frozen=True, kw_only=True):
     id: Words = None
     status: Words = None
     project: Words = None
+    search: str | None = None
+    """Text anywhere in name or description, case-insensitive."""
+
+
+class DefinitionQuery(Query[StoredDefinition], frozen=True, kw_only=True):
+    """Stored definitions of workflows, each with its newest revision."""
+
+    table = "workflow_definitions"
+    id: Words = None
+    status: Words = None
+    name: Words = None
+    project: Words = None
+    uses: Words = None
+    """Names of definitions that they refer to, in any revision."""
     search: str | None = None
     """Text anywhere in name or description, case-insensitive."""
 
@@ -337,6 +352,7 @@ QUERIES: tuple[type[Query[Any]], ...] = (
     AgentQuery,
     ApprovalQuery,
     WorkflowQuery,
+    DefinitionQuery,
     BoardQuery,
     TemplateQuery,
     ProjectQuery,

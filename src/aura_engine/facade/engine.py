@@ -170,7 +170,7 @@ class Engine:
     async def _again(self, task: Task, digest: str, key: str) -> Run:
         """Return the handle of the task that belongs to a key, and resume it if it was interrupted."""
         if task.request_digest != digest:
-            raise KeyReused(key=key, task_id=task.id)
+            raise KeyReused(key=key, aggregate="task", aggregate_id=task.id)
         if not task.ended:
             await self._core.require_member("task", task.id, "resume")
             await self._core.take_on(task.id)

@@ -274,6 +274,7 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
             "search": _contains("proposed_solution"),
             "due_before": _nested("id IN (SELECT stream_id FROM timers WHERE {})", _time("due_at", "<")),
         },
+        ask.DefinitionQuery: {"uses": _any_text_held("uses"), "search": _contains("name", "description")},
         ask.WorkflowQuery: {"search": _contains("name", "description")},
         ask.ProjectQuery: {"repository": _any_text_held("repositories")},
         ask.ExecutionQuery: {

@@ -27,6 +27,8 @@ from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.timers import timer_id, timers_of
 from aura_contracts.workflow import OVER, WORKFLOW, Workflow
+from aura_contracts.workflow.values import SubWorkflowStep
+from aura_contracts.workflow_definition import WORKFLOW_DEFINITION, StoredDefinition
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.read_models import _schema as schema
@@ -81,11 +83,28 @@ def _of_workflow(workflow: Workflow) -> Row:
     }
 
 
+def _of_definition(stored: StoredDefinition) -> Row:
+    definition = stored.definition
+    return {
+        **_creator(stored),
+        "description": definition.description,
+        "project": definition.project,
+        "steps_total": sum(1 for _ in definition.walk()),
+        "uses": sorted(
+            {
+                step.config.workflow.partition("@")[0]
+                for step in definition.walk()
+                if isinstance(step.config, SubWorkflowStep)
+            }
+        ),
+    }
+
+
 def _of_workspace(workspace: Workspace) -> Row:
     return {"directory": workspace.directory or None, "folders": list(workspace.places)}
 
 
-def _creator(state: Board | PromptTemplate | Project) -> Row:
+def _creator(state: Board | PromptTemplate | Project | StoredDefinition) -> Row:
     return {"creator": state.created_by}
 
 
@@ -120,6 +139,7 @@ STATE_TABLES: Final[Mapping[str, StateTable]] = MappingProxyType(
             StateTable(schema.AGENTS, AGENT, _of_agent),
             StateTable(schema.APPROVALS, APPROVAL, _of_approval),
             StateTable(schema.WORKFLOWS, WORKFLOW, _of_workflow),
+            StateTable(schema.WORKFLOW_DEFINITIONS, WORKFLOW_DEFINITION, _of_definition),
             StateTable(schema.BOARDS, BOARD, _creator),
             StateTable(schema.TEMPLATES, PROMPT_TEMPLATE, _creator),
             StateTable(schema.PROJECTS, PROJECT, _creator),

@@ -24,6 +24,7 @@ from aura_contracts.ports.read_models import (
     QUERIES,
     AgentQuery,
     ApprovalQuery,
+    DefinitionQuery,
     ExecutionLogQuery,
     ExecutionQuery,
     LeaseQuery,
@@ -37,6 +38,8 @@ from aura_contracts.ports.rows import ExecutionLogRow, Match, SessionRow, TimerR
 from aura_contracts.project import ProjectCreated, ProjectRemoved, ProjectSpec, project_id
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW
+from aura_contracts.workflow.values import SubWorkflowStep
+from aura_contracts.workflow_definition import DefinitionCreated, DefinitionRetired, DefinitionRevised, definition_id
 from aura_store import open_log, open_read_models
 from aura_store.read_models._schema import TABLES
 from read_model_story import an_id, story, tell
@@ -251,6 +254,35 @@ async def test_workflows_tell_their_progress(log, models):
     assert (stored["steps_over"], stored["steps_total"], row.current_step_index) == (1, 2, 1)
     assert [each.status for each in row.steps] == [wf.StepStatus.COMPLETED, wf.StepStatus.PENDING]
     assert (await models.list(WorkflowQuery(status="paused"))).rows == ()
+
+
+async def test_definitions_by_name_and_by_what_they_use(log, models):
+    def uses(*names):
+        return tuple(
+            wf.StepDefinition(id=f"s{n}", config=SubWorkflowStep(workflow=name)) for n, name in enumerate(names)
+        )
+
+    for number, (name, steps) in enumerate([("ship", ("build@1", "test")), ("build", ("lint",)), ("old", ("lint",))]):
+        saved = wf.WorkflowDefinition(name=name, description=f"To {name}.", steps=uses(*steps))
+        event = DefinitionCreated(workflow_definition_id=definition_id(name), definition=saved)
+        await put(log, definition_id(name), event, minutes=number)
+    again = wf.WorkflowDefinition(name="ship", project="shop", steps=uses("build@2"))
+    await put(log, definition_id("ship"), DefinitionRevised(revision=2, definition=again))
+    await put(log, definition_id("old"), DefinitionRetired(reason="replaced"))
+    await models.catch_up()
+
+    async def names(**filters):
+        page = await models.list(DefinitionQuery(descending=False, **filters))
+        return [(row.name, row.revision) for row in page.rows]
+
+    assert await names() == [("ship", 2), ("build", 1), ("old", 1)]
+    assert await names(status="active", uses="lint") == [("build", 1)]
+    assert await names(uses="test") == [], "only the newest revision counts"
+    assert await names(uses=["build", "test"]) == await names(project="shop") == [("ship", 2)]
+    assert await names(search="TO BUI") == await names(name="build") == [("build", 1)]
+    (found,) = await models.find("workflow_definition", definition_id("build")[:9])
+    assert found.id == definition_id("build")
+    assert await models.counts(DefinitionQuery()) == {"active": 2, "retired": 1}
 
 
 async def test_execution_logs_tell_what_happened(log, models):
