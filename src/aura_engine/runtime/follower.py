@@ -21,7 +21,7 @@ from aura_contracts.ids import ExecutionId, StreamId, TaskId, WorkflowId
 from aura_contracts.lock_table import LockClaim
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.task import TASK, ExecutionStarted
-from aura_contracts.workflow import StepRetried, StepSkipped, WorkflowCancelled, WorkflowResumed, WorkflowStarted
+from aura_contracts.workflow import StepRetried, StepSkipped, WorkflowCancelling, WorkflowResumed, WorkflowStarted
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.board_cards import BoardCards
 from aura_engine.runtime.context import Runtime
@@ -37,7 +37,7 @@ from aura_engine.runtime.task_kind import TaskKind
 
 _LOG = logging.getLogger(__name__)
 
-_REVIVING: tuple[type[Event], ...] = (WorkflowStarted, WorkflowResumed, StepRetried, StepSkipped, WorkflowCancelled)
+_REVIVING: tuple[type[Event], ...] = (WorkflowStarted, WorkflowResumed, StepRetried, StepSkipped, WorkflowCancelling)
 """The events after which a workflow that no engine drives may have something to do."""
 
 MakeWorkflows = Callable[["Follower"], SubjectKind]

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from aura_contracts.actors import actor_name
+from aura_contracts.agent import AGENT
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import APPROVAL, Approval, ApprovalStatus, ExpireApproval, WithdrawApproval
 from aura_contracts.failures import Failure, FailureReason
@@ -84,10 +85,12 @@ class Below:
         """Return the question about a task that a human has to answer before it goes on."""
         if task.status is TaskStatus.AWAITING_APPROVAL:
             return task.approval_id
-        if task.status is not TaskStatus.BLOCKED:
-            return None
-        workspace = await self._load(WORKSPACE, workspace_of(task.id))
-        return None if workspace is None else workspace.approval_id
+        if task.status is TaskStatus.BLOCKED:
+            workspace = await self._load(WORKSPACE, workspace_of(task.id))
+            return None if workspace is None else workspace.approval_id
+        agent = None if task.assigned_agent is None else await self._load(AGENT, task.assigned_agent)
+        in_hand = None if agent is None else agent.task_in_hand(task.id)
+        return None if in_hand is None else in_hand.approval_id
 
     async def _waiting(self, step: WorkflowStep, asked: ApprovalId | None) -> Sequence[Command[Workflow]]:
         """Return what tells the step that what runs for it waits for a human, or no longer."""

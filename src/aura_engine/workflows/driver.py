@@ -111,14 +111,14 @@ class WorkflowDriver:
             return False
         clock = self._world.runtime.clock
         now, until = clock.now(), workflow_due(workflow)
-        if until is not None and until <= now:
+        todo = [act for act in acts(workflow, now) if self.starts or act.kind not in _NEWS]
+        if any(act.kind is ActKind.ADVANCE for act in todo):
             held = await clock.held_once_reached(self._world.runtime.bus.log.head)
             if not held:
                 await self._world.runtime.bus.handle(ENGINE, workflow.id, AdvanceWorkflow())
                 self._succeeded()
                 return True
-            until = now + timedelta(seconds=held)
-        todo = [act for act in acts(workflow, now) if self.starts or act.kind not in _NEWS]
+            until = now + timedelta(seconds=held)  # what was asleep has to be able to say so first
         below = Below(self._world, self._load, now)
         changes = await self._prepared(workflow, todo, below)
         if changes:
@@ -172,6 +172,8 @@ class WorkflowDriver:
                 case ActKind.CANCEL_BELOW:
                     assert step is not None, "only steps that run are cancelled"
                     return await below.cancel(workflow, step)
+                case ActKind.ADVANCE:
+                    return None
         except AuraError as error:
             if error.recovery is Recovery.LATER or act.kind not in _NEWS:
                 raise

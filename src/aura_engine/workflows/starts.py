@@ -154,7 +154,7 @@ class Starts:
             context=found.definition.context,
             parent=ParentStep(workflow.id, step.id),
             pins=workflow.pins,
-            version=str(found),
+            revision=str(found),
         )
 
         async def add(unit: UnitOfWork) -> None:
