@@ -1,6 +1,10 @@
 """Workflows: graphs of steps, from their definition to their end.
 
-library   the stored definitions, as workflows refer to them
-kind      workflows as what an engine drives
-driver    does what a workflow needs from the world, until nothing is left
+file_keys        what a workflow file may hold, key by key
+definition_file  the text of a file ► a definition, or all its faults with line and column
+library          the stored definitions, as workflows refer to them
+forks            what of a workflow stays as it was in one that continues it
+
+kind             workflows as what an engine drives
+driver           does what a workflow needs from the world, until nothing is left
 """
