@@ -149,6 +149,8 @@ async def list_definitions(call: Invocation) -> None:
 
 async def show_definition(call: Invocation) -> None:
     """Print a stored definition, as the file that it could be."""
+    from aura_engine import definition_text
+
     given = call.arguments
     async with engine_of(call, read_only=True) as engine:
         stored = await engine.workflows.definition(given.id)
@@ -158,7 +160,7 @@ async def show_definition(call: Invocation) -> None:
             remedy = f"it has revisions 1 to {len(revisions)}"
             raise InvalidInput(field="--revision", reason=f"there is no revision {wanted}", remedy=remedy)
         revision = revisions[wanted - 1]
-        text = await engine.workflows.text(revision.definition)
+    text = definition_text(revision.definition)
     call.terminal.item(_definition_data(stored, revision), text.rstrip("\n"))
     told = f"revision {revision.revision} of {time_text(revision.revised_at)} by {revision.revised_by}"
     call.terminal.say(f"definition {stored.name} is {stored.status}: {told}")

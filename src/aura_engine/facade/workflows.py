@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Unpack
 
+import anyio
 import attrs
 import msgspec
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Command
-from aura_contracts.errors import InvalidId, InvalidInput
+from aura_contracts.errors import Fault, InvalidId, InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import DefinitionId, WorkflowId
 from aura_contracts.plain_data import Plain
@@ -46,6 +48,7 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import DefinitionFilters, WorkflowFilters
 from aura_engine.facade.workflow_run import WorkflowRun
+from aura_engine.facade.written_files import content_of
 from aura_engine.unit_of_work import UnitOfWork, not_found
 
 
@@ -69,6 +72,21 @@ class Workflows:
     """
 
     _core: Core
+
+    # --- Files --------------------------------------------------------------------------------------------------------
+
+    async def validate(self, file: Path | str) -> Sequence[Fault]:
+        """Return all faults of a workflow file, warnings included. Raises `InvalidInput` if it cannot be read."""
+        content = await content_of(file, facade.SIZE_LIMIT + 1, "workflow")
+        return await anyio.to_thread.run_sync(lambda: facade.read_definition(content, str(file)).faults)
+
+    async def read(self, file: Path | str) -> WorkflowDefinition:
+        """Return the definition in a workflow file.
+
+        Raises `InvalidFile` with all of its faults, and `InvalidInput` if it cannot be read.
+        """
+        content = await content_of(file, facade.SIZE_LIMIT + 1, "workflow")
+        return await anyio.to_thread.run_sync(lambda: facade.read_definition(content, str(file)).require(str(file)))
 
     # --- Definitions --------------------------------------------------------------------------------------------------
 
