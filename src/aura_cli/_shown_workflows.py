@@ -73,7 +73,7 @@ def _facts(workflow: Workflow) -> Sequence[str]:
     failure = workflow.failure
     parent = workflow.parent
     named: dict[str, Any] = {
-        "definition": workflow.version,
+        "definition": workflow.revision,
         "project": workflow.project,
         "started by": f"{workflow.created_by} at {time_text(workflow.created_at)}",
         "step of": None if parent is None else f"workflow {parent.workflow_id}, step {parent.step_id}",

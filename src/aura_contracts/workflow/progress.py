@@ -1,10 +1,10 @@
-"""The progress of workflows: how far they are, and what they wait for."""
+"""The progress of workflows: how far they are, and what they wait for. Never raises, whatever a log holds."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from aura_contracts.workflow.outline import inner_blocks
-from aura_contracts.workflow.state import Workflow, definition_of, is_over
+from aura_contracts.workflow.outline import inner_blocks, outline_of
+from aura_contracts.workflow.state import Workflow, is_over
 from aura_contracts.workflow.values import StepDefinition, StepStatus, StepType
 
 
@@ -21,9 +21,10 @@ class WorkflowProgress(NamedTuple):
 
 def progress_of(workflow: Workflow) -> WorkflowProgress:
     """Return how far a workflow is. It goes back when a loop begins another round, or a step is retried."""
-    over: dict[str, bool] = {}
+    outline, over = outline_of(workflow.definition), dict[str, bool]()
     for step in workflow.steps.values():
-        over[step.definition_id] = is_over(workflow, step) and over.get(step.definition_id, True)
+        if step.definition_id in outline:
+            over[step.definition_id] = is_over(workflow, step) and over.get(step.definition_id, True)
 
     def count(block: Iterable[StepDefinition], around: bool) -> tuple[int, int]:
         done = total = 0
@@ -45,5 +46,11 @@ def awaiting_of(workflow: Workflow) -> tuple[str, ...]:
         step.id
         for step in workflow.steps.values()
         if step.status is StepStatus.AWAITING_APPROVAL
-        or (step.status is StepStatus.RUNNING and definition_of(workflow, step.id).type is StepType.WAIT)
+        or (step.status is StepStatus.RUNNING and type_of(workflow, step.id) is StepType.WAIT)
     )
+
+
+def type_of(workflow: Workflow, address: str) -> StepType | None:
+    """Return the type of the step of an address, None if the definition has no such step."""
+    place = outline_of(workflow.definition).get(address.rpartition("/")[2])
+    return None if place is None else place.definition.type

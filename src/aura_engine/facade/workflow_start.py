@@ -57,7 +57,7 @@ class WorkflowStart:
             inputs=facade.checked_inputs(definition, inputs),
             context=dict(context),
             pins=await library.pins(definition, None if found is None else found.revision),
-            version=None if found is None else str(found),
+            revision=None if found is None else str(found),
         )
         try:
             return await self._begin(command, actor)
@@ -77,7 +77,7 @@ class WorkflowStart:
             inputs=state.inputs,
             context=state.context,
             pins=state.pins,
-            version=state.version,
+            revision=state.revision,
             forked_from=ParentStep(workflow_id, step or ""),
             past=past_of(state, step),
         )
@@ -130,9 +130,9 @@ def _is_started_from(first: WorkflowStarted, workflow: WorkflowDefinition | str)
     """Whether a workflow was started from this definition, or by this name; its newest revision may be another by now."""
     if not isinstance(workflow, str):
         return first.definition == workflow
-    if first.version is None:
+    if first.revision is None:
         return False
-    wanted, started = parse_reference(workflow), parse_reference(first.version)
+    wanted, started = parse_reference(workflow), parse_reference(first.revision)
     return wanted.name == started.name and wanted.revision in {None, started.revision}
 
 

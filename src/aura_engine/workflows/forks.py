@@ -5,7 +5,7 @@
     all else                       pending, as if its block had just begun
 
 Everything that depends on what runs again runs again too, up to the end: in its own block, and after each container
-around it. Later rounds of a loop have not happened.
+around it. Later rounds of a loop have not happened. A step that was compensated has been undone, so it runs again, too.
 """
 
 from collections.abc import Iterator
@@ -45,6 +45,9 @@ def past_of(workflow: Workflow, step_id: str | None = None) -> tuple[WorkflowSte
     fork = _Fork(workflow)
     if step_id is not None:
         fork.repeat_from(workflow.steps[step_id])
+    for step in workflow.steps.values():
+        if step.parent is not None and place_of(workflow, step.id).role is Role.COMPENSATION:
+            fork.repeat_from(workflow.steps[step.parent])
     return tuple(fork.past())
 
 
@@ -103,23 +106,26 @@ class _Fork:
         """Whether a step is in a round that has not happened, or is what a container around it began after that."""
         if step.parent is None:
             return False
-        place = place_of(self._workflow, step.id)
-        if place.role is not Role.MEMBER and step.id not in self._around and step.id not in self._again:
-            return step.parent in self._around or step.parent in self._again
+        role = place_of(self._workflow, step.id).role
+        if role is Role.COMPENSATION or (role is Role.HANDLER and self._runs_without_handler(step.parent)):
+            return True
         wanted = self._rounds.get(step.parent)
         return wanted is not None and _round_of(step, self._workflow.steps[step.parent]) > wanted
+
+    def _handles(self, address: str) -> bool:
+        """Whether something in the handler of a step runs again."""
+        again = (self._workflow.steps[one] for one in (*self._again, *self._around))
+        return any(one.parent == address and place_of(self._workflow, one.id).role is Role.HANDLER for one in again)
+
+    def _runs_without_handler(self, address: str) -> bool:
+        return address in self._around and not self._handles(address)
 
     def _began(self, step: WorkflowStep) -> WorkflowStep | None:
         """Return a step as the fork begins with it, None if it is pending."""
         if step.id in self._again:
             return None
         if step.id in self._around:
-            handles = any(
-                place_of(self._workflow, inner).role is Role.HANDLER
-                for inner in (*self._again, *self._around)
-                if self._workflow.steps[inner].parent == step.id
-            )
-            return self._runs(step, StepStatus.HANDLING if handles else StepStatus.RUNNING)
+            return self._runs(step, StepStatus.HANDLING if self._handles(step.id) else StepStatus.RUNNING)
         if is_over(self._workflow, step):
             return step
         if step.status in LIVE & _RUNNING and place_of(self._workflow, step.id).definition.type in CONTAINERS:

@@ -26,7 +26,7 @@ from aura_contracts.project import PROJECT, Project
 from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.timers import timer_id, timers_of
-from aura_contracts.workflow import WORKFLOW, SubWorkflowStep, Workflow, awaiting_of, definition_of, progress_of
+from aura_contracts.workflow import WORKFLOW, SubWorkflowStep, Workflow, awaiting_of, progress_of, type_of
 from aura_contracts.workflow_definition import WORKFLOW_DEFINITION, StoredDefinition
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_store.pricing._amounts import amounts_of, day_of
@@ -82,8 +82,8 @@ def _of_workflow(workflow: Workflow) -> Row:
         "name": definition.name,
         "description": definition.description,
         "project": definition.project,
-        "definition": workflow.version,
-        "steps": [{"type": str(definition_of(workflow, step["id"]).type), **step} for step in steps],
+        "definition": workflow.revision,
+        "steps": [{"type": type_of(workflow, step["id"]), **step} for step in steps],
         "steps_total": progress.total,
         "steps_over": progress.over,
         "awaiting": awaiting_of(workflow),
