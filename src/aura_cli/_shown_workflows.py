@@ -117,7 +117,13 @@ async def show_history(call: Invocation) -> None:
         records = await engine.workflows.history(call.arguments.id)
     for record in records:
         what = record.event.topic.removeprefix("workflow.")
-        parts = (f"{record.version}", time_text(record.time), record.actor, what, fields_text(event_fields(record.event)))
+        parts = (
+            f"{record.version}",
+            time_text(record.time),
+            record.actor,
+            what,
+            fields_text(event_fields(record.event)),
+        )
         call.terminal.item(event_data(record), one_line("  ".join(part for part in parts if part)))
     call.terminal.say(counted(len(records), "event"))
 

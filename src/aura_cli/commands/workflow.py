@@ -312,4 +312,3 @@ async def _signal(call: Invocation) -> None:
     async with engine_of(call, record_only=True) as engine:
         workflow = await engine.workflows.signal(given.id, given.name, data, key=given.key)
         await _print(call, engine, workflow)
-

@@ -99,4 +99,6 @@ def step_text(record: EventRecord) -> str:
 def question_text(approval: "Approval", hint: str) -> str:
     """Return a question to humans in a line, with the command that answers it."""
     what = one_line(approval.proposed_solution).strip()
-    return one_line(f"approval {approval.id} waits for a human: {what[:100]}: aura approval approve {approval.id}{hint}")
+    return one_line(
+        f"approval {approval.id} waits for a human: {what[:100]}: aura approval approve {approval.id}{hint}"
+    )

@@ -151,9 +151,7 @@ class Workflows:
         """Have a retired definition apply again, unchanged. Raises the errors of `definition`."""
         return await self._of_definition(name, RestoreDefinition(), by)
 
-    async def _of_definition(
-        self, name: str, command: Command[StoredDefinition], by: str | None
-    ) -> StoredDefinition:
+    async def _of_definition(self, name: str, command: Command[StoredDefinition], by: str | None) -> StoredDefinition:
         return await self._core.bus.handle(self._core.actor(by), (await self.definition(name)).id, command)
 
     # --- Start --------------------------------------------------------------------------------------------------------
@@ -202,7 +200,9 @@ class Workflows:
         self._core.require_open()
         found = await self.get(workflow)
         if step is None and version is None:
-            raise InvalidInput(field="step", reason="there is no point to continue from", remedy="name a step or a version")
+            raise InvalidInput(
+                field="step", reason="there is no point to continue from", remedy="name a step or a version"
+            )
         return await facade.WorkflowStart(self._core).fork(found.id, step, version, by)
 
     async def attach(self, workflow: str) -> WorkflowRun:

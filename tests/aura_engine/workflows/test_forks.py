@@ -59,7 +59,9 @@ def forked(state, step_id=None):
     past = past_of(state, step_id)
     fork = fold(state.definition.steps, past=past, id_=OTHER)
     assert set(fork.steps) >= {one.id for one in state.definition.steps}
-    assert all(one.parent is None or one.parent in fork.steps for one in fork.steps.values()), "nothing hangs in the air"
+    assert all(one.parent is None or one.parent in fork.steps for one in fork.steps.values()), (
+        "nothing hangs in the air"
+    )
     return {address: str(one.status) for address, one in fork.steps.items()}
 
 
@@ -190,5 +192,5 @@ def test_what_ran_when_it_was_left_runs_again():
 
 
 def test_a_step_that_there_is_not_is_refused():
-    with pytest.raises(AggregateNotFound, match="workflow step .*/nothing"):
+    with pytest.raises(AggregateNotFound, match=r"workflow step .*/nothing"):
         past_of(fold(DIAMOND), "nothing")
