@@ -168,9 +168,22 @@ class WorkflowQuery(Query[Workflow], frozen=True, kw_only=True):
     table = "workflows"
     id: Words = None
     status: Words = None
+    name: Words = None
     project: Words = None
+    definition: Words = None
+    """The revisions of stored definitions that they were started from: ``build@3``."""
+    parent: Words = None
+    """Ids of the workflows that they are sub-workflows of."""
+    nested: bool | None = None
+    """Sub-workflows, or those that someone started."""
+    ended: bool | None = None
+    """Completed, failed or cancelled; a failed one may be continued."""
+    waits: bool | None = None
+    """A step waits for a human, a moment or a signal."""
     search: str | None = None
     """Text anywhere in name or description, case-insensitive."""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
 
 
 class DefinitionQuery(Query[StoredDefinition], frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ good otherwise blocks the steps that depend on it until it is retried or skipped
     event_types   the events
     commands      the commands
     state         the state, and questions about it
+    progress      how far it is, and what it waits for
     clocks        timeouts that stand still
     tables        the two tables
     evolution     how events change the state, and the aggregate
@@ -92,6 +93,10 @@ from aura_contracts.workflow.outline import Place as Place
 from aura_contracts.workflow.outline import Role as Role
 from aura_contracts.workflow.outline import inner_blocks as inner_blocks
 from aura_contracts.workflow.outline import outline_of as outline_of
+from aura_contracts.workflow.progress import WorkflowProgress as WorkflowProgress
+from aura_contracts.workflow.progress import awaiting_of as awaiting_of
+from aura_contracts.workflow.progress import progress_of as progress_of
+from aura_contracts.workflow.progress import type_of as type_of
 from aura_contracts.workflow.state import Workflow as Workflow
 from aura_contracts.workflow.state import definition_of as definition_of
 from aura_contracts.workflow.state import find_step as find_step

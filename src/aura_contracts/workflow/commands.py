@@ -27,7 +27,7 @@ class StartWorkflow(Command[Workflow], frozen=True, kw_only=True):
     context: dict[str, Any] = {}
     parent: ParentStep | None = None
     pins: dict[str, str] = {}
-    version: str | None = None
+    revision: str | None = None
     forked_from: ParentStep | None = None
     past: tuple[WorkflowStep, ...] = ()
 

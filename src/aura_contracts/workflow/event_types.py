@@ -31,7 +31,7 @@ class WorkflowStarted(Event, frozen=True, kw_only=True):
     """The step of another workflow that it is."""
     pins: dict[str, str] = {}
     """For each sub-workflow, as its step names it: the version that runs, ``build@3``."""
-    version: str | None = None
+    revision: str | None = None
     """The stored definition that it was started from, ``build@3``."""
     forked_from: ParentStep | None = None
     """The workflow that it continues, and the step from which on it differs."""

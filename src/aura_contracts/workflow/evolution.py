@@ -436,7 +436,7 @@ def _workflow_started(_: None, event: events.WorkflowStarted, fact: HappenedFact
         context={**definition.context, **event.context},
         parent=event.parent,
         pins=event.pins,
-        version=event.version,
+        revision=event.revision,
         forked_from=event.forked_from,
         completed_steps=max((step.number for step in event.past), default=0),
         deadline_at=clocks.later(fact.time, definition.deadline),

@@ -38,7 +38,7 @@ class Workflow(State, frozen=True, kw_only=True):
     """What it completed with."""
     parent: ParentStep | None = None
     pins: dict[str, str] = {}
-    version: str | None = None
+    revision: str | None = None
     forked_from: ParentStep | None = None
     current_step_index: int = 0
     """The first step of the top level that is not over, counting from 0; their number when all are over."""

@@ -76,9 +76,12 @@ class Problem(NamedTuple):
 def bounds_problem(key: str, value: float | None, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
     """Yield a problem if a number is out of its bounds; None is not."""
     low, high = BOUNDS[key]
-    if value is not None and not low <= value <= high:
-        place = (*path, key)
-        yield Problem(place, "bounds", f"{value:.15g} is not between {low:.15g} and {high:.15g}")
+    if value is None or low <= value <= high:
+        return
+    reason = f"{value:.15g} is not between {low:.15g} and {high:.15g}"
+    if high == WAIT_LIMIT:
+        reason = f"a time is {'more than 0' if low else '0'} to {WAIT_LIMIT:.0f} seconds (366 days), not {value:.15g}"
+    yield Problem((*path, key), "bounds", reason)
 
 
 def step_problems(step: StepDefinition) -> Iterator[Problem]:

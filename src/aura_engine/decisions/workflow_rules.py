@@ -178,7 +178,7 @@ def _head_problems(definition: WorkflowDefinition) -> Iterator[Problem]:
     ):
         for wrong in (one for one in values if not IDENTIFIER.fullmatch(one)):
             reason = f"{wrong!r} is not a name that templates can read: letters, digits and _, no digit first"
-            yield Problem((key, wrong), "name", reason)
+            yield Problem((key, wrong), "identifier", reason)
     for name, schema in definition.inputs.items():
         yield from schema_problems(("inputs", name), schema)
     for name, expression in definition.outputs.items():

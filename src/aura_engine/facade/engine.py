@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.templates import Templates
     from aura_engine.facade.timers import Timers
     from aura_engine.facade.usage import Usage
+    from aura_engine.facade.workflows import Workflows
     from aura_engine.facade.workspaces import Workspaces
     from aura_engine.inputs import RunRequest
 
@@ -84,6 +85,7 @@ class Engine:
     projects: "Noun[Projects]" = Noun()
     boards: "Noun[Boards]" = Noun()
     templates: "Noun[Templates]" = Noun()
+    workflows: "Noun[Workflows]" = Noun()
     executions: "Noun[Executions]" = Noun()
     workspaces: "Noun[Workspaces]" = Noun()
     sessions: "Noun[Sessions]" = Noun()

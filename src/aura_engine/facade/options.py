@@ -259,8 +259,16 @@ class WorkflowFilters(PageOptions, total=False):
 
     id: Words
     status: Words
+    name: Words
     project: Words
+    definition: Words
+    parent: Words
+    nested: bool | None
+    ended: bool | None
+    waits: bool | None
     search: str | None
+    created_after: datetime | None
+    created_before: datetime | None
 
 
 class DefinitionFilters(PageOptions, total=False):

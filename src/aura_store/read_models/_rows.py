@@ -26,8 +26,7 @@ from aura_contracts.project import PROJECT, Project
 from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.timers import timer_id, timers_of
-from aura_contracts.workflow import OVER, WORKFLOW, Workflow
-from aura_contracts.workflow.values import SubWorkflowStep
+from aura_contracts.workflow import WORKFLOW, SubWorkflowStep, Workflow, awaiting_of, progress_of, type_of
 from aura_contracts.workflow_definition import WORKFLOW_DEFINITION, StoredDefinition
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_store.pricing._amounts import amounts_of, day_of
@@ -76,10 +75,20 @@ def _of_approval(approval: Approval) -> Row:
 
 
 def _of_workflow(workflow: Workflow) -> Row:
+    definition, progress, parent = workflow.definition, progress_of(workflow), workflow.parent
+    steps: list[Row] = msgspec.to_builtins([*workflow.steps.values()])
     return {
         "creator": workflow.created_by,
-        "steps_total": len(workflow.steps),
-        "steps_over": sum(each.status in OVER for each in workflow.steps),
+        "name": definition.name,
+        "description": definition.description,
+        "project": definition.project,
+        "definition": workflow.revision,
+        "steps": [{"type": type_of(workflow, step["id"]), **step} for step in steps],
+        "steps_total": progress.total,
+        "steps_over": progress.over,
+        "awaiting": awaiting_of(workflow),
+        "parent_workflow_id": None if parent is None else parent.workflow_id,
+        "parent_step_id": None if parent is None else parent.step_id,
     }
 
 

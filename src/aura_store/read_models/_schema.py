@@ -215,16 +215,21 @@ WORKFLOWS: Final = Table(
         _time("created_at"),
         _text("creator"),
         _text("project", null=True),
+        _text("definition", null=True),
         _integer("steps_total"),
         _integer("steps_over"),
+        _json("awaiting"),
+        _id("parent_workflow_id", null=True),
+        _text("parent_step_id", null=True),
         _text("paused_because", null=True),
         _json("failure", null=True),
         _time("ended_at", null=True),
         *_PLACE,
     ),
-    indexes("workflows", "created_at", "status"),
+    indexes("workflows", "created_at", "status", parent="parent_workflow_id"),
 )
-"""`steps_over` of `steps_total` steps are completed or skipped."""
+"""`steps_over` of `steps_total` steps are over; `steps` are those whose block has begun. `definition` is the stored one
+that it was started from, as ``build@3``; `awaiting` are the steps that wait for a human, a moment or a signal."""
 
 WORKFLOW_DEFINITIONS: Final = Table(
     "workflow_definitions",

@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "e4f504c7d1cd4860"
+SCHEMA_VERSION: Final = "8b8fcd7074fbd6d6"
