@@ -6,15 +6,11 @@
     │   ├── InvalidText              NUL byte or lone surrogate
     │   ├── NaiveDatetime
     │   ├── EventTooLarge
-<<<<<<< HEAD
+    │   ├── InvalidSchema            not a JSON Schema, or not a supported one
     │   ├── UnknownDefinition        a workflow refers to a definition that is not stored: name
     │   ├── CyclicDefinitions        a workflow would start itself: path
     │   ├── InvalidFile              a policy or workflow file has faults: file, line, column
     │   └── InvalidDefinition        the definition of a workflow has faults: path
-=======
-    │   ├── InvalidSchema            not a JSON Schema, or not a supported one
-    │   └── InvalidFile              a policy or workflow file has faults: file, line, column
->>>>>>> 27b0e28f
     ├── LinkRefused                  a link that was not issued here, or was changed
     ├── AgentFilesRefused            files that should define agents: problems
     ├── CommandRefused               the domain refuses a command: aggregate, id, command
@@ -204,13 +200,11 @@ from aura_contracts.errors.store import StoreUnavailable as StoreUnavailable
 from aura_contracts.errors.store import UndecodableEvent as UndecodableEvent
 from aura_contracts.errors.store import UnknownEventType as UnknownEventType
 from aura_contracts.errors.store import VersionConflict as VersionConflict
-<<<<<<< HEAD
 from aura_contracts.errors.workflow_runs import CyclicDefinitions as CyclicDefinitions
 from aura_contracts.errors.workflow_runs import UnknownDefinition as UnknownDefinition
 from aura_contracts.errors.workflow_runs import WorkflowNotDriven as WorkflowNotDriven
 from aura_contracts.errors.workflow_runs import WorkflowRunCancelled as WorkflowRunCancelled
 from aura_contracts.errors.workflow_runs import WorkflowRunFailed as WorkflowRunFailed
-=======
 from aura_contracts.errors.workflows import ConditionNotBoolean as ConditionNotBoolean
 from aura_contracts.errors.workflows import ExpressionError as ExpressionError
 from aura_contracts.errors.workflows import ExpressionLimit as ExpressionLimit
@@ -219,4 +213,3 @@ from aura_contracts.errors.workflows import InvalidSchema as InvalidSchema
 from aura_contracts.errors.workflows import MissingName as MissingName
 from aura_contracts.errors.workflows import MissingOutput as MissingOutput
 from aura_contracts.errors.workflows import OutputMismatch as OutputMismatch
->>>>>>> 27b0e28f
