@@ -1,7 +1,6 @@
 """``aura workflow``: graphs of steps, from files or stored definitions."""
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _STATUSES = ("active", "paused", "cancelling", "compensating", "failed", "completed", "cancelled")
 
 _START = """\
-WORKFLOW is a file (.yaml, .yml, .json), or the name of a stored definition,
+WORKFLOW is a file (a path, or *.yaml, *.json), or the name of a stored definition,
 build or build@3. Without --wait the command only records the start, and
 `aura serve` carries it out. With the same --key again it is the same workflow.
 """
@@ -221,7 +220,7 @@ async def _start(call: Invocation) -> int:
 async def _workflow(engine: "Engine", given: Namespace) -> "WorkflowDefinition | str":
     """Return the definition in a file, or a name."""
     name = given.workflow
-    return await engine.workflows.read(name) if name.endswith(_SUFFIXES) or Path(name).is_file() else name
+    return await engine.workflows.read(name) if "/" in name or name.endswith(_SUFFIXES) else name
 
 
 async def _definition(engine: "Engine", workflow: "WorkflowDefinition | str") -> "WorkflowDefinition":
