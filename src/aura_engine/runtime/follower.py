@@ -21,7 +21,7 @@ from aura_contracts.ids import ExecutionId, StreamId, TaskId, WorkflowId
 from aura_contracts.lock_table import LockClaim
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.task import TASK, ExecutionStarted
-from aura_contracts.workflow import StepRetried, StepSkipped, WorkflowCancelled, WorkflowResumed, WorkflowStarted
+from aura_contracts.workflow import StepRetried, StepSkipped, WorkflowCancelling, WorkflowResumed, WorkflowStarted
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.board_cards import BoardCards
 from aura_engine.runtime.context import Runtime
@@ -37,7 +37,7 @@ from aura_engine.runtime.task_kind import TaskKind
 
 _LOG = logging.getLogger(__name__)
 
-_REVIVING: tuple[type[Event], ...] = (WorkflowStarted, WorkflowResumed, StepRetried, StepSkipped, WorkflowCancelled)
+_REVIVING: tuple[type[Event], ...] = (WorkflowStarted, WorkflowResumed, StepRetried, StepSkipped, WorkflowCancelling)
 """The events after which a workflow that no engine drives may have something to do."""
 
 MakeWorkflows = Callable[["Follower"], SubjectKind]
@@ -150,6 +150,10 @@ class Follower:
     def take_on_part(self, task_id: TaskId) -> None:
         """Drive a part of what this engine drives, or work on the queue until it has an agent."""
         self._require_open().start_soon(self._take_on_part, task_id)
+
+    def take_on_soon(self, task_id: TaskId) -> None:
+        """Drive a task that belongs to what this engine drives, be it only to clean up."""
+        self._soon(self._task(task_id))
 
     async def _take_on_part(self, task_id: TaskId) -> None:
         try:
