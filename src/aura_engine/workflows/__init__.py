@@ -1,1 +1,4 @@
-"""Workflows: what a definition and the state of a workflow mean, and what happens next. Pure."""
+"""Workflows: graphs of steps, from their definition to their end.
+
+acts             what a workflow needs from the world now
+"""
