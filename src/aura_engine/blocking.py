@@ -924,7 +924,7 @@ class BlockingWorkflows:
         )
 
     def attach(self, workflow: str) -> BlockingWorkflowRun:
-        """Return a handle of an existing workflow. Starts nothing; `WorkflowRun.events` yields what happens from now on.
+        """Return a handle of an existing workflow. Starts nothing; its `events` yields what happens from now on.
 
         To wait for the workflow needs an engine that drives it, or the wait raises `WorkflowNotDriven`; see `advance`.
 
