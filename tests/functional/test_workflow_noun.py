@@ -75,7 +75,7 @@ async def test_a_definition_is_stored_in_revisions(opened):
             assert await engine.workflows.definition(name) == second
         with pytest.raises(AggregateNotFound) as missing:
             await engine.workflows.definition("nothing")
-        assert missing.value.remedy == "`workflows.definitions()` lists the workflow_definitions"
+        assert missing.value.remedy == "`workflows.definitions()` lists the workflow definitions"
 
 
 async def test_a_definition_is_retired_and_restored(opened):
@@ -198,7 +198,7 @@ async def test_one_key_at_two_engines_at_once_is_one_workflow(opened):
 @pytest.mark.parametrize("given", [{}, {"version": 1}, {"version": "1", "other": 2}])
 async def test_inputs_that_do_not_fit_are_refused(opened, given):
     async with opened() as engine:
-        with pytest.raises(InvalidInput, match="version|other"):
+        with pytest.raises(InvalidInput, match=r"version|other"):
             await engine.workflows.start(definition(inputs={"version": {"type": "string"}}), given)
         assert await engine.events.head() == 0
 
@@ -234,9 +234,8 @@ async def test_questions_of_steps_tasks_and_sub_workflows_are_yielded(opened, re
 async def test_a_failed_workflow_names_its_steps_and_goes_on_after_a_retry_or_a_skip(opened, tmp_path):
     flaky = CommandStep(run=f"test -e '{tmp_path / 'ready'}'")
     async with opened() as engine:
-        run = await engine.workflows.start(
-            definition(step("a", config=flaky), step("b", config=FAILS), step("c", "a", "b"))
-        )
+        steps = (step("a", config=flaky), step("b", config=FAILS), step("c", "a", "b"))
+        run = await engine.workflows.start(definition(*steps))
         with pytest.raises(WorkflowRunFailed) as failed:
             await run.result()
         assert failed.value.failed_steps == ("a", "b")
@@ -252,9 +251,8 @@ async def test_a_failed_workflow_names_its_steps_and_goes_on_after_a_retry_or_a_
 
 async def test_a_cancelled_workflow_ends_what_it_runs(opened):
     async with opened() as engine:
-        run = await engine.workflows.start(
-            definition(step("build", config=CommandStep(run="sleep 600")), step("next", "build"))
-        )
+        build = step("build", config=CommandStep(run="sleep 600"))
+        run = await engine.workflows.start(definition(build, step("next", "build")))
         await until(lambda: step_is(engine, run.id, "build", StepStatus.RUNNING))
         await run.cancel("no longer needed")
         with pytest.raises(WorkflowRunCancelled):

@@ -9,6 +9,7 @@
     │   ├── UnknownDefinition        a workflow refers to a definition that is not stored: name
     │   ├── CyclicDefinitions        a workflow would start itself: path
     │   ├── InvalidFile              a policy or workflow file has faults: file, line, column
+    │   ├── InvalidSchema            not a JSON Schema, or not a supported one
     │   └── InvalidDefinition        the definition of a workflow has faults: path
     ├── LinkRefused                  a link that was not issued here, or was changed
     ├── AgentFilesRefused            files that should define agents: problems
@@ -70,6 +71,13 @@
     ├── UnknownExecutor
     ├── TemplateError                a prompt cannot be rendered: template, line
     │   └── MissingVariable
+    ├── ExpressionError              an expression of a workflow has no value: field, step, line, reason
+    │   ├── MissingName
+    │   ├── MissingOutput            of a step that was skipped, failed or did not run: source, status
+    │   ├── ConditionNotBoolean
+    │   ├── InvalidItems             not a list, or too long
+    │   └── ExpressionLimit          it takes too much work or space
+    ├── OutputMismatch               the output of a step does not fit its JSON Schema: step, path
     ├── ProtocolError                engine and worker violate the protocol
     │   ├── LocalProtocolError       this side violated the protocol, or would have
     │   │   └── FrameTooLarge        a message exceeds the size of a frame
@@ -197,3 +205,11 @@ from aura_contracts.errors.workflow_runs import UnknownDefinition as UnknownDefi
 from aura_contracts.errors.workflow_runs import WorkflowNotDriven as WorkflowNotDriven
 from aura_contracts.errors.workflow_runs import WorkflowRunCancelled as WorkflowRunCancelled
 from aura_contracts.errors.workflow_runs import WorkflowRunFailed as WorkflowRunFailed
+from aura_contracts.errors.workflows import ConditionNotBoolean as ConditionNotBoolean
+from aura_contracts.errors.workflows import ExpressionError as ExpressionError
+from aura_contracts.errors.workflows import ExpressionLimit as ExpressionLimit
+from aura_contracts.errors.workflows import InvalidItems as InvalidItems
+from aura_contracts.errors.workflows import InvalidSchema as InvalidSchema
+from aura_contracts.errors.workflows import MissingName as MissingName
+from aura_contracts.errors.workflows import MissingOutput as MissingOutput
+from aura_contracts.errors.workflows import OutputMismatch as OutputMismatch
