@@ -32,7 +32,9 @@ def spaced(word: str) -> str:
 
 
 def join_text(join: Join, n: int | None, count: int) -> str:
-    """Return what a join waits for, "2 of 3"; empty for the default, that all have succeeded."""
+    """Return what a join of `count` waits for, "2 of 3"; empty if all have to succeed, which is the default."""
+    if count == 1 and join is not Join.ALL_DONE:
+        return ""
     match join:
         case Join.ALL_SUCCEEDED:
             return ""

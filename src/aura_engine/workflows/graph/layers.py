@@ -233,8 +233,8 @@ def _spread(layers: Sequence[list[_Cell]]) -> None:
             x = cell.x + cell.right + GAP
         for cell in layer:
             cell.x -= (x - GAP) / 2
-    for sweep in range(_SWEEPS):
-        both = sweep >= _SWEEPS - 2
+    for sweep in range(2 * _SWEEPS):
+        both = sweep >= _SWEEPS
         for layer in layers if sweep % 2 == 0 else reversed(layers):
             _settle(layer, above=both or sweep % 2 == 0, below=both or sweep % 2 == 1)
 

@@ -302,6 +302,11 @@ def _groups(places: Iterable[int], keys: Sequence[Hashable]) -> list[list[int]]:
 
 
 def _rack(units: Sequence[_Area], inside: str) -> _Area:
+    widest = max(unit.width for unit in units)
+    for unit in units:
+        if len(unit.boxes) == 1:  # columns
+            unit.boxes[0] = msgspec.structs.replace(unit.boxes[0], width=widest)
+            unit.width = widest
     rows = _rows(units)
     width, height = rows.width + 2 * PADDING, rows.height + 2 * PADDING
     frame = GraphBox(kind=BoxKind.RACK, x=0, y=0, width=width, height=height, inside=inside)

@@ -33,6 +33,7 @@ ROOM = 500
 NOTABLE = (
     StepStatus.FAILED,
     StepStatus.AWAITING_APPROVAL,
+    StepStatus.HANDLING,
     StepStatus.RUNNING,
     StepStatus.CANCELLING,
     StepStatus.RETRYING,

@@ -34,6 +34,7 @@ _STATES = {  # background and border: light, dark
     StepStatus.RUNNING: ("#dbeafe", "#2563eb", "#132f55", "#6cb0ff"),
     StepStatus.AWAITING_APPROVAL: ("#fef3c7", "#b45309", "#453010", "#f0b84a"),
     StepStatus.RETRYING: ("#ffedd5", "#c2410c", "#4a2511", "#ff9f5a"),
+    StepStatus.HANDLING: ("#fff1e6", "#b45309", "#43260f", "#f0a05a"),
     StepStatus.CANCELLING: ("#fce7f3", "#be185d", "#471a33", "#ff7ab8"),
     StepStatus.FAILED: ("#fee2e2", "#b91c1c", "#4c1a1c", "#ff7b72"),
     StepStatus.COMPLETED: ("#dcfce7", "#15803d", "#12361f", "#56d364"),
@@ -57,7 +58,7 @@ _STYLE = f"""
 .aura-workflow .attachment {{ stroke-dasharray: 6 4; }}
 .aura-workflow .head, .aura-workflow .junction {{ fill: #64748b; }}
 .aura-workflow .join {{ fill: #6d28d9; stroke: #ffffff; stroke-width: 4; paint-order: stroke; }}
-""" + "\n".join(f".aura-workflow .{state} > rect {{ fill: {one[0]}; stroke: {one[1]}; }}" for state, one in _STATES.items())
+"""
 
 _DARK = """
 .aura-workflow text { fill: #c9d1d9; }
@@ -66,7 +67,7 @@ _DARK = """
 .aura-workflow .rack, .aura-workflow .line { stroke: #8b949e; }
 .aura-workflow .head, .aura-workflow .junction { fill: #8b949e; }
 .aura-workflow .join { fill: #c4a7ff; stroke: #0d1117; }
-""" + "\n".join(f".aura-workflow .{state} > rect {{ fill: {one[2]}; stroke: {one[3]}; }}" for state, one in _STATES.items())
+"""
 
 
 def svg_of(graph: WorkflowGraph, *, critical: Collection[str] = ()) -> str:
@@ -81,7 +82,7 @@ def svg_of(graph: WorkflowGraph, *, critical: Collection[str] = ()) -> str:
             f' viewBox="0 0 {width} {height}" role="img" aria-labelledby="aura-title aura-description">',
             f'<title id="aura-title">{_text(f"Workflow {graph.name}")}</title>',
             f'<desc id="aura-description">{_text(_description(graph))}</desc>',
-            f"<style>{_STYLE}\n@media (prefers-color-scheme: dark) {{{_DARK}\n}}\n</style>",
+            f"<style>{_STYLE}{_colours(0)}@media (prefers-color-scheme: dark) {{{_DARK}{_colours(2)}}}\n</style>",
             f'<rect class="paper" width="{width}" height="{height}"/>',
             f'<text class="heading" x="{_BORDER}" y="{_BORDER + _HEADING_SIZE}">{_text(heading)}</text>',
             f'<g transform="translate({_BORDER} {_BORDER + _HEADING})">',
@@ -92,6 +93,14 @@ def svg_of(graph: WorkflowGraph, *, critical: Collection[str] = ()) -> str:
             "",
         )
     )
+
+
+def _colours(first: int) -> str:
+    rules = (
+        f".aura-workflow .{state} > rect {{ fill: {colours[first]}; stroke: {colours[first + 1]}; }}\n"
+        for state, colours in _STATES.items()
+    )
+    return "".join(rules)
 
 
 def _text(text: str) -> str:
