@@ -1011,7 +1011,7 @@ class BlockingWorkflows:
         workflow: str,
         values: Kept[Mapping[str, Any] | None] = None,
         *,
-        remove: Sequence[str] = (),
+        remove: Kept[Sequence[str]] = (),
         by: str | None = None,
     ) -> Workflow:
         """Set and remove values that templates of steps read as ``context``. Raises the errors of `get`."""

@@ -310,7 +310,7 @@ class Workflows:
         workflow: str,
         values: Kept[Mapping[str, Any] | None] = None,
         *,
-        remove: Sequence[str] = (),
+        remove: Kept[Sequence[str]] = (),
         by: str | None = None,
     ) -> Workflow:
         """Set and remove values that templates of steps read as ``context``. Raises the errors of `get`."""
