@@ -59,11 +59,11 @@ class Starts:
                 return await self._approval(workflow, step, config, evaluation)
             case SubWorkflowStep() as config:
                 return await self._child(workflow, step, config, evaluation)
-            case WaitStep(until=until) if until:
-                moment = evaluation.instant(until)
+            case WaitStep(until=until):
+                moment = evaluation.instant(until, "until")
                 return Change(step.id, report(workflow.id, StartStep(step_id=step.id, until=moment)))
             case _:
-                return Change(step.id, report(workflow.id, StartStep(step_id=step.id)))
+                raise AssertionError(f"step {step.id} starts by itself")
 
     # --- Tasks --------------------------------------------------------------------------------------------------------
 
@@ -72,10 +72,11 @@ class Starts:
     ) -> Change:
         config = definition.config
         assert isinstance(config, AgentTaskStep | CommandStep), "only these have tasks"
-        is_command = isinstance(config, CommandStep)
-        text = evaluation.text(config.run if isinstance(config, CommandStep) else config.task_template)
-        if not is_command and config.output is not None:
-            text += asked_for(config.output)
+        if isinstance(config, CommandStep):
+            text = evaluation.text(config.run, "run")
+        else:
+            text = evaluation.text(config.task_template, "task_template")
+            text += "" if config.output is None else asked_for(config.output)
         attempt = step.attempts + 1
         task_id = task_of(workflow.id, step.id, attempt)
         order = TaskOrder(
@@ -85,7 +86,7 @@ class Starts:
             options={**_project(workflow), **workflow.definition.options, **config.options},
             context={"id": workflow.id, "name": workflow.name, "step": step.id, "attempt": attempt},
             on_behalf_of=await self._requester(workflow),
-            is_command=is_command,
+            is_command=isinstance(config, CommandStep),
             agent_type=config.agent_type if isinstance(config, AgentTaskStep) else None,
             requires_approval=isinstance(config, AgentTaskStep) and config.requires_approval,
             locks=definition.locks,
@@ -122,7 +123,7 @@ class Starts:
             reviewers=tuple(name for name in (*own, *config.reviewers) if name not in later),
             workflow_id=workflow.id,
             step_id=step.id,
-            proposed_solution=evaluation.text(config.question),
+            proposed_solution=evaluation.text(config.question, "question"),
             choices=config.choices,
             quorum=config.quorum,
             levels=config.levels,
@@ -146,7 +147,7 @@ class Starts:
     ) -> Change:
         child_id = child_of(workflow.id, step.id, step.attempts + 1)
         found = await self._world.library.pinned(config.workflow, workflow.pins)
-        given: Mapping[str, Any] = {name: evaluation.value(value) for name, value in config.inputs.items()}
+        given: Mapping[str, Any] = evaluation.value(config.inputs, "inputs")
         start = StartWorkflow(
             workflow_id=child_id,
             definition=replace(found.definition, options={**workflow.definition.options, **found.definition.options}),
