@@ -1,13 +1,13 @@
 """Graph: a workflow as text, as a flowchart of Mermaid and as an SVG drawing. Pure.
 
-    captions   short texts about a step
-    nodes      a definition, and the states of its steps ► nodes and edges
-    tree       ► indented lines for a terminal
-    mermaid    ► a flowchart of Mermaid
-    layers     vertices and edges ► where they go
-    lettering  the text in a box, and how much room it takes
-    layout     nodes and edges ► boxes and lines, in pixels
-    svg        ► a drawing
+captions   short texts about a step
+nodes      a definition, and the states of its steps ► nodes and edges
+tree       ► indented lines for a terminal
+mermaid    ► a flowchart of Mermaid
+layers     vertices and edges ► where they go
+lettering  the text in a box, and how much room it takes
+layout     nodes and edges ► boxes and lines, in pixels
+svg        ► a drawing
 """
 
 from aura_engine.workflows.graph.mermaid import mermaid_of as mermaid_of

@@ -8,7 +8,6 @@ from aura_contracts.quoting import listed
 from aura_contracts.workflow.values import (
     AgentTaskStep,
     ApprovalStep,
-    ConditionalStep,
     EndStep,
     ForEachStep,
     Join,
@@ -80,26 +79,32 @@ def _of_config(step: StepDefinition, runs: Sequence[WorkflowStep]) -> Iterator[s
             yield f"asks {short(listed(reviewers, _NAMED))}"
         case ParallelStep(join=join, n=n, steps=steps) if join is not Join.ALL_SUCCEEDED:
             yield join_text(join, n, len(steps))
-        case ForEachStep(items=items, join=join, n=n):
-            known = run is not None and run.items is not None
-            count = str(len(run.items or ())) if run is not None and known else "all"
-            yield f"for each of {short(items)}" + (f", {count} items" if known else "")
-            if join is not Join.ALL_SUCCEEDED:
-                yield join_text(join, n, 0).replace("of 0", f"of {count}")
+        case ForEachStep():
+            yield from _of_items(step.config, None if run is None else run.items)
         case LoopStep(until=until, limit=limit):
             yield f"until {short(until)}"
-            yield f"round {run.round} of at most {limit}" if run is not None and run.round else f"at most {limit} rounds"
+            yield (
+                f"round {run.round} of at most {limit}" if run is not None and run.round else f"at most {limit} rounds"
+            )
         case SubWorkflowStep(workflow=workflow):
             yield short(workflow)
-        case WaitStep(seconds=seconds, until=until, signal=signal):
-            if seconds is not None:
-                yield f"for {seconds_text(seconds)}"
-            yield from (f"until {short(until)}",) if until else ()
-            yield from (f"for signal {short(signal)}",) if signal else ()
+        case WaitStep():
+            yield _awaited(step.config)
         case EndStep(status=status):
             yield f"ends it as {status}"
-        case ConditionalStep() | _:
-            pass
+
+
+def _of_items(config: ForEachStep, items: Sequence[object] | None) -> Iterator[str]:
+    count = "all" if items is None else str(len(items))
+    yield f"for each of {short(config.items)}" + ("" if items is None else f", {count} items")
+    if config.join is not Join.ALL_SUCCEEDED:
+        yield join_text(config.join, config.n, 0).replace("of 0", f"of {count}")
+
+
+def _awaited(config: WaitStep) -> str:
+    if config.seconds is not None:
+        return f"for {seconds_text(config.seconds)}"
+    return f"for signal {short(config.signal)}" if config.signal else f"until {short(config.until)}"
 
 
 def _of_run(run: WorkflowStep) -> Iterator[str]:

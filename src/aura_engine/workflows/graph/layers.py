@@ -5,8 +5,8 @@ IEEE Transactions on Systems, Man, and Cybernetics 11(2), 1981):
 
 1. Each vertex is in the layer after the last of those before it (longest path), sources as low as they can be.
 2. An edge over several layers gets a bend in each between, so that it keeps clear of the vertices there.
-3. The order within layers: sweeps that sort a layer by the mean place of its neighbours (barycentre); the sweep with the
-   fewest crossings stays.
+3. The order within layers: sweeps that sort a layer by the mean place of its neighbours (barycentre); the order with
+   the fewest crossings stays.
 4. Places across: each layer comes as near to its neighbours as its order and gaps permit. With the places less the gaps
    before them as unknowns, that is an isotonic regression, which pooling adjacent violators solves in one pass.
 
@@ -83,9 +83,7 @@ def arrange(vertices: Sequence[Vertex], edges: Sequence[tuple[int, int]]) -> Arr
     """Arrange the vertices of a graph from top to bottom. Edges are pairs of places in `vertices`, each pair once."""
     forward = _without_circles(len(vertices), edges)
     depth = _depths(len(vertices), forward)
-    cells = [
-        _Cell(depth[place], one.port, one.width - one.port, place) for place, one in enumerate(vertices)
-    ]
+    cells = [_Cell(depth[place], one.port, one.width - one.port, place) for place, one in enumerate(vertices)]
     layers: list[list[_Cell]] = [[] for _ in range(max(depth, default=-1) + 1)]
     for cell in cells:
         layers[cell.layer].append(cell)

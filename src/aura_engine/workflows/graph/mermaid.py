@@ -14,7 +14,7 @@ from aura_engine.workflows.graph.nodes import GraphEdge, GraphNode, NodeRole, Wo
 
 _COLUMNS = 60
 
-_SPECIAL = re.compile(r"[^\w .,:+=·…-]")
+_SPECIAL = re.compile(r"[^\w ,:=·…-]|^-|(?<!\w)-(?!\w)")
 
 _COLOURS = {
     StepStatus.PENDING: "fill:#f4f5f7,stroke:#8a94a3,color:#111827",
@@ -100,5 +100,5 @@ def _label(node: GraphNode) -> str:
     words = [spaced(word) for word in (node.type, node.status) if word is not None]
     if node.taken is not None:
         words.append("chosen" if node.taken else "not chosen")
-    below = f"<br/>{label_of(' · '.join(words))}" if words else ""
-    return f"{label_of(label)}{below}"
+    glue = " · " if node.nodes else "<br/>"  # the head of a subgraph has one line
+    return glue.join((label_of(label), *((label_of(" · ".join(words)),) if words else ())))

@@ -205,7 +205,12 @@ class _Builder:
                 outcome, name = runs[0].outcome if len(runs) == 1 else None, scope.name(step.id)
                 return tuple(
                     self._of_block(
-                        f"{name}?{number}", NodeRole.CASE, label, steps, scope, None if outcome is None else outcome == number
+                        f"{name}?{number}",
+                        NodeRole.CASE,
+                        label,
+                        steps,
+                        scope,
+                        taken=None if outcome is None else outcome == number,
                     )
                     for number, (label, steps) in enumerate(branches)
                 ), ()
@@ -239,6 +244,7 @@ class _Builder:
         label: str,
         steps: Sequence[StepDefinition],
         scope: _Scope,
+        *,
         taken: bool | None = None,
     ) -> GraphNode:
         nodes, edges = self.block(steps, scope)
@@ -262,9 +268,7 @@ def edges_of(steps: Sequence[StepDefinition], names: "dict[str, str]") -> tuple[
         for name in sources if strict[number[step.id]] else ():
             behind |= before[number[name]]
         found += [
-            GraphEdge(
-                source=names[name], target=names[step.id], join=join, implied=bool(behind >> number[name] & 1)
-            )
+            GraphEdge(source=names[name], target=names[step.id], join=join, implied=bool(behind >> number[name] & 1))
             for name in sources
         ]
     return tuple(found)

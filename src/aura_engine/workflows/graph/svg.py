@@ -78,8 +78,9 @@ def svg_of(graph: WorkflowGraph, *, critical: Collection[str] = ()) -> str:
     height = layout.height + 2 * _BORDER + _HEADING
     return "\n".join(
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="aura-workflow" width="{width}" height="{height}"'
-            f' viewBox="0 0 {width} {height}" role="img" aria-labelledby="aura-title aura-description">',
+            '<svg xmlns="http://www.w3.org/2000/svg" class="aura-workflow" role="img"',
+            f'  aria-labelledby="aura-title aura-description" width="{width}" height="{height}"',
+            f'  viewBox="0 0 {width} {height}">',
             f'<title id="aura-title">{_text(f"Workflow {graph.name}")}</title>',
             f'<desc id="aura-description">{_text(_description(graph))}</desc>',
             f"<style>{_STYLE}{_colours(0)}@media (prefers-color-scheme: dark) {{{_DARK}{_colours(2)}}}\n</style>",

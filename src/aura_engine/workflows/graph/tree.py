@@ -40,8 +40,8 @@ _UNICODE = _Signs(
         StepStatus.CANCELLING: "◌",
         StepStatus.FAILED: "✗",
         StepStatus.COMPLETED: "✓",
-        StepStatus.SKIPPED: "–",
-        StepStatus.CANCELLED: "×",
+        StepStatus.SKIPPED: "-",
+        StepStatus.CANCELLED: "⊘",
     },
 )
 _ASCII = _Signs(
