@@ -34,19 +34,8 @@ NAMES = frozenset(
 CHECKED_BY_AN_INPUT = {("create", "title"), ("run", "prompt")}
 
 
-WRITERS = (
-    "tasks",
-    "approvals",
-    "links",
-    "agents",
-    "projects",
-    "boards",
-    "templates",
-    "workflows",
-    "workspaces",
-    "notifications",
-)
-WRITERS += ("engine", "run")
+WRITERS = ("tasks", "approvals", "links", "agents", "projects", "boards", "templates", "workspaces", "notifications")
+WRITERS += ("workflows", "engine", "run")
 """The parts of the facade that record what they are given."""
 
 
