@@ -580,5 +580,13 @@ if TYPE_CHECKING:
     from aura_engine.record.metrics import TypeMetrics as TypeMetrics
     from aura_engine.runtime.views import View as View
     from aura_engine.workflows.definition_text import definition_text as definition_text
+    from aura_engine.workflows.graph.mermaid import mermaid_of as mermaid_of
+    from aura_engine.workflows.graph.nodes import GraphEdge as GraphEdge
+    from aura_engine.workflows.graph.nodes import GraphNode as GraphNode
+    from aura_engine.workflows.graph.nodes import NodeRole as NodeRole
+    from aura_engine.workflows.graph.nodes import WorkflowGraph as WorkflowGraph
+    from aura_engine.workflows.graph.nodes import graph_of as graph_of
+    from aura_engine.workflows.graph.svg import svg_of as svg_of
+    from aura_engine.workflows.graph.tree import tree_of as tree_of
 
 export_lazily(__name__)

@@ -14,6 +14,7 @@ from aura_cli._shown_workflows import (
     show_workflow,
     workflow_text,
 )
+from aura_cli._workflow_graphs import FORMATS, is_file, show_graph
 from aura_cli.arguments.parser import Subcommands, add_subcommand, add_subcommands
 from aura_cli.arguments.values import count, number, pair, setting
 from aura_cli.rendering.formatting import counted
@@ -43,8 +44,6 @@ It exits with 1 if the workflow fails or is cancelled.
 """
 
 _STEP = "the step: its id, after the items and rounds around it, as each[2]/check"
-
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -102,6 +101,13 @@ def _configure_reading(commands: "Subcommands[ArgumentParser]") -> None:
     showing.add_argument("id", metavar="ID", help="the workflow: its id, or a part of it; with --definition, a name")
     showing.add_argument("--definition", action="store_true", help="show a stored definition instead")
     showing.add_argument("--revision", metavar="NUMBER", type=number, help="of the definition, an earlier revision")
+    drawing = add_subcommand(commands, "graph", "draw a workflow, a stored definition or a file", show_graph)
+    drawing.add_argument("workflow", metavar="WORKFLOW", help="id of a workflow, name of a definition, or a file")
+    drawing.add_argument(
+        "--format", metavar="FORMAT", choices=FORMATS, default="text", help="text, mermaid or svg (default: text)"
+    )
+    drawing.add_argument("--output", metavar="FILE", help="write it to this file")
+    drawing.add_argument("--expand", action="store_true", help="show each item and round by itself")
     history = add_subcommand(commands, "history", "list what has happened to a workflow", show_history)
     _add_id(history)
 
@@ -220,7 +226,7 @@ async def _start(call: Invocation) -> int:
 async def _workflow(engine: "Engine", given: Namespace) -> "WorkflowDefinition | str":
     """Return the definition in a file, or a name."""
     name = given.workflow
-    return await engine.workflows.read(name) if "/" in name or name.endswith(_SUFFIXES) else name
+    return await engine.workflows.read(name) if is_file(name) else name
 
 
 async def _definition(engine: "Engine", workflow: "WorkflowDefinition | str") -> "WorkflowDefinition":

@@ -50,6 +50,7 @@ from aura_engine.facade.options import DefinitionFilters, WorkflowFilters
 from aura_engine.facade.workflow_run import WorkflowRun
 from aura_engine.facade.written_files import content_of
 from aura_engine.unit_of_work import UnitOfWork, not_found
+from aura_engine.workflows.graph.nodes import WorkflowGraph
 
 
 class DefinitionRevision(msgspec.Struct, Plain, frozen=True, kw_only=True):
@@ -226,6 +227,20 @@ class Workflows:
     async def list(self, **filters: Unpack[WorkflowFilters]) -> Page[Workflow]:
         """Return a page of workflows, newest first unless `sort` and `descending` say otherwise."""
         return await self._core.reads.list(WorkflowQuery(**filters))
+
+    async def graph(self, workflow: str, *, expand: bool = False) -> WorkflowGraph:
+        """Return the graph of a workflow with the states of its steps, or of the stored definition of this name.
+
+        With `expand`, the items and rounds of its containers are nodes of their own. Raises the errors of `get`.
+        """
+        stored = await self._core.bus.fetch(WORKFLOW_DEFINITION, definition_id(workflow))
+        if stored is not None:
+            return facade.graph_of(stored.definition)
+        try:
+            found = await self.get(workflow)
+        except InvalidId:
+            raise not_found("workflow", workflow) from None
+        return facade.graph_of(found.definition, found.steps.values(), status=found.status, expand=expand)
 
     async def history(self, workflow: str) -> Sequence[EventRecord]:
         """Return everything that has happened to a workflow itself, oldest first; `Engine.events` has the rest.
