@@ -10,8 +10,8 @@
 
 An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `links`, `agents`, `projects`, `boards`,
 `templates`, `workflows`, `workspaces`, `sessions`, `executors`, `policies`, `timers`, `notifications`, `usage`,
-`stats`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same
-engine for blocking code.
+`stats`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands.
+`open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`. It is

@@ -110,6 +110,7 @@ from aura_engine.portal import Portal
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.metrics import Metrics
 from aura_engine.runtime.views import View
+from aura_engine.workflows.graph.nodes import WorkflowGraph
 
 
 class BlockingTasks:
@@ -939,6 +940,13 @@ class BlockingWorkflows:
     def list(self, **filters: Unpack[WorkflowFilters]) -> Page[Workflow]:
         """Return a page of workflows, newest first unless `sort` and `descending` say otherwise."""
         return self._portal.call(self._target.list, **filters)
+
+    def graph(self, workflow: str, *, expand: bool = False) -> WorkflowGraph:
+        """Return the graph of a workflow with the states of its steps, or of the stored definition of this name.
+
+        With `expand`, the items and rounds of its containers are nodes of their own. Raises the errors of `get`.
+        """
+        return self._portal.call(self._target.graph, workflow, expand=expand)
 
     def history(self, workflow: str) -> Sequence[EventRecord]:
         """Return everything that has happened to a workflow itself, oldest first; `Engine.events` has the rest.
