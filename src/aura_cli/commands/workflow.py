@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 _STATUSES = ("active", "paused", "cancelling", "compensating", "failed", "completed", "cancelled")
 
 _START = """\
-WORKFLOW is a file (a path, or *.yaml, *.json), or the name of a stored definition,
-build or build@3. Without --wait the command only records the start, and
-`aura serve` carries it out. With the same --key again it is the same workflow.
+WORKFLOW is a file (a path, or *.yaml, *.json), or the name of a stored
+definition, build or build@3. Without --wait the command only records the start,
+and `aura serve` carries it out. The same --key again is the same workflow.
 """
 
 _WAITS = """\
 With --wait the command carries the workflow out until it has ended, unless
-another process does. Questions are answered by `aura approval` or `aura review`.
+another process does. `aura approval` and `aura review` answer its questions.
 It exits with 1 if the workflow fails or is cancelled.
 """
 
@@ -77,9 +77,9 @@ def _configure_definitions(commands: "Subcommands[ArgumentParser]") -> None:
     creating = add_subcommand(commands, "create", "store the definition in a file, by its name", _create)
     creating.add_argument("file", metavar="FILE", help="workflow file")
     creating.add_argument(
-        "--based-on", metavar="NUMBER", type=count, help="only if this is the newest revision; 0: if there is none"
+        "--based-on", metavar="NUMBER", type=count, help="only if this is the newest revision; 0: no revision"
     )
-    retiring = add_subcommand(commands, "retire", "retire a stored definition; what was started goes on", _retire)
+    retiring = add_subcommand(commands, "retire", "retire a stored definition; its workflows continue", _retire)
     retiring.add_argument("name", metavar="NAME", help="the definition")
     retiring.add_argument("--reason", metavar="TEXT", default="", help="why it is retired")
     restoring = add_subcommand(commands, "restore", "have a retired definition apply again", _restore)

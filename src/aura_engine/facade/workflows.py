@@ -97,7 +97,7 @@ class Workflows:
         """Store a definition under its name: as revision 1, or as the next one of the definition that has the name.
 
         One that equals the newest revision changes nothing; a retired one applies again. With `based_on` only if that
-        is still the newest revision; 0 means that there is none. Workflows that run keep the revision that they were
+        is still the newest revision; 0 means that the name is new. Workflows that run keep the revision that they were
         started from.
 
         Raises `InvalidDefinition` with every fault, and `RuleViolated` for another newest revision.
@@ -142,7 +142,7 @@ class Workflows:
         return revisions
 
     async def retire(self, name: str, reason: Kept[str] = "", *, by: str | None = None) -> StoredDefinition:
-        """Retire a stored definition: nothing starts from it any more; what was started goes on.
+        """Retire a stored definition: nothing starts from it any more; what was started continues.
 
         Raises the errors of `definition`.
         """
