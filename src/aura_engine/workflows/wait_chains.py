@@ -172,7 +172,7 @@ class _Search:
             return
         top = self._whole()
         starts = self._inside.get(None, []) if step_id is None else [step_id]
-        ahead = deque(((top,), address) for address in starts if self._waits(address))
+        ahead: deque[tuple[_Path, str]] = deque(((top,), address) for address in starts if self._waits(address))
         seen = {address for _, address in ahead}
         found = False
         while ahead:

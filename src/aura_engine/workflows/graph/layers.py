@@ -108,8 +108,8 @@ def _without_circles(count: int, edges: Sequence[tuple[int, int]]) -> list[tuple
         state[start] = state[start] or 1
         while stack:
             place, rest = stack[-1]
-            target = next(rest, None)
-            if target is None:
+            target = next(rest, -1)
+            if target < 0:
                 state[place] = 2
                 stack.pop()
             elif state[target] == 1:
@@ -117,7 +117,7 @@ def _without_circles(count: int, edges: Sequence[tuple[int, int]]) -> list[tuple
             elif not state[target]:
                 state[target] = 1
                 stack.append((target, iter(after[target])))
-    return [edge[::-1] if edge in turned else edge for edge in edges]  # type: ignore[misc]
+    return [(target, source) if (source, target) in turned else (source, target) for source, target in edges]
 
 
 def _depths(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
