@@ -91,10 +91,7 @@ from aura_contracts.workflow.event_types import WorkflowStarted as WorkflowStart
 from aura_contracts.workflow.evolution import WORKFLOW as WORKFLOW
 from aura_contracts.workflow.evolution import children_of as children_of
 from aura_contracts.workflow.evolution import descendants as descendants
-<<<<<<< HEAD
-=======
 from aura_contracts.workflow.evolution import runs_again as runs_again
->>>>>>> wf-core
 from aura_contracts.workflow.outline import Outline as Outline
 from aura_contracts.workflow.outline import Place as Place
 from aura_contracts.workflow.outline import Role as Role

@@ -30,7 +30,7 @@ class WorkflowStarted(Event, frozen=True, kw_only=True):
     parent: ParentStep | None = None
     """The step of another workflow that it is."""
     pins: dict[str, str] = {}
-    """For each sub-workflow, as its step names it: the version that runs, ``build@3``."""
+    """For each sub-workflow, as its step names it: the revision that runs, ``build@3``."""
     revision: str | None = None
     """The stored definition that it was started from, ``build@3``."""
     forked_from: ParentStep | None = None
