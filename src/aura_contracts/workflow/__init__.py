@@ -28,6 +28,7 @@ good otherwise blocks the steps that depend on it until it is retried or skipped
     event_types   the events
     commands      the commands
     state         the state, and questions about it
+    progress      how far it is, and what it waits for
     clocks        timeouts that stand still
     tables        the two tables
     steps         the steps of a state, as evolvers change them
@@ -99,6 +100,10 @@ from aura_contracts.workflow.outline import outline_of as outline_of
 from aura_contracts.workflow.parts import ParentStep as ParentStep
 from aura_contracts.workflow.parts import Signal as Signal
 from aura_contracts.workflow.parts import WorkflowStep as WorkflowStep
+from aura_contracts.workflow.progress import WorkflowProgress as WorkflowProgress
+from aura_contracts.workflow.progress import awaiting_of as awaiting_of
+from aura_contracts.workflow.progress import progress_of as progress_of
+from aura_contracts.workflow.progress import type_of as type_of
 from aura_contracts.workflow.resets import runs_again as runs_again
 from aura_contracts.workflow.state import Workflow as Workflow
 from aura_contracts.workflow.state import definition_of as definition_of
