@@ -69,7 +69,7 @@ async def show_workflow(call: Invocation) -> None:
 
 
 def _facts(workflow: Workflow) -> Sequence[str]:
-    """Return what there is to say about a workflow besides its steps, a line each."""
+    """Return the facts about a workflow besides its steps, a line each."""
     failure = workflow.failure
     parent = workflow.parent
     named: dict[str, Any] = {

@@ -39,7 +39,7 @@ from aura_contracts.workflow.values import SubWorkflowStep, WorkflowDefinition
 class DefinitionStatus(StrEnum):
     ACTIVE = "active"
     RETIRED = "retired"
-    """No workflow starts from it; those that did go on."""
+    """No workflow starts from it; those that did continue."""
 
 
 _NAMESPACE = UUID("0c7c5d7e-0f0b-5d53-9a53-7a4f0a1f5b53")

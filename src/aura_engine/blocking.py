@@ -110,6 +110,7 @@ from aura_engine.portal import Portal
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.metrics import Metrics
 from aura_engine.runtime.views import View
+from aura_engine.workflows.graph.nodes import WorkflowGraph
 
 
 class BlockingTasks:
@@ -822,6 +823,72 @@ class BlockingTemplates:
         return self._portal.call(self._target.preview, name, task=task, project=project, text=text, variables=variables)
 
 
+class BlockingWorkflowRun:
+    """A workflow from start to result, whichever engine drives it.
+
+    `events`, `questions` and `result` wait for as long as an engine drives the workflow. If that engine closes or dies,
+    the engine of a handle that `Workflows.start`, `fork` or `resume` returned takes it over. For other handles they
+    raise `WorkflowNotDriven` after a few seconds without an engine; nothing is lost, and `Workflows.advance` continues
+    it. In an engine opened with `record_only` they wait until another engine drives it.
+    """
+
+    def __init__(self, target: WorkflowRun, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def state(self) -> Workflow:
+        """Return the workflow as it is now."""
+        return self._portal.call(self._target.state)
+
+    def events(self, *, after: int | None = None) -> Iterator[EventRecord]:
+        """Yield the workflow's own events after position `after`, in the order of the log, until it has ended.
+
+        `after` defaults to where it was started or attached to; 0 starts at its first event. What its tasks and
+        sub-workflows do is in their own streams. To leave earlier, close it (``contextlib.aclosing``). Raises
+        `WorkflowNotDriven` when no engine drives the workflow, `StoreFull` or `StoreReadOnly` when nothing more can be
+        recorded.
+        """
+        return self._portal.iterate(self._target.events(after=after))
+
+    def questions(self) -> Iterator[Approval]:
+        """Yield each question to a human once, as it is asked: of its steps, their tasks, and its sub-workflows.
+
+        Questions that are already open come first. Ends when the workflow has ended. Skips a question that is decided
+        before its turn. Raises `WorkflowNotDriven` when no engine drives the workflow.
+        """
+        return self._portal.iterate(self._target.questions())
+
+    def result(self) -> Workflow:
+        """Wait until the workflow has completed; return it, with its `outputs`.
+
+        Neither questions to humans nor a pause end the wait; cancel to stop waiting. Raises `WorkflowRunFailed` with
+        the failure and the failed steps, `WorkflowRunCancelled`, and `WorkflowNotDriven` if it has not ended but no
+        engine drives it.
+        """
+        return self._portal.call(self._target.result)
+
+    def cancel(self, reason: Kept[str] = "") -> Workflow:
+        """Cancel the workflow, as `Workflows.cancel` does. Returns it as it is then: often still cancelling."""
+        return self._portal.call(self._target.cancel, reason)
+
+    @property
+    def blocker(self) -> AuraError | None:
+        """The error that holds up the workflow while the engine retries; None if this engine knows of none."""
+        return self._target.blocker
+
+    @property
+    def id(self) -> WorkflowId:
+        return self._target.id
+
+    @property
+    def since(self) -> int:
+        return self._target.since
+
+    @property
+    def driven(self) -> bool:
+        return self._target.driven
+
+
 class BlockingWorkflows:
     """Workflows, by id; their stored definitions, by name or by id. Who may do what: `aura_engine.decisions.workflow`.
 
@@ -849,7 +916,7 @@ class BlockingWorkflows:
         """Store a definition under its name: as revision 1, or as the next one of the definition that has the name.
 
         One that equals the newest revision changes nothing; a retired one applies again. With `based_on` only if that
-        is still the newest revision; 0 means that there is none. Workflows that run keep the revision that they were
+        is still the newest revision; 0 means that the name is new. Workflows that run keep the revision that they were
         started from.
 
         Raises `InvalidDefinition` with every fault, and `RuleViolated` for another newest revision.
@@ -872,7 +939,7 @@ class BlockingWorkflows:
         return self._portal.call(self._target.revisions, name)
 
     def retire(self, name: str, reason: Kept[str] = "", *, by: str | None = None) -> StoredDefinition:
-        """Retire a stored definition: nothing starts from it any more; what was started goes on.
+        """Retire a stored definition: nothing starts from it any more; what was started continues.
 
         Raises the errors of `definition`.
         """
@@ -924,7 +991,7 @@ class BlockingWorkflows:
         )
 
     def attach(self, workflow: str) -> BlockingWorkflowRun:
-        """Return a handle of an existing workflow. Starts nothing; `WorkflowRun.events` yields what happens from now on.
+        """Return a handle of an existing workflow. Starts nothing; its `events` yields what happens from now on.
 
         To wait for the workflow needs an engine that drives it, or the wait raises `WorkflowNotDriven`; see `advance`.
 
@@ -939,6 +1006,13 @@ class BlockingWorkflows:
     def list(self, **filters: Unpack[WorkflowFilters]) -> Page[Workflow]:
         """Return a page of workflows, newest first unless `sort` and `descending` say otherwise."""
         return self._portal.call(self._target.list, **filters)
+
+    def graph(self, workflow: str, *, expand: bool = False) -> WorkflowGraph:
+        """Return the graph of a workflow with the states of its steps, or of the stored definition of this name.
+
+        With `expand`, the items and rounds of its containers are nodes of their own. Raises the errors of `get`.
+        """
+        return self._portal.call(self._target.graph, workflow, expand=expand)
 
     def history(self, workflow: str) -> Sequence[EventRecord]:
         """Return everything that has happened to a workflow itself, oldest first; `Engine.events` has the rest.
@@ -1011,7 +1085,7 @@ class BlockingWorkflows:
         workflow: str,
         values: Kept[Mapping[str, Any] | None] = None,
         *,
-        remove: Sequence[str] = (),
+        remove: Kept[Sequence[str]] = (),
         by: str | None = None,
     ) -> Workflow:
         """Set and remove values that templates of steps read as ``context``. Raises the errors of `get`."""
@@ -1546,72 +1620,6 @@ class BlockingRun:
 
     @property
     def id(self) -> TaskId:
-        return self._target.id
-
-    @property
-    def since(self) -> int:
-        return self._target.since
-
-    @property
-    def driven(self) -> bool:
-        return self._target.driven
-
-
-class BlockingWorkflowRun:
-    """A workflow from start to result, whichever engine drives it.
-
-    `events`, `questions` and `result` wait for as long as an engine drives the workflow. If that engine closes or dies,
-    the engine of a handle that `Workflows.start`, `fork` or `resume` returned takes it over. For other handles they
-    raise `WorkflowNotDriven` after a few seconds without an engine; nothing is lost, and `Workflows.advance` continues
-    it. In an engine opened with `record_only` they wait until another engine drives it.
-    """
-
-    def __init__(self, target: WorkflowRun, portal: Portal) -> None:
-        self._target = target
-        self._portal = portal
-
-    def state(self) -> Workflow:
-        """Return the workflow as it is now."""
-        return self._portal.call(self._target.state)
-
-    def events(self, *, after: int | None = None) -> Iterator[EventRecord]:
-        """Yield the workflow's own events after position `after`, in the order of the log, until it has ended.
-
-        `after` defaults to where it was started or attached to; 0 starts at its first event. What its tasks and
-        sub-workflows do is in their own streams. To leave earlier, close it (``contextlib.aclosing``). Raises
-        `WorkflowNotDriven` when no engine drives the workflow, `StoreFull` or `StoreReadOnly` when nothing more can be
-        recorded.
-        """
-        return self._portal.iterate(self._target.events(after=after))
-
-    def questions(self) -> Iterator[Approval]:
-        """Yield each question to a human once, as it is asked: of its steps, their tasks, and its sub-workflows.
-
-        Questions that are already open come first. Ends when the workflow has ended. Skips a question that is decided
-        before its turn. Raises `WorkflowNotDriven` when no engine drives the workflow.
-        """
-        return self._portal.iterate(self._target.questions())
-
-    def result(self) -> Workflow:
-        """Wait until the workflow has completed; return it, with its `outputs`.
-
-        Neither questions to humans nor a pause end the wait; cancel to stop waiting. Raises `WorkflowRunFailed` with
-        the failure and the failed steps, `WorkflowRunCancelled`, and `WorkflowNotDriven` if it has not ended but no
-        engine drives it.
-        """
-        return self._portal.call(self._target.result)
-
-    def cancel(self, reason: Kept[str] = "") -> Workflow:
-        """Cancel the workflow, as `Workflows.cancel` does. Returns it as it is then: often still cancelling."""
-        return self._portal.call(self._target.cancel, reason)
-
-    @property
-    def blocker(self) -> AuraError | None:
-        """The error that holds up the workflow while the engine retries; None if this engine knows of none."""
-        return self._target.blocker
-
-    @property
-    def id(self) -> WorkflowId:
         return self._target.id
 
     @property

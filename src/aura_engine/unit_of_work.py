@@ -76,7 +76,7 @@ def not_found(aggregate: str, aggregate_id: str, command: str = "find") -> Aggre
     """Return the error for something that does not exist, which says where to find what does."""
     error = AggregateNotFound(aggregate=aggregate, aggregate_id=aggregate_id, command=command)
     if (call := _LISTED.get(aggregate)) is not None:
-        error.remedy = f"`{call}()` lists the {aggregate}s"
+        error.remedy = f"`{call}()` lists the {aggregate.replace('_', ' ')}s"
     return error
 
 

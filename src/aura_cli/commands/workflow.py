@@ -1,7 +1,6 @@
 """``aura workflow``: graphs of steps, from files or stored definitions."""
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +14,7 @@ from aura_cli._shown_workflows import (
     show_workflow,
     workflow_text,
 )
+from aura_cli._workflow_graphs import FORMATS, is_file, show_graph
 from aura_cli.arguments.parser import Subcommands, add_subcommand, add_subcommands
 from aura_cli.arguments.values import count, number, pair, setting
 from aura_cli.rendering.formatting import counted
@@ -32,20 +32,18 @@ if TYPE_CHECKING:
 _STATUSES = ("active", "paused", "cancelling", "compensating", "failed", "completed", "cancelled")
 
 _START = """\
-WORKFLOW is a file (.yaml, .yml, .json), or the name of a stored definition,
-build or build@3. Without --wait the command only records the start, and
-`aura serve` carries it out. With the same --key again it is the same workflow.
+WORKFLOW is a file (a path, or *.yaml, *.json), or the name of a stored
+definition, build or build@3. Without --wait the command only records the start,
+and `aura serve` carries it out. The same --key again is the same workflow.
 """
 
 _WAITS = """\
 With --wait the command carries the workflow out until it has ended, unless
-another process does. Questions are answered by `aura approval` or `aura review`.
+another process does. `aura approval` and `aura review` answer its questions.
 It exits with 1 if the workflow fails or is cancelled.
 """
 
 _STEP = "the step: its id, after the items and rounds around it, as each[2]/check"
-
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -79,9 +77,9 @@ def _configure_definitions(commands: "Subcommands[ArgumentParser]") -> None:
     creating = add_subcommand(commands, "create", "store the definition in a file, by its name", _create)
     creating.add_argument("file", metavar="FILE", help="workflow file")
     creating.add_argument(
-        "--based-on", metavar="NUMBER", type=count, help="only if this is the newest revision; 0: if there is none"
+        "--based-on", metavar="NUMBER", type=count, help="only if this is the newest revision; 0: no revision"
     )
-    retiring = add_subcommand(commands, "retire", "retire a stored definition; what was started goes on", _retire)
+    retiring = add_subcommand(commands, "retire", "retire a stored definition; its workflows continue", _retire)
     retiring.add_argument("name", metavar="NAME", help="the definition")
     retiring.add_argument("--reason", metavar="TEXT", default="", help="why it is retired")
     restoring = add_subcommand(commands, "restore", "have a retired definition apply again", _restore)
@@ -103,6 +101,13 @@ def _configure_reading(commands: "Subcommands[ArgumentParser]") -> None:
     showing.add_argument("id", metavar="ID", help="the workflow: its id, or a part of it; with --definition, a name")
     showing.add_argument("--definition", action="store_true", help="show a stored definition instead")
     showing.add_argument("--revision", metavar="NUMBER", type=number, help="of the definition, an earlier revision")
+    drawing = add_subcommand(commands, "graph", "draw a workflow, a stored definition or a file", show_graph)
+    drawing.add_argument("workflow", metavar="WORKFLOW", help="id of a workflow, name of a definition, or a file")
+    drawing.add_argument(
+        "--format", metavar="FORMAT", choices=FORMATS, default="text", help="text, mermaid or svg (default: text)"
+    )
+    drawing.add_argument("--output", metavar="FILE", help="write it to this file")
+    drawing.add_argument("--expand", action="store_true", help="show each item and round by itself")
     history = add_subcommand(commands, "history", "list what has happened to a workflow", show_history)
     _add_id(history)
 
@@ -221,7 +226,7 @@ async def _start(call: Invocation) -> int:
 async def _workflow(engine: "Engine", given: Namespace) -> "WorkflowDefinition | str":
     """Return the definition in a file, or a name."""
     name = given.workflow
-    return await engine.workflows.read(name) if name.endswith(_SUFFIXES) or Path(name).is_file() else name
+    return await engine.workflows.read(name) if is_file(name) else name
 
 
 async def _definition(engine: "Engine", workflow: "WorkflowDefinition | str") -> "WorkflowDefinition":

@@ -1,7 +1,7 @@
 """Workflow progress: prints what happens in a workflow while it runs, until it has ended.
 
 The steps and questions go to stderr, for people; stdout has the workflow as it ended, once. An interrupt stops the
-wait: the workflow and its agents go on as far as they can without this engine, and another one continues them.
+wait: nothing of the workflow is lost, and another engine continues it.
 """
 
 from contextlib import aclosing, suppress
@@ -73,7 +73,7 @@ async def _tell_questions(call: "Invocation", run: "WorkflowRun") -> None:
 
 
 def step_text(record: EventRecord) -> str:
-    """Return what happened to a step in a line; empty for what follows from something else that is told."""
+    """Return what happened to a step in a line; empty for what follows from another event."""
     event = record.event
     match event:
         case StepStarted(task_id=task_id):

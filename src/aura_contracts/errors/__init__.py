@@ -6,10 +6,10 @@
     │   ├── InvalidText              NUL byte or lone surrogate
     │   ├── NaiveDatetime
     │   ├── EventTooLarge
-    │   ├── InvalidSchema            not a JSON Schema, or not a supported one
     │   ├── UnknownDefinition        a workflow refers to a definition that is not stored: name
     │   ├── CyclicDefinitions        a workflow would start itself: path
     │   ├── InvalidFile              a policy or workflow file has faults: file, line, column
+    │   ├── InvalidSchema            not a JSON Schema, or not a supported one
     │   └── InvalidDefinition        the definition of a workflow has faults: path
     ├── LinkRefused                  a link that was not issued here, or was changed
     ├── AgentFilesRefused            files that should define agents: problems

@@ -26,16 +26,16 @@ def progress_of(workflow: Workflow) -> WorkflowProgress:
         if step.definition_id in outline:
             over[step.definition_id] = is_over(workflow, step) and over.get(step.definition_id, True)
 
-    def count(block: Iterable[StepDefinition], around: bool) -> tuple[int, int]:
+    def count(block: Iterable[StepDefinition], *, around: bool) -> tuple[int, int]:
         done = total = 0
         for definition in block:
             ended = over.get(definition.id, around)  # one whose block never began is over with what it is in
-            inner = [count(members, ended) for members in inner_blocks(definition)]
+            inner = [count(members, around=ended) for members in inner_blocks(definition)]
             done += ended + sum(counted[0] for counted in inner)
             total += 1 + sum(counted[1] for counted in inner)
         return done, total
 
-    return WorkflowProgress(*count(workflow.definition.steps, False))
+    return WorkflowProgress(*count(workflow.definition.steps, around=False))
 
 
 def awaiting_of(workflow: Workflow) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.task_trees import delete_tree as delete_tree
     from aura_engine.facade.task_trees import parts_of as parts_of
     from aura_engine.facade.watch import Watch as Watch
+    from aura_engine.facade.workflow_commands import steer as steer
     from aura_engine.facade.workflow_start import WorkflowStart as WorkflowStart
     from aura_engine.facade.workflow_watch import WorkflowWatch as WorkflowWatch
     from aura_engine.inputs import Assignment as Assignment
@@ -53,5 +54,8 @@ if TYPE_CHECKING:
     from aura_engine.runtime.prompts import SAMPLES as SAMPLES
     from aura_engine.runtime.prompts import TemplatePlace as TemplatePlace
     from aura_engine.runtime.prompts import about as about
+    from aura_engine.workflows.definition_file import read_definition as read_definition
+    from aura_engine.workflows.graph.nodes import graph_of as graph_of
+    from aura_engine.yaml_document import SIZE_LIMIT as SIZE_LIMIT
 
 export_lazily(__name__)

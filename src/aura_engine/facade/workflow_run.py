@@ -8,7 +8,6 @@ workflow = await run.result()
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
@@ -16,15 +15,11 @@ from aura_contracts.approval import Approval
 from aura_contracts.errors import AuraError, WorkflowRunCancelled, WorkflowRunFailed
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import WorkflowId
-from aura_contracts.workflow import WORKFLOW, StepStatus, Workflow, WorkflowStatus
+from aura_contracts.workflow import WORKFLOW, CancelWorkflow, StepStatus, Workflow, WorkflowStatus
 from aura_engine import facade
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_engine.facade.noun import Noun
-
-if TYPE_CHECKING:
-    from aura_engine.facade.workflows import Workflows
 
 
 @gated
@@ -41,7 +36,6 @@ class WorkflowRun:
     id: WorkflowId
     """The workflow's id, for every noun of the engine."""
     _core: Core = attrs.field(repr=False)
-    _workflows: ClassVar["Noun[Workflows]"] = Noun()
     since: int = attrs.field(default=0, kw_only=True)
     """The position in the log that `events` starts after."""
     driven: bool = attrs.field(default=False, kw_only=True)
@@ -102,7 +96,7 @@ class WorkflowRun:
 
     async def cancel(self, reason: Kept[str] = "") -> Workflow:
         """Cancel the workflow, as `Workflows.cancel` does. Returns it as it is then: often still cancelling."""
-        return await self._workflows.cancel(self.id, reason)
+        return await facade.steer(self._core, self.id, CancelWorkflow(reason=reason), None)
 
     @property
     def blocker(self) -> AuraError | None:

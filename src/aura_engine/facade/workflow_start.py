@@ -48,16 +48,19 @@ class WorkflowStart:
             return await self._again(workflow_id, workflow, inputs, context, key)
         actor = await core.require_member(WORKFLOW.name, workflow_id, "start", by)
         library = Library(core.bus)
-        found = await library.find(workflow) if isinstance(workflow, str) else None
-        definition = workflow if found is None else found.definition
+        if isinstance(workflow, str):
+            found = await library.find(workflow)
+            definition, number, name = found.definition, found.revision, str(found)
+        else:
+            definition, number, name = workflow, None, None
         facade.require_correct_definition(definition)
         command = StartWorkflow(
             workflow_id=workflow_id,
             definition=definition,
             inputs=facade.checked_inputs(definition, inputs),
             context=dict(context),
-            pins=await library.pins(definition, None if found is None else found.revision),
-            revision=None if found is None else str(found),
+            pins=await library.pins(definition, number),
+            revision=name,
         )
         try:
             return await self._begin(command, actor)
@@ -127,7 +130,7 @@ class WorkflowStart:
 
 
 def _is_started_from(first: WorkflowStarted, workflow: WorkflowDefinition | str) -> bool:
-    """Whether a workflow was started from this definition, or by this name; its newest revision may be another by now."""
+    """Whether a workflow was started from this definition, or by this name, which may mean a newer one by now."""
     if not isinstance(workflow, str):
         return first.definition == workflow
     if first.revision is None:

@@ -26,7 +26,7 @@ PAGE = 100
 """Events per read; those of workflows are small."""
 
 _CHECKS = 3
-"""Times in a row that a workflow is found without an engine before it counts as not driven: another may take it over."""
+"""Times in a row that a workflow is found without an engine before it counts as not driven: another may take it."""
 
 
 @attrs.define
@@ -175,7 +175,8 @@ class Family:
         tasks, parts = set(self._tasks), set(self._tasks)
         while parts:
             rows = self._core.reads.rows(TaskQuery(parent=sorted(parts)))
-            parts = {part.id async for part in rows} - tasks
+            found_parts = [part.id async for part in rows]
+            parts = set[StreamId](found_parts) - tasks
             tasks |= parts
         queries = (ApprovalQuery(pending=True, workflow=self._workflows), ApprovalQuery(pending=True, task=tasks))
         found = {one.id: one for query in queries async for one in self._core.reads.rows(query)}

@@ -50,6 +50,7 @@ from aura_engine.facade.options import DefinitionFilters, WorkflowFilters
 from aura_engine.facade.workflow_run import WorkflowRun
 from aura_engine.facade.written_files import content_of
 from aura_engine.unit_of_work import UnitOfWork, not_found
+from aura_engine.workflows.graph.nodes import WorkflowGraph
 
 
 class DefinitionRevision(msgspec.Struct, Plain, frozen=True, kw_only=True):
@@ -96,7 +97,7 @@ class Workflows:
         """Store a definition under its name: as revision 1, or as the next one of the definition that has the name.
 
         One that equals the newest revision changes nothing; a retired one applies again. With `based_on` only if that
-        is still the newest revision; 0 means that there is none. Workflows that run keep the revision that they were
+        is still the newest revision; 0 means that the name is new. Workflows that run keep the revision that they were
         started from.
 
         Raises `InvalidDefinition` with every fault, and `RuleViolated` for another newest revision.
@@ -141,7 +142,7 @@ class Workflows:
         return revisions
 
     async def retire(self, name: str, reason: Kept[str] = "", *, by: str | None = None) -> StoredDefinition:
-        """Retire a stored definition: nothing starts from it any more; what was started goes on.
+        """Retire a stored definition: nothing starts from it any more; what was started continues.
 
         Raises the errors of `definition`.
         """
@@ -206,7 +207,7 @@ class Workflows:
         return await facade.WorkflowStart(self._core).fork(found.id, step, version, by)
 
     async def attach(self, workflow: str) -> WorkflowRun:
-        """Return a handle of an existing workflow. Starts nothing; `WorkflowRun.events` yields what happens from now on.
+        """Return a handle of an existing workflow. Starts nothing; its `events` yields what happens from now on.
 
         To wait for the workflow needs an engine that drives it, or the wait raises `WorkflowNotDriven`; see `advance`.
 
@@ -226,6 +227,20 @@ class Workflows:
     async def list(self, **filters: Unpack[WorkflowFilters]) -> Page[Workflow]:
         """Return a page of workflows, newest first unless `sort` and `descending` say otherwise."""
         return await self._core.reads.list(WorkflowQuery(**filters))
+
+    async def graph(self, workflow: str, *, expand: bool = False) -> WorkflowGraph:
+        """Return the graph of a workflow with the states of its steps, or of the stored definition of this name.
+
+        With `expand`, the items and rounds of its containers are nodes of their own. Raises the errors of `get`.
+        """
+        stored = await self._core.bus.fetch(WORKFLOW_DEFINITION, definition_id(workflow))
+        if stored is not None:
+            return facade.graph_of(stored.definition)
+        try:
+            found = await self.get(workflow)
+        except InvalidId:
+            raise not_found("workflow", workflow) from None
+        return facade.graph_of(found.definition, found.steps.values(), status=found.status, expand=expand)
 
     async def history(self, workflow: str) -> Sequence[EventRecord]:
         """Return everything that has happened to a workflow itself, oldest first; `Engine.events` has the rest.
@@ -254,12 +269,12 @@ class Workflows:
 
         Returns the workflow, whose steps tell what still runs. Raises `TransitionRefused` unless it is active.
         """
-        return await self._steer(workflow, PauseWorkflow(reason=reason), by)
+        return await facade.steer(self._core, workflow, PauseWorkflow(reason=reason), by)
 
     async def resume(self, workflow: str, *, by: str | None = None) -> WorkflowRun:
         """Resume a paused workflow, and return its handle. Raises `TransitionRefused` unless it is paused."""
         since = await self._core.log.head()
-        resumed = await self._steer(workflow, ResumeWorkflow(), by)
+        resumed = await facade.steer(self._core, workflow, ResumeWorkflow(), by)
         follower = self._core.follower
         driven = not self._core.record_only and follower.drivers.drives(follower.workflow(resumed.id))
         return WorkflowRun(resumed.id, self._core, since=since, driven=driven)
@@ -273,7 +288,7 @@ class Workflows:
         and it is cancelled. One that has failed is compensated. Raises `TransitionRefused` for one that has ended.
         """
         command = CancelWorkflow(reason=reason) if step is None else CancelStep(step_id=step, reason=reason)
-        return await self._steer(workflow, command, by)
+        return await facade.steer(self._core, workflow, command, by)
 
     async def retry(self, workflow: str, step: str, *, by: str | None = None) -> Workflow:
         """Run a failed, skipped or cancelled step again, with all that was skipped because of it.
@@ -281,14 +296,14 @@ class Workflows:
         A failed workflow is active again. Raises `TransitionRefused`, and `AggregateNotFound` for a step that there is
         not, or whose turn has not come.
         """
-        return await self._steer(workflow, RetryStep(step_id=step), by)
+        return await facade.steer(self._core, workflow, RetryStep(step_id=step), by)
 
     async def skip(self, workflow: str, step: str, reason: Kept[str], *, by: str | None = None) -> Workflow:
         """Continue without a step that has not completed; what it runs is cancelled first.
 
         A question to humans cannot be skipped by one. Raises the errors of `retry`, and `RuleViolated`.
         """
-        return await self._steer(workflow, SkipStep(step_id=step, reason=reason), by)
+        return await facade.steer(self._core, workflow, SkipStep(step_id=step, reason=reason), by)
 
     async def signal(
         self,
@@ -303,23 +318,16 @@ class Workflows:
 
         The same `key` again changes nothing. Raises `TransitionRefused` for a workflow that has ended.
         """
-        return await self._steer(workflow, SendSignal(name=name, data=data, key=key), by)
+        return await facade.steer(self._core, workflow, SendSignal(name=name, data=data, key=key), by)
 
     async def update_context(
         self,
         workflow: str,
         values: Kept[Mapping[str, Any] | None] = None,
         *,
-        remove: Sequence[str] = (),
+        remove: Kept[Sequence[str]] = (),
         by: str | None = None,
     ) -> Workflow:
         """Set and remove values that templates of steps read as ``context``. Raises the errors of `get`."""
         command = UpdateWorkflowContext(values=dict(values or {}), remove=tuple(remove))
-        return await self._steer(workflow, command, by)
-
-    async def _steer(self, workflow: str, command: Command[Workflow], by: str | None) -> Workflow:
-        """Handle a command, and carry out what follows unless another engine drives the workflow."""
-        workflow_id = WorkflowId(await self._core.find(WORKFLOW.name, workflow))
-        await self._core.bus.handle(self._core.actor(by), workflow_id, command)
-        await self._core.drive_workflow(workflow_id)
-        return await self._core.stored(WORKFLOW, workflow_id)
+        return await facade.steer(self._core, workflow, command, by)
