@@ -6,8 +6,10 @@
     │   ├── InvalidText              NUL byte or lone surrogate
     │   ├── NaiveDatetime
     │   ├── EventTooLarge
-    │   ├── InvalidSchema            not a JSON Schema, or not a supported one
+    │   ├── UnknownDefinition        a workflow refers to a definition that is not stored: name
+    │   ├── CyclicDefinitions        a workflow would start itself: path
     │   ├── InvalidFile              a policy or workflow file has faults: file, line, column
+    │   ├── InvalidSchema            not a JSON Schema, or not a supported one
     │   └── InvalidDefinition        the definition of a workflow has faults: path
     ├── LinkRefused                  a link that was not issued here, or was changed
     ├── AgentFilesRefused            files that should define agents: problems
@@ -85,7 +87,7 @@
     ├── WorkerUnavailable            no worker, or it disconnected during a request
     ├── EngineClosed
     ├── AmbiguousId                  a partial id matches several ids: kind, candidates
-    ├── KeyReused                    the same key with a different request: key, task
+    ├── KeyReused                    the same key with a different request: key, aggregate, id
     ├── NoSession                    no session to resume: executor, place
     ├── SessionBusy                  another run works in the session: session, task
     ├── SessionElsewhere             the agent resumes the session in its own folder only: session, executor
@@ -94,6 +96,9 @@
     ├── RunFailed                    a run failed: task, failure
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
     ├── RunNotDriven                 a run has not ended, but no engine drives it: task, status
+    ├── WorkflowRunFailed            a workflow failed: workflow, failure, steps
+    ├── WorkflowRunCancelled         a workflow was cancelled: workflow
+    ├── WorkflowNotDriven            a workflow has not ended, but no engine drives it: workflow, status
     └── ImpossibleTransition         a table has no such row (a bug, or a damaged log)
 
 For programs, each class has a stable `code`, its facts as attributes, and `recovery`, which says whether a later retry
@@ -195,6 +200,11 @@ from aura_contracts.errors.store import StoreUnavailable as StoreUnavailable
 from aura_contracts.errors.store import UndecodableEvent as UndecodableEvent
 from aura_contracts.errors.store import UnknownEventType as UnknownEventType
 from aura_contracts.errors.store import VersionConflict as VersionConflict
+from aura_contracts.errors.workflow_runs import CyclicDefinitions as CyclicDefinitions
+from aura_contracts.errors.workflow_runs import UnknownDefinition as UnknownDefinition
+from aura_contracts.errors.workflow_runs import WorkflowNotDriven as WorkflowNotDriven
+from aura_contracts.errors.workflow_runs import WorkflowRunCancelled as WorkflowRunCancelled
+from aura_contracts.errors.workflow_runs import WorkflowRunFailed as WorkflowRunFailed
 from aura_contracts.errors.workflows import ConditionNotBoolean as ConditionNotBoolean
 from aura_contracts.errors.workflows import ExpressionError as ExpressionError
 from aura_contracts.errors.workflows import ExpressionLimit as ExpressionLimit
