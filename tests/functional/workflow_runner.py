@@ -17,6 +17,7 @@ from aura_contracts.workflow import (
     CommandStep,
     ConditionalStep,
     ForEachStep,
+    OnStepFailure,
     ParallelStep,
     StartWorkflow,
     StepDefinition,
@@ -57,12 +58,14 @@ def definition(app, witness) -> WorkflowDefinition:
                 ForEachStep(items=f"range({ITEMS}) | list", steps=(step("one", marks(witness, "item-{{ item }}")),)),
                 "begin",
             ),
-            step("fails", CommandStep(run=f"echo failed >> {witness}; exit 3"), "begin", on_failure="continue"),
+            step("fails", CommandStep(run=f"echo failed >> {witness}; exit 3"), "begin", on_failure=OnStepFailure.CONTINUE),
             step("ask", ApprovalStep(question="Go on after {{ steps.begin.output }}?"), "both", "each"),
             step(
                 "choose",
                 ConditionalStep(
-                    cases=(Case(when="steps.ask.output.decision == 'approved'", steps=(step("yes", marks(witness, "yes")),)),),
+                    cases=(
+                        Case(when="steps.ask.output.decision == 'approved'", steps=(step("yes", marks(witness, "yes")),)),
+                    ),
                     otherwise=(step("no", marks(witness, "no")),),
                 ),
                 "ask",

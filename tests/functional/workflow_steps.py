@@ -5,7 +5,7 @@ import uuid
 import anyio
 
 from aura_contracts.ids import WorkflowId
-from aura_contracts.workflow import WORKFLOW, CommandStep, StartWorkflow, StepDefinition, WorkflowDefinition
+from aura_contracts.workflow import WORKFLOW, CommandStep, StartWorkflow, StepDefinition, StepRecovery, WorkflowDefinition
 from conditions import until
 
 
@@ -13,7 +13,7 @@ def step(name, config, *after, **more):
     return StepDefinition(id=name, config=config, dependencies=after, **more)
 
 
-def command(name, script, *after, output=None, recovery="ask", options=None, **more):
+def command(name, script, *after, output=None, recovery=StepRecovery.ASK, options=None, **more):
     config = CommandStep(run=script, output=output, recovery=recovery, options=options or {})
     return step(name, config, *after, **more)
 

@@ -74,6 +74,8 @@ def _options(order: TaskOrder) -> dict[str, Any]:
     context: Mapping[str, Any] = options.get("context") or {}
     locks = dict.fromkeys((*options.get("locks", ()), *order.locks))
     options |= {"approval": approval, "context": {**context, _WORKFLOW: dict(order.context)}, "locks": tuple(locks)}
+    if order.on_behalf_of is not None and not options.get("no_self_approval"):
+        options["reviewers"] = tuple(dict.fromkeys((order.on_behalf_of, *options.get("reviewers", ()))))
     if order.priority is not None:
         options["priority"] = order.priority
     return options

@@ -104,7 +104,7 @@ class Below:
     async def _completed(self, workflow: Workflow, step: WorkflowStep, task: Task) -> Command[Workflow]:
         config = definition_of(workflow, step.id).config
         try:
-            result = await output_of(self._world.runtime.bus, config, task, self._load)
+            result = await output_of(self._world.runtime.bus, step.id, config, task, self._load)
         except OutputMissing as error:
             return FailStep(step_id=step.id, failure=error.failure)
         return CompleteStep(step_id=step.id, result=result)

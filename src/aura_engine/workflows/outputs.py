@@ -37,16 +37,16 @@ def asked_for(schema: dict[str, Any]) -> str:
     return f"\n\nSay what came of it in one JSON object of its own that follows this JSON Schema:\n{text}\n"
 
 
-async def output_of(bus: CommandBus, config: StepConfig, task: Task, load: Load) -> Any:
+async def output_of(bus: CommandBus, step_id: str, config: StepConfig, task: Task, load: Load) -> Any:
     """Return the output of the completed task of a step. Raises `OutputMissing` if it is not as declared."""
     said = "" if task.execution_id is None else await said_by(bus, task.execution_id)
     if isinstance(config, CommandStep):
         if config.output is not None:
-            return _fitting(_last_line(said), config.output)
+            return _fitting(_last_line(said), config.output, step_id)
         return {"exit_code": 0, "text": said.encode()[-COMMAND_TEXT:].decode(errors="ignore")}
     assert isinstance(config, AgentTaskStep), "no other steps have tasks"
     if config.output is not None:
-        return _fitting(_object(said, task), config.output)
+        return _fitting(_object(said, task), config.output, step_id)
     output: dict[str, Any] = {"text": said or task.proposed_solution or ""}
     if task.execution_id is None and task.result:  # an agent outside AURA
         output |= task.result
@@ -56,9 +56,9 @@ async def output_of(bus: CommandBus, config: StepConfig, task: Task, load: Load)
     return output
 
 
-def _fitting(value: Any, schema: dict[str, Any]) -> Any:
+def _fitting(value: Any, schema: dict[str, Any], step_id: str) -> Any:
     try:
-        require_fit(value, schema)
+        require_fit(value, schema, step=step_id)
     except AuraError as error:
         raise OutputMissing(Failure(FailureReason.AGENT_ERROR, bounded(str(error)))) from error
     return value

@@ -30,6 +30,7 @@ from aura_engine.unit_of_work import UnitOfWork
 from aura_engine.workflows.evaluation import Evaluation
 from aura_engine.workflows.orders import TaskOrder
 from aura_engine.workflows.outputs import asked_for
+from aura_engine.workflows.schemas import completed_inputs
 from aura_engine.workflows.step_ids import approval_of, child_of, task_of
 from aura_engine.workflows.world import Change, Load, World, report
 
@@ -151,7 +152,7 @@ class Starts:
         start = StartWorkflow(
             workflow_id=child_id,
             definition=replace(found.definition, options={**workflow.definition.options, **found.definition.options}),
-            inputs=evaluation.inputs(found.definition, given),
+            inputs=completed_inputs(found.definition.inputs, given),
             context=found.definition.context,
             parent=ParentStep(workflow.id, step.id),
             pins=workflow.pins,
