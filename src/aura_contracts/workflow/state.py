@@ -8,17 +8,15 @@ from aura_contracts.aggregate import State
 from aura_contracts.failures import Failure
 from aura_contracts.ids import WorkflowId
 from aura_contracts.workflow.outline import Place, outline_of
+from aura_contracts.workflow.parts import ParentStep, Signal, WorkflowStep
 from aura_contracts.workflow.values import (
     LIVE,
     OVER,
     OnStepFailure,
-    ParentStep,
-    Signal,
     StepDefinition,
     StepStatus,
     WorkflowDefinition,
     WorkflowStatus,
-    WorkflowStep,
 )
 
 
