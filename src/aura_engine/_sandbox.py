@@ -189,9 +189,8 @@ class Sandbox(BoundedEnvironment):
         """Count calls: a macro may call itself, and a method of a text reads all of it."""
         self.step()
         owner = getattr(called, "__self__", None)
-        if isinstance(owner, str | list | tuple):
-            self.compare(owner)
-            for argument in args:
+        if isinstance(owner, PLAIN):
+            for argument in args if isinstance(owner, dict) else (owner, *args):
                 self.compare(argument)
             if called.__name__ in _SLOW_METHODS and len(str(args[0] if args else "")) > ARGUMENT_LIMIT:
                 raise LimitReached(f"{called.__name__} looks for at most {ARGUMENT_LIMIT} characters")
