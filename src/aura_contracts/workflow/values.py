@@ -1,16 +1,13 @@
 """The values of workflows: see `aura_contracts.workflow`."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from aura_contracts.approval import Level, OnExpiry
-from aura_contracts.events import Instant
-from aura_contracts.failures import RETRYABLE, Failure, FailureReason
-from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
+from aura_contracts.failures import RETRYABLE, FailureReason
 from aura_contracts.task import AgentType, Priority
 
 
@@ -32,8 +29,10 @@ class StepStatus(StrEnum):
     AWAITING_APPROVAL = "awaiting_approval"
     RETRYING = "retrying"
     """An attempt failed, and the pause before the next one is not over."""
+    HANDLING = "handling"
+    """It failed for good, and its handler runs in its place."""
     CANCELLING = "cancelling"
-    """What it started is being cancelled."""
+    """What it started is being cancelled; then it is cancelled, failed (timeout) or skipped, as `ends_as` says."""
     FAILED = "failed"
     COMPLETED = "completed"
     SKIPPED = "skipped"
@@ -41,7 +40,19 @@ class StepStatus(StrEnum):
 
 
 OVER = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.CANCELLED})
-"""The statuses in which a step has ended, whatever its definition says; one that failed is over if that is tolerated."""
+"""The statuses in which a step has ended, whatever its definition says; a failure is over if it is tolerated."""
+
+
+LIVE = frozenset(
+    {
+        StepStatus.RUNNING,
+        StepStatus.AWAITING_APPROVAL,
+        StepStatus.RETRYING,
+        StepStatus.HANDLING,
+        StepStatus.CANCELLING,
+    }
+)
+"""The statuses between start and end."""
 
 
 class StepType(StrEnum):
@@ -57,8 +68,15 @@ class StepType(StrEnum):
     END = "end"
 
 
+CONTAINERS = frozenset({StepType.CONDITIONAL, StepType.PARALLEL, StepType.FOR_EACH, StepType.LOOP})
+"""The types that consist of steps; nothing outside the workflow runs for them."""
+
+OUTSIDE = frozenset({StepType.AGENT_TASK, StepType.COMMAND, StepType.HUMAN_APPROVAL, StepType.WORKFLOW})
+"""The types for which something runs outside the workflow: a task, an approval, a sub-workflow."""
+
+
 class Join(StrEnum):
-    """When a step starts, by how the steps ended that it depends on; and when a container is decided, by its members."""
+    """When a step starts, by how the steps ended that it depends on; and how a container ends, by its members."""
 
     ALL_SUCCEEDED = "all_succeeded"
     ALL_DONE = "all_done"
@@ -265,7 +283,7 @@ class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def type(self) -> StepType:
-        return StepType(self.config.__struct_config__.tag)
+        return StepType(str(self.config.__struct_config__.tag))
 
     @property
     def blocks(self) -> "tuple[tuple[StepDefinition, ...], ...]":
@@ -298,7 +316,7 @@ class WorkflowDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     inputs: dict[str, Any] = {}
     """The JSON Schema of each input by name; one with a ``default`` may be left out."""
     outputs: dict[str, str] = {}
-    """Name -> the expression of a value, evaluated when it completes; without any: the output of each top-level step."""
+    """Name -> the expression of a value, evaluated at the end; without any: the output of each top-level step."""
     context: dict[str, Any] = {}
     project: str | None = None
     options: dict[str, Any] = {}
@@ -313,67 +331,3 @@ class WorkflowDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Yield all steps, in the order of the definition."""
         for step in self.steps:
             yield from step.walk()
-
-
-class ParentStep(msgspec.Struct, frozen=True, gc=False):
-    """The step of another workflow that a workflow is."""
-
-    workflow_id: WorkflowId
-    step_id: str
-    """Its address."""
-
-
-class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A message to a workflow, which a `WaitStep` may consume."""
-
-    name: str
-    data: Any = None
-    key: str | None = None
-    """The sender's own key: the same key is the same signal."""
-    received_at: Instant
-
-
-class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A step as it runs: its progress."""
-
-    id: str
-    """Its address: the id of its definition after the items and rounds around it, ``each[2]/check``."""
-    status: StepStatus
-    parent: str | None = None
-    """The address of the step that contains it, as a member, handler or compensation."""
-    attempts: int = 0
-    """The number of times it was started."""
-    task_id: TaskId | None = None
-    """The task of the last attempt (agent_task, command)."""
-    approval_id: ApprovalId | None = None
-    """The latest approval requested in this attempt."""
-    child_id: WorkflowId | None = None
-    """The sub-workflow of the last attempt."""
-    approved: bool = False
-    """Whether that approval was granted."""
-    result: Any = None
-    """Its output, once completed."""
-    outcome: int | None = None
-    """The chosen case of a conditional, counted from 0; that of `otherwise` is the number of cases."""
-    items: tuple[Any, ...] | None = None
-    """The items of a for_each."""
-    round: int = 0
-    """The round of a loop, from 1."""
-    handled: bool = False
-    """Whether its handler has completed in its place."""
-    failure: Failure | None = None
-    reason: str = ""
-    """Why it was skipped or cancelled."""
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    due_at: datetime | None = None
-    """When the wait is over, or the pause before the next attempt."""
-    times_out_at: datetime | None = None
-    """When the attempt has run too long; None while that stands still."""
-    time_left: float | None = None
-    """Seconds that the attempt may still run, while that stands still."""
-
-    @property
-    def definition_id(self) -> str:
-        """The id of its definition."""
-        return self.id.rpartition("/")[2]
