@@ -4,7 +4,6 @@ import random
 from itertools import combinations, pairwise
 
 import pytest
-from drawn_workflows import FEATURE, definition, definitions, fan, full, nested, stages, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from aura_contracts.workflow import Join
 from aura_engine.workflows.graph import graph_of
 from aura_engine.workflows.graph.layers import GAP, Vertex, arrange
 from aura_engine.workflows.graph.layout import BoxKind, GraphBox, LineKind, layout_of
+from drawn_workflows import FEATURE, definition, definitions, fan, full, nested, stages, step
 
 SOLID = (BoxKind.NODE, BoxKind.JUNCTION)
 
