@@ -2,59 +2,76 @@
 
 Source: specification, "Workflow", "Workflow Orchestration", "Workflow Execution".
 
-Who may do what: humans start, steer and cancel; AURA itself (``system:``) reports the outcome of a step, because it
-follows the step's task and approval; agents know only tasks. A command on a step passes the workflow's table first
-(in the decider), then the step's own table, then the rules below.
+Who may do what: humans start, steer and cancel; AURA itself (``system:``) reports what happened to the steps, because
+it follows their tasks and approvals; agents know only tasks. A command on a step passes the workflow's table first (in
+the decider), then the step's own table, then the rules below. What follows from its events is added by
+`aura_engine.decisions.workflow_settling`.
+
+    workflow            the start, the reports of the driver, and the whole
+    _workflow_steering  what people do with single steps
+    workflow_settling   what follows
 """
 
-import re
-from collections import Counter
-from collections.abc import Sequence
+from msgspec.structs import replace
 
-from aura_contracts.errors import AggregateNotFound, TransitionRefused
+from aura_contracts.aggregate import AnyCommand
+from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.workflow import (
-    OVER,
-    STEP_TABLE,
+    OUTSIDE,
     WORKFLOW,
+    AdvanceWorkflow,
     AwaitStepApproval,
+    CancelStep,
     CancelWorkflow,
+    ChooseCase,
     CompleteStep,
     CompleteWorkflow,
+    ConditionalStep,
+    DecideStep,
+    EndRound,
+    ExpandStep,
     FailStep,
     FailWorkflow,
+    ForEachStep,
+    LoopStep,
     PauseWorkflow,
     RecordWorkflowRefusal,
+    ReportStepCancelled,
     ResumeStep,
     ResumeWorkflow,
     RetryStep,
+    SendSignal,
+    Signal,
     SkipStep,
     StartStep,
     StartWorkflow,
     StepAwaitingApproval,
+    StepChosen,
     StepCompleted,
+    StepDecided,
     StepDefinition,
-    StepFailed,
+    StepExpanded,
     StepResumed,
-    StepRetried,
+    StepRoundEnded,
     StepSkipped,
     StepStarted,
     StepStatus,
     StepType,
     UpdateWorkflowContext,
+    WaitStep,
     Workflow,
-    WorkflowCancelled,
+    WorkflowCancelling,
     WorkflowCommandRefused,
     WorkflowCompleted,
     WorkflowContextUpdated,
     WorkflowFailed,
     WorkflowPaused,
     WorkflowResumed,
+    WorkflowSignalReceived,
     WorkflowStarted,
     WorkflowStatus,
     WorkflowStep,
-    find_cycle,
-    find_step,
-    waits_for,
+    outline_of,
 )
 from aura_engine.decisions._decider import (
     Context,
@@ -62,250 +79,276 @@ from aura_engine.decisions._decider import (
     Events,
     RuleBroken,
     becomes,
-    is_human,
     no_agent,
     only_system,
-    require_agent_type,
+    require_zone,
 )
+from aura_engine.decisions._workflow_attempts import attempt_failed
+from aura_engine.decisions._workflow_containers import round_is_over
+from aura_engine.decisions._workflow_end import steps_are_over
+from aura_engine.decisions._workflow_joins import Verdict, is_open, join_of
+from aura_engine.decisions._workflow_locks import is_locked
+from aura_engine.decisions._workflow_steering import (
+    cancel_step,
+    require_possible_step,
+    require_step,
+    require_step_table,
+    retry_step,
+    skip_step,
+)
+from aura_engine.decisions.workflow_rules import definition_faults
+from aura_engine.decisions.workflow_settling import ended_by_cancel, settle
 
-NAME_LIMIT = 200
-"""Characters; a name is one line in a list."""
+INSTANCE_LIMIT = 10_000
+"""Steps of all items and rounds of one workflow; its state is folded as a whole."""
 
-STEP_LIMIT = 500
-"""Steps in one workflow; its state is folded as a whole."""
-
-_STEP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-
-
-# --- Who --------------------------------------------------------------------------------------------------------------
-
+SIGNAL_LIMIT = 1000
+"""Signals of one workflow."""
 
 _no_agent = no_agent("agents act on tasks, not on workflows")
 
-
-_only_system = only_system("only AURA reports the outcome of a step")
-
-
-# --- Definition -------------------------------------------------------------------------------------------------------
+_only_system = only_system("only AURA reports what happened to a step")
 
 
-def _definition_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
-    """Return the first rule that the steps break, with the reason."""
-    if not 1 <= len(steps) <= STEP_LIMIT:
-        return "steps", f"a workflow has 1 to {STEP_LIMIT} steps, this one has {len(steps)}"
-    return (
-        _ids_problem(steps)
-        or next((problem for step in steps if (problem := _step_problem(step))), None)
-        or _references_problem(steps)
-        or _cycle_problem(steps)
-    )
-
-
-def _ids_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
-    for step_id, times in Counter(step.id for step in steps).items():
-        if not _STEP_ID.fullmatch(step_id):
-            return "step_id", f"{step_id!r} is not a step id: up to 100 letters, digits, '_', '-', '.'"
-        if times > 1:
-            return "duplicate_step", f"{times} steps have the id {step_id!r}"
-    return None
-
-
-def _step_problem(step: StepDefinition) -> tuple[str, str] | None:
-    config, kind = step.config, step.type
-    if kind is StepType.AGENT_TASK and not step.task_template.strip():
-        return "task_template", f"step {step.id!r} is of type agent_task and has no task_template"
-    if step.requires_approval and kind not in {StepType.AGENT_TASK, StepType.HUMAN_APPROVAL}:
-        return "requires_approval", f"step {step.id!r} is of type {kind} and proposes nothing that could be approved"
-    if kind is StepType.CONDITIONAL and not (config.condition.strip() and (config.then or config.otherwise)):
-        return "condition", f"step {step.id!r} is of type conditional and needs a condition and a branch"
-    if kind is not StepType.CONDITIONAL and (config.condition or config.then or config.otherwise):
-        return "condition", f"step {step.id!r} is of type {kind} and has no condition and no branches"
-    if (kind is StepType.PARALLEL) != bool(config.children):
-        return "children", f"step {step.id!r} is of type {kind}; a parallel step has children, no other step has"
-    return None
-
-
-def _references_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
-    ids = {step.id for step in steps}
-    holder: dict[str, str] = {}
-    for step in steps:
-        for name in (*step.dependencies, *step.config.contained):
-            if name not in ids:
-                return "unknown_step", f"step {step.id!r} names {name!r}, and there is no such step"
-        for inner in step.config.contained:
-            if inner in holder:
-                return "placed_twice", f"step {inner!r} is in {holder[inner]!r} and again in {step.id!r}"
-            holder[inner] = step.id
-    return None
-
-
-def _cycle_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
-    cycle = find_cycle(steps)
-    return ("cyclic_steps", f"steps wait for one another: {' -> '.join(cycle)}") if cycle else None
+# --- Start ------------------------------------------------------------------------------------------------------------
 
 
 def _start(_: None, command: StartWorkflow, context: Context) -> Events:
-    definition = command.definition
-    if not definition.name.strip() or len(definition.name) > NAME_LIMIT:
-        reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(definition.name.strip())}"
-        raise RuleBroken("name", reason)
-    for step in definition.steps:
-        require_agent_type(step.agent_type)
-    if problem := _definition_problem(definition.steps):
-        raise RuleBroken(problem[0], problem[1], "correct the definition")
-    return [WorkflowStarted(workflow_id=command.workflow_id, definition=definition)]
+    faults = [fault for fault in definition_faults(command.definition) if fault.severity == "error"]
+    if faults:
+        raise RuleBroken("definition", "; ".join(map(str, faults[:5])), "correct the definition")
+    _require_past(command)
+    return [WorkflowStarted(**{name: getattr(command, name) for name in WorkflowStarted.__struct_fields__})]
 
 
-# --- Steps ------------------------------------------------------------------------------------------------------------
-
-_StepCommand = StartStep | AwaitStepApproval | ResumeStep | CompleteStep | FailStep | SkipStep | RetryStep
-
-
-def _require_step(state: Workflow, command: _StepCommand) -> WorkflowStep:
-    """Return the step that the command names."""
-    if step := find_step(state, command.step_id):
-        return step
-    raise AggregateNotFound(
-        aggregate="workflow step",
-        aggregate_id=f"{state.id}/{command.step_id}",
-        command=type(command).__name__,
-        remedy=f"its steps are {', '.join(step.id for step in state.steps)}",
-    )
+_PAST = frozenset(
+    {StepStatus.PENDING, StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.CANCELLED, StepStatus.FAILED}
+)
+"""What a fork begins with: steps that have ended, and containers around them that begin again."""
 
 
-def _require_possible_step(state: Workflow, command: _StepCommand) -> WorkflowStep:
-    """Return the step that the command names; the command's first event must have a row in the step's table."""
-    step, event = _require_step(state, command), command.emits[0]
-    if event in STEP_TABLE.get(step.status, {}):
-        return step
-    raise TransitionRefused(
-        aggregate="workflow step",
-        aggregate_id=f"{state.id}/{step.id}",
-        command=type(command).__name__,
-        status=step.status,
-        allowed_in=tuple(str(status) for status, row in STEP_TABLE.items() if status and event in row),
-    )
+def _require_past(command: StartWorkflow) -> None:
+    """The past has steps of the definition that do not run, each once."""
+    outline = outline_of(command.definition)
+    seen: set[str] = set()
+    for step in command.past:
+        if step.definition_id not in outline or step.id in seen:
+            raise RuleBroken("past", f"{step.id!r} is not a step of the definition, or is there twice")
+        if step.status not in _PAST:
+            raise RuleBroken("past", f"step {step.id!r} is still {step.status}")
+        seen.add(step.id)
 
 
-def _require_subject(step: WorkflowStep, command: StartStep) -> None:
-    """A step starts with the thing it waits for: a task, an approval, or nothing."""
-    needs = {StepType.AGENT_TASK: "a task_id", StepType.HUMAN_APPROVAL: "an approval_id"}
-    has_right = (command.task_id is not None) is (step.type is StepType.AGENT_TASK) and (
-        command.approval_id is not None
-    ) is (step.type is StepType.HUMAN_APPROVAL)
-    if not has_right:
-        reason = f"step {step.id!r} is of type {step.type} and starts with {needs.get(step.type, 'no id')}"
-        raise RuleBroken("step_subject", reason)
+# --- Starting steps ---------------------------------------------------------------------------------------------------
 
 
-def _require_agent_task(step: WorkflowStep) -> None:
-    if step.type is not StepType.AGENT_TASK:
-        reason = f"step {step.id!r} is of type {step.type}; only an agent_task asks for approval and resumes"
-        raise RuleBroken("step_type", reason)
+def _require_ready(state: Workflow, step: WorkflowStep, definition: StepDefinition) -> None:
+    """A step starts only in a block that runs, when its join holds and nothing has its locks."""
+    if state.status is WorkflowStatus.PAUSED:
+        raise RuleBroken("paused", "nothing starts while the workflow is paused", "resume the workflow")
+    if not is_open(state, step):
+        raise RuleBroken("dependencies", f"what step {step.id!r} is in does not run", "start a step that is ready")
+    if join_of(state, step, definition).verdict is not Verdict.START:
+        waits = ", ".join(definition.dependencies)
+        raise RuleBroken("dependencies", f"step {step.id!r} waits for {waits}", "start a step that is ready")
+
+
+def _decide_step(state: Workflow, command: DecideStep, context: Context) -> Events:
+    step, definition = require_possible_step(state, command)
+    _require_ready(state, step, definition)
+    if not definition.when or step.decided:
+        raise RuleBroken("when", f"step {step.id!r} has no condition that is open")
+    if command.runs:
+        return [StepDecided(step_id=step.id)]
+    return [StepSkipped(step_id=step.id, reason="its condition does not hold")]
+
+
+_SUBJECTS = {
+    StepType.AGENT_TASK: "task_id",
+    StepType.COMMAND: "task_id",
+    StepType.HUMAN_APPROVAL: "approval_id",
+    StepType.WORKFLOW: "child_id",
+    StepType.WAIT: "until",
+}
+"""By type, the field of `StartStep` that it starts with."""
+
+
+def _require_subject(step: WorkflowStep, definition: StepDefinition, command: StartStep) -> None:
+    """A step starts with what it waits for, and nothing else."""
+    needed = _SUBJECTS.get(definition.type)
+    if isinstance(definition.config, WaitStep) and not definition.config.until:
+        needed = None
+    if needed is None:
+        raise RuleBroken("step_subject", f"step {step.id!r} starts by itself")
+    given = {name for name in _SUBJECTS.values() if getattr(command, name) is not None}
+    if given != {needed}:
+        raise RuleBroken("step_subject", f"step {step.id!r} is of type {definition.type} and starts with {needed}")
 
 
 def _is_started_by(step: WorkflowStep, command: StartStep) -> bool:
     """Whether this very command was carried out before and the step is under way."""
-    same = command.task_id == step.task_id
-    if command.task_id is None:
-        same = same and command.approval_id == step.approval_id
-    return same and step.status in {StepStatus.RUNNING, StepStatus.AWAITING_APPROVAL}
-
-
-def _require_active(state: Workflow, command: StartStep) -> None:
-    """Nothing new starts in a workflow that is paused or failed, though its running steps may still ask a human."""
-    if state.status is not WorkflowStatus.ACTIVE:
-        raise TransitionRefused(
-            aggregate="workflow",
-            aggregate_id=state.id,
-            command="StartStep",
-            status=state.status,
-            allowed_in=tuple(str(status) for status in WORKFLOW.statuses_accepting(StepStarted)),
-        )
+    if step.status not in {StepStatus.RUNNING, StepStatus.AWAITING_APPROVAL}:
+        return False
+    same = command.task_id == step.task_id and command.child_id == step.child_id and command.until == step.due_at
+    return same and (command.approval_id is None or command.approval_id == step.approval_id)
 
 
 def _start_step(state: Workflow, command: StartStep, context: Context) -> Events:
-    if _is_started_by(_require_step(state, command), command):
+    step = require_step(state, command)
+    definition = outline_of(state.definition)[step.definition_id].definition
+    require_zone("until", command.until)
+    _require_subject(step, definition, command)
+    if _is_started_by(step, command):
         return []
-    _require_active(state, command)
-    step = _require_possible_step(state, command)
-    _require_subject(step, command)
-    if waiting := waits_for(state, step.id):
-        reason = f"step {step.id!r} waits for {', '.join(waiting)}"
-        raise RuleBroken("dependencies", reason, "start a step that is ready")
-    started = StepStarted(step_id=step.id, task_id=command.task_id, approval_id=command.approval_id)
+    require_step_table(state, step, command)
+    _require_ready(state, step, definition)
+    if definition.when and not step.decided:
+        raise RuleBroken("when", f"the condition of step {step.id!r} was not evaluated")
+    if is_locked(state, step, definition):
+        raise RuleBroken("locked", f"another step has one of the locks {', '.join(definition.locks)}")
+    started = StepStarted(
+        step_id=step.id,
+        task_id=command.task_id,
+        approval_id=command.approval_id,
+        child_id=command.child_id,
+        due_at=command.until,
+    )
     if command.approval_id is None:
         return [started]
     return [started, StepAwaitingApproval(step_id=step.id, approval_id=command.approval_id)]
 
 
+# --- Containers -------------------------------------------------------------------------------------------------------
+
+
+def _wrong_type(step: WorkflowStep, definition: StepDefinition) -> RuleBroken:
+    return RuleBroken("step_type", f"step {step.id!r} is of type {definition.type}, which is no matter of it")
+
+
+def _choose(state: Workflow, command: ChooseCase, context: Context) -> Events:
+    step, definition = require_possible_step(state, command)
+    if not isinstance(definition.config, ConditionalStep):
+        raise _wrong_type(step, definition)
+    if step.outcome is not None:
+        raise RuleBroken("outcome", f"step {step.id!r} has chosen already")
+    last = len(definition.config.cases)
+    if not 0 <= command.outcome <= last:
+        raise RuleBroken("outcome", f"step {step.id!r} has the outcomes 0 to {last}, not {command.outcome}")
+    return [StepChosen(step_id=step.id, outcome=command.outcome)]
+
+
+def _expand(state: Workflow, command: ExpandStep, context: Context) -> Events:
+    step, definition = require_possible_step(state, command)
+    config = definition.config
+    if not isinstance(config, ForEachStep):
+        raise _wrong_type(step, definition)
+    if step.items is not None:
+        raise RuleBroken("items", f"the items of step {step.id!r} are known already")
+    count = len(command.items)
+    room = INSTANCE_LIMIT - len(state.steps)
+    if count <= config.limit and count * len(config.steps) <= room:
+        return [StepExpanded(step_id=step.id, items=command.items)]
+    limit = min(config.limit, room // len(config.steps))
+    failure = Failure(FailureReason.LIMIT_REACHED, f"there are {count} items, and at most {limit} are permitted")
+    return [attempt_failed(step, definition, failure, context.now)]
+
+
+def _end_round(state: Workflow, command: EndRound, context: Context) -> Events:
+    step, definition = require_possible_step(state, command)
+    if not isinstance(definition.config, LoopStep):
+        raise _wrong_type(step, definition)
+    if not round_is_over(state, step):
+        raise RuleBroken("round", f"the round of step {step.id!r} is not over, or was ended")
+    return [StepRoundEnded(step_id=step.id, done=command.done)]
+
+
+# --- What runs outside ------------------------------------------------------------------------------------------------
+
+
+def _require_outside(step: WorkflowStep, definition: StepDefinition) -> None:
+    if definition.type not in OUTSIDE:
+        raise _wrong_type(step, definition)
+
+
 def _await_approval(state: Workflow, command: AwaitStepApproval, context: Context) -> Events:
-    step = _require_possible_step(state, command)
-    _require_agent_task(step)
+    step, definition = require_possible_step(state, command)
+    _require_outside(step, definition)
+    if definition.type is StepType.HUMAN_APPROVAL:
+        raise _wrong_type(step, definition)
+    if step.status is StepStatus.AWAITING_APPROVAL and step.approval_id == command.approval_id:
+        return []
     return [StepAwaitingApproval(step_id=step.id, approval_id=command.approval_id)]
 
 
 def _resume_step(state: Workflow, command: ResumeStep, context: Context) -> Events:
-    step = _require_possible_step(state, command)
-    _require_agent_task(step)
+    step, definition = require_possible_step(state, command)
+    if definition.type is StepType.HUMAN_APPROVAL:
+        raise _wrong_type(step, definition)
     return [StepResumed(step_id=step.id, approved=command.approved)]
 
 
-def _require_approved(step: WorkflowStep) -> None:
-    """Completing a human_approval is the approval itself; an agent_task that needs one, or has asked, must have it."""
-    asks = step.requires_approval or step.status is StepStatus.AWAITING_APPROVAL
-    if step.type is StepType.AGENT_TASK and asks and not step.approved:
-        reason = f"step {step.id!r} requires an approval and has none"
-        raise RuleBroken("approval_required", reason, "have its approval decided")
-
-
 def _complete_step(state: Workflow, command: CompleteStep, context: Context) -> Events:
-    step = _require_possible_step(state, command)
-    _require_approved(step)
-    if (command.outcome is not None) is not (step.type is StepType.CONDITIONAL):
-        reason = f"step {step.id!r} is of type {step.type}; conditional steps complete with an outcome, others without"
-        raise RuleBroken("outcome", reason)
-    if waiting := [each.id for each in state.steps if each.id in step.config.children and each.status not in OVER]:
-        reason = f"step {step.id!r} waits for its children {', '.join(waiting)}"
-        raise RuleBroken("children", reason)
-    completed = StepCompleted(step_id=step.id, result=command.result, outcome=command.outcome)
-    not_taken = step.config.otherwise if command.outcome else step.config.then
-    skipped = _with_contained(state, not_taken) if step.type is StepType.CONDITIONAL else []
-    reason = f"the condition of {step.id} is {str(command.outcome).lower()}"
-    return [completed, *(StepSkipped(step_id=each.id, reason=reason) for each in skipped)]
-
-
-def _with_contained(state: Workflow, step_ids: Sequence[str]) -> list[WorkflowStep]:
-    """Return the steps, and all steps they contain, that can be skipped."""
-    found: list[WorkflowStep] = []
-    for step_id in step_ids:
-        step = find_step(state, step_id)
-        assert step is not None, "the definition names only steps that exist"
-        if StepSkipped in STEP_TABLE.get(step.status, {}):
-            found.append(step)
-        found += _with_contained(state, step.config.contained)
-    return found
+    step, definition = require_possible_step(state, command)
+    _require_outside(step, definition)
+    if step.ended_at is not None:
+        raise RuleBroken("step_status", f"the attempt of step {step.id!r} has ended, and its handler runs")
+    return [StepCompleted(step_id=step.id, result=command.result)]
 
 
 def _fail_step(state: Workflow, command: FailStep, context: Context) -> Events:
-    return [StepFailed(step_id=_require_possible_step(state, command).id, failure=command.failure)]
+    step, definition = require_possible_step(state, command)
+    match step.status:
+        case StepStatus.CANCELLING:
+            return _report_cancelled(state, ReportStepCancelled(step_id=step.id), context)
+        case StepStatus.HANDLING:
+            raise RuleBroken("step_status", f"step {step.id!r} has failed already, and its handler runs")
+        case StepStatus.PENDING:
+            _require_ready(state, step, definition)
+    return [attempt_failed(step, definition, command.failure, context.now)]
 
 
-def _skip_step(state: Workflow, command: SkipStep, context: Context) -> Events:
-    skipped = _with_contained(state, [_require_possible_step(state, command).id])
-    asked = [step.id for step in skipped if step.type is StepType.HUMAN_APPROVAL]
-    if asked and is_human(context):
-        reason = f"step {asked[0]!r} is a human approval; skipping it would pass it by"
-        remedy = "approve it, or cancel the workflow"
-        raise RuleBroken("approval_required", reason, remedy)
-    return [StepSkipped(step_id=step.id, reason=command.reason) for step in skipped]
+def _report_cancelled(state: Workflow, command: ReportStepCancelled, context: Context) -> Events:
+    step, definition = require_possible_step(state, command)
+    _require_outside(step, definition)
+    if step.status is StepStatus.CANCELLING and step.ended_at is None:
+        return [ended_by_cancel(step, definition, context.now)]
+    if step.status in {StepStatus.RUNNING, StepStatus.AWAITING_APPROVAL}:
+        cancelled = replace(step, reason=command.reason, ends_as=StepStatus.CANCELLED)
+        return [ended_by_cancel(cancelled, definition, context.now)]
+    raise RuleBroken("step_status", f"nothing runs for step {step.id!r}, it is {step.status}")
 
 
-def _retry_step(state: Workflow, command: RetryStep, context: Context) -> Events:
-    return [StepRetried(step_id=_require_possible_step(state, command).id)]
+# --- The whole --------------------------------------------------------------------------------------------------------
 
 
-# --- Workflow ---------------------------------------------------------------------------------------------------------
+def _advance(state: Workflow, command: AdvanceWorkflow, context: Context) -> Events:
+    return []  # what is due follows from the time
+
+
+def _require_over(state: Workflow) -> None:
+    if state.status is not WorkflowStatus.ACTIVE or not steps_are_over(state):
+        raise RuleBroken("unfinished_steps", "not all of its steps are over")
+
+
+def _complete(state: Workflow, command: CompleteWorkflow, context: Context) -> Events:
+    _require_over(state)
+    return [WorkflowCompleted(outputs=command.outputs)]
+
+
+def _fail(state: Workflow, command: FailWorkflow, context: Context) -> Events:
+    _require_over(state)
+    return [WorkflowFailed(failure=command.failure)]
+
+
+def _signal(state: Workflow, command: SendSignal, context: Context) -> Events:
+    if not command.name.strip():
+        raise RuleBroken("signal", "a signal has a name")
+    if command.key is not None and command.key in state.signal_keys:
+        return []
+    if max(len(state.signals), len(state.signal_keys)) >= SIGNAL_LIMIT:
+        raise RuleBroken("signal", f"the workflow has {SIGNAL_LIMIT} signals")
+    signal = Signal(name=command.name, data=command.data, key=command.key, received_at=context.now)
+    return [WorkflowSignalReceived(signal=signal)]
 
 
 def _update_context(state: Workflow, command: UpdateWorkflowContext, context: Context) -> Events:
@@ -319,30 +362,42 @@ def _update_context(state: Workflow, command: UpdateWorkflowContext, context: Co
     return [WorkflowContextUpdated(values=values, removed=removed)] if values or removed else []
 
 
-def _complete(state: Workflow, command: CompleteWorkflow, context: Context) -> Events:
-    if unfinished := [f"{step.id} ({step.status})" for step in state.steps if step.status not in OVER]:
-        reason = f"these steps are not over: {', '.join(unfinished)}"
-        raise RuleBroken("unfinished_steps", reason)
-    return [WorkflowCompleted()]
+def _cancel(state: Workflow, command: CancelWorkflow, context: Context) -> Events:
+    if state.lasting:
+        raise RuleBroken("lasting", "the workflow has failed for good, and was compensated", "start it again")
+    return [WorkflowCancelling(reason=command.reason)]
+
+
+def _settle(state: Workflow, command: AnyCommand, context: Context) -> tuple[Events, Workflow]:
+    return ((), state) if isinstance(command, RecordWorkflowRefusal) else settle(state, context.now)
 
 
 WORKFLOW_DECIDER = Decider(
     WORKFLOW,
     {
         StartWorkflow: (_no_agent, _start),
+        DecideStep: (_only_system, _decide_step),
         StartStep: (_only_system, _start_step),
+        ChooseCase: (_only_system, _choose),
+        ExpandStep: (_only_system, _expand),
+        EndRound: (_only_system, _end_round),
         AwaitStepApproval: (_only_system, _await_approval),
         ResumeStep: (_only_system, _resume_step),
         CompleteStep: (_only_system, _complete_step),
         FailStep: (_only_system, _fail_step),
-        SkipStep: (_no_agent, _skip_step),
-        RetryStep: (_no_agent, _retry_step),
+        ReportStepCancelled: (_only_system, _report_cancelled),
+        AdvanceWorkflow: (_only_system, _advance),
+        CompleteWorkflow: (_only_system, _complete),
+        FailWorkflow: (_only_system, _fail),
+        RetryStep: (_no_agent, retry_step),
+        SkipStep: (_no_agent, skip_step),
+        CancelStep: (_no_agent, cancel_step),
+        SendSignal: (_no_agent, _signal),
         UpdateWorkflowContext: (_no_agent, _update_context),
         PauseWorkflow: (_no_agent, becomes(WorkflowPaused)),
         ResumeWorkflow: (_no_agent, becomes(WorkflowResumed)),
-        CompleteWorkflow: (_only_system, _complete),
-        FailWorkflow: (_only_system, becomes(WorkflowFailed)),
-        CancelWorkflow: (_no_agent, becomes(WorkflowCancelled)),
+        CancelWorkflow: (_no_agent, _cancel),
         RecordWorkflowRefusal: (only_system("AURA records refusals"), becomes(WorkflowCommandRefused)),
     },
+    settle=_settle,
 )
