@@ -124,7 +124,7 @@ def _event(aggregate: Aggregate[Any], event: type[Event]) -> Iterator[str]:
     yield f"### `{event.topic}`"
     yield first_line(event)
     commands = DECIDERS[aggregate.name].decisions if aggregate.name in DECIDERS else ()
-    by = [f"`{command.__name__}`" for command in commands if event in command.emits]
+    by = [f"`{command.__name__}`" for command in commands if event in (*command.emits, *command.followed_by)]
     emitter = "the store" if aggregate is LEDGER else ", ".join(by)
     yield f"Version {event.version}, emitted by {emitter}. {_moves(aggregate.table, event)}"
     if event.__struct_fields__:

@@ -75,11 +75,13 @@ S = TypeVar("S", bound=State)
 class Command(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """Base of all commands: an imperative request to an aggregate whose state is `S`.
 
-    `emits` names every event that the command may lead to. The event catalogue is generated from it, and a decision
+    `emits` names the events that the command may lead to: it is possible where one of them is. `followed_by` names
+    those that may only follow them in the same decision. The event catalogue is generated from both, and a decision
     that returns any other event is a bug.
     """
 
     emits: ClassVar[tuple[type[Event], ...]]
+    followed_by: ClassVar[tuple[type[Event], ...]] = ()
 
 
 AnyCommand = Command[Any]

@@ -61,6 +61,7 @@ from aura_contracts.errors import (
     TransitionRefused,
 )
 from aura_contracts.events import Fact
+from aura_contracts.timers import TimerPurpose, timers_of
 from aura_engine.decisions import Context
 from aura_engine.decisions.approval import APPROVAL_DECIDER
 
@@ -177,8 +178,23 @@ def test_a_question_that_cannot_be_decided_is_refused(rule, request_):
         Story(**request_)
 
 
-def test_those_it_may_be_escalated_to_count_for_the_quorum():
-    assert Story(quorum=3, escalate_to=("carol",)).state.quorum == 3
+def test_those_without_whom_there_is_no_quorum_are_asked_at_once():
+    levels = (Level(reviewers=("dave",)),)
+    story = Story(quorum=3, barred=("zoe",), escalate_to=("alice", "zoe", "carol", "dave"), levels=levels)
+    assert [fact.event for fact in story.facts[1:]] == [ApprovalEscalated(to=("carol",))]
+    assert (story.state.quorum, story.state.escalated_to) == (3, ("carol",))
+    assert set(story.state.awaited) == {"alice", "bob", "carol"}
+    for name in (ALICE, BOB, CAROL):
+        story.do(name, Approve())
+    assert story.state.level == 2
+    assert TimerPurpose.ESCALATE not in timers_of(story.state)
+
+
+@pytest.mark.parametrize("quorum", [1, 2])
+def test_a_question_whose_reviewers_suffice_is_escalated_later(quorum):
+    story = Story(quorum=quorum, escalate_to=("carol",))
+    assert len(story.facts) == 1
+    assert TimerPurpose.ESCALATE in timers_of(story.state)
 
 
 def test_a_step_of_a_workflow_needs_no_task():

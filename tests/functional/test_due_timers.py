@@ -438,3 +438,13 @@ async def test_a_zone_that_changes_does_nothing(opened, monkeypatch):
         assert not engine._core.clock.jumps
     monkeypatch.undo()
     tzset()
+
+
+async def test_who_is_needed_for_the_quorum_is_asked_before_anything_is_due(opened, time):
+    async with opened(host=Host(clock=time)) as engine:
+        approval = await ask(engine, quorum=2)
+        assert (await engine.approvals.get(approval)).awaited == ("alice", "eve")
+        assert purposes(await engine.timers.list()) == ["remind", "expire"]
+        await engine.approvals.approve(approval, by="eve")
+        assert (await engine.approvals.approve(approval, by="alice")).status is ApprovalStatus.APPROVED
+        assert await happened(engine, approval) == ["ApprovalEscalated"]

@@ -98,9 +98,12 @@ def _count_again(asked: Asked, record) -> None:
 
 
 def _escalated(asked: Asked, record, event) -> None:
-    _require_due(asked, record)
     assert asked.escalated is None, f"a question is escalated once: {record}"
-    assert record.time >= _escalation_at(asked), f"an escalation is not early: {record}"
+    if asked.question.quorum <= len(asked.question.reviewers):
+        _require_due(asked, record)
+        assert record.time >= _escalation_at(asked), f"an escalation is not early: {record}"
+    else:
+        assert record.time == asked.since, f"those without whom there is no quorum are asked at once: {record}"
     assert set(event.to) == more_people(asked), "it goes to those who are named and not asked"
     asked.escalated = set(event.to)
 

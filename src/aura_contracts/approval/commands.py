@@ -12,12 +12,13 @@ from aura_contracts.patches import LineAnchor
 
 
 class RequestApproval(Command[Approval], frozen=True, kw_only=True):
-    """Ask humans to decide.
+    """Ask humans to decide; those of the escalation at once, if there cannot be enough approvals without them.
 
     `requested_by` defaults to the actor; only AURA may ask on behalf of others.
     """
 
     emits = (events.ApprovalRequested,)
+    followed_by = (events.ApprovalEscalated,)
     approval_id: ApprovalId
     question: Question
     requested_by: Actor | None = None

@@ -123,7 +123,7 @@ class Decider(Generic[S]):
             why = {"rule": broken.rule, "reason": broken.reason, "remedy": broken.remedy}
             raise RuleViolated(**self._about(aggregate_id, command), **why) from None
         for event in events:
-            if type(event) not in command.emits:
+            if type(event) not in (*command.emits, *command.followed_by):
                 raise TypeError(f"{type(command).__name__} does not declare that it emits {type(event).__name__}")
             fact = Fact(event, context.now, context.actor, "", "")
             try:

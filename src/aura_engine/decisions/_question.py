@@ -4,8 +4,17 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from aura_contracts.approval import WAIT_LIMIT, ApprovalKind, ApprovalRequested, Level, Question, RequestApproval
+from aura_contracts.approval import (
+    WAIT_LIMIT,
+    ApprovalEscalated,
+    ApprovalKind,
+    ApprovalRequested,
+    Level,
+    Question,
+    RequestApproval,
+)
 from aura_contracts.errors import DomainRule
+from aura_contracts.events import Event
 from aura_engine.decisions._decider import (
     Context,
     Events,
@@ -31,7 +40,16 @@ def request(_: None, command: RequestApproval, context: Context) -> Events:
     _require_reachable(question)
     _require_times(command, context)
     require_share("confidence", question.confidence)
-    return [ApprovalRequested(approval_id=command.approval_id, requested_by=requester, question=question)]
+    requested = ApprovalRequested(approval_id=command.approval_id, requested_by=requester, question=question)
+    return [requested, *_needed_people(question)]
+
+
+def _needed_people(question: Question) -> list[Event]:
+    """Escalate at once if the reviewers are too few for the quorum: to wait for them alone would be in vain."""
+    if question.quorum <= len(question.reviewers):
+        return []
+    asked = {*question.reviewers, *(name for level in question.levels for name in level.reviewers)}
+    return [ApprovalEscalated(to=tuple(name for name in question.escalate_to if name not in asked))]
 
 
 def _once_each(question: Question) -> Question:

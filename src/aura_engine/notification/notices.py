@@ -97,7 +97,8 @@ async def _asked(record: EventRecord[ApprovalRequested], fetch: Fetch) -> _Draft
     approval = await fetch(APPROVAL, record.stream_id)
     if approval is None or approval.status is not ApprovalStatus.PENDING:
         return None  # a policy, or someone who was faster, has answered
-    return await _of_question(NoticeKind.ASKED, approval, approval.awaited, fetch, "is asked for")
+    asked = tuple(name for name in approval.awaited if name not in approval.escalated_to)  # who hear of the escalation
+    return await _of_question(NoticeKind.ASKED, approval, asked, fetch, "is asked for")
 
 
 async def _reminded(record: EventRecord[ReminderSent], fetch: Fetch) -> _Draft | None:
