@@ -5,7 +5,7 @@ counters start anew, and what it has compiled stays.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import ItemsView, Iterator, KeysView, Sequence, ValuesView
 from enum import Enum
 from functools import partial
 from math import isfinite
@@ -103,12 +103,15 @@ class ExpressionSandbox(Sandbox):
         self._known: dict[tuple[str, Form], _Compiled] = {}
         self._room = 0
 
-    def result(self, text: str, form: Form, variables: Mapping[str, object]) -> Any:
-        """Return the value of an expression, or the text of a template. Raises whatever goes wrong in it."""
+    def result(self, text: str, form: Form, variables: Any) -> Any:
+        """Return the value of an expression, or the text of a template, for a mapping of variables.
+
+        Raises whatever goes wrong in it.
+        """
         self.start()
         self._room = VALUE_LIMIT
         compiled = self._known.get((text, form)) or self._made(text, form)
-        context = compiled.template.new_context(variables)  # type: ignore[arg-type] - it copies them
+        context = compiled.template.new_context(variables)
         pieces = compiled.template.root_render_func(context)
         if not compiled.is_value:
             return self._joined(pieces)
@@ -202,7 +205,7 @@ class ExpressionSandbox(Sandbox):
             raise TemplateRuntimeError(f"this is not a value; name a part of it: {', '.join(value.names()[:10])}")
         raise TemplateRuntimeError(f"{type(value).__name__} is not a value; call it, or name a part of it")
 
-    def _scalar(self, value: str | float | None) -> Any:
+    def _scalar(self, value: Any) -> Any:
         match value:
             case str():
                 self._take(len(value))
