@@ -64,7 +64,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.tests = _BOUNDED_TESTS
 
     def start(self) -> None:
-        """Begin to count anew."""
+        """Begin to count from zero."""
         self._steps = 0
         self._size = 0
 

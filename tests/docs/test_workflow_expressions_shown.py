@@ -13,7 +13,8 @@ from aura_contracts import errors
 from aura_engine._template_filters import _BOUNDED_FILTERS as FILTERS
 from aura_engine._template_filters import STEP_LIMIT
 from aura_engine.workflows import expressions
-from aura_engine.workflows._expression_sandbox import VALUE_LIMIT, Absent, Lazy
+from aura_engine.workflows._expression_sandbox import VALUE_LIMIT
+from aura_engine.workflows.lazy_tables import Absent, Lazy
 
 PAGE = ROOT / "docs/reference/workflow-expressions.md"
 
