@@ -159,7 +159,11 @@ async def test_a_question_is_answered_and_the_answer_chooses(opened, in_app):
         workflow_id = await start(engine, defined(ask, choose, **in_app), inputs={"version": "1.2"})
         await until(lambda: open_questions(engine))
         (asked,) = await open_questions(engine)
-        assert (asked.kind, asked.proposed_solution, asked.reviewers) == ("workflow_step", "Release 1.2?", ("alice", "bob"))
+        assert (asked.kind, asked.proposed_solution, asked.reviewers) == (
+            "workflow_step",
+            "Release 1.2?",
+            ("alice", "bob"),
+        )
         assert (asked.workflow_id, asked.step_id) == (workflow_id, "ask")
         await engine.approvals.approve(asked.id, "go", by="bob")
         workflow = await ends(engine, workflow_id)
@@ -198,8 +202,12 @@ async def test_a_question_without_words_fails_the_step(opened):
 
 
 async def test_items_rounds_waits_and_signals(opened, in_app, tmp_path):
-    each = step("each", ForEachStep(items="[3, 4]", steps=(command("one", "echo {{ item }}{{ index }}"),), concurrency=1))
-    loop = step("loop", LoopStep(steps=(command("try", "echo {{ round }}"),), until="steps.try.output.text == '2'", limit=3))
+    each = step(
+        "each", ForEachStep(items="[3, 4]", steps=(command("one", "echo {{ item }}{{ index }}"),), concurrency=1)
+    )
+    loop = step(
+        "loop", LoopStep(steps=(command("try", "echo {{ round }}"),), until="steps.try.output.text == '2'", limit=3)
+    )
     wait = step("wait", WaitStep(signal="go"), "each", "loop")
     short = step("short", WaitStep(seconds=0.05))
     async with opened() as engine:
@@ -218,7 +226,8 @@ async def test_parallel_commands_run_at_the_same_time(opened, in_app, tmp_path):
     script = "touch {folder}/{own}; while [ ! -e {folder}/{other} ]; do sleep 0.01; done"
     pair = ParallelStep(
         steps=tuple(
-            command(own, script.format(folder=tmp_path, own=own, other=other)) for own, other in (("a", "b"), ("b", "a"))
+            command(own, script.format(folder=tmp_path, own=own, other=other))
+            for own, other in (("a", "b"), ("b", "a"))
         )
     )
     async with opened() as engine:
@@ -315,7 +324,9 @@ async def test_one_of_two_engines_drives_and_the_other_takes_over(opened, in_app
     slow = command("slow", f"echo x >> {tmp_path}/effects; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done")
     async with opened() as other:
         async with opened() as engine:
-            workflow_id = await start(engine, defined(slow, step("ask", ApprovalStep(question="Go?"), "slow"), **in_app))
+            workflow_id = await start(
+                engine, defined(slow, step("ask", ApprovalStep(question="Go?"), "slow"), **in_app)
+            )
             assert not await other._core.take_on_workflow(workflow_id)
             await until((tmp_path / "effects").exists)
         (tmp_path / "go").touch()

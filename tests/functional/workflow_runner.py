@@ -58,13 +58,20 @@ def definition(app, witness) -> WorkflowDefinition:
                 ForEachStep(items=f"range({ITEMS}) | list", steps=(step("one", marks(witness, "item-{{ item }}")),)),
                 "begin",
             ),
-            step("fails", CommandStep(run=f"echo failed >> {witness}; exit 3"), "begin", on_failure=OnStepFailure.CONTINUE),
+            step(
+                "fails",
+                CommandStep(run=f"echo failed >> {witness}; exit 3"),
+                "begin",
+                on_failure=OnStepFailure.CONTINUE,
+            ),
             step("ask", ApprovalStep(question="Go on after {{ steps.begin.output }}?"), "both", "each"),
             step(
                 "choose",
                 ConditionalStep(
                     cases=(
-                        Case(when="steps.ask.output.decision == 'approved'", steps=(step("yes", marks(witness, "yes")),)),
+                        Case(
+                            when="steps.ask.output.decision == 'approved'", steps=(step("yes", marks(witness, "yes")),)
+                        ),
                     ),
                     otherwise=(step("no", marks(witness, "no")),),
                 ),
