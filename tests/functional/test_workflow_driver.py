@@ -1,5 +1,7 @@
 """Workflows on real tasks, approvals and sub-workflows: what their driver starts, follows and cancels."""
 
+from pathlib import Path
+
 import anyio
 import pytest
 from workflow_steps import command, defined, ends, reaches, start, state_of, statuses, step, tell
@@ -258,8 +260,7 @@ async def test_cancelling_ends_what_runs_before_it_is_cancelled(opened, in_app, 
 
 def _runs(pid):
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 

@@ -5,6 +5,7 @@ definition_file      the text of a file ► a definition, or all its faults with
 definition_text      a definition ► the text of a file
 builder              definitions in Python
 starters             complete files to begin with
+templates            those files
 lint                 faults of a definition that only its templates, or the whole graph, show
 library              the stored definitions, as workflows refer to them
 forks                what of a workflow stays as it was in one that continues it
@@ -16,6 +17,10 @@ scope                what the expressions of a step may read
 evaluation           expressions and templates, evaluated where a step is
 schemas              whether outputs and inputs are as declared (pure)
 schedules            when something is due again, by cron expression and zone (pure)
+
+graph                a workflow as text, as a flowchart of Mermaid and as a drawing
+critical_path        the steps that decided how long a workflow took
+wait_chains          why a workflow waits, as a chain of events
 
 acts                 what the driver of a workflow has to do now (pure)
 kind                 workflows as what an engine drives
