@@ -1,6 +1,6 @@
 """Generate the reference pages (command line, agents, entries, events, state diagrams, errors, policies,
-notifications), the parts of the engine's facade that repeat others (the options of its calls and its blocking twin),
-and the schema version of the read models.
+notifications, workflow files and their JSON Schema), the parts of the engine's facade that repeat others (the options
+of its calls and its blocking twin), and the schema version of the read models.
 
 python docs/generate.py            write them
 python docs/generate.py --check    change nothing; exit with 1 when one has drifted from the code
@@ -20,6 +20,7 @@ from generator.entries import entries
 from generator.errors import errors
 from generator.notifications import notification_page
 from generator.policies import policy_page
+from generator.workflow_files import SCHEMA_NAME, workflow_page, workflow_schema
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -64,6 +65,8 @@ def pages() -> Mapping[str, str]:
         "errors.md": errors(),
         "policies.md": policy_page(),
         "notifications.md": notification_page(),
+        "workflow-files.md": workflow_page(),
+        SCHEMA_NAME: workflow_schema(),
         **{f"agents/{name}": text for name, text in agent_pages().items()},
     }
 

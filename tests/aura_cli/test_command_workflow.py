@@ -61,10 +61,10 @@ def test_a_file_is_validated(files):
     told = call_aura("workflow", "validate", "bad.yaml")
     assert (told.code, told.out) == (
         1,
-        "bad.yaml:14:20: there is no step 'biuld' in this block; did you mean 'build'?\n",
+        "bad.yaml:13:20: there is no step 'biuld' in this block; did you mean 'build'?\n",
     )
     (fault,) = call_aura("workflow", "validate", "bad.yaml", "--json").objects
-    assert (fault["file"], fault["line"], fault["column"], fault["code"]) == ("bad.yaml", 14, 20, "unknown_step")
+    assert (fault["file"], fault["line"], fault["column"], fault["code"]) == ("bad.yaml", 13, 20, "unknown_step")
     assert call_aura("workflow", "validate", "none.yaml").code == 1
     for command in ("create", "start"):
         refused = call_aura("workflow", command, "bad.yaml")
@@ -143,9 +143,9 @@ def test_a_workflow_is_paused_resumed_signalled_and_cancelled(files):
     assert (twice.code, twice.error["code"]) == (1, "wrong_state")
     assert call_aura("workflow", "resume", identity).code == 0
     signalled = call_aura("workflow", "signal", identity, "ready", "--data", '{"n": 1}', "--key", "k", "--json")
-    assert signalled.objects[0]["signals"][0]["data"] == {"n": 1}
-    ended = call_aura("workflow", "advance", identity, "--wait", "--json")
-    assert ended.objects[0]["steps"]["hear"]["result"] == {"n": 1}
+    (heard,) = signalled.objects
+    assert (heard["status"], heard["steps"]["hear"]["result"]) == ("completed", {"n": 1})
+    assert call_aura("workflow", "advance", identity, "--wait", "--json").objects == [heard]
     (other,) = call_aura("workflow", "start", "hear.yaml", "--json").objects
     assert call_aura("workflow", "cancel", other["id"], "--reason", "no").out.startswith(
         f"workflow {other['id']} is cancel"

@@ -103,3 +103,14 @@ async def test_a_prompt_asks_for_it_unless_a_command_would_get_the_text(opened, 
             assert asked.startswith(f"{prompt}\n\n")
             assert json.loads(asked[asked.index("{") :]) == SCHEMA
         assert await prompts.asking("coding", task, {}, "custom") == prompt
+
+
+async def test_a_task_that_fails_gives_its_agent_back_with_its_failure(opened, repository):
+    """In one append: a task that has failed is finished, so no engine would look for an agent that still has it."""
+    async with opened() as engine:
+        task = await ran(engine, repository, {"fail": 1}, retry=ONCE)
+        assert task.status is TaskStatus.FAILED
+        records = await engine.events.list(limit=1000)
+        (failed,) = [one for one in records if one.event.topic == "task.failed"]
+        (released,) = [one for one in records if one.event.topic == "agent.released"]
+    assert released.correlation_id == failed.correlation_id

@@ -1,5 +1,7 @@
 """Workflows on real tasks, approvals and sub-workflows: what their driver starts, follows and cancels."""
 
+from pathlib import Path
+
 import anyio
 import pytest
 from workflow_steps import command, defined, ends, reaches, start, state_of, statuses, step, tell
@@ -159,7 +161,11 @@ async def test_a_question_is_answered_and_the_answer_chooses(opened, in_app):
         workflow_id = await start(engine, defined(ask, choose, **in_app), inputs={"version": "1.2"})
         await until(lambda: open_questions(engine))
         (asked,) = await open_questions(engine)
-        assert (asked.kind, asked.proposed_solution, asked.reviewers) == ("workflow_step", "Release 1.2?", ("alice", "bob"))
+        assert (asked.kind, asked.proposed_solution, asked.reviewers) == (
+            "workflow_step",
+            "Release 1.2?",
+            ("alice", "bob"),
+        )
         assert (asked.workflow_id, asked.step_id) == (workflow_id, "ask")
         await engine.approvals.approve(asked.id, "go", by="bob")
         workflow = await ends(engine, workflow_id)
@@ -198,8 +204,12 @@ async def test_a_question_without_words_fails_the_step(opened):
 
 
 async def test_items_rounds_waits_and_signals(opened, in_app, tmp_path):
-    each = step("each", ForEachStep(items="[3, 4]", steps=(command("one", "echo {{ item }}{{ index }}"),), concurrency=1))
-    loop = step("loop", LoopStep(steps=(command("try", "echo {{ round }}"),), until="steps.try.output.text == '2'", limit=3))
+    each = step(
+        "each", ForEachStep(items="[3, 4]", steps=(command("one", "echo {{ item }}{{ index }}"),), concurrency=1)
+    )
+    loop = step(
+        "loop", LoopStep(steps=(command("try", "echo {{ round }}"),), until="steps.try.output.text == '2'", limit=3)
+    )
     wait = step("wait", WaitStep(signal="go"), "each", "loop")
     short = step("short", WaitStep(seconds=0.05))
     async with opened() as engine:
@@ -218,7 +228,8 @@ async def test_parallel_commands_run_at_the_same_time(opened, in_app, tmp_path):
     script = "touch {folder}/{own}; while [ ! -e {folder}/{other} ]; do sleep 0.01; done"
     pair = ParallelStep(
         steps=tuple(
-            command(own, script.format(folder=tmp_path, own=own, other=other)) for own, other in (("a", "b"), ("b", "a"))
+            command(own, script.format(folder=tmp_path, own=own, other=other))
+            for own, other in (("a", "b"), ("b", "a"))
         )
     )
     async with opened() as engine:
@@ -249,8 +260,7 @@ async def test_cancelling_ends_what_runs_before_it_is_cancelled(opened, in_app, 
 
 def _runs(pid):
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -315,7 +325,9 @@ async def test_one_of_two_engines_drives_and_the_other_takes_over(opened, in_app
     slow = command("slow", f"echo x >> {tmp_path}/effects; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done")
     async with opened() as other:
         async with opened() as engine:
-            workflow_id = await start(engine, defined(slow, step("ask", ApprovalStep(question="Go?"), "slow"), **in_app))
+            workflow_id = await start(
+                engine, defined(slow, step("ask", ApprovalStep(question="Go?"), "slow"), **in_app)
+            )
             assert not await other._core.take_on_workflow(workflow_id)
             await until((tmp_path / "effects").exists)
         (tmp_path / "go").touch()

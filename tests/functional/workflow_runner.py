@@ -1,10 +1,11 @@
-"""A process with an engine that drives a workflow, and a human who answers it: ``python workflow_runner.py URL HOME APP``.
+"""A process with an engine that drives a workflow, and a human who answers it: ``workflow_runner.py URL HOME APP``.
 
 It starts the workflow unless it has been started, and ends when it has ended and no task of it is left to clear. It may
 be killed at any moment and started again: what it does next follows from what is recorded.
 """
 
 import sys
+from contextlib import suppress
 
 import anyio
 
@@ -43,33 +44,20 @@ def marks(witness, text, **more):
 
 def definition(app, witness) -> WorkflowDefinition:
     """Return a workflow with a side effect for each of its commands."""
+    pair = ParallelStep(steps=(step("left", marks(witness, "left")), step("right", marks(witness, "right"))))
+    each = ForEachStep(items=f"range({ITEMS}) | list", steps=(step("one", marks(witness, "item-{{ item }}")),))
+    fails = CommandStep(run=f"echo failed >> {witness}; exit 3")
+    yes = Case(when="steps.ask.output.decision == 'approved'", steps=(step("yes", marks(witness, "yes")),))
     return WorkflowDefinition(
         name="kills",
         options={"repositories": [app]},
         steps=(
             step("begin", marks(witness, "begin", output={"type": "string"})),
-            step(
-                "both",
-                ParallelStep(steps=(step("left", marks(witness, "left")), step("right", marks(witness, "right")))),
-                "begin",
-            ),
-            step(
-                "each",
-                ForEachStep(items=f"range({ITEMS}) | list", steps=(step("one", marks(witness, "item-{{ item }}")),)),
-                "begin",
-            ),
-            step("fails", CommandStep(run=f"echo failed >> {witness}; exit 3"), "begin", on_failure=OnStepFailure.CONTINUE),
+            step("both", pair, "begin"),
+            step("each", each, "begin"),
+            step("fails", fails, "begin", on_failure=OnStepFailure.CONTINUE),
             step("ask", ApprovalStep(question="Go on after {{ steps.begin.output }}?"), "both", "each"),
-            step(
-                "choose",
-                ConditionalStep(
-                    cases=(
-                        Case(when="steps.ask.output.decision == 'approved'", steps=(step("yes", marks(witness, "yes")),)),
-                    ),
-                    otherwise=(step("no", marks(witness, "no")),),
-                ),
-                "ask",
-            ),
+            step("choose", ConditionalStep(cases=(yes,), otherwise=(step("no", marks(witness, "no")),)), "ask"),
             step("end", marks(witness, "end"), "choose", retry=StepRetry(attempts=2, pause=0.01)),
         ),
     )
@@ -92,10 +80,8 @@ async def work(url: str, home: str, app: str) -> None:
         start = StartWorkflow(workflow_id=WORKFLOW_ID, definition=definition(app, f"{app}/../witness"))
 
         async def create() -> None:
-            try:
+            with suppress(AggregateExists):
                 await core.bus.handle(core.user, WORKFLOW_ID, start)
-            except AggregateExists:
-                pass
 
         await core.begin_workflow(WORKFLOW_ID, create, await core.log.head())
         await until(lambda: is_done(engine), patience=600)

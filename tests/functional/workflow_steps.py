@@ -5,7 +5,14 @@ import uuid
 import anyio
 
 from aura_contracts.ids import WorkflowId
-from aura_contracts.workflow import WORKFLOW, CommandStep, StartWorkflow, StepDefinition, StepRecovery, WorkflowDefinition
+from aura_contracts.workflow import (
+    WORKFLOW,
+    CommandStep,
+    StartWorkflow,
+    StepDefinition,
+    StepRecovery,
+    WorkflowDefinition,
+)
 from conditions import until
 
 

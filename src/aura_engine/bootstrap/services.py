@@ -55,6 +55,7 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
         random=host.random,
         grace=given.grace,
     )
+
     def workflows(follower: Follower) -> WorkflowKind:
         return WorkflowKind(World(runtime, FacadeStepTasks(core), Library(core.bus), follower))
 

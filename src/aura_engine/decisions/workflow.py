@@ -121,18 +121,21 @@ def _start(_: None, command: StartWorkflow, context: Context) -> Events:
     return [WorkflowStarted(**{name: getattr(command, name) for name in WorkflowStarted.__struct_fields__})]
 
 
-_PAST = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.CANCELLED, StepStatus.FAILED})
+_PAST = frozenset(
+    {StepStatus.PENDING, StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.CANCELLED, StepStatus.FAILED}
+)
+"""What a fork begins with: steps that have ended, and containers around them that begin again."""
 
 
 def _require_past(command: StartWorkflow) -> None:
-    """The past has steps of the definition that have ended, each once."""
+    """The past has steps of the definition that do not run, each once."""
     outline = outline_of(command.definition)
     seen: set[str] = set()
     for step in command.past:
         if step.definition_id not in outline or step.id in seen:
             raise RuleBroken("past", f"{step.id!r} is not a step of the definition, or is there twice")
-        if step.status not in _PAST and not (step.status is StepStatus.PENDING and step.items is not None):
-            raise RuleBroken("past", f"step {step.id!r} has not ended, it is {step.status}")
+        if step.status not in _PAST:
+            raise RuleBroken("past", f"step {step.id!r} is still {step.status}")
         seen.add(step.id)
 
 

@@ -251,7 +251,7 @@ def _cycle_faults(block: Block) -> Iterator[DefinitionFault]:
 
 
 def _circle(before: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return steps each of which waits for the next, and the last for the first; empty if there are none."""
+    """Return steps each of which waits for the next, and the last for the first; empty without any."""
     try:
         TopologicalSorter(before).prepare()
     except CycleError as error:

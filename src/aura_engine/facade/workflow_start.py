@@ -57,7 +57,7 @@ class WorkflowStart:
         command = StartWorkflow(
             workflow_id=workflow_id,
             definition=definition,
-            inputs=facade.checked_inputs(definition, inputs),
+            inputs=facade.completed_inputs(definition.inputs, inputs),
             context=dict(context),
             pins=await library.pins(definition, number),
             revision=name,
@@ -141,7 +141,7 @@ def _is_started_from(first: WorkflowStarted, workflow: WorkflowDefinition | str)
 
 def _has_inputs(first: WorkflowStarted, inputs: Mapping[str, Any]) -> bool:
     try:
-        return facade.checked_inputs(first.definition, inputs) == first.inputs
+        return facade.completed_inputs(first.definition.inputs, inputs) == first.inputs
     except InvalidInput:
         return False
 

@@ -9,7 +9,7 @@ import anyio
 import attrs
 import msgspec
 
-from aura_contracts.actors import Actor
+from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.aggregate import Command
 from aura_contracts.errors import Fault, InvalidId, InvalidInput
 from aura_contracts.events import EventRecord
@@ -260,7 +260,7 @@ class Workflows:
         workflow_id = WorkflowId(await self._core.find(WORKFLOW.name, workflow))
         await self._core.require_member(WORKFLOW.name, workflow_id, "advance", by)
         if not (await self._core.stored(WORKFLOW, workflow_id)).ended:
-            await self._core.bus.handle(self._core.actor(by), workflow_id, AdvanceWorkflow())
+            await self._core.bus.handle(ENGINE, workflow_id, AdvanceWorkflow())
             await self._core.take_on_workflow(workflow_id)
         return await self._core.stored(WORKFLOW, workflow_id)
 

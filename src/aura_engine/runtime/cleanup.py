@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+import attrs
+
 from aura_contracts.actors import ENGINE, WORKER
 from aura_contracts.agent import AGENT, ReleaseAgent, TaskOutcome
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
@@ -154,13 +156,16 @@ async def record_failure(runtime: Runtime, view: View) -> None:
     failure = execution.failure
     assert failure is not None, "a failed execution has a failure"
     working = task.status in (TaskStatus.IN_PROGRESS, TaskStatus.APPROVED)
-    if failure.reason is FailureReason.WORKER_LOST and working:
-        delay = runtime.delay(task.retry, task.attempts_failed + 1)
-        await runtime.bus.handle(ENGINE, task.id, RecordAttemptFailure(failure=failure, delay=delay))
-        return
     async with runtime.bus.unit(ENGINE) as unit:
-        await unit.handle(task.id, FailTask(failure=failure))
-        await withdraw_all(unit, task.id, "the task has failed")
+        if failure.reason is FailureReason.WORKER_LOST and working:
+            delay = runtime.delay(task.retry, task.attempts_failed + 1)
+            task = await unit.handle(task.id, RecordAttemptFailure(failure=failure, delay=delay))
+        else:
+            task = await unit.handle(task.id, FailTask(failure=failure))
+        if task.ended:  # nothing is left of it that would have another engine look after it
+            failed = attrs.evolve(view, task=task)
+            await withdraw_questions(unit, failed, "the task has failed")
+            await _release_agent(unit, failed)
 
 
 async def run_again(runtime: Runtime, view: View) -> None:

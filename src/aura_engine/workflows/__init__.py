@@ -3,7 +3,10 @@
 file_keys            what a workflow file may hold, key by key
 definition_file      the text of a file ► a definition, or all its faults with line and column
 definition_text      a definition ► the text of a file
-builder              a definition, put together in Python
+builder              definitions in Python
+starters             complete files to begin with
+templates            those files
+lint                 faults of a definition that only its templates, or the whole graph, show
 library              the stored definitions, as workflows refer to them
 forks                what of a workflow stays as it was in one that continues it
 
@@ -16,6 +19,10 @@ evaluation           expressions and templates, evaluated where a step is
 schemas              whether outputs and inputs are as declared (pure)
 schedules            when something is due again, by cron expression and zone (pure)
 
+graph                a workflow as text, as a flowchart of Mermaid and as a drawing
+critical_path        the steps that decided how long a workflow took
+wait_chains          why a workflow waits, as a chain of events
+
 acts                 what the driver of a workflow has to do now (pure)
 kind                 workflows as what an engine drives
 driver               does what a workflow needs from the world, until nothing is left
@@ -25,8 +32,4 @@ below                what runs for steps, and what its end means
 orders               the tasks that steps need, and who makes them
 outputs              what the tasks of steps have come to
 step_ids             the ids of what steps start
-
-graph                pictures of definitions and of workflows
-critical_path        what the end of a workflow waited for
-wait_chains          why a step waits
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -174,7 +175,7 @@ class Below:
             async def cancel(unit: UnitOfWork) -> None:
                 await self._world.tasks.cancel(unit, task_id, workflow.reason or _CANCELLED)
 
-            return Change(step.id, cancel, lambda: self._world.drivers.take_on_soon(task_id))
+            return Change(step.id, cancel, partial(self._world.drivers.take_on_soon, task_id))
         if view is not None and view.execution is not None and not (view.execution.final and not view.leased):
             self._world.drivers.take_on_soon(task_id)
             return None  # its processes are being ended
@@ -188,7 +189,7 @@ class Below:
             return Change(step.id, report(workflow.id, CompleteStep(step_id=step.id, result=child.outputs)))
         if child is None or child.ended:
             return Change(step.id, report(workflow.id, ReportStepCancelled(step_id=step.id, reason=workflow.reason)))
-        begins = lambda: self._world.drivers.take_on_workflow(child.id)  # noqa: E731 - one expression
+        begins = partial(self._world.drivers.take_on_workflow, child.id)
         if child.status in (WorkflowStatus.CANCELLING, WorkflowStatus.COMPENSATING):
             begins()
             return None

@@ -10,7 +10,7 @@ Tables within a step, and the steps within it, are read by themselves, so that a
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from aura_contracts.approval import OnExpiry
 from aura_contracts.failures import RETRYABLE, FailureReason
@@ -38,7 +38,7 @@ def _seconds(value: object) -> object:
 
 _DURATION = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[1-9][0-9]{0,6}\s*(s|m|h|d)$"}]}
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(json_schema_extra=_DURATION)]
+Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(_DURATION)]
 Table: TypeAlias = dict[str, Any]
 Schema: TypeAlias = dict[str, Any]
 Template: TypeAlias = str

@@ -1,17 +1,17 @@
 """Forks: what of a workflow stays as it was in another one that continues it from an earlier point. Pure.
 
     over, and not to run again     kept as it is
-    a container around what runs   runs, with the items, the round or the case that it has
-    all else                       pending, as if its block had just begun
+    a container around what runs   pending with the items that it has, so that what is kept in it stays completed
+    all else                       left out: it is pending once its block begins
 
 Everything that depends on what runs again runs again too, up to the end: in its own block, and after each container
-around it. Later rounds of a loop have not happened. A step that was compensated has been undone, so it runs again, too.
+around it. Later rounds of a loop have not happened. A step that was compensated has been undone, so it runs again, and
+so does one whose handler is to continue.
 """
 
 from collections.abc import Iterator
 
 import attrs
-from msgspec.structs import replace
 
 from aura_contracts.errors import AggregateNotFound
 from aura_contracts.workflow import (
@@ -25,8 +25,6 @@ from aura_contracts.workflow import (
     is_over,
     place_of,
 )
-
-_RUNNING = frozenset({StepStatus.RUNNING, StepStatus.HANDLING, StepStatus.AWAITING_APPROVAL})
 
 
 def past_of(workflow: Workflow, step_id: str | None = None) -> tuple[WorkflowStep, ...]:
@@ -70,9 +68,11 @@ class _Fork:
             if inner.parent is None:
                 return
             around = self._workflow.steps[inner.parent]
-            self._around.add(around.id)
+            place = place_of(self._workflow, inner.id)
+            (self._around if place.role is Role.MEMBER else self._again).add(around.id)
             if place_of(self._workflow, around.id).definition.type is StepType.LOOP:
-                self._rounds[around.id] = _round_of(inner, around)
+                back_to = min(_round_of(inner, around), self._rounds.get(around.id, around.round))
+                self._rounds[around.id] = back_to
             inner = around
 
     def _dependents(self, step: WorkflowStep) -> Iterator[str]:
@@ -88,68 +88,33 @@ class _Fork:
                     yield dependent
 
     def past(self) -> Iterator[WorkflowStep]:
-        """Yield the steps that there are from the beginning, those of the top level that are pending left out."""
+        """Yield the steps that are there from the beginning, each after what it is in."""
         gone: set[str] = set()
         for step in self._workflow.steps.values():
-            if step.parent in gone or self._is_later(step):
+            kept = None if step.parent in gone or self._is_left_out(step) else self._kept(step)
+            if kept is None:
                 gone.add(step.id)
-                continue
-            began = self._began(step)
-            if began is None:
-                gone.add(step.id)
-                if step.parent is not None:
-                    yield WorkflowStep(id=step.id, status=StepStatus.PENDING, parent=step.parent)
             else:
-                yield began
+                yield kept
 
-    def _is_later(self, step: WorkflowStep) -> bool:
-        """Whether a step is in a round that has not happened, or is what a container around it began after that."""
+    def _is_left_out(self, step: WorkflowStep) -> bool:
+        """Whether a step runs again, or is in a round that has not happened, or came after an end that has not."""
+        if step.id in self._again:
+            return True
         if step.parent is None:
             return False
         role = place_of(self._workflow, step.id).role
-        if role is Role.COMPENSATION or (role is Role.HANDLER and self._runs_without_handler(step.parent)):
+        if role is Role.COMPENSATION or (role is Role.HANDLER and step.parent in self._around):
             return True
         wanted = self._rounds.get(step.parent)
         return wanted is not None and _round_of(step, self._workflow.steps[step.parent]) > wanted
 
-    def _handles(self, address: str) -> bool:
-        """Whether something in the handler of a step runs again."""
-        again = (self._workflow.steps[one] for one in (*self._again, *self._around))
-        return any(one.parent == address and place_of(self._workflow, one.id).role is Role.HANDLER for one in again)
-
-    def _runs_without_handler(self, address: str) -> bool:
-        return address in self._around and not self._handles(address)
-
-    def _began(self, step: WorkflowStep) -> WorkflowStep | None:
-        """Return a step as the fork begins with it, None if it is pending."""
-        if step.id in self._again:
-            return None
-        if step.id in self._around:
-            return self._runs(step, StepStatus.HANDLING if self._handles(step.id) else StepStatus.RUNNING)
-        if is_over(self._workflow, step):
-            return step
-        if step.status in LIVE & _RUNNING and place_of(self._workflow, step.id).definition.type in CONTAINERS:
-            return self._runs(step, step.status)
-        return None
-
-    def _runs(self, step: WorkflowStep, status: StepStatus) -> WorkflowStep:
-        return replace(
-            step,
-            status=StepStatus.HANDLING if status is StepStatus.HANDLING else StepStatus.RUNNING,
-            round=self._rounds.get(step.id, step.round),
-            done=None if step.id in self._rounds else step.done,
-            result=None,
-            handled=False,
-            number=0,
-            reason="",
-            because=(),
-            failure=step.failure if status is StepStatus.HANDLING else None,
-            ended_at=None,
-            ends_as=None,
-            due_at=None,
-            times_out_at=None,
-            time_left=None,
-        )
+    def _kept(self, step: WorkflowStep) -> WorkflowStep | None:
+        """Return a step as the fork begins with it, None if it is left out."""
+        runs = step.status in LIVE and place_of(self._workflow, step.id).definition.type in CONTAINERS
+        if step.id in self._around or (runs and step.status is not StepStatus.HANDLING):
+            return WorkflowStep(id=step.id, status=StepStatus.PENDING, parent=step.parent, items=step.items)
+        return step if is_over(self._workflow, step) else None
 
 
 def _round_of(step: WorkflowStep, loop: WorkflowStep) -> int:

@@ -249,7 +249,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     try:
         validator = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex", strict=True))
     except SchemaError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error).rpartition("error: ")[2].strip()) from error
 
     def matches(text: str) -> bool:
         try:

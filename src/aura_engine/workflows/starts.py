@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import attrs
@@ -99,7 +100,7 @@ class Starts:
             await create(unit)
             await unit.handle(workflow.id, StartStep(step_id=step.id, task_id=task_id))
 
-        return Change(step.id, add, lambda: self._world.drivers.take_on_part(task_id))
+        return Change(step.id, add, partial(self._world.drivers.take_on_part, task_id))
 
     async def _requester(self, workflow: Workflow) -> str | None:
         """Return the name of the human who started the workflow, or the one that it is a step of."""
@@ -163,7 +164,7 @@ class Starts:
             await unit.acting_as(ENGINE).handle(child_id, start)
             await unit.handle(workflow.id, StartStep(step_id=step.id, child_id=child_id))
 
-        return Change(step.id, add, lambda: self._world.drivers.take_on_workflow(child_id))
+        return Change(step.id, add, partial(self._world.drivers.take_on_workflow, child_id))
 
 
 def _project(workflow: Workflow) -> dict[str, Any]:

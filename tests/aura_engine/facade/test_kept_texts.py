@@ -26,7 +26,7 @@ NAMES = frozenset(
         *("ref", "remember", "repository", "session", "stream", "task", "text", "types", "workspace", "after", "state"),
         *("approvals", "commits", "decision", "kind", "path", "reply_to"),
         *("project", "board", "column", "template", "variables", "link", "form", "notification", "channel", "person"),
-        *("purpose", "base_url", "workflow", "step", "definition"),
+        *("purpose", "base_url", "workflow", "step", "definition", "file"),
     }
 )
 """Parameters that name something, as a rule something that exists, and so are not kept themselves."""

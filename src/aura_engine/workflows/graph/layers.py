@@ -93,6 +93,21 @@ def arrange(vertices: Sequence[Vertex], edges: Sequence[tuple[int, int]]) -> Arr
     return _drawn(vertices, cells, layers, chains)
 
 
+def without_detours(count: int, edges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the edges of a graph without those whose ends a longer way connects. Circles stay."""
+    after: list[list[int]] = [[] for _ in range(count)]
+    for source, target in edges:
+        after[source].append(target)
+    depth, within = _depths(count, edges), [0] * count  # what can be reached, as bits
+    kept = []
+    for place in sorted(range(count), key=lambda place: -depth[place]):
+        for target in sorted(after[place], key=lambda target: depth[target]):
+            if not within[place] >> target & 1:
+                kept.append((place, target))
+            within[place] |= within[target] | 1 << target
+    return sorted(kept)
+
+
 # --- Layers -----------------------------------------------------------------------------------------------------------
 
 

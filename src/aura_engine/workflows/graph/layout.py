@@ -6,7 +6,8 @@ layout of its block. Within a block,
 - what is connected is arranged in layers (`aura_engine.workflows.graph.layers`), the rest in rows next to it;
 - a step's handler and compensation stand to its right;
 - many steps with the same neighbours share a frame, a **rack**: one edge leads to all of them;
-- several steps that wait for the same several steps share a **junction**: a dot in which the edges meet.
+- several steps that wait for the same several steps share a **junction**: a dot in which the edges meet;
+- edges that others imply are left out, and with more than `DENSE` edges those whose ends a longer way connects.
 """
 
 import math
@@ -18,7 +19,7 @@ import attrs
 import msgspec
 
 from aura_contracts.plain_data import Plain
-from aura_engine.workflows.graph.layers import GAP, Point, Vertex, arrange
+from aura_engine.workflows.graph.layers import GAP, Point, Vertex, arrange, without_detours
 from aura_engine.workflows.graph.lettering import TEXT_SIZE, Lettering, lettering_of, text_width
 from aura_engine.workflows.graph.nodes import GraphEdge, GraphNode, WorkflowGraph
 
@@ -27,6 +28,9 @@ PADDING = 16
 
 LABEL_SHIFT = 7
 """Pixels from the end of a line to its label, to the right and upwards."""
+
+DENSE = 5_000
+"""The most edges of a block, beyond which those are left out whose ends a longer way connects."""
 
 _RACK = 5
 """Steps with the same neighbours that share a frame."""
@@ -171,6 +175,8 @@ def _block(nodes: Sequence[GraphNode], edges: Iterable[GraphEdge], inside: str) 
     drawn = [edge for edge in edges if not edge.implied]
     pairs = [(number[edge.source], number[edge.target]) for edge in drawn]
     joins = {number[edge.target]: edge.join for edge in drawn}
+    if len(pairs) > DENSE:
+        pairs = without_detours(len(nodes), pairs)
     units = [_unit(node, inside) for node in nodes]
     parts = [
         _Piece([units[place] for place in members], members, joins, pairs).area(inside)

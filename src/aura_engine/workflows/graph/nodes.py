@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from aura_contracts.plain_data import Plain
+from aura_contracts.workflow.steps import WorkflowStep
 from aura_contracts.workflow.values import (
     ConditionalStep,
     ForEachStep,
@@ -23,7 +24,6 @@ from aura_contracts.workflow.values import (
     StepType,
     WorkflowDefinition,
     WorkflowStatus,
-    WorkflowStep,
 )
 from aura_engine.workflows.graph.captions import facts_of, join_text
 

@@ -71,8 +71,12 @@ _DARK = """
 
 
 def svg_of(graph: WorkflowGraph, *, critical: Collection[str] = ()) -> str:
-    """Return a graph as an SVG document. The ids in `critical` have a bold border: those of the critical path."""
+    """Return a graph as an SVG document. The steps whose addresses are `critical` have a bold border.
+
+    They are those of the critical path. A node that stands for several runs of a step is bold if one of them is.
+    """
     layout = layout_of(graph)
+    bold = {*critical, *(address.rpartition("/")[2] for address in critical)}
     heading = _heading(graph)
     width = max(layout.width, text_width(heading, _HEADING_SIZE, bold=True)) + 2 * _BORDER
     height = layout.height + 2 * _BORDER + _HEADING
@@ -87,7 +91,7 @@ def svg_of(graph: WorkflowGraph, *, critical: Collection[str] = ()) -> str:
             f'<rect class="paper" width="{width}" height="{height}"/>',
             f'<text class="heading" x="{_BORDER}" y="{_BORDER + _HEADING_SIZE}">{_text(heading)}</text>',
             f'<g transform="translate({_BORDER} {_BORDER + _HEADING})">',
-            *_boxes(layout.boxes, critical),
+            *_boxes(layout.boxes, bold),
             *(part for line in layout.lines for part in _line(line)),
             "</g>",
             "</svg>",
