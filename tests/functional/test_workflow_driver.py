@@ -1,5 +1,7 @@
 """Workflows on real tasks, approvals and sub-workflows: what their driver starts, follows and cancels."""
 
+import os
+import signal
 from pathlib import Path
 
 import anyio
@@ -22,9 +24,12 @@ from aura_contracts.workflow import (
     RetryStep,
     SendSignal,
     SkipStep,
+    StepRecovery,
     StepRetry,
+    SubWorkflowStep,
     WaitStep,
 )
+from aura_engine.workflows.library import Library
 from conditions import until
 from engines import open_questions, scripted, write
 from repositories import content
@@ -101,6 +106,30 @@ async def test_an_expression_that_fails_is_the_failure_of_its_step(opened, in_ap
     async with opened() as engine:
         workflow = await ends(engine, await start(engine, defined(bad, unsure, **in_app)))
     assert {one.failure.reason for one in workflow.steps.values()} == {FailureReason.EXPRESSION_ERROR}
+
+
+@pytest.mark.parametrize("recovery", list(StepRecovery))
+async def test_a_command_whose_process_was_lost_recovers_as_its_author_says(opened, in_app, tmp_path, recovery):
+    """Supervisor and command are killed in the middle, once: no one knows how far it had come."""
+    script = f"echo $PPID $$ >> {tmp_path}/pids; test $(wc -l < {tmp_path}/pids) = 2 || exec sleep 600"
+    lost = command("lost", script, recovery=recovery, retry=StepRetry(attempts=3, pause=0.01))
+    async with opened() as engine:
+        workflow_id = await start(engine, defined(lost, **in_app))
+        await until((tmp_path / "pids").exists)
+        await until(lambda: (tmp_path / "pids").read_text().endswith("\n"))
+        for pid in map(int, (tmp_path / "pids").read_text().split()):
+            os.kill(pid, signal.SIGKILL)
+        workflow = await ends(engine, workflow_id)
+    step, begun = workflow.steps["lost"], len((tmp_path / "pids").read_text().splitlines())
+    expected = {
+        StepRecovery.RERUN: ("completed", 2, 2),
+        StepRecovery.SKIP: ("skipped", 1, 1),
+        StepRecovery.ASK: ("failed", 1, 1),
+    }
+    assert (step.status, step.attempts, begun) == expected[recovery], workflow
+    if recovery is StepRecovery.ASK:
+        assert step.failure.reason is FailureReason.WORKER_LOST
+        assert "how far it had come" in step.failure.message
 
 
 # --- Agents -----------------------------------------------------------------------------------------------------------
@@ -234,6 +263,78 @@ async def test_parallel_commands_run_at_the_same_time(opened, in_app, tmp_path):
     )
     async with opened() as engine:
         assert (await ends(engine, await start(engine, defined(step("pair", pair), **in_app)))).status == "completed"
+
+
+# --- Sub-workflows ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def called(in_app):
+    """Has an engine store a definition, and returns the step that runs it."""
+
+    async def store(engine, *steps, inputs=None, **more):
+        declared = {"who": {"type": "string"}, "times": {"type": "integer", "default": 2}}
+        await engine.workflows.create(defined(*steps, name="called", inputs=declared, **in_app, **more))
+        given = {"who": "{{ inputs.who }}"} if inputs is None else inputs
+        return step("sub", SubWorkflowStep(workflow="called", inputs=given))
+
+    return store
+
+
+async def pinned(engine, *steps, **more):
+    """Start a workflow with the definitions that it refers to as they are now."""
+    definition = defined(*steps)
+    return await start(engine, definition, pins=await Library(engine._core.bus).pins(definition), **more)
+
+
+async def test_a_sub_workflow_has_its_inputs_and_hands_on_its_outputs(opened, called):
+    says = command("says", "echo {{ inputs.who }} {{ inputs.times }}")
+    async with opened() as engine:
+        sub = await called(engine, says, outputs={"said": "steps.says.output.text"})
+        workflow = await ends(engine, await pinned(engine, sub, inputs={"who": "bob"}))
+        assert workflow.steps["sub"].result == {"said": "bob 2"}, workflow
+        child = await state_of(engine, workflow.steps["sub"].child_id)
+        (task,) = (await engine.tasks.list()).rows
+    assert (child.parent.workflow_id, child.parent.step_id, child.revision) == (workflow.id, "sub", "called@1")
+    assert task.requester == "alice"
+
+
+async def test_a_sub_workflow_that_fails_fails_its_step(opened, called):
+    async with opened() as engine:
+        sub = await called(engine, command("fails", "exit 7"))
+        workflow = await ends(engine, await pinned(engine, sub, inputs={"who": "bob"}))
+    assert workflow.status == "failed"
+    assert "called" in workflow.steps["sub"].failure.message
+
+
+async def test_inputs_that_do_not_fit_fail_the_step_of_a_sub_workflow(opened, called):
+    async with opened() as engine:
+        sub = await called(engine, command("true", "true"), inputs={"who": "bob", "times": "often"})
+        workflow = await ends(engine, await pinned(engine, sub))
+    assert "times" in workflow.steps["sub"].failure.message
+
+
+async def test_cancelling_reaches_the_commands_of_a_sub_workflow(opened, called, tmp_path):
+    async with opened() as engine:
+        sub = await called(engine, command("long", f"echo $$ > {tmp_path}/pid; exec sleep 600"))
+        workflow_id = await pinned(engine, sub, inputs={"who": "bob"})
+        await until((tmp_path / "pid").exists)
+        await tell(engine, workflow_id, CancelWorkflow(reason="enough"))
+        workflow = await ends(engine, workflow_id)
+        assert workflow.status == "cancelled"
+        child = await state_of(engine, workflow.steps["sub"].child_id)
+        assert child.status == "cancelled"
+        assert not _runs(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_step_waits_while_its_sub_workflow_asks(opened, called):
+    async with opened() as engine:
+        sub = await called(engine, step("ask", ApprovalStep(question="Go?")))
+        workflow_id = await pinned(engine, sub, inputs={"who": "bob"})
+        await reaches(engine, workflow_id, lambda one: one.steps["sub"].status == "awaiting_approval")
+        (asked,) = await open_questions(engine)
+        await engine.approvals.approve(asked.id)
+        assert (await ends(engine, workflow_id)).status == "completed"
 
 
 # --- Pausing, cancelling, timeouts ------------------------------------------------------------------------------------
