@@ -84,6 +84,15 @@ def filled():
     return texts().filter(str.strip)
 
 
+def templates():
+    """Texts that are templates without placeholders."""
+    return filled().filter(lambda text: "{" not in text)
+
+
+def expressions():
+    return st.sampled_from(("true", "1 == 1", "'a: b' != \"# c\"", "not\n  false", "[1, 2]", "{'a': 1}", "- 1 < 2"))
+
+
 def json_values():
     numbers = st.integers(-(10**17), 10**17) | st.floats(-1e17, 1e17) | st.booleans() | st.none()
     return st.recursive(
@@ -126,7 +135,7 @@ def _configs(draw, blocks, *, inner):
 def _task(blocks):
     return st.builds(
         AgentTaskStep,
-        task_template=filled(),
+        task_template=templates(),
         agent_type=st.none() | st.sampled_from(("architect", "x-1")),
         requires_approval=st.booleans(),
         output=st.none() | schemas(),
@@ -137,7 +146,7 @@ def _task(blocks):
 def _command(blocks):
     return st.builds(
         CommandStep,
-        run=filled(),
+        run=templates(),
         recovery=st.sampled_from(StepRecovery),
         output=st.none() | schemas(),
         options=tables(),
@@ -147,7 +156,7 @@ def _command(blocks):
 def _approval(blocks):
     return st.builds(
         ApprovalStep,
-        question=filled(),
+        question=templates(),
         reviewers=_PEOPLE,
         levels=st.just(()) | st.just((Level(reviewers=("dora", "emil"), quorum=2),)),
         choices=st.just(()) | st.just(("left", "no")),
@@ -157,17 +166,23 @@ def _approval(blocks):
 
 
 def _sub_workflow(blocks):
-    return st.builds(SubWorkflowStep, workflow=st.sampled_from(("build", "build@3", "a b")), inputs=tables())
+    return st.builds(
+        SubWorkflowStep,
+        workflow=st.sampled_from(("build", "build@3", "a b")),
+        inputs=st.dictionaries(texts(), templates() | st.integers(0, 9), max_size=2),
+    )
 
 
 def _wait(blocks):
     return st.one_of(
-        st.builds(WaitStep, seconds=_TIMES), st.builds(WaitStep, until=filled()), st.builds(WaitStep, signal=filled())
+        st.builds(WaitStep, seconds=_TIMES),
+        st.builds(WaitStep, until=templates()),
+        st.builds(WaitStep, signal=filled()),
     )
 
 
 def _conditional(blocks):
-    cases = st.lists(st.builds(Case, when=filled(), steps=blocks), min_size=1, max_size=2).map(tuple)
+    cases = st.lists(st.builds(Case, when=expressions(), steps=blocks), min_size=1, max_size=2).map(tuple)
     return st.builds(ConditionalStep, cases=cases, otherwise=st.just(()) | blocks)
 
 
@@ -176,13 +191,15 @@ def _parallel(blocks):
 
 
 def _for_each(blocks):
-    n_of = st.builds(ForEachStep, items=filled(), steps=blocks, join=st.just(Join.N_OF), n=st.integers(1, 100))
+    n_of = st.builds(ForEachStep, items=expressions(), steps=blocks, join=st.just(Join.N_OF), n=st.integers(1, 100))
     limits = st.integers(1, 1000)
-    return n_of | st.builds(ForEachStep, items=filled(), steps=blocks, limit=limits, concurrency=st.none() | limits)
+    return n_of | st.builds(
+        ForEachStep, items=expressions(), steps=blocks, limit=limits, concurrency=st.none() | limits
+    )
 
 
 def _loop(blocks):
-    return st.builds(LoopStep, steps=blocks, until=filled(), limit=st.integers(1, 1000))
+    return st.builds(LoopStep, steps=blocks, until=expressions(), limit=st.integers(1, 1000))
 
 
 def _joins():
@@ -205,7 +222,7 @@ def _steps(draw, depth):
                 dependencies=tuple(map(str, before)),
                 join=join,
                 n=1 if join is Join.FIRST and draw(st.booleans()) else None,
-                when=draw(st.just("") | filled()),
+                when=draw(st.just("") | expressions()),
                 retry=draw(st.just(StepRetry()) | _retries()),
                 timeout=draw(st.none() | _TIMES),
                 on_failure=draw(st.sampled_from(OnStepFailure)),
@@ -267,7 +284,7 @@ def definitions():
         description=texts(),
         steps=steps | steps.map(lambda block: (*block, end)),
         inputs=st.dictionaries(names, schemas(), max_size=2),
-        outputs=st.dictionaries(names, filled(), max_size=2),
+        outputs=st.dictionaries(names, expressions(), max_size=2),
         context=tables(),
         project=st.none() | filled(),
         options=tables(),

@@ -17,7 +17,7 @@ from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.events import Event
 from aura_contracts.ledger import LEDGER
 from aura_contracts.workflow import STEP_TABLE, WORKFLOW
-from aura_engine.decisions import DECIDERS
+from aura_engine.decisions import DECIDERS, Decider
 from generator.markdown import NOTE, fenced, page, table
 from generator.source import first_line, own_words
 from generator.values import anchor, fields, home, members, types_in
@@ -123,12 +123,16 @@ def _events_of(aggregate: Aggregate[Any]) -> Iterator[str]:
 def _event(aggregate: Aggregate[Any], event: type[Event]) -> Iterator[str]:
     yield f"### `{event.topic}`"
     yield first_line(event)
-    commands = DECIDERS[aggregate.name].decisions if aggregate.name in DECIDERS else ()
-    by = [f"`{command.__name__}`" for command in commands if event in (*command.emits, *command.followed_by)]
-    emitter = "the store" if aggregate is LEDGER else ", ".join(by)
+    emitter = "the store" if aggregate is LEDGER else _emitters(DECIDERS[aggregate.name], event)
     yield f"Version {event.version}, emitted by {emitter}. {_moves(aggregate.table, event)}"
     if event.__struct_fields__:
         yield fields(event, _place)
+
+
+def _emitters(decider: Decider[Any], event: type[Event]) -> str:
+    """Return the commands that emit an event; "any command" is followed by it where the state makes it so."""
+    by = [f"`{command.__name__}`" for command in decider.decisions if event in command.emits]
+    return ", ".join([*by, *(["any command that leads to it"] if event in decider.consequences else [])])
 
 
 def _moves(rows: Table, event: type[Event]) -> str:

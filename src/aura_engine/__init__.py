@@ -588,5 +588,7 @@ if TYPE_CHECKING:
     from aura_engine.workflows.graph.nodes import graph_of as graph_of
     from aura_engine.workflows.graph.svg import svg_of as svg_of
     from aura_engine.workflows.graph.tree import tree_of as tree_of
+    from aura_engine.workflows.starters import starter_names as starter_names
+    from aura_engine.workflows.starters import starter_text as starter_text
 
 export_lazily(__name__)

@@ -64,7 +64,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.tests = _BOUNDED_TESTS
 
     def start(self) -> None:
-        """Begin to count anew."""
+        """Begin to count from zero."""
         self._steps = 0
         self._size = 0
 
@@ -183,7 +183,7 @@ def _whole(sandbox: BoundedEnvironment, values: Any) -> Any:
     return values
 
 
-def _compares(apply: Callable[..., Any]) -> Callable[..., Any]:
+def _compares(apply: Any) -> Callable[..., Any]:
     """Return a test that counts what it compares."""
 
     @pass_environment
@@ -334,7 +334,7 @@ def _not_json(value: object) -> str:
 
 _ADD = _charged(FILTERS["sum"], _whole)
 
-_BOUNDED_FILTERS: dict[str, Callable[..., Any]] = {
+_BOUNDED_FILTERS: dict[str, Any] = {
     **{name: FILTERS[name] for name in _FILTERS.split()},
     **{name: _of_text(FILTERS[name]) for name in _OF_TEXT},
     **{name: _charged(FILTERS[name], _walked) for name in _SHALLOW},
@@ -355,7 +355,7 @@ _BOUNDED_FILTERS: dict[str, Callable[..., Any]] = {
     "_key": _key,
 }
 
-_BOUNDED_TESTS: dict[str, Callable[..., Any]] = {
+_BOUNDED_TESTS: dict[str, Any] = {
     **TESTS,
     **{name: _compares(TESTS[name]) for name in _COMPARING.split()},
     "in": _contains,

@@ -153,6 +153,37 @@ def test_a_workflow_is_paused_resumed_signalled_and_cancelled(files):
     assert call_aura("workflow", "list", "--name", "hear", "--limit", "1", "--json").objects[0]["id"] == other["id"]
 
 
+def test_a_file_to_begin_with_is_written_once(files):
+    names = call_aura("workflow", "init").out.split()
+    assert names == ["build-feature", "fix-bug", "refactor-code"]
+    for name in names:
+        assert call_aura("workflow", "init", name).out == f"{name}.yaml is written\n"
+        assert call_aura("workflow", "validate", f"{name}.yaml").code == 0
+        assert call_aura("workflow", "init", name, "--output", "-").out == (files / f"{name}.yaml").read_text()
+    (files / "fix-bug.yaml").write_text("mine")
+    again = call_aura("workflow", "init", "fix-bug")
+    assert (again.code, "File exists" in again.err) == (1, True)
+    assert (files / "fix-bug.yaml").read_text() == "mine"
+    assert "use one of build-feature" in call_aura("workflow", "init", "nothing").err
+
+
+def test_a_workflow_is_drawn(files):
+    assert "approve  human_approval" in call_aura("workflow", "graph", "ship.yaml").out
+    assert call_aura("workflow", "graph", "ship.yaml", "--format", "mermaid").out.startswith("flowchart TD\n")
+    assert (
+        call_aura("workflow", "graph", "ship.yaml", "--format", "svg", "--output", "a.svg").out == "a.svg is written\n"
+    )
+    assert (files / "a.svg").read_text().startswith("<svg")
+    (workflow,) = call_aura("workflow", "start", "fail.yaml", "--wait", "--json").objects
+    for word in (workflow["id"], workflow["id"][:13]):
+        assert "failed" in call_aura("workflow", "graph", word).out
+    (graph,) = call_aura("workflow", "graph", workflow["id"], "--json").objects
+    assert (graph["name"], graph["status"], len(graph["nodes"])) == ("fail", "failed", 2)
+    assert call_aura("workflow", "create", "ship.yaml").code == 0
+    assert "approve" in call_aura("workflow", "graph", "ship").out
+    assert call_aura("workflow", "graph", "nothing").code == 1
+
+
 def test_the_installed_command_answers_without_a_store(files):
     listed = run_aura("workflow", "list", cwd=files, AURA_HOME=str(files / "nothing"))
     assert (listed.code, "0 workflows" in listed.err) == (0, True)

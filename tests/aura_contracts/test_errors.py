@@ -39,6 +39,10 @@ NOT_IN_MESSAGE = {
     ("RefChanged", "repository"),
     ("RemoteError", "remote_code"),  # for programs
     ("RemoteError", "details"),
+    ("MissingName", "name"),  # in the reason
+    ("MissingOutput", "source"),
+    ("MissingOutput", "status"),
+    ("ConditionNotBoolean", "kind"),
 }
 
 

@@ -1,602 +1,572 @@
-"""Workflows as a user meets them: what starts when, what stands in the way, what is refused and why."""
+"""Workflows as a user meets them: what starts when, what stands in the way, what follows, what is refused and why."""
 
-from datetime import UTC, datetime
-from itertools import pairwise
+import itertools
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from aura_contracts.actors import agent, human, system
-from aura_contracts.errors import (
-    ActorNotAllowed,
-    AggregateExists,
-    AggregateNotFound,
-    ImpossibleTransition,
-    RuleViolated,
-    TransitionRefused,
-)
-from aura_contracts.events import Fact
+from aura_contracts import workflow as wf
+from aura_contracts.actors import agent
+from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.workflow import (
-    WORKFLOW,
-    AwaitStepApproval,
-    CancelWorkflow,
-    CompleteStep,
-    CompleteWorkflow,
-    FailStep,
-    FailWorkflow,
-    PauseWorkflow,
-    ResumeStep,
-    ResumeWorkflow,
-    RetryStep,
-    SkipStep,
-    StartStep,
-    StartWorkflow,
-    StepAwaitingApproval,
-    StepCompleted,
-    StepConfig,
-    StepDefinition,
-    StepSkipped,
-    StepStarted,
-    StepStatus,
-    StepType,
-    UpdateWorkflowContext,
-    Workflow,
-    WorkflowDefinition,
-    WorkflowStatus,
-    WorkflowStep,
-    find_cycle,
-    find_step,
-    waits_for,
+from aura_engine.workflows.acts import Act, ActKind, Question
+from workflow_play import (
+    ALICE,
+    ENGINE,
+    FAILURE,
+    ID,
+    NOW,
+    Play,
+    an_id,
+    ask,
+    choose,
+    command,
+    each,
+    end,
+    loop,
+    together,
+    wait,
+    work,
 )
-from aura_engine.decisions._decider import Context
-from aura_engine.decisions.workflow import NAME_LIMIT, STEP_LIMIT, WORKFLOW_DECIDER
 
-ID = "0192f0c1-2d3e-7abc-8def-000000000001"
-TASK_ID = "0192f0c1-2d3e-7abc-8def-00000000000a"
-APPROVAL_ID = "0192f0c1-2d3e-7abc-8def-00000000000b"
-NOW = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)
-ENGINE, ALICE, AGENT = system("engine"), human("alice"), agent(TASK_ID)
-FAILURE = Failure(reason=FailureReason.AGENT_ERROR, message="no diff")
+TRANSIENT = Failure(FailureReason.AGENT_ERROR, "no diff")
+CONTINUE = wf.OnStepFailure.CONTINUE
 
 
-def ready_steps(workflow: Workflow) -> tuple[WorkflowStep, ...]:
-    """Return the steps that may start now."""
-    if workflow.status is not WorkflowStatus.ACTIVE:
-        return ()
-    return tuple(s for s in workflow.steps if s.status is StepStatus.PENDING and not waits_for(workflow, s.id))
-
-
-def work(step_id, *dependencies, **fields):
-    return StepDefinition(
-        id=step_id, type=StepType.AGENT_TASK, task_template="do {{ goal }}", dependencies=dependencies, **fields
-    )
-
-
-def ask(step_id, *dependencies):
-    return StepDefinition(id=step_id, type=StepType.HUMAN_APPROVAL, dependencies=dependencies)
-
-
-def choose(step_id, *dependencies, then=(), otherwise=()):
-    config = StepConfig(condition="context.risky", then=then, otherwise=otherwise)
-    return StepDefinition(id=step_id, type=StepType.CONDITIONAL, dependencies=dependencies, config=config)
-
-
-def together(step_id, *dependencies, children):
-    config = StepConfig(children=children)
-    return StepDefinition(id=step_id, type=StepType.PARALLEL, dependencies=dependencies, config=config)
-
-
-def decide(state, command, actor=ENGINE):
-    return WORKFLOW_DECIDER.decide(ID, state, command, Context(actor=actor, now=NOW))
-
-
-def start(*steps, **fields):
-    return decide(
-        None,
-        StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="Build feature", steps=steps, **fields)),
-        ALICE,
-    ).state
-
-
-def after(state, *commands, actor=ENGINE):
-    """The state folded from the events of all commands, one after the other."""
-    for command in commands:
-        events = decide(state, command, actor).events
-        state = WORKFLOW.fold((Fact(event, NOW, actor, "", "") for event in events), state)
-    return state
-
-
-def run(*step_ids):
-    """The commands that start and complete steps for agents."""
-    return [
-        command
-        for step_id in step_ids
-        for command in (StartStep(step_id=step_id, task_id=TASK_ID), CompleteStep(step_id=step_id))
-    ]
-
-
-def ids(steps):
-    return [step.id for step in steps]
-
-
-def status_of(state, step_id):
-    return find_step(state, step_id).status
-
-
-def refusal(error, state, command, actor=ENGINE):
+def refusal(error, play, command, actor=ENGINE):
+    before = play.state
     with pytest.raises(error) as caught:
-        decide(state, command, actor)
+        play.do(command, actor)
+    assert play.state is before
     return caught.value
 
 
-# --- Definition -------------------------------------------------------------------------------------------------------
+# --- Start and order --------------------------------------------------------------------------------------------------
 
 
-def test_a_started_workflow_has_its_steps_pending_and_the_first_ones_ready():
-    state = start(work("plan"), work("build", "plan"), work("docs"), context={"goal": "x"}, project="dieta")
-    assert (state.status, state.name, state.project) == (WorkflowStatus.ACTIVE, "Build feature", "dieta")
-    assert (state.created_by, state.created_at, state.context) == (ALICE, NOW, {"goal": "x"})
-    assert {step.status for step in state.steps} == {StepStatus.PENDING}
-    assert ids(ready_steps(state)) == ["plan", "docs"]
-    assert waits_for(state, "build") == ("plan",)
-    assert state.current_step_index == 0
+def test_a_started_workflow_has_its_first_steps_ready():
+    play = Play(work("plan"), work("build", "plan"), work("docs"), context={"goal": "x"}, project="dieta")
+    assert (play.whole, play.state.name, play.state.project) == ("active", "play", "dieta")
+    assert (play.state.created_by, play.state.created_at, play.state.context) == (ALICE, NOW, {"goal": "x"})
+    assert play.acts() == (Act(ActKind.START, "plan"), Act(ActKind.START, "docs"))
+    play.complete("docs", "plan")
+    assert play.ready == ["build"]
+    assert [play.state.current_step_index, play.complete("build").state.current_step_index] == [1, 3]
+    assert play.state.outputs == {name: {"of": name} for name in ("plan", "build", "docs")}
+    assert play.acts() == ()
 
 
-@pytest.mark.parametrize(
-    ("steps", "rule", "facts"),
-    [
-        ((), "steps", f"1 to {STEP_LIMIT} steps, this one has 0"),
-        ((work("a"), work("a")), "duplicate_step", "2 steps have the id 'a'"),
-        ((work("two words"),), "step_id", "'two words' is not a step id"),
-        ((work("a", "ghost"),), "unknown_step", "'a' names 'ghost'"),
-        ((choose("a", then=("ghost",)),), "unknown_step", "'a' names 'ghost'"),
-        ((work("a", "a"),), "cyclic_steps", "a -> a"),
-        ((work("a", "c"), work("b", "a"), work("c", "b")), "cyclic_steps", "wait for one another"),
-        ((together("p", children=("a",)), work("a", "p")), "cyclic_steps", "wait for one another"),
-        ((choose("c", "a", then=("a",)), work("a")), "cyclic_steps", "wait for one another"),
-        ((together("p", children=("a",)), together("q", children=("a",)), work("a")), "placed_twice", "'p'"),
-        ((choose("c", then=("a",), otherwise=("a",)), work("a")), "placed_twice", "again in 'c'"),
-        ((StepDefinition(id="a", type=StepType.AGENT_TASK),), "task_template", "'a'"),
-        ((StepDefinition(id="a", type=StepType.PARALLEL),), "children", "'a' is of type parallel"),
-        ((work("a", config=StepConfig(children=("b",))), work("b")), "children", "'a' is of type agent_task"),
-        ((StepDefinition(id="a", type=StepType.CONDITIONAL),), "condition", "needs a condition and a branch"),
-        ((work("a", config=StepConfig(condition="x")),), "condition", "no condition"),
-        (
-            (StepDefinition(id="c", type=StepType.PARALLEL, requires_approval=True),),
-            "requires_approval",
-            "'c' is of type parallel",
-        ),
-    ],
-)
-def test_a_definition_that_cannot_run_is_refused_with_the_step_that_is_wrong(steps, rule, facts):
-    error = refusal(
-        RuleViolated, None, StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=steps)), ALICE
-    )
-    assert error.rule == rule
-    assert facts in error.reason
-    assert error.aggregate_id == ID
-
-
-def test_a_circle_is_named_step_by_step():
-    steps = (work("start"), work("a", "start", "c"), work("b", "a"), work("c", "b"))
-    cycle = find_cycle(steps)
-    assert cycle[0] == cycle[-1]
-    assert set(cycle) == {"a", "b", "c"}
-    needs = {step.id: step.dependencies for step in steps}
-    assert all(later in needs[earlier] for earlier, later in pairwise(cycle))
-    error = refusal(
-        RuleViolated, None, StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=steps)), ALICE
-    )
-    assert " -> ".join(cycle) in error.reason
-
-
-@given(st.lists(st.lists(st.integers(0, 5), max_size=3), min_size=1, max_size=6))
-def test_a_workflow_either_is_refused_as_circular_or_can_run_to_its_end(needs):
-    steps = tuple(
-        work(f"s{n}", *dict.fromkeys(f"s{need % len(needs)}" for need in each)) for n, each in enumerate(needs)
-    )
-    if find_cycle(steps):
-        assert (
-            refusal(
-                RuleViolated, None, StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=steps))
-            ).rule
-            == "cyclic_steps"
-        )
-        return
-    state = start(*steps)
-    while ready := ready_steps(state):
-        state = after(state, *run(ready[0].id))
-    assert after(state, CompleteWorkflow()).status is WorkflowStatus.COMPLETED
-
-
-@pytest.mark.parametrize("name", ["", "  ", "x" * (NAME_LIMIT + 1)])
-def test_a_name_is_one_line(name):
-    assert (
-        refusal(
-            RuleViolated,
-            None,
-            StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name=name, steps=(work("a"),))),
-        ).rule
-        == "name"
-    )
+def test_a_definition_that_cannot_run_is_refused_with_what_is_wrong():
+    broken = wf.WorkflowDefinition(name="x", steps=(work("a", "ghost"), work("a")))
+    play = Play(work("a"))
+    play.state = None
+    error = refusal(RuleViolated, play, wf.StartWorkflow(workflow_id=ID, definition=broken), ALICE)
+    assert error.rule == "definition"
+    assert "ghost" in error.reason
 
 
 def test_a_workflow_is_started_once_and_must_exist_for_the_rest():
-    state = start(work("a"))
-    refusal(
-        AggregateExists,
-        state,
-        StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=(work("a"),))),
-    )
-    refusal(AggregateNotFound, None, PauseWorkflow())
+    play = Play(work("a"))
+    refusal(AggregateExists, play, wf.StartWorkflow(workflow_id=ID, definition=play.state.definition), ALICE)
+    play.state = None
+    refusal(AggregateNotFound, play, wf.PauseWorkflow(), ALICE)
 
 
-# --- Running ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_step_starts_only_when_what_it_depends_on_is_over():
-    state = start(work("a"), work("b"), work("c", "a", "b"))
-    error = refusal(RuleViolated, state, StartStep(step_id="c", task_id=TASK_ID))
-    assert (error.rule, error.reason) == ("dependencies", "step 'c' waits for a, b")
-    state = after(state, *run("a"))
-    assert waits_for(state, "c") == ("b",)
-    state = after(state, SkipStep(step_id="b", reason="done by hand"), actor=ALICE)
-    assert find_step(state, "b").reason == "done by hand"
-    state = after(state, StartStep(step_id="c", task_id=TASK_ID))
-    assert (find_step(state, "c").status, find_step(state, "c").task_id) == (StepStatus.RUNNING, TASK_ID)
-
-
-def test_the_current_step_is_the_first_that_is_not_over():
-    state = start(work("a"), work("b"), work("c"))
-    indexes = []
-    for step_id in ("b", "a", "c"):
-        state = after(state, *run(step_id))
-        indexes.append(state.current_step_index)
-    assert indexes == [0, 2, 3]
-
-
-def test_a_result_is_kept_with_the_step():
-    state = after(
-        start(work("a")), StartStep(step_id="a", task_id=TASK_ID), CompleteStep(step_id="a", result={"pr": 7})
-    )
-    assert find_step(state, "a").result == {"pr": 7}
-
-
-def test_a_workflow_completes_only_when_every_step_is_over():
-    state = after(start(work("a"), work("b"), work("c")), *run("a"), StartStep(step_id="b", task_id=TASK_ID))
-    error = refusal(RuleViolated, state, CompleteWorkflow())
-    assert (error.rule, error.reason) == ("unfinished_steps", "these steps are not over: b (running), c (pending)")
-    state = after(state, CompleteStep(step_id="b"), SkipStep(step_id="c"), CompleteWorkflow())
-    assert (state.status, state.ended_at) == (WorkflowStatus.COMPLETED, NOW)
-    assert refusal(TransitionRefused, state, CancelWorkflow()).status == "completed"
-
-
-def test_starting_a_step_again_for_the_same_task_changes_nothing_and_for_another_is_refused():
-    state = after(start(work("a")), StartStep(step_id="a", task_id=TASK_ID))
-    assert decide(state, StartStep(step_id="a", task_id=TASK_ID)).events == ()
-    error = refusal(TransitionRefused, state, StartStep(step_id="a", task_id=APPROVAL_ID))
+def test_starting_a_step_again_with_the_same_task_changes_nothing_and_with_another_is_refused():
+    play = Play(work("a")).start("a")
+    known = len(play.events)
+    play.do(wf.StartStep(step_id="a", task_id=an_id(ID, "a", 1)))
+    assert len(play.events) == known
+    error = refusal(TransitionRefused, play, wf.StartStep(step_id="a", task_id=an_id("other")))
     assert (error.aggregate_id, error.status, error.allowed_in) == (f"{ID}/a", "running", ("pending",))
 
 
 def test_a_step_that_is_not_there_is_named_with_those_that_are():
-    error = refusal(AggregateNotFound, start(work("a"), work("b")), CompleteStep(step_id="z"))
-    assert error.aggregate_id == f"{ID}/z"
-    assert "a, b" in str(error)
+    play = Play(work("a"), choose("c", (work("in"),), dependencies=("a",)))
+    assert "a, c" in str(refusal(AggregateNotFound, play, wf.CompleteStep(step_id="z")))
+    assert "has not begun" in str(refusal(AggregateNotFound, play, wf.SkipStep(step_id="in"), ALICE))
 
 
 @pytest.mark.parametrize(
-    ("step", "command", "needs"),
+    ("step", "given", "says"),
     [
-        (work("s"), StartStep(step_id="s"), "a task_id"),
-        (work("s"), StartStep(step_id="s", task_id=TASK_ID, approval_id=APPROVAL_ID), "a task_id"),
-        (ask("s"), StartStep(step_id="s"), "an approval_id"),
-        (together("s", children=("x",)), StartStep(step_id="s", task_id=TASK_ID), "no id"),
+        (work("s"), {}, "starts with task_id"),
+        (work("s"), {"task_id": ID, "approval_id": ID}, "starts with task_id"),
+        (ask("s"), {"task_id": ID}, "starts with approval_id"),
+        (wait("s", signal="x"), {}, "starts by itself"),
+        (wait("s", until="{{ x }}"), {"task_id": ID}, "starts with until"),
     ],
 )
-def test_a_step_starts_with_what_its_type_waits_for(step, command, needs):
-    error = refusal(RuleViolated, start(step, work("x")), command)
+def test_a_step_starts_with_what_its_type_waits_for(step, given, says):
+    error = refusal(RuleViolated, Play(step, work("x")), wf.StartStep(step_id="s", **given))
     assert error.rule == "step_subject"
-    assert error.reason.endswith(needs)
+    assert says in error.reason
 
 
-# --- Approvals --------------------------------------------------------------------------------------------------------
+def test_who_may_do_what():
+    play = Play(work("a"))
+    refusal(ActorNotAllowed, play, wf.StartStep(step_id="a", task_id=ID), ALICE)
+    refusal(ActorNotAllowed, play, wf.CancelWorkflow(), agent(ID))
 
 
-def test_a_human_approval_waits_from_its_start():
-    state = start(ask("gate"), work("ship", "gate"))
-    decision = decide(state, StartStep(step_id="gate", approval_id=APPROVAL_ID))
-    assert [type(event) for event in decision.events] == [StepStarted, StepAwaitingApproval]
-    assert status_of(decision.state, "gate") is StepStatus.AWAITING_APPROVAL
-    assert ready_steps(decision.state) == ()
-    assert decide(decision.state, StartStep(step_id="gate", approval_id=APPROVAL_ID)).events == ()
-    assert ids(ready_steps(after(decision.state, CompleteStep(step_id="gate")))) == ["ship"]
+# --- Joins ------------------------------------------------------------------------------------------------------------
+
+OUTCOMES = ("completed", "skipped", "cancelled", "tolerated", "failed", "running")
 
 
-def test_a_step_that_requires_approval_completes_only_with_it():
-    state = after(start(work("a", requires_approval=True)), StartStep(step_id="a", task_id=TASK_ID))
-    assert refusal(RuleViolated, state, CompleteStep(step_id="a")).rule == "approval_required"
-    state = after(state, AwaitStepApproval(step_id="a", approval_id=APPROVAL_ID))
-    assert (status_of(state, "a"), find_step(state, "a").approval_id) == (StepStatus.AWAITING_APPROVAL, APPROVAL_ID)
-    assert refusal(RuleViolated, state, CompleteStep(step_id="a")).rule == "approval_required"
-    sent_back = after(state, ResumeStep(step_id="a", approved=False))
-    assert status_of(sent_back, "a") is StepStatus.RUNNING
-    assert refusal(RuleViolated, sent_back, CompleteStep(step_id="a")).rule == "approval_required"
-    state = after(state, ResumeStep(step_id="a", approved=True), CompleteStep(step_id="a"))
-    assert status_of(state, "a") is StepStatus.COMPLETED
+def end_as(play, step_id, outcome):
+    match outcome:
+        case "completed":
+            play.complete(step_id)
+        case "skipped":
+            play.human(wf.SkipStep(step_id=step_id))
+        case "cancelled":
+            play.human(wf.CancelStep(step_id=step_id))
+        case "tolerated" | "failed":
+            play.fail(step_id)
+        case "running":
+            play.start(step_id)
 
 
-def test_a_step_that_has_asked_again_waits_again():
-    state = after(
-        start(work("a")),
-        StartStep(step_id="a", task_id=TASK_ID),
-        AwaitStepApproval(step_id="a", approval_id=APPROVAL_ID),
-        ResumeStep(step_id="a", approved=True),
-        AwaitStepApproval(step_id="a", approval_id=TASK_ID),
+def expected(join, n, outcomes):
+    """The truth table, as the documentation has it."""
+    completed, open_ = outcomes.count("completed"), outcomes.count("failed") + outcomes.count("running")
+    without = 3 - completed - open_
+    if join is wf.Join.ALL_DONE:
+        return "ready" if not open_ else "waits"
+    needed = {wf.Join.ALL_SUCCEEDED: 3, wf.Join.ANY_SUCCEEDED: 1}.get(join, n)
+    if completed >= needed:
+        return "cancels" if join is wf.Join.FIRST and "running" in outcomes else "ready"
+    return "skipped" if 3 - without < needed else "waits"
+
+
+CASES = [(join, n) for join in wf.Join for n in ((1, 2, 3) if join in (wf.Join.N_OF, wf.Join.FIRST) else (None,))]
+
+
+@pytest.mark.parametrize(("join", "n"), CASES)
+def test_every_join_over_every_outcome_of_three_dependencies(join, n):
+    for outcomes in itertools.product(OUTCOMES, repeat=3):
+        names = ("a", "b", "c")
+        before = [
+            work(name, on_failure=CONTINUE if outcome == "tolerated" else wf.OnStepFailure.FAIL)
+            for name, outcome in zip(names, outcomes, strict=True)
+        ]
+        play = Play(*before, work("keep"), work("last", *names, join=join, n=n)).start("keep")
+        ended = []
+        for name, outcome in sorted(zip(names, outcomes, strict=True), key=lambda pair: pair[1] != "running"):
+            if play.status(name) != "pending":
+                continue  # the first ones were enough, and the others were cancelled
+            ended.append(outcome)
+            end_as(play, name, outcome)
+        if len(ended) < 3:
+            assert join is wf.Join.FIRST
+            continue
+        match expected(join, n, outcomes):
+            case "ready":
+                assert "last" in play.ready, outcomes
+            case "skipped":
+                assert play.status("last") == "skipped", outcomes
+            case "cancels":
+                losers = [name for name, outcome in zip(names, outcomes, strict=True) if outcome == "running"]
+                assert play.todo(ActKind.CANCEL_BELOW) == losers
+                assert "last" not in play.ready
+                assert "last" in play.cancelled(*losers).ready
+            case "waits":
+                assert play.status("last") == "pending", outcomes
+                assert "last" not in play.ready, outcomes
+
+
+def container_expected(join, n, outcomes):
+    completed, failed = outcomes.count("completed"), "failed" in outcomes
+    if join is wf.Join.ALL_DONE:
+        return "completed"
+    if join is wf.Join.ALL_SUCCEEDED:
+        return "failed" if failed else "completed"
+    return "completed" if completed >= (n or 1) else "failed"
+
+
+@pytest.mark.parametrize(("join", "n"), CASES)
+@pytest.mark.parametrize("kind", ["parallel", "for_each"])
+def test_every_join_of_a_container_over_every_outcome_of_three_members(kind, join, n):
+    for outcomes in itertools.product(OUTCOMES[:5], repeat=3):
+        if kind == "parallel":
+            members = [
+                work(name, on_failure=CONTINUE if outcome == "tolerated" else wf.OnStepFailure.FAIL)
+                for name, outcome in zip("abc", outcomes, strict=True)
+            ]
+            play, names = Play(together("p", *members, members=join, of=n)), list("abc")
+        else:
+            if {"tolerated", "skipped", "cancelled"} & set(outcomes):
+                continue  # of these an item consists, which completes
+            play = Play(each("p", work("m"), members=join, of=n)).answer("p", (1, 2, 3))
+            names = [f"p[{index}]/m" for index in range(3)]
+        for name, outcome in zip(names, outcomes, strict=True):
+            if play.status(name) == "pending":
+                end_as(play, name, outcome)
+        assert play.status("p") == container_expected(join, n, outcomes), outcomes
+
+
+def test_a_container_that_needs_only_some_completes_early_and_the_others_go_on():
+    play = Play(together("p", work("a"), work("b"), work("c", "b"), members="any_succeeded"))
+    play.start("b").complete("a")
+    assert (play.status("p"), play.whole) == ("completed", "active")
+    assert play.complete("b").ready == ["c"]
+    assert play.fail("c").whole == "completed"
+
+
+def test_a_container_that_takes_the_first_cancels_the_others_and_completes_when_they_have_ended():
+    play = Play(each("e", work("m"), members="first", concurrency=2)).answer("e", (1, 2, 3))
+    play.start("e[0]/m", "e[1]/m").complete("e[1]/m")
+    assert (play.status("e"), play.todo(ActKind.CANCEL_BELOW)) == ("running", ["e[0]/m"])
+    play.cancelled("e[0]/m")
+    assert play.state.outputs == {"e": [None, {"of": "e[1]/m"}, None]}
+
+
+# --- The holes of before ----------------------------------------------------------------------------------------------
+
+
+def test_a_step_after_a_branch_not_taken_does_not_run_without_its_output():
+    play = Play(work("a", when="x"), work("b", "a"), work("c", "a", join=wf.Join.ALL_DONE))
+    play.answer("a", False)
+    assert (play.status("a"), play.status("b"), play.ready) == ("skipped", "skipped", ["c"])
+    assert play.state.steps["b"].reason == "a was skipped"
+
+
+def test_cancelled_is_said_only_when_nothing_runs_and_late_reports_have_a_place():
+    play = Play(work("a"), work("b"), work("c", "a")).start("a", "b").human(wf.CancelWorkflow(reason="enough"))
+    assert play.whole == "cancelling"
+    assert play.acts() == (Act(ActKind.CANCEL_BELOW, "a"), Act(ActKind.CANCEL_BELOW, "b"))
+    play.complete("a", result={"pr": 7})
+    assert (play.whole, play.status("a"), play.status("c")) == ("cancelling", "completed", "cancelled")
+    play.cancelled("b")
+    assert (play.whole, play.state.reason, play.state.steps["a"].result) == ("cancelled", "enough", {"pr": 7})
+    assert refusal(TransitionRefused, play, wf.CancelWorkflow(), ALICE).status == "cancelled"
+
+
+def test_timeouts_stand_still_in_a_pause_and_while_a_human_is_asked():
+    play = Play(work("a", timeout=10.0), deadline=100.0).start("a")
+    play.later(4).human(wf.PauseWorkflow())
+    assert wf.workflow_due(play.state) is None
+    play.later(1000).human(wf.ResumeWorkflow())
+    assert (play.state.steps["a"].times_out_at - play.now).total_seconds() == 6
+    assert (play.state.deadline_at - play.now).total_seconds() == 96
+    play.do(wf.AwaitStepApproval(step_id="a", approval_id=ID)).later(50)
+    assert play.status("a") == "awaiting_approval"
+    play.do(wf.ResumeStep(step_id="a", approved=False)).later(5)
+    assert play.status("a") == "running"
+    assert play.later(1).status("a") == "cancelling"
+    play.cancelled("a")
+    assert (play.status("a"), play.state.steps["a"].failure.reason) == ("failed", FailureReason.TIMEOUT)
+
+
+def test_the_clock_of_a_container_stands_still_while_anything_in_it_asks():
+    play = Play(together("p", ask("q"), work("a"), timeout=10.0)).later(4).start("q")
+    play.later(1000).complete("q").later(5)
+    assert play.status("p") == "running"
+    play.start("a").later(1)
+    assert (play.status("p"), play.status("a")) == ("cancelling", "cancelling")
+    assert play.cancelled("a").status("p") == "failed"
+
+
+def test_a_loop_ends_by_its_condition_or_fails_at_its_limit():
+    play = Play(loop("l", work("m"), limit=2)).complete("l[1]/m").answer("l", False).complete("l[2]/m")
+    assert Play(loop("l", work("m"))).complete("l[1]/m").answer("l", True).whole == "completed"
+    play.answer("l", False)
+    assert (play.whole, play.state.failure.reason) == ("failed", FailureReason.LIMIT_REACHED)
+    assert play.human(wf.RetryStep(step_id="l")).ready == ["l[1]/m"]
+    assert play.start("l[1]/m").state.steps["l[1]/m"].attempts == 2
+
+
+# --- Pause ------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_starts_and_nothing_is_evaluated_in_a_pause_but_what_runs_finishes():
+    play = Play(work("a"), work("b", "a", when="x"), choose("c", (work("k"),)), wait("w", seconds=5.0), work("r"))
+    play = play.start("a", "r").human(wf.PauseWorkflow(reason="lunch"))
+    assert play.acts() == (Act(ActKind.FOLLOW, "a"), Act(ActKind.FOLLOW, "r"))
+    play.complete("a").later(5)
+    assert (play.status("w"), play.status("b"), play.running) == ("completed", "pending", ["r"])
+    assert refusal(RuleViolated, play, wf.DecideStep(step_id="b", runs=True)).rule == "paused"
+    play.human(wf.ResumeWorkflow())
+    assert {act.what for act in play.acts() if act.kind is ActKind.EVALUATE} == {Question.WHEN, Question.CASE}
+
+
+def test_a_retry_that_is_due_waits_for_the_resume():
+    play = Play(work("a", retry=wf.StepRetry(attempts=2, pause=1.0))).fail("a", failure=TRANSIENT)
+    play.human(wf.PauseWorkflow()).later(9)
+    assert (play.status("a"), wf.workflow_due(play.state)) == ("retrying", None)
+    assert play.human(wf.ResumeWorkflow()).ready == ["a"]
+
+
+# --- Failure ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_attempt_is_retried_with_growing_pauses_for_the_named_reasons_only():
+    play = Play(work("a", retry=wf.StepRetry(attempts=3, pause=2.0, factor=3.0, longest=5.0)))
+    pauses = []
+    for _ in range(2):
+        play.fail("a", failure=TRANSIENT)
+        pauses.append((play.state.steps["a"].due_at - play.now).total_seconds())
+        play.later(pauses[-1])
+    assert (pauses, play.ready) == ([2.0, 5.0], ["a"])
+    play.fail("a", failure=TRANSIENT)
+    assert (play.status("a"), play.whole, play.state.steps["a"].attempts) == ("failed", "failed", 3)
+    assert Play(work("a", retry=wf.StepRetry(attempts=3))).fail("a").status("a") == "failed"
+
+
+def test_a_failed_step_blocks_only_what_needs_it_and_the_whole_fails_last():
+    play = Play(work("a"), work("b"), work("c", "a"), work("d", "b")).fail("a")
+    assert (play.whole, play.ready) == ("active", ["b"])
+    play.complete("b", "d")
+    assert (play.whole, play.state.failure.message) == ("failed", "step a failed: Conflict: no")
+    play.human(wf.RetryStep(step_id="a"))
+    assert (play.whole, play.state.failure, play.ready) == ("active", None, ["a"])
+    assert play.complete("a", "c").whole == "completed"
+    assert [one.attempts for one in play.state.steps.values()] == [2, 1, 1, 1]
+
+
+def test_a_handler_takes_the_place_of_a_step_and_its_own_failure_is_that_of_the_step():
+    steps = (work("a", handler=(work("h"), work("i", "h"))), work("b", "a"))
+    play = Play(*steps).fail("a")
+    assert (play.status("a"), play.ready) == ("handling", ["h"])
+    play.complete("h", "i")
+    assert (play.status("a"), play.state.steps["a"].handled, play.ready) == ("completed", True, ["b"])
+    assert play.state.steps["a"].result == {"of": "i"}
+    play = Play(*steps).fail("a", "h")
+    assert (play.status("a"), play.whole, play.state.steps["a"].failure) == ("failed", "failed", FAILURE)
+    play.human(wf.RetryStep(step_id="a")).fail("a").complete("h")
+    assert play.state.steps["h"].attempts == 2
+
+
+def test_a_container_with_a_retry_policy_runs_all_its_steps_again():
+    play = Play(together("p", work("a"), work("b"), retry=wf.StepRetry(attempts=2, pause=1.0)))
+    play.complete("a").fail("b", failure=TRANSIENT)
+    assert play.status("p") == "retrying"
+    assert play.later(1).ready == ["a", "b"]
+    play.complete("a", "b")
+    assert (play.whole, play.state.steps["a"].attempts, play.state.steps["p"].attempts) == ("completed", 2, 2)
+
+
+def test_a_human_who_retries_a_container_has_only_what_did_not_complete_run_again():
+    play = Play(each("e", work("m"), work("n", "m"))).answer("e", ("x", "y"))
+    play.complete("e[0]/m", "e[0]/n").fail("e[1]/m")
+    assert play.whole == "failed"
+    play.human(wf.RetryStep(step_id="e"))
+    assert (play.ready, play.state.steps["e"].items) == (["e[1]/m"], ("x", "y"))
+    play.complete("e[1]/m", "e[1]/n")
+    assert (play.whole, play.state.outputs) == ("completed", {"e": [{"of": "e[0]/n"}, {"of": "e[1]/n"}]})
+
+
+def test_a_retry_inside_a_failed_container_has_that_run_again():
+    play = Play(together("p", together("i", work("a"), work("b", "a"))), work("z", "p")).fail("a")
+    assert (play.status("i"), play.status("p"), play.whole) == ("failed", "failed", "failed")
+    play.human(wf.RetryStep(step_id="a"))
+    assert (play.status("i"), play.status("p"), play.whole) == ("running", "running", "active")
+    assert play.complete("a", "b").ready == ["z"]
+
+
+def test_retrying_a_skipped_step_resets_what_was_skipped_because_of_it():
+    play = Play(work("a"), work("b", "a"), work("c", "b"), work("k")).human(wf.SkipStep(step_id="a", reason="no"))
+    assert (play.status("b"), play.status("c"), play.state.steps["c"].because) == ("skipped", "skipped", ("b",))
+    play.human(wf.RetryStep(step_id="a"))
+    assert play.statuses() == dict.fromkeys("abck", "pending")
+    assert play.complete("a", "b", "c", "k").whole == "completed"
+
+
+def test_what_completed_never_runs_again():
+    play = Play(work("a"), work("b")).complete("a")
+    assert refusal(TransitionRefused, play, wf.RetryStep(step_id="a"), ALICE).status == "completed"
+    refusal(TransitionRefused, play, wf.SkipStep(step_id="a"), ALICE)
+    refusal(TransitionRefused, play, wf.StartStep(step_id="a", task_id=an_id("again")))
+
+
+# --- Skip and cancel of steps -----------------------------------------------------------------------------------------
+
+
+def test_a_running_step_is_cancelled_before_it_is_skipped():
+    play = Play(work("a"), work("b", "a", join=wf.Join.ALL_DONE)).start("a").human(wf.SkipStep(step_id="a", reason="x"))
+    assert (play.status("a"), play.ready) == ("cancelling", [])
+    play.cancelled("a")
+    assert (play.status("a"), play.state.steps["a"].reason, play.ready) == ("skipped", "x", ["b"])
+
+
+def test_a_human_does_not_skip_past_an_approval_not_even_inside_a_group():
+    play = Play(together("p", ask("q"), work("a")), work("b"))
+    for step_id in ("q", "p"):
+        assert refusal(RuleViolated, play, wf.SkipStep(step_id=step_id), ALICE).rule == "approval_required"
+    assert play.do(wf.SkipStep(step_id="q")).status("q") == "skipped"
+
+
+def test_an_approval_waits_from_its_start_and_rejection_fails_it():
+    play = Play(ask("q"), work("a", "q")).start("q")
+    assert (play.status("q"), play.running) == ("awaiting_approval", ["q"])
+    rejected = Failure(FailureReason.APPROVAL_REJECTED, "no")
+    assert play.fail("q", failure=rejected).state.failure.reason is FailureReason.APPROVAL_REJECTED
+
+
+# --- Cancel wins ------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_wins_over_joins_handlers_and_retries():
+    steps = (
+        work("a", handler=(work("h"),), retry=wf.StepRetry(attempts=3)),
+        work("b", "a", join=wf.Join.ALL_DONE),
+        together("p", work("m"), handler=(work("k"),)),
     )
-    assert refusal(RuleViolated, state, CompleteStep(step_id="a")).rule == "approval_required"
+    play = Play(*steps).start("a", "m").human(wf.CancelWorkflow())
+    play.fail("a", failure=TRANSIENT).cancelled("m")
+    assert play.whole == "cancelled"
+    assert {step_id: status for step_id, status in play.statuses().items() if status != "cancelled"} == {}
 
 
-def test_a_retried_step_needs_a_new_approval():
-    state = after(
-        start(work("a", requires_approval=True)),
-        StartStep(step_id="a", task_id=TASK_ID),
-        AwaitStepApproval(step_id="a", approval_id=APPROVAL_ID),
-        ResumeStep(step_id="a", approved=True),
-        FailStep(step_id="a", failure=FAILURE),
-        RetryStep(step_id="a"),
-        StartStep(step_id="a", task_id=TASK_ID),
-    )
-    assert find_step(state, "a").attempts == 2
-    assert refusal(RuleViolated, state, CompleteStep(step_id="a")).rule == "approval_required"
+def test_a_paused_workflow_can_be_cancelled_and_a_wait_is_cancelled_at_once():
+    play = Play(wait("w", signal="x"), together("p", wait("v", seconds=9.0))).human(wf.PauseWorkflow())
+    assert play.human(wf.CancelWorkflow()).whole == "cancelled"
 
 
-def test_only_agent_tasks_ask_and_go_on():
-    state = after(start(ask("gate"), together("p", children=("x",)), work("x")), StartStep(step_id="p"))
-    assert refusal(RuleViolated, state, AwaitStepApproval(step_id="p", approval_id=APPROVAL_ID)).rule == "step_type"
-    state = after(state, StartStep(step_id="gate", approval_id=APPROVAL_ID))
-    assert refusal(RuleViolated, state, ResumeStep(step_id="gate", approved=True)).rule == "step_type"
+def test_an_end_step_cancels_the_rest_and_ends_the_whole_as_it_says():
+    play = Play(work("a"), work("b"), end("z", "a")).start("b").complete("a")
+    assert (play.whole, play.todo(ActKind.CANCEL_BELOW)) == ("cancelling", ["b"])
+    assert play.cancelled("b").whole == "completed"
+    play = Play(end("z", status="failed"))
+    assert (play.whole, play.state.lasting) == ("failed", True)
+    assert refusal(RuleViolated, play, wf.CancelWorkflow(), ALICE).rule == "lasting"
 
 
-def test_a_human_does_not_skip_past_an_approval_not_even_inside_a_group_but_a_policy_may():
-    state = start(together("p", children=("gate",)), ask("gate"))
-    error = refusal(RuleViolated, state, SkipStep(step_id="p"), ALICE)
-    assert error.rule == "approval_required"
-    assert "'gate'" in error.reason
-    skipped = after(state, SkipStep(step_id="p", reason="nobody answered"), actor=system("policy"))
-    assert {step.status for step in skipped.steps} == {StepStatus.SKIPPED}
+def test_the_deadline_of_the_whole_cancels_what_runs_and_is_final():
+    play = Play(work("a"), deadline=10.0).start("a").later(10)
+    assert (play.whole, play.todo(ActKind.CANCEL_BELOW)) == ("cancelling", ["a"])
+    play.cancelled("a")
+    assert (play.whole, play.state.failure.reason, play.state.lasting) == ("failed", FailureReason.TIMEOUT, True)
 
 
-# --- Branches and groups ----------------------------------------------------------------------------------------------
+# --- Compensation -----------------------------------------------------------------------------------------------------
 
 
-def branching():
-    return after(
-        start(
-            choose("risky", then=("review", "gate"), otherwise=("quick",)),
-            work("review"),
-            ask("gate", "review"),
-            work("quick"),
-            work("ship", "gate", "quick"),
-        ),
-        StartStep(step_id="risky"),
-    )
+def undone(step_id, *dependencies, **fields):
+    return work(step_id, *dependencies, compensation=command(f"undo-{step_id}"), **fields)
 
 
-def test_nothing_of_a_branch_starts_before_the_condition_is_decided():
-    state = branching()
-    assert ready_steps(state) == ()
-    assert waits_for(state, "quick") == ("risky",)
+def test_compensations_run_one_by_one_from_the_last_completion_back_and_are_not_cancelled():
+    play = Play(undone("a"), undone("b"), undone("c", "a"), together("p", undone("m")), work("z", "c"))
+    play.complete("b", "a", "m", "c").start("z").human(wf.CancelWorkflow())
+    assert (play.whole, play.todo(ActKind.CANCEL_BELOW)) == ("cancelling", ["z"])
+    play.cancelled("z")
+    order = []
+    while play.whole == "compensating":
+        (step_id,) = play.ready
+        refusal(TransitionRefused, play, wf.CancelWorkflow(), ALICE)
+        order.append(step_id)
+        play.complete(step_id)
+    assert (play.whole, order) == ("cancelled", ["undo-c", "undo-m", "undo-a", "undo-b"])
 
 
-@pytest.mark.parametrize(
-    ("outcome", "ready", "skipped"), [(True, ["review"], ["quick"]), (False, ["quick"], ["review", "gate"])]
-)
-def test_the_branch_not_taken_is_skipped_at_once(outcome, ready, skipped):
-    decision = decide(branching(), CompleteStep(step_id="risky", outcome=outcome))
-    assert [event.step_id for event in decision.events if type(event) is StepSkipped] == skipped
-    assert ids(ready_steps(decision.state)) == ready
-    assert find_step(decision.state, "risky").outcome is outcome
-    assert find_step(decision.state, skipped[0]).reason == f"the condition of risky is {str(outcome).lower()}"
+def test_a_failed_workflow_compensates_when_a_human_gives_up_or_at_once_if_it_says_so():
+    play = Play(undone("a"), work("b", "a")).complete("a").fail("b")
+    assert play.whole == "failed"
+    assert play.human(wf.CancelWorkflow()).ready == ["undo-a"]
+    play = Play(undone("a"), work("b", "a"), on_failure=wf.OnWorkflowFailure.COMPENSATE).complete("a").fail("b")
+    assert (play.whole, play.ready) == ("compensating", ["undo-a"])
+    play.complete("undo-a")
+    assert (play.whole, play.state.lasting, play.state.failure.reason) == ("failed", True, FailureReason.CONFLICT)
+    assert refusal(RuleViolated, play, wf.RetryStep(step_id="b"), ALICE).rule == "lasting"
 
 
-def test_branches_meet_again_in_a_step_that_depends_on_both():
-    state = after(branching(), CompleteStep(step_id="risky", outcome=False), *run("quick"))
-    assert ids(ready_steps(state)) == ["ship"]
+def test_a_compensation_that_fails_is_named_and_the_rest_still_run():
+    play = Play(undone("a"), undone("b"), work("z"))
+    play.complete("a", "b").human(wf.CancelWorkflow()).fail("undo-b")
+    assert (play.whole, play.ready) == ("compensating", ["undo-a"])
+    play.complete("undo-a")
+    assert play.whole == "failed"
+    assert play.state.failure.message.startswith("compensation step undo-b failed")
 
 
-def test_skipping_a_branch_skips_what_is_nested_in_it():
-    state = after(
-        start(
-            choose("c", then=("group",)),
-            together("group", children=("inner", "y")),
-            choose("inner", then=("x",)),
-            work("x"),
-            work("y"),
-        ),
-        StartStep(step_id="c"),
-        CompleteStep(step_id="c", outcome=False),
-    )
-    assert [step.id for step in state.steps if step.status is StepStatus.SKIPPED] == ["group", "inner", "x", "y"]
-    assert after(state, CompleteWorkflow()).status is WorkflowStatus.COMPLETED
+def test_only_the_ends_that_the_definition_names_are_compensated():
+    play = Play(undone("a"), work("z"), compensate_on=(wf.WorkflowStatus.FAILED,)).complete("a")
+    assert play.human(wf.CancelWorkflow()).whole == "cancelled"
 
 
-def test_an_outcome_belongs_to_conditions_only():
-    assert refusal(RuleViolated, branching(), CompleteStep(step_id="risky")).rule == "outcome"
-    state = after(start(work("a")), StartStep(step_id="a", task_id=TASK_ID))
-    assert refusal(RuleViolated, state, CompleteStep(step_id="a", outcome=True)).rule == "outcome"
+# --- Waits and signals ------------------------------------------------------------------------------------------------
 
 
-def test_children_start_with_their_group_and_the_group_ends_with_them():
-    state = start(together("all", children=("x", "y")), work("x"), work("y"), work("end", "all"))
-    assert ids(ready_steps(state)) == ["all"]
-    error = refusal(RuleViolated, state, StartStep(step_id="x", task_id=TASK_ID))
-    assert error.reason == "step 'x' waits for all"
-    state = after(state, StartStep(step_id="all"))
-    assert ids(ready_steps(state)) == ["x", "y"]
-    state = after(state, *run("x"), StartStep(step_id="y", task_id=TASK_ID))
-    error = refusal(RuleViolated, state, CompleteStep(step_id="all"))
-    assert (error.rule, error.reason) == ("children", "step 'all' waits for its children y")
-    state = after(state, CompleteStep(step_id="y"), CompleteStep(step_id="all"))
-    assert ids(ready_steps(state)) == ["end"]
+def test_a_signal_that_comes_before_its_wait_is_kept_and_each_is_consumed_once():
+    play = Play(work("a"), wait("w", "a", signal="go"), wait("v", "w", signal="go"))
+    play.human(wf.SendSignal(name="go", data=1, key="k")).human(wf.SendSignal(name="go", data=2, key="k"))
+    play.complete("a")
+    assert (play.state.steps["w"].result, play.status("v"), play.state.signals) == (1, "running", ())
+    play.human(wf.SendSignal(name="go"))
+    assert (play.state.steps["v"].result, play.whole) == ({}, "completed")
+    refusal(TransitionRefused, play, wf.SendSignal(name="go"), ALICE)
 
 
-# --- Failure and recovery ---------------------------------------------------------------------------------------------
+def test_a_wait_ends_at_its_moment_even_if_nothing_looked_for_long():
+    play = Play(wait("w", seconds=60.0), wait("u", until="{{ x }}"))
+    play.do(wf.StartStep(step_id="u", until=play.now.replace(year=2027)))
+    assert play.later(3600).status("w") == "completed"
+    assert wf.workflow_due(play.state) == NOW.replace(year=2027)
 
 
-def failed_step():
-    return after(
-        start(work("a"), work("b", "a"), work("c")),
-        StartStep(step_id="a", task_id=TASK_ID),
-        FailStep(step_id="a", failure=FAILURE),
-    )
+# --- for_each, locks, outputs -----------------------------------------------------------------------------------------
 
 
-def test_a_failed_step_stands_in_the_way_until_it_is_retried():
-    state = failed_step()
-    assert find_step(state, "a").failure == FAILURE
-    assert (state.status, state.current_step_index) == (WorkflowStatus.ACTIVE, 0)
-    assert waits_for(state, "b") == ("a",)
-    state = after(state, RetryStep(step_id="a"), actor=ALICE)
-    assert (status_of(state, "a"), find_step(state, "a").failure) == (StepStatus.PENDING, None)
-    assert ids(ready_steps(state)) == ["a", "c"]
+def test_at_most_as_many_items_run_as_permitted_and_an_empty_list_is_no_failure():
+    play = Play(each("e", work("m"), concurrency=2)).answer("e", tuple(range(5)))
+    started = []
+    while play.whole == "active":
+        assert len(play.ready) <= 2
+        started += play.ready
+        play.complete(play.ready[0])
+    assert (len(set(started)), play.whole) == (5, "completed")
+    assert Play(each("e", work("m"))).answer("e", ()).state.outputs == {"e": []}
 
 
-def test_a_failed_step_can_be_left_out():
-    state = after(failed_step(), SkipStep(step_id="a", reason="not needed"), actor=ALICE)
-    assert ids(ready_steps(state)) == ["b", "c"]
+def test_more_items_than_the_limit_fail_the_step():
+    play = Play(each("e", work("m"), limit=2)).answer("e", (1, 2, 3))
+    assert (play.whole, play.state.failure.reason) == ("failed", FailureReason.LIMIT_REACHED)
 
 
-def test_only_failed_steps_are_retried():
-    error = refusal(TransitionRefused, failed_step(), RetryStep(step_id="c"))
-    assert (error.status, error.allowed_in) == ("pending", ("failed",))
+def test_a_lock_lets_one_step_run_at_a_time():
+    play = Play(work("a", locks=("db",)), work("b", locks=("db",)), work("c"))
+    assert play.ready == ["a", "c"]
+    play.start("a")
+    assert refusal(RuleViolated, play, wf.StartStep(step_id="b", task_id=ID)).rule == "locked"
+    assert play.complete("a").ready == ["b", "c"]
 
 
-def test_a_failed_workflow_lets_running_steps_end_and_comes_back_by_a_retry():
-    state = after(failed_step(), StartStep(step_id="c", task_id=TASK_ID), FailWorkflow(failure=FAILURE))
-    assert (state.status, state.failure, state.ended_at) == (WorkflowStatus.FAILED, FAILURE, NOW)
-    assert ready_steps(state) == ()
-    state = after(state, CompleteStep(step_id="c"))
-    assert (state.status, status_of(state, "c")) == (WorkflowStatus.FAILED, StepStatus.COMPLETED)
-    state = after(state, RetryStep(step_id="a"), actor=ALICE)
-    assert (state.status, state.failure, state.ended_at) == (WorkflowStatus.ACTIVE, None, None)
-    assert ids(ready_steps(state)) == ["a"]
+def test_declared_outputs_are_asked_for_when_all_is_over():
+    play = Play(work("a"), outputs={"x": "1"})
+    refusal(RuleViolated, play, wf.CompleteWorkflow(outputs={}))
+    assert play.complete("a").acts() == (Act(ActKind.EVALUATE, "", Question.OUTPUTS),)
+    assert play.do(wf.CompleteWorkflow(outputs={"x": 1})).state.outputs == {"x": 1}
 
 
-def test_a_failed_workflow_comes_back_without_the_step_that_failed():
-    state = after(failed_step(), FailWorkflow(failure=FAILURE))
-    state = after(state, SkipStep(step_id="a"), ResumeWorkflow(), actor=ALICE)
-    assert (state.status, state.failure) == (WorkflowStatus.ACTIVE, None)
-    assert ids(ready_steps(state)) == ["b", "c"]
+def test_an_expression_that_cannot_be_evaluated_fails_the_step():
+    broken = Failure(FailureReason.EXPRESSION_ERROR, "no boolean")
+    for step in (work("s", when="x"), choose("s", (work("k"),)), each("s", work("k"))):
+        assert Play(step).do(wf.FailStep(step_id="s", failure=broken)).whole == "failed"
+    error = refusal(RuleViolated, Play(together("p", work("a"))), wf.FailStep(step_id="p", failure=broken))
+    assert error.rule == "step_type"
 
 
-# --- Pause, cancel, context -------------------------------------------------------------------------------------------
+def test_the_past_of_a_fork_does_not_run_again():
+    before = Play(work("a"), work("b", "a"), work("c", "b")).complete("a", "b")
+    past = tuple(before.state.steps[name] for name in ("a",))
+    play = Play(work("a"), work("b", "a"), work("c", "b"), past=past)
+    assert (play.ready, play.state.current_step_index) == (["b"], 1)
+    assert play.complete("b", "c").whole == "completed"
 
 
-def test_a_paused_workflow_lets_running_steps_end_and_starts_none():
-    state = after(start(work("a"), work("b"), work("c", "a")), StartStep(step_id="a", task_id=TASK_ID))
-    state = after(state, PauseWorkflow(reason="waiting for Bob"), actor=ALICE)
-    assert (state.status, state.paused_because) == (WorkflowStatus.PAUSED, "waiting for Bob")
-    error = refusal(TransitionRefused, state, StartStep(step_id="b", task_id=APPROVAL_ID))
-    assert (error.status, error.allowed_in) == ("paused", ("active",))
-    state = after(state, CompleteStep(step_id="a"))
-    assert status_of(state, "a") is StepStatus.COMPLETED
-    assert ready_steps(state) == ()
-    assert refusal(TransitionRefused, state, CompleteWorkflow()).allowed_in == ("active",)
-    state = after(state, ResumeWorkflow(), actor=ALICE)
-    assert (state.paused_because, ids(ready_steps(state))) == (None, ["b", "c"])
+# --- Size -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_running_step_may_fail_or_ask_while_the_workflow_is_paused():
-    state = after(start(work("a"), work("b")), *(StartStep(step_id=name, task_id=TASK_ID) for name in "ab"))
-    state = after(
-        state,
-        PauseWorkflow(),
-        FailStep(step_id="a", failure=FAILURE),
-        AwaitStepApproval(step_id="b", approval_id=APPROVAL_ID),
-    )
-    assert [step.status for step in state.steps] == [StepStatus.FAILED, StepStatus.AWAITING_APPROVAL]
-    assert state.status is WorkflowStatus.PAUSED
+def test_a_long_chain_is_skipped_in_one_append():
+    steps = [work("s0"), *(work(f"s{n}", f"s{n - 1}") for n in range(1, 400))]
+    play = Play(*steps).human(wf.SkipStep(step_id="s0"))
+    assert (play.whole, len(play.events)) == ("completed", 402)
 
 
-def test_cancelling_ends_every_step_that_had_not_ended():
-    state = after(
-        start(work("done"), work("bad"), work("busy"), ask("asked"), work("later", "busy")),
-        *run("done"),
-        StartStep(step_id="bad", task_id=TASK_ID),
-        FailStep(step_id="bad", failure=FAILURE),
-        StartStep(step_id="busy", task_id=TASK_ID),
-        StartStep(step_id="asked", approval_id=APPROVAL_ID),
-    )
-    state = after(state, CancelWorkflow(reason="not wanted"), actor=ALICE)
-    assert {step.id: str(step.status) for step in state.steps} == {
-        "done": "completed",
-        "bad": "failed",
-        "busy": "cancelled",
-        "asked": "cancelled",
-        "later": "cancelled",
-    }
-    assert refusal(TransitionRefused, state, ResumeWorkflow(), ALICE).status == "cancelled"
-
-
-def test_the_context_is_changed_by_key():
-    state = start(work("a"), context={"goal": "x", "old": 1})
-    state = after(state, UpdateWorkflowContext(values={"goal": "y", "new": [1]}, remove=("old",)), actor=ALICE)
-    assert state.context == {"goal": "y", "new": [1]}
-    assert decide(state, UpdateWorkflowContext(values={"goal": "y"}, remove=("old",))).events == ()
-    error = refusal(RuleViolated, state, UpdateWorkflowContext(values={"goal": 1}, remove=("goal",)))
-    assert (error.rule, error.reason) == ("context", "goal cannot be set and removed at once")
-
-
-# --- Who --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        StartStep(step_id="c", task_id=TASK_ID),
-        CompleteStep(step_id="c"),
-        AwaitStepApproval(step_id="c", approval_id=APPROVAL_ID),
-        ResumeStep(step_id="c", approved=True),
-        FailStep(step_id="c", failure=FAILURE),
-        CompleteWorkflow(),
-        FailWorkflow(failure=FAILURE),
-    ],
-)
-def test_only_aura_says_what_became_of_steps(command):
-    assert refusal(ActorNotAllowed, failed_step(), command, ALICE).actor == "human:alice"
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        RetryStep(step_id="a"),
-        SkipStep(step_id="a"),
-        PauseWorkflow(),
-        CancelWorkflow(),
-        UpdateWorkflowContext(values={"x": 1}),
-    ],
-)
-def test_agents_do_not_steer_workflows(command):
-    assert refusal(ActorNotAllowed, failed_step(), command, AGENT).actor == AGENT
-
-
-def test_agents_do_not_start_or_resume_workflows():
-    refusal(
-        ActorNotAllowed,
-        None,
-        StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=(work("a"),))),
-        AGENT,
-    )
-    refusal(ActorNotAllowed, after(start(work("a")), PauseWorkflow()), ResumeWorkflow(), AGENT)
-
-
-# --- Replay -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("event", [StepCompleted(step_id="a"), StepCompleted(step_id="ghost")])
-def test_a_log_in_which_a_step_does_what_it_cannot_is_not_folded(event):
-    with pytest.raises(ImpossibleTransition) as caught:
-        WORKFLOW.evolve(start(work("a")), Fact(event, NOW, ENGINE, "", ""))
-    assert (caught.value.aggregate, caught.value.event) == ("workflow step", "workflow.step_completed")
+def test_a_thousand_items_take_a_thousand_commands_of_the_same_size():
+    play = Play(each("e", work("m"), limit=1000)).answer("e", tuple(range(1000)))
+    assert len(play.ready) == 1000
+    play.complete("e[500]/m")
+    assert len(play.ready) == 999
+    assert play.human(wf.CancelWorkflow()).whole == "cancelled"

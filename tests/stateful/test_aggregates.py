@@ -12,6 +12,7 @@ from exploration import Exploration, Guide, Suggestions, checked_step, explore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aura_contracts import workflow as wf
 from aura_contracts.agent import AGENT, AgentResumed, AgentSpec, AgentStatus, PauseAgent, RegisterAgent, TakeTask
 from aura_contracts.aggregate import status_only
 from aura_contracts.approval import ApprovalKind, CommentOnLine, Level, Question, RequestApproval, ToolCall
@@ -36,11 +37,15 @@ from aura_contracts.patches import LineAnchor
 from aura_contracts.project import CreateProject, EditProject, ProjectChanges, ProjectSpec, project_id
 from aura_contracts.task import AddPart, CreateTask, FailTask, RecordDependencyEnd, TaskSpec, TaskStatus
 from aura_contracts.template import DefineTemplate, TemplateScope, TemplateSpec, template_id
-from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType, WorkflowDefinition
+from aura_contracts.workflow import StepDefinition, WorkflowDefinition
 from aura_contracts.workflow.values import AgentTaskStep
 from aura_contracts.workflow_definition import SaveDefinition, definition_id
 from aura_engine.decisions import DECIDERS, Context
+from aura_engine.workflows.acts import ActKind, acts
+from aura_engine.workflows.acts import Question as Asked
 from strategies import EPOCH, IDS, actors, commands, structs
+from workflow_play import ask, choose, each, end, loop, together, wait, work
+from workflow_play import command as script
 
 # --- What the search needs to be told ---------------------------------------------------------------------------------
 
@@ -83,18 +88,80 @@ def outputs(state):
 
 
 def workflows(state):
-    """Steps name one another."""
+    """What a driver does with a workflow of its own, and what people do with its steps."""
     if state is None:
-        steps = (
-            StepDefinition(id="ask", type=StepType.HUMAN_APPROVAL),
-            StepDefinition(id="code", type=StepType.AGENT_TASK, task_template="build"),
-        )
-        choice = StepConfig(condition="true", then=("ask",), otherwise=("code",))
-        yield StartWorkflow(workflow_id=IDS[0], definition=WorkflowDefinition(name="build", steps=steps))
-        yield StartWorkflow(workflow_id=IDS[0], definition=WorkflowDefinition(name="build", steps=steps[1:]))
-        for kind, config in ((StepType.CONDITIONAL, choice), (StepType.PARALLEL, StepConfig(children=("ask", "code")))):
-            outer = StepDefinition(id="outer", type=kind, config=config)
-            yield StartWorkflow(workflow_id=IDS[0], definition=WorkflowDefinition(name="build", steps=(outer, *steps)))
+        for definition in DEFINITIONS:
+            yield wf.StartWorkflow(workflow_id=IDS[0], definition=definition)
+            past = (wf.WorkflowStep(id=definition.steps[0].id, status=status, number=1, failure=NO) for status in PAST)
+            yield from (wf.StartWorkflow(workflow_id=IDS[0], definition=definition, past=(one,)) for one in past)
+        return
+    for act in acts(state, EPOCH):
+        yield from reports(state, act)
+    for step in state.steps.values():
+        if not step.parent or step.status not in (wf.StepStatus.PENDING, wf.StepStatus.COMPLETED):
+            yield from (kind(step_id=step.id) for kind in (wf.RetryStep, wf.SkipStep, wf.CancelStep))
+        if step.status is wf.StepStatus.PENDING:
+            yield wf.FailStep(step_id=step.id, failure=NO)
+            yield wf.FailStep(step_id=step.id, failure=AGAIN)
+
+
+def reports(state, act):
+    """Every way in which an act may end."""
+    definition = wf.definition_of(state, act.step_id) if act.step_id else None
+    match act.kind, act.what:
+        case ActKind.EVALUATE, Asked.WHEN:
+            yield from (wf.DecideStep(step_id=act.step_id, runs=runs) for runs in (True, False))
+        case ActKind.EVALUATE, Asked.CASE:
+            yield wf.ChooseCase(step_id=act.step_id, outcome=0)
+        case ActKind.EVALUATE, Asked.ITEMS:
+            yield from (wf.ExpandStep(step_id=act.step_id, items=(1,) * count) for count in (2, 9))
+        case ActKind.EVALUATE, Asked.UNTIL:
+            yield from (wf.EndRound(step_id=act.step_id, done=done) for done in (True, False))
+        case ActKind.START, _:
+            name = {"human_approval": "approval_id", "workflow": "child_id"}.get(definition.type, "task_id")
+            yield wf.StartStep(step_id=act.step_id, **{name: IDS[0]})
+        case ((ActKind.FOLLOW | ActKind.CANCEL_BELOW), _):
+            yield wf.CompleteStep(step_id=act.step_id)
+            yield from (wf.FailStep(step_id=act.step_id, failure=failure) for failure in (NO, AGAIN))
+            yield wf.ReportStepCancelled(step_id=act.step_id)
+            yield wf.AwaitStepApproval(step_id=act.step_id, approval_id=IDS[1])
+            yield wf.ResumeStep(step_id=act.step_id, approved=True)
+        case _:
+            yield wf.FailWorkflow(failure=NO)
+            yield wf.CompleteWorkflow()
+
+
+NO, AGAIN = Failure(FailureReason.CONFLICT, "no"), Failure(FailureReason.AGENT_ERROR, "again")
+
+PAST = (wf.StepStatus.COMPLETED, wf.StepStatus.SKIPPED, wf.StepStatus.CANCELLED, wf.StepStatus.FAILED)
+
+_twice = wf.StepRetry(attempts=2)
+
+DEFINITIONS = tuple(
+    wf.WorkflowDefinition(name="build", steps=steps, **fields)
+    for steps, fields in (
+        (
+            (
+                work(
+                    "a",
+                    retry=_twice,
+                    timeout=9.0,
+                    handler=(work("h", retry=_twice),),
+                    compensation=script("undo", retry=_twice, timeout=9.0),
+                ),
+                work("b", "a", when="x", on_failure="continue"),
+            ),
+            {"deadline": 99.0},
+        ),
+        ((work("a", compensation=ask("undo")), work("b", "a")), {"outputs": {"x": "1"}, "on_failure": "compensate"}),
+        ((each("e", work("m"), limit=2, retry=_twice, timeout=9.0, handler=(wait("w", seconds=3.0),)),), {}),
+        ((loop("l", work("m"), limit=2, handler=(work("h"),)), ask("q")), {"outputs": {"x": "1"}}),
+        ((choose("c", (work("m"),), (work("n"),), handler=(work("h"),)), wait("w", signal="x", timeout=9.0)), {}),
+        ((together("p", work("m"), together("i", work("n"), handler=(work("k"),))), end("z", "p")), {}),
+        ((work("a"), work("b"), end("z", "a", status="failed")), {}),
+        ((together("p", work("m"), work("n"), members="first"), work("o", "p")), {}),
+    )
+)
 
 
 def boards(state):
@@ -176,8 +243,8 @@ GUIDES = {
     "workflow_definition": Guide(commands=workflow_definitions),
     "workflow": Guide(
         commands=workflows,
-        parts=lambda workflow: {step.id: step.status for step in workflow.steps},
-        part_table=STEP_TABLE,
+        parts=lambda workflow: {step.id: step.status for step in workflow.steps.values()},
+        part_table=wf.STEP_TABLE,
     ),
 }
 

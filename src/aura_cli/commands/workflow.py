@@ -3,8 +3,6 @@
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from aura_cli._call import Invocation, engine_of
 from aura_cli._shown_workflows import (
     list_definitions,
@@ -14,17 +12,16 @@ from aura_cli._shown_workflows import (
     show_workflow,
     workflow_text,
 )
+from aura_cli._workflow_files import tell_faults, validate, write_starter
 from aura_cli._workflow_graphs import FORMATS, is_file, show_graph
 from aura_cli.arguments.parser import Subcommands, add_subcommand, add_subcommands
 from aura_cli.arguments.values import count, number, pair, setting
-from aura_cli.rendering.formatting import counted
 from aura_contracts.errors import InvalidFile, InvalidInput
 from aura_contracts.quoting import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from aura_contracts.errors import Fault
     from aura_contracts.workflow import Workflow, WorkflowDefinition
     from aura_contracts.workflow_definition import StoredDefinition
     from aura_engine import Engine, WorkflowRun
@@ -72,8 +69,11 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def _configure_definitions(commands: "Subcommands[ArgumentParser]") -> None:
-    validating = add_subcommand(commands, "validate", "list the faults of a workflow file", _validate)
+    validating = add_subcommand(commands, "validate", "list the faults of a workflow file", validate)
     validating.add_argument("file", metavar="FILE", help="workflow file")
+    beginning = add_subcommand(commands, "init", "write a workflow file to begin with, or list these", write_starter)
+    beginning.add_argument("template", metavar="TEMPLATE", nargs="?", help="build-feature, fix-bug or refactor-code")
+    beginning.add_argument("--output", metavar="FILE", help="where to, or - for standard output (default: its name)")
     creating = add_subcommand(commands, "create", "store the definition in a file, by its name", _create)
     creating.add_argument("file", metavar="FILE", help="workflow file")
     creating.add_argument(
@@ -148,29 +148,13 @@ def _add_wait(command: ArgumentParser) -> None:
 # --- Definitions ------------------------------------------------------------------------------------------------------
 
 
-async def _validate(call: Invocation) -> int:
-    async with engine_of(call, read_only=True, store="memory:") as engine:
-        faults = await engine.workflows.validate(call.arguments.file)
-    _tell(call, faults)
-    errors = [fault for fault in faults if fault.severity == "error"]
-    if not errors:
-        warnings = f", {counted(len(faults), 'warning')}" if faults else ""
-        call.terminal.say(f"{call.arguments.file} is valid{warnings}")
-    return 1 if errors else 0
-
-
-def _tell(call: Invocation, faults: "Sequence[Fault]") -> None:
-    for fault in faults:
-        call.terminal.item(attrs.asdict(fault), one_line(str(fault)))
-
-
 async def _create(call: Invocation) -> int:
     given = call.arguments
     async with engine_of(call, record_only=True, make=True) as engine:
         try:
             definition = await engine.workflows.read(given.file)
         except InvalidFile as error:
-            _tell(call, error.faults)
+            tell_faults(call, error.faults)
             return 1
         made = await engine.workflows.create(definition, based_on=given.based_on)
     text = one_line(f"definition {made.name} has revision {made.revision}: {made.id}")
@@ -215,7 +199,7 @@ async def _start(call: Invocation) -> int:
         try:
             workflow = await _workflow(engine, given)
         except InvalidFile as error:
-            _tell(call, error.faults)
+            tell_faults(call, error.faults)
             return 1
         definition = await _definition(engine, workflow)
         inputs = {name: _value(text, definition.inputs.get(name)) for name, text in given.var}

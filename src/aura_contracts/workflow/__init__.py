@@ -29,14 +29,31 @@ good otherwise blocks the steps that depend on it until it is retried or skipped
     commands      the commands
     state         the state, and questions about it
     progress      how far it is, and what it waits for
-    clocks        timeouts that stand still
-    tables        the two tables
-    steps         the steps of a state, as evolvers change them
-    resets        how steps become pending again
+    _clocks       timeouts that stand still
+    _tables       the two tables
+    _steps        the steps of a state, as evolvers change them
+    _resets       how steps become pending again
     evolution     how events change the state, and the aggregate
 """
 
-from aura_contracts.workflow.clocks import later as later
+from aura_contracts.workflow._clocks import held as held
+from aura_contracts.workflow._clocks import later as later
+from aura_contracts.workflow._clocks import left as left
+from aura_contracts.workflow._clocks import running as running
+from aura_contracts.workflow._clocks import set_around as set_around
+from aura_contracts.workflow._clocks import stopped as stopped
+from aura_contracts.workflow._resets import active_again as active_again
+from aura_contracts.workflow._resets import runs_again as runs_again
+from aura_contracts.workflow._resets import step_retried as step_retried
+from aura_contracts.workflow._steps import Steps as Steps
+from aura_contracts.workflow._steps import children_of as children_of
+from aura_contracts.workflow._steps import descendants as descendants
+from aura_contracts.workflow._steps import ended as ended
+from aura_contracts.workflow._steps import open_block as open_block
+from aura_contracts.workflow._steps import status_after as status_after
+from aura_contracts.workflow._steps import top_index as top_index
+from aura_contracts.workflow._tables import STEP_TABLE as STEP_TABLE
+from aura_contracts.workflow._tables import TABLE as TABLE
 from aura_contracts.workflow.commands import AdvanceWorkflow as AdvanceWorkflow
 from aura_contracts.workflow.commands import AwaitStepApproval as AwaitStepApproval
 from aura_contracts.workflow.commands import CancelStep as CancelStep
@@ -95,6 +112,7 @@ from aura_contracts.workflow.evolution import WORKFLOW as WORKFLOW
 from aura_contracts.workflow.outline import Outline as Outline
 from aura_contracts.workflow.outline import Place as Place
 from aura_contracts.workflow.outline import Role as Role
+from aura_contracts.workflow.outline import case_blocks as case_blocks
 from aura_contracts.workflow.outline import inner_blocks as inner_blocks
 from aura_contracts.workflow.outline import outline_of as outline_of
 from aura_contracts.workflow.parts import ParentStep as ParentStep
@@ -104,7 +122,6 @@ from aura_contracts.workflow.progress import WorkflowProgress as WorkflowProgres
 from aura_contracts.workflow.progress import awaiting_of as awaiting_of
 from aura_contracts.workflow.progress import progress_of as progress_of
 from aura_contracts.workflow.progress import type_of as type_of
-from aura_contracts.workflow.resets import runs_again as runs_again
 from aura_contracts.workflow.state import Workflow as Workflow
 from aura_contracts.workflow.state import definition_of as definition_of
 from aura_contracts.workflow.state import find_step as find_step
@@ -112,9 +129,6 @@ from aura_contracts.workflow.state import is_over as is_over
 from aura_contracts.workflow.state import place_of as place_of
 from aura_contracts.workflow.state import status_of as status_of
 from aura_contracts.workflow.state import workflow_due as workflow_due
-from aura_contracts.workflow.steps import children_of as children_of
-from aura_contracts.workflow.steps import descendants as descendants
-from aura_contracts.workflow.tables import STEP_TABLE as STEP_TABLE
 from aura_contracts.workflow.values import CONTAINERS as CONTAINERS
 from aura_contracts.workflow.values import LIVE as LIVE
 from aura_contracts.workflow.values import OUTSIDE as OUTSIDE

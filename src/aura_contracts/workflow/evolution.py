@@ -13,13 +13,10 @@ from msgspec.structs import replace
 from aura_contracts.aggregate import TIME, Aggregate, Evolve, HappenedFact, next_statuses, sets, status_only
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
-from aura_contracts.workflow import clocks
+from aura_contracts.workflow import _clocks as clocks
 from aura_contracts.workflow import event_types as events
-from aura_contracts.workflow.outline import inner_blocks, outline_of
-from aura_contracts.workflow.parts import WorkflowStep
-from aura_contracts.workflow.resets import active_again, step_retried
-from aura_contracts.workflow.state import Workflow
-from aura_contracts.workflow.steps import (
+from aura_contracts.workflow._resets import active_again, step_retried
+from aura_contracts.workflow._steps import (
     Steps,
     children_of,
     descendants,
@@ -28,7 +25,10 @@ from aura_contracts.workflow.steps import (
     status_after,
     top_index,
 )
-from aura_contracts.workflow.tables import TABLE
+from aura_contracts.workflow._tables import TABLE
+from aura_contracts.workflow.outline import inner_blocks, outline_of
+from aura_contracts.workflow.parts import WorkflowStep
+from aura_contracts.workflow.state import Workflow
 from aura_contracts.workflow.values import (
     OVER,
     ParallelStep,
@@ -38,11 +38,11 @@ from aura_contracts.workflow.values import (
 
 _S = StepStatus
 
-Change = Callable[[Workflow, Steps, WorkflowStep, Any, datetime], WorkflowStep]
+_Change = Callable[[Workflow, Steps, WorkflowStep, Any, datetime], WorkflowStep]
 """``(workflow before, steps to change, step with its next status, event, time) -> step``."""
 
 
-def _of_step(change: Change) -> Evolve[Workflow]:
+def _of_step(change: _Change) -> Evolve[Workflow]:
     """Move the step that the event names along the table. Raises `ImpossibleTransition` if it has no row."""
 
     def evolve(state: Workflow, event: events.StepEvent, fact: HappenedFact, status: WorkflowStatus) -> Workflow:

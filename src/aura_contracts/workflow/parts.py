@@ -1,6 +1,5 @@
 """The values of workflows that run: see `aura_contracts.workflow`."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -75,13 +74,13 @@ class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The addresses of the steps because of which it was skipped or cancelled; retrying one of them resets it too."""
     number: int = 0
     """The place among the completed steps of the workflow, from 1; compensation goes backwards."""
-    started_at: datetime | None = None
+    started_at: Instant | None = None
     """When its last attempt was started."""
-    ended_at: datetime | None = None
+    ended_at: Instant | None = None
     """When its last attempt ended, even if its handler still runs."""
-    due_at: datetime | None = None
+    due_at: Instant | None = None
     """When the wait is over, or the pause before the next attempt."""
-    times_out_at: datetime | None = None
+    times_out_at: Instant | None = None
     """When the attempt has run too long; None while that stands still."""
     time_left: float | None = None
     """Seconds that the attempt may still run, while that stands still."""

@@ -98,6 +98,8 @@ class Decider(Generic[S]):
     settle: "Callable[[S, Command[S], Context], tuple[Events, S]] | None" = attrs.field(repr=False, default=None)
     """``(state, command, context)`` -> the events that follow by themselves from the state after those of a command,
     and the state after them. They are recorded together with it, and no command has to name them in `emits`."""
+    consequences: tuple[type[Event], ...] = attrs.field(repr=False, default=())
+    """The events that `settle` may return."""
 
     def __attrs_post_init__(self) -> None:
         for command, (_, decide) in self.decisions.items():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from aura_contracts.errors import AggregateNotFound, TransitionRefused
+from aura_contracts.events import Event
 from aura_contracts.workflow import (
     CONTAINERS,
     LIVE,
@@ -46,9 +47,12 @@ def require_step(state: Workflow, command: StepCommand) -> WorkflowStep:
     )
 
 
-def require_step_table(state: Workflow, step: WorkflowStep, command: StepCommand) -> None:
-    """Refuse a command of whose events none has a row in the step's table."""
-    if not STEP_TABLE.get(step.status, {}).keys().isdisjoint(command.emits):
+def require_step_table(
+    state: Workflow, step: WorkflowStep, command: StepCommand, events: tuple[type[Event], ...] = ()
+) -> None:
+    """Refuse a command if none of its events, or of `events`, has a row in the step's table."""
+    events = events or command.emits
+    if not STEP_TABLE.get(step.status, {}).keys().isdisjoint(events):
         return
     raise TransitionRefused(
         aggregate="workflow step",
@@ -56,7 +60,7 @@ def require_step_table(state: Workflow, step: WorkflowStep, command: StepCommand
         command=type(command).__name__,
         status=step.status,
         allowed_in=tuple(
-            str(status) for status, row in STEP_TABLE.items() if status and not row.keys().isdisjoint(command.emits)
+            str(status) for status, row in STEP_TABLE.items() if status and not row.keys().isdisjoint(events)
         ),
     )
 

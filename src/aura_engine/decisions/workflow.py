@@ -97,7 +97,7 @@ from aura_engine.decisions._workflow_steering import (
     skip_step,
 )
 from aura_engine.decisions.workflow_rules import definition_faults
-from aura_engine.decisions.workflow_settling import ended_by_cancel, settle
+from aura_engine.decisions.workflow_settling import CONSEQUENCES, ended_by_cancel, settle
 
 INSTANCE_LIMIT = 10_000
 """Steps of all items and rounds of one workflow; its state is folded as a whole."""
@@ -200,7 +200,7 @@ def _start_step(state: Workflow, command: StartStep, context: Context) -> Events
     _require_subject(step, definition, command)
     if _is_started_by(step, command):
         return []
-    require_step_table(state, step, command)
+    require_step_table(state, step, command, (StepStarted,))
     _require_ready(state, step, definition)
     if definition.when and not step.decided:
         raise RuleBroken("when", f"the condition of step {step.id!r} was not evaluated")
@@ -295,6 +295,19 @@ def _complete_step(state: Workflow, command: CompleteStep, context: Context) -> 
     return [StepCompleted(step_id=step.id, result=command.result)]
 
 
+def _is_asked(state: Workflow, step: WorkflowStep, definition: StepDefinition) -> bool:
+    """Whether an expression of a running container is to be evaluated, which may fail."""
+    match definition.config:
+        case ConditionalStep():
+            return step.outcome is None
+        case ForEachStep():
+            return step.items is None
+        case LoopStep():
+            return round_is_over(state, step)
+        case _:
+            return False
+
+
 def _fail_step(state: Workflow, command: FailStep, context: Context) -> Events:
     step, definition = require_possible_step(state, command)
     match step.status:
@@ -304,6 +317,8 @@ def _fail_step(state: Workflow, command: FailStep, context: Context) -> Events:
             raise RuleBroken("step_status", f"step {step.id!r} has failed already, and its handler runs")
         case StepStatus.PENDING:
             _require_ready(state, step, definition)
+        case StepStatus.RUNNING if definition.type not in OUTSIDE and not _is_asked(state, step, definition):
+            raise _wrong_type(step, definition)
     return [attempt_failed(step, definition, command.failure, context.now)]
 
 
@@ -400,4 +415,5 @@ WORKFLOW_DECIDER = Decider(
         RecordWorkflowRefusal: (only_system("AURA records refusals"), becomes(WorkflowCommandRefused)),
     },
     settle=_settle,
+    consequences=CONSEQUENCES,
 )

@@ -26,18 +26,26 @@ from aura_contracts.workflow import (
     EndStep,
     StepCancelled,
     StepCancelling,
+    StepCompensationBegun,
     StepCompleted,
     StepDefinition,
     StepEvent,
+    StepFailed,
+    StepHandlerBegun,
     StepItemsBegun,
     StepRetried,
+    StepRetryScheduled,
     StepRoundBegun,
     StepSkipped,
     StepStarted,
     StepStatus,
     WaitStep,
     Workflow,
+    WorkflowCancelled,
     WorkflowCancelling,
+    WorkflowCompensating,
+    WorkflowCompleted,
+    WorkflowFailed,
     WorkflowStatus,
     WorkflowStep,
     children_of,
@@ -65,6 +73,14 @@ _SETTLING = frozenset(
     {WorkflowStatus.ACTIVE, WorkflowStatus.PAUSED, WorkflowStatus.CANCELLING, WorkflowStatus.COMPENSATING}
 )
 """The statuses in which anything follows."""
+
+
+CONSEQUENCES: tuple[type[Event], ...] = (
+    *(StepStarted, StepItemsBegun, StepRoundBegun, StepCompleted),
+    *(StepRetryScheduled, StepHandlerBegun, StepFailed, StepRetried),
+    *(StepCancelling, StepCancelled, StepSkipped, StepCompensationBegun),
+    *(WorkflowCancelling, WorkflowCompensating, WorkflowCompleted, WorkflowFailed, WorkflowCancelled),
+)
 
 
 def settle(workflow: Workflow, now: datetime) -> tuple[Sequence[Event], Workflow]:

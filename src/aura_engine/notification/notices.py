@@ -178,7 +178,9 @@ async def _workflow(record: EventRecord[Any], fetch: Fetch) -> _Draft | None:
     kind = NoticeKind.WORKFLOW_PAUSED if paused else NoticeKind.WORKFLOW_FAILED
     says = f"was paused {record.event.reason}".strip() if paused else f"failed: {record.event.failure.reason}"
     subject = f"workflow {workflow.name} {says}"
-    return _Draft(kind, subject, subject, workflow.id, _people(workflow.created_by))
+    more = "" if paused else record.event.failure.message
+    lines = [subject, f"workflow {workflow.id}", *(["", cut(more, TEXT_LIMIT)] if more else [])]
+    return _Draft(kind, subject, "\n".join(lines), workflow.id, _people(workflow.created_by))
 
 
 # --- The system -------------------------------------------------------------------------------------------------------

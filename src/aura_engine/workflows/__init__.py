@@ -13,6 +13,7 @@ forks                what of a workflow stays as it was in one that continues it
 expressions          the value of an expression, the text of a template (pure)
 _expression_sandbox  where they are evaluated
 reads                what an expression or template reads
+lazy_tables          what they read part by part
 scope                what the expressions of a step may read
 evaluation           expressions and templates, evaluated where a step is
 schemas              whether outputs and inputs are as declared (pure)

@@ -1,11 +1,10 @@
-"""Expressions and templates of workflows in the sandbox. Used by `expressions` and `scope` alone; imports Jinja.
+"""Expressions and templates of workflows in the sandbox. Used by `expressions` and `reads` alone; imports Jinja.
 
 `aura_engine._sandbox` has the rules. A sandbox is used for one evaluation at a time and again for the next one: its
-counters start anew, and what it has compiled stays.
+counters start from zero, and what it has compiled stays.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from enum import Enum
 from functools import partial
 from math import isfinite
@@ -22,6 +21,7 @@ from aura_contracts.plain_data import DEPTH_LIMIT
 from aura_contracts.quoting import is_unicode
 from aura_engine._sandbox import PLAIN, Sandbox, Strict
 from aura_engine._template_filters import LimitReached
+from aura_engine.workflows.lazy_tables import Absent, Lazy
 
 VALUE_LIMIT = 1_048_576
 """Maximum size of a value, and bytes of a rendered text: 1 MiB."""
@@ -47,31 +47,6 @@ class Form(Enum):
     TEMPLATE = "template"
     MIXED = "mixed"
     """A template, whose value is that of its placeholder if it consists of one alone."""
-
-
-class Lazy(ABC):
-    """A table whose parts are found when they are read."""
-
-    @abstractmethod
-    def names(self) -> Sequence[str]:
-        """Return the names of its parts."""
-
-    @abstractmethod
-    def part(self, name: str) -> object:
-        """Return a part: plain data, a `Lazy`, or an `Absent`. Raises KeyError for unknown names."""
-
-    def hint(self, name: str) -> str:
-        """Return why a name is unknown; empty if there is nothing to add."""
-        return ""
-
-
-@attrs.frozen
-class Absent:
-    """The output of a step that has none: to test for it is possible, to use it is not."""
-
-    source: str
-    """The address of the step."""
-    status: str
 
 
 class NoOutput(UndefinedError):
@@ -103,12 +78,15 @@ class ExpressionSandbox(Sandbox):
         self._known: dict[tuple[str, Form], _Compiled] = {}
         self._room = 0
 
-    def result(self, text: str, form: Form, variables: Mapping[str, object]) -> Any:
-        """Return the value of an expression, or the text of a template. Raises whatever goes wrong in it."""
+    def result(self, text: str, form: Form, variables: Any) -> Any:
+        """Return the value of an expression, or the text of a template, for a mapping of variables.
+
+        Raises whatever goes wrong in it.
+        """
         self.start()
         self._room = VALUE_LIMIT
         compiled = self._known.get((text, form)) or self._made(text, form)
-        context = compiled.template.new_context(variables)  # type: ignore[arg-type] - it copies them
+        context = compiled.template.new_context(variables)
         pieces = compiled.template.root_render_func(context)
         if not compiled.is_value:
             return self._joined(pieces)
@@ -202,7 +180,7 @@ class ExpressionSandbox(Sandbox):
             raise TemplateRuntimeError(f"this is not a value; name a part of it: {', '.join(value.names()[:10])}")
         raise TemplateRuntimeError(f"{type(value).__name__} is not a value; call it, or name a part of it")
 
-    def _scalar(self, value: str | float | None) -> Any:
+    def _scalar(self, value: Any) -> Any:
         match value:
             case str():
                 self._take(len(value))

@@ -43,6 +43,7 @@ from aura_engine.workflows.file_keys import (
     StepKeys,
     WorkflowKeys,
 )
+from aura_engine.workflows.lint import lint
 from aura_engine.yaml_document import Path, YamlDocument, read_yaml
 from aura_engine.yaml_faults import fault_of, keys_of, nearest
 
@@ -105,7 +106,10 @@ class ReadDefinition:
 
 
 def read_definition(content: bytes, file: str) -> ReadDefinition:
-    """Return the definition that a file states; one whose name ends with ``.json`` is JSON. Raises nothing."""
+    """Return the definition that a file states; one whose name ends with ``.json`` is JSON. Raises nothing.
+
+    If it follows the rules, its templates and its graph are checked, too, which may warn.
+    """
     document = read_yaml(_without_pairs(content) if file.endswith(".json") else content, file, depth=YAML_DEPTH)
     faults = [_explained(fault, content) for fault in document.faults]
     if not {fault.code for fault in faults} <= _HARMLESS:
@@ -119,8 +123,11 @@ def read_definition(content: bytes, file: str) -> ReadDefinition:
     definition = reader.workflow()
     places = {(fault.line, fault.column) for fault in faults}
     faults += [fault for fault in reader.faults if (fault.line, fault.column) not in places]
+    if definition is not None and not faults:
+        faults = [reader.placed(fault) for fault in lint(definition)]
     faults = sorted(faults, key=lambda fault: (fault.line, fault.column))[:FAULT_LIMIT]
-    return ReadDefinition(tuple(faults), None if faults else definition)
+    errors = [fault for fault in faults if fault.severity == "error"]
+    return ReadDefinition(tuple(faults), None if errors else definition)
 
 
 def _without_pairs(content: bytes) -> bytes:
@@ -173,7 +180,7 @@ class _Reader:
         keys = self._checked(WorkflowKeys, data, ())
         given = {name: _value(getattr(keys, name)) for name in WorkflowKeys.model_fields if name != "steps"}
         definition = WorkflowDefinition(steps=self._block(keys.steps, ("steps",)), **given)
-        self.faults += [self._placed(fault) for fault in definition_faults(definition) if not self._is_known(fault)]
+        self.faults += [self.placed(fault) for fault in definition_faults(definition) if not self._is_known(fault)]
         return definition
 
     # --- Steps
@@ -297,11 +304,13 @@ class _Reader:
             return True
         return any(path[length] in self._broken.get(path[:length], ()) for length in range(len(path)))
 
-    def _placed(self, fault: DefinitionFault) -> Fault:
+    def placed(self, fault: DefinitionFault) -> Fault:
+        """Return a fault with its place in the file."""
         message = fault.message
         if fault.other is not None:
             message = f"{message}, in line {self._document.place(fault.other).line}"
-        return self._document.fault(fault.path, fault.code, message, at_key=fault.code in _AT_KEYS)
+        found = self._document.fault(fault.path, fault.code, message, at_key=fault.code in _AT_KEYS)
+        return attrs.evolve(found, severity=fault.severity)
 
 
 def _repaired(model: type[M], right: Mapping[str, Any]) -> M:

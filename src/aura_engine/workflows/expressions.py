@@ -24,6 +24,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.plain_data import DEPTH_LIMIT, is_too_deep
 from aura_contracts.quoting import ERROR_LIMIT, cut, listed, one_line
+from aura_engine.workflows.lazy_tables import Lazy
 
 if TYPE_CHECKING:
     from aura_engine.workflows._expression_sandbox import ExpressionSandbox, Form
@@ -181,7 +182,6 @@ def _missing(
     from jinja2.utils import missing  # noqa: PLC0415 - see the module's documentation
 
     from aura_engine._sandbox import written_name  # noqa: PLC0415
-    from aura_engine.workflows._expression_sandbox import Lazy  # noqa: PLC0415
 
     whole = error.owner is missing
     last = str(error.missing)

@@ -20,7 +20,7 @@ class Read:
     guarded: bool
     """Whether it may be missing: it has the filter ``default``, or is only tested for being defined."""
     ends: bool
-    """Whether the path goes on with something that only evaluation finds: ``steps[item]`` ends after ``steps``."""
+    """Whether the path continues with what only evaluation finds: ``steps[item]`` ends after ``steps``."""
 
 
 @attrs.frozen

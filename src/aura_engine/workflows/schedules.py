@@ -170,7 +170,7 @@ class Schedule:
         )
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first moment after an instant; None if there is none within `HORIZON` years.
+        """Return the first moment after an instant; None if none comes within `HORIZON` years.
 
         Raises `NaiveDatetime`.
         """
@@ -188,7 +188,7 @@ class Schedule:
         return found
 
     def last_until(self, instant: datetime) -> datetime | None:
-        """Return the latest moment at or before an instant; None if there is none within `HORIZON` years."""
+        """Return the latest moment at or before an instant; None if none comes within `HORIZON` years."""
         here = _local(instant, self.zone)
         day = min(here.date(), date.max - _DAY) + _DAY
         first = date(max(here.year - HORIZON, 1), 1, 1) + _DAY

@@ -28,7 +28,7 @@ OUTPUT_LIMIT = 1_048_576
 """Bytes of an output as JSON: 1 MiB."""
 
 STEP_LIMIT = 50_000
-"""Keywords that are applied to parts of a value, before a check is given up."""
+"""Keywords that are applied to parts of a value, before a check is abandoned."""
 
 PATTERN_LIMIT = 1000
 """Characters of a pattern."""
@@ -113,15 +113,14 @@ def _problem(checker: "Validator", value: Any, root: str) -> tuple[str, str] | N
         return root, f"it takes {size} bytes; the limit is {OUTPUT_LIMIT}"
     token = _steps.set([STEP_LIMIT])
     try:
-        error = next(checker.iter_errors(value), None)
+        misfit: Any = next(iter(checker.iter_errors(value)), None)
     except (_TooMuchWork, RecursionError):
         return root, f"to check it takes more than {STEP_LIMIT} steps; simplify its schema"
     finally:
         _steps.reset(token)
-    if error is None:
+    if misfit is None:
         return None
-    path = _path(error.absolute_path, root)
-    return path, cut(one_line(_reason(error)), ERROR_LIMIT)
+    return _path(misfit.absolute_path, root), cut(one_line(_reason(misfit)), ERROR_LIMIT)
 
 
 def _reason(error: Any) -> str:
@@ -250,7 +249,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     try:
         validator = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex", strict=True))
     except SchemaError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error).rpartition("error: ")[2].strip()) from error
 
     def matches(text: str) -> bool:
         try:
@@ -294,13 +293,13 @@ def _additional_properties(validator: Any, wanted: Any, instance: Any, schema: A
 
 
 def _require_supported(schema: Any, dialect: str, field: str) -> None:
-    """Refuse references that lead nowhere or elsewhere, and patterns that are none. Raises `InvalidSchema`."""
-    from referencing import Registry, Resource  # noqa: PLC0415 - see the module's documentation
+    """Refuse references that lead nowhere or elsewhere, and what is not a pattern. Raises `InvalidSchema`."""
+    from referencing import Registry  # noqa: PLC0415 - see the module's documentation
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
     from referencing.jsonschema import specification_with  # noqa: PLC0415
 
-    resource: Any = Resource(contents=schema, specification=specification_with(dialect))
-    resolver = Registry().resolver_with_root(resource)
+    resource: Any = specification_with(dialect).create_resource(schema)
+    resolver = Registry[Any]().resolver_with_root(resource)
     parts = [resource]
     while parts:
         part = parts.pop()

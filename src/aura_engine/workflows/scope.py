@@ -27,8 +27,8 @@ from aura_contracts.workflow import StepStatus, Workflow, WorkflowStep
 from aura_contracts.workflow.outline import Outline, Role, outline_of
 from aura_contracts.workflow.state import status_of
 from aura_contracts.workflow.values import ForEachStep, LoopStep
-from aura_engine.workflows._expression_sandbox import Absent, Lazy
 from aura_engine.workflows.expressions import Scope
+from aura_engine.workflows.lazy_tables import Absent, Lazy
 
 _PARTS = ("status", "output", "outcome", "attempts", "failure")
 

@@ -16,9 +16,10 @@ import msgspec
 from aura_contracts.approval import Approval, ApprovalStatus
 from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
 from aura_contracts.plain_data import Plain
-from aura_contracts.quoting import one_line
+from aura_contracts.quoting import listed, one_line
 from aura_contracts.workflow import (
     CONTAINERS,
+    LIVE,
     Role,
     StepStatus,
     StepType,
@@ -31,6 +32,8 @@ from aura_contracts.workflow import (
     place_of,
     status_of,
 )
+from aura_engine.decisions._workflow_joins import Verdict, join_of
+from aura_engine.decisions._workflow_locks import is_locked
 
 _DEPTH = 32
 """The most workflows within one another that a chain goes into."""
@@ -68,7 +71,7 @@ class WaitLink(msgspec.Struct, Plain, frozen=True, kw_only=True):
     until: datetime | None = None
     """The moment; when the approval expires or the step times out."""
     reason: str = ""
-    """What else is known: the place in the queue, the failure, why it was paused."""
+    """What else is known: the place in the queue, the locks, the failure, why it was paused."""
 
 
 class WaitChain(msgspec.Struct, Plain, frozen=True, kw_only=True):
@@ -171,7 +174,7 @@ class _Search:
         if over or (workflow.status is WorkflowStatus.FAILED and workflow.lasting):
             return
         top = self._whole()
-        starts = self._inside.get(None, []) if step_id is None else [step_id]
+        starts = dict.fromkeys(self._starts()) if step_id is None else [step_id]
         ahead: deque[tuple[_Path, str]] = deque(((top,), address) for address in starts if self._waits(address))
         seen = {address for _, address in ahead}
         found = False
@@ -190,6 +193,13 @@ class _Search:
             paused = workflow.status is WorkflowStatus.PAUSED
             failed = workflow.status is WorkflowStatus.FAILED
             yield WaitChain(links=(top, *(self._resume() if paused else self._repair() if failed else _engine())))
+
+    def _starts(self) -> Iterator[str]:
+        """Yield the steps that the whole waits for: those of the top level, and what outlives its container."""
+        yield from self._inside.get(None, ())
+        for step in self._workflow.steps.values():
+            if step.parent is not None and step.status in LIVE and not self._waits(step.parent):
+                yield step.id
 
     def _whole(self) -> WaitLink:
         one = self._workflow
@@ -210,6 +220,7 @@ class _Search:
             status=status_of(self._workflow, address),
             since=None if step is None else step.started_at,
             until=None if step is None or step.status is not StepStatus.RUNNING else step.times_out_at,
+            reason=f"needs {listed(definition.locks, 3)}" if step is not None and self._is_held_up(step) else "",
         )
 
     def _reasons(self, address: str) -> tuple[Sequence[_Path], Sequence[str]]:
@@ -220,18 +231,43 @@ class _Search:
             return (), (() if around is None else (around,))
         match step.status:
             case StepStatus.PENDING:
-                missing = [name for name in self._dependencies(step) if self._waits(name)]
-                return ((), missing) if missing else ((self._ready(),), ())
+                return self._before(step)
             case StepStatus.RETRYING:
                 return (self._pause_or((self._retry(step),)),), ()
             case StepStatus.FAILED:
-                return (self._repair(step),), ()
+                failed = [name for name in self._inside.get(address, ()) if self._has_failed(name)]
+                return ((), failed) if failed else ((self._repair(step),), ())
             case _:
                 inner = [name for name in self._inside.get(address, ()) if self._waits(name)]
                 return ((), inner) if inner else (self._outside(step), ())
 
-    def _dependencies(self, step: WorkflowStep) -> list[str]:
-        return [step.prefix + name for name in definition_of(self._workflow, step.id).dependencies]
+    def _before(self, step: WorkflowStep) -> tuple[Sequence[_Path], Sequence[str]]:
+        """Return the same for a step that has not started."""
+        definition = definition_of(self._workflow, step.id)
+        if join_of(self._workflow, step, definition).verdict is Verdict.START:
+            holders = self._holders(step)
+            return ((), holders) if holders else ((self._ready(),), ())
+        dependencies = (step.prefix + name for name in definition.dependencies)
+        return (), [name for name in dependencies if self._waits(name)]
+
+    def _holders(self, step: WorkflowStep) -> list[str]:
+        """Return the steps that hold a lock which one needs."""
+        definition = definition_of(self._workflow, step.id)
+        if not is_locked(self._workflow, step, definition):
+            return []
+        needed = {*definition.locks}
+        return [
+            one.id
+            for one in self._workflow.steps.values()
+            if one.status in LIVE and not needed.isdisjoint(definition_of(self._workflow, one.id).locks)
+        ]
+
+    def _is_held_up(self, step: WorkflowStep) -> bool:
+        definition = definition_of(self._workflow, step.id)
+        return step.status is StepStatus.PENDING and is_locked(self._workflow, step, definition)
+
+    def _has_failed(self, address: str) -> bool:
+        return self._workflow.steps[address].status is StepStatus.FAILED and self._waits(address)
 
     def _outside(self, step: WorkflowStep) -> Sequence[_Path]:
         """Return what a started step waits for outside of the workflow."""

@@ -16,7 +16,7 @@ from workflow_strategies import HARD_TEXTS, definitions
 
 def read_back(text, file="w.yaml"):
     read = read_definition(text.encode(), file)
-    assert read.faults == (), text
+    assert [fault for fault in read.faults if fault.severity == "error"] == [], text
     return read.definition
 
 

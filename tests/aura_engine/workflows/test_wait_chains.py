@@ -209,6 +209,47 @@ def test_containers_wait_for_their_members():
     assert ends(flow, "rework[2]/check") == [(["rework[2]/check", "rework[2]/fix"], K.TASK)]
 
 
+def test_a_join_that_holds_waits_for_none_of_its_dependencies():
+    made = definition(step("a"), step("b"), step("z", "a", "b", join=Join.ANY_SUCCEEDED))
+    flow = workflow(made, is_("a", S.COMPLETED), is_("b", S.RUNNING, task_id=TASK), is_("z", S.PENDING))
+
+    assert ends(flow, "z") == [(["z"], K.ENGINE)]
+
+
+def test_a_lock_is_waited_for_at_the_step_that_holds_it():
+    made = definition(step("one", locks=("staging",)), step("two", locks=("staging", "db")))
+    flow = workflow(made, is_("one", S.RUNNING, task_id=TASK), is_("two", S.PENDING))
+
+    (chain,) = wait_chains(flow, "two")
+
+    assert ends(flow, "two") == [(["two", "one"], K.TASK)]
+    assert "step two (pending): needs staging, db, which waits for step one (running)" in str(chain)
+
+
+def test_what_outlives_its_container_is_waited_for():
+    config = ParallelStep(steps=(step("fast"), step("slow")), join=Join.ANY_SUCCEEDED)
+    flow = workflow(
+        definition(step("group", config=config)),
+        is_("group", S.COMPLETED),
+        is_("fast", S.COMPLETED, "group"),
+        is_("slow", S.RUNNING, "group", task_id=TASK),
+    )
+
+    assert ends(flow) == [(["slow"], K.TASK)]
+
+
+def test_a_failed_container_waits_for_the_repair_of_the_member_that_failed():
+    flow = workflow(
+        definition(step("group", config=ParallelStep(steps=(step("a"), step("b"))))),
+        is_("group", S.FAILED),
+        is_("a", S.COMPLETED, "group"),
+        is_("b", S.FAILED, "group"),
+        status=WorkflowStatus.FAILED,
+    )
+
+    assert ends(flow) == [(["group", "b"], K.REPAIR)]
+
+
 def test_a_step_whose_block_has_not_begun_waits_for_what_it_is_in():
     made = definition(step("a"), step("each", "a", config=ForEachStep(items="x", steps=(step("lint"),))))
     flow = workflow(made, is_("a", S.RUNNING, task_id=TASK), is_("each", S.PENDING))

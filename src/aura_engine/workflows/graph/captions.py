@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from aura_contracts.plain_data import short
 from aura_contracts.quoting import listed
-from aura_contracts.workflow.steps import WorkflowStep
+from aura_contracts.workflow.parts import WorkflowStep
 from aura_contracts.workflow.values import (
     AgentTaskStep,
     ApprovalStep,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from aura_contracts.plain_data import Plain
-from aura_contracts.workflow.steps import WorkflowStep
+from aura_contracts.workflow.parts import WorkflowStep
 from aura_contracts.workflow.values import (
     ConditionalStep,
     ForEachStep,

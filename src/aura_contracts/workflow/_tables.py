@@ -66,7 +66,7 @@ _TABLE: Table = MappingProxyType(
             events.WorkflowFailed: _W.FAILED,
         },
         _W.COMPENSATING: {
-            **dict.fromkeys((*_STARTS, *_ENDS, *_STEERING), _W.COMPENSATING),
+            **dict.fromkeys((events.StepStarted, *_ENDS, *_STEERING), _W.COMPENSATING),
             events.StepCompensationBegun: _W.COMPENSATING,
             events.WorkflowCancelled: _W.CANCELLED,
             events.WorkflowFailed: _W.FAILED,

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
+from aura_contracts.workflow._tables import STEP_TABLE
 from aura_contracts.workflow.parts import WorkflowStep
 from aura_contracts.workflow.state import Workflow, is_over
-from aura_contracts.workflow.tables import STEP_TABLE
 from aura_contracts.workflow.values import StepDefinition, StepStatus
 
 Steps = dict[str, WorkflowStep]

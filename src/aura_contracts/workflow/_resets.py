@@ -7,12 +7,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from aura_contracts.aggregate import HappenedFact
-from aura_contracts.workflow import clocks
+from aura_contracts.workflow import _clocks as clocks
 from aura_contracts.workflow import event_types as events
+from aura_contracts.workflow._steps import Steps, children_of, descendants, status_after, top_index
 from aura_contracts.workflow.outline import Outline, Role, outline_of
 from aura_contracts.workflow.parts import WorkflowStep
 from aura_contracts.workflow.state import Workflow
-from aura_contracts.workflow.steps import Steps, children_of, descendants, status_after, top_index
 from aura_contracts.workflow.values import StepStatus, WorkflowStatus
 
 _S = StepStatus
