@@ -36,6 +36,7 @@ async def follow_workflow(call: "Invocation", engine: "Engine", run: "WorkflowRu
     """Print the progress of a workflow until it has ended, then the workflow; return the exit code."""
     call.terminal.say(f"workflow {run.id}")
     failure: WorkflowRunFailed | WorkflowRunCancelled | None = None
+    workflow = await run.state()
     async with anyio.create_task_group() as group:
         group.start_soon(_tell_steps, call, run)
         group.start_soon(_tell_questions, call, run)
