@@ -29,10 +29,10 @@ from aura_contracts.workflow import (
 if TYPE_CHECKING:
     from aura_cli._call import Invocation
     from aura_contracts.approval import Approval
-    from aura_engine import Engine, WorkflowRun
+    from aura_engine import WorkflowRun
 
 
-async def follow_workflow(call: "Invocation", engine: "Engine", run: "WorkflowRun") -> int:
+async def follow_workflow(call: "Invocation", run: "WorkflowRun") -> int:
     """Print the progress of a workflow until it has ended, then the workflow; return the exit code."""
     call.terminal.say(f"workflow {run.id}")
     failure: WorkflowRunFailed | WorkflowRunCancelled | None = None
