@@ -28,7 +28,7 @@ class SubjectDriver(Protocol):
     """What drives one subject."""
 
     last_error: AuraError | None
-    """The error that holds it up, which it retries; None if there is none."""
+    """The error that holds it up, which it retries; None without one."""
     streams: frozenset[StreamId]
     """The streams that it listens to."""
     stepped_back: bool
@@ -76,7 +76,7 @@ class SubjectKind(ABC):
 
     @abstractmethod
     def taken(self, subject_id: StreamId) -> None:
-        """Do what is to be done in addition, when this engine drives a subject from now on."""
+        """Do more when this engine drives a subject from now on."""
 
 
 @attrs.frozen

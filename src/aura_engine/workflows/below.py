@@ -83,7 +83,7 @@ class Below:
         return await self._waiting(step, await self._question(task))
 
     async def _question(self, task: Task) -> ApprovalId | None:
-        """Return the question about a task that a human has to answer before it goes on."""
+        """Return the question about a task that a human has to answer before it continues."""
         if task.status is TaskStatus.AWAITING_APPROVAL:
             return task.approval_id
         if task.status is TaskStatus.BLOCKED:

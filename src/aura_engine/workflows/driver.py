@@ -1,6 +1,6 @@
 """Driver: does what a workflow needs from the world, until nothing is left.
 
-It loads the workflow, asks what is to be done (`acts`, which is pure), prepares all of it at once, and records it
+It loads the workflow, asks for its acts (`acts`, which is pure), prepares all of it at once, and records it
 together, in one append where no part is refused. Then it looks again. If it is killed anywhere, the next driver finds
 the same acts: what a step starts is recorded in the same append as its start, under ids that are derived.
 
@@ -92,7 +92,7 @@ class WorkflowDriver:
                 pass
 
     async def _once(self) -> bool:
-        """Look, and do all that is to be done; return whether there may be more."""
+        """Look, and do all acts; return whether there may be more."""
         self._changed = anyio.Event()
         try:
             return await self._look()
@@ -133,7 +133,7 @@ class WorkflowDriver:
         return True
 
     async def _prepared(self, workflow: Workflow, todo: Sequence[Act], below: Below) -> Sequence[Change]:
-        """Prepare all acts at the same time; return what is to be recorded, in the order of the acts.
+        """Prepare all acts at the same time; return what they have recorded, in the order of the acts.
 
         An error that may pass keeps only its act waiting: it is raised if nothing else can be recorded.
         """

@@ -71,7 +71,7 @@ class Load(Protocol):
 
 @attrs.frozen
 class Change:
-    """What is to be recorded about a step."""
+    """What will be recorded about a step."""
 
     step_id: str
     add: Add
