@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import BranchInTheWay as BranchInTheWay
     from aura_contracts.errors import BranchInUse as BranchInUse
     from aura_contracts.errors import CommandRefused as CommandRefused
+    from aura_contracts.errors import ConditionNotBoolean as ConditionNotBoolean
     from aura_contracts.errors import CyclicDefinitions as CyclicDefinitions
     from aura_contracts.errors import CyclicDependency as CyclicDependency
     from aura_contracts.errors import CyclicParent as CyclicParent
@@ -134,6 +135,8 @@ if TYPE_CHECKING:
     from aura_contracts.errors import EventOutOfOrder as EventOutOfOrder
     from aura_contracts.errors import EventTooLarge as EventTooLarge
     from aura_contracts.errors import ExecutableNotFound as ExecutableNotFound
+    from aura_contracts.errors import ExpressionError as ExpressionError
+    from aura_contracts.errors import ExpressionLimit as ExpressionLimit
     from aura_contracts.errors import Fault as Fault
     from aura_contracts.errors import FilterMissing as FilterMissing
     from aura_contracts.errors import FrameTooLarge as FrameTooLarge
@@ -149,12 +152,16 @@ if TYPE_CHECKING:
     from aura_contracts.errors import InvalidFile as InvalidFile
     from aura_contracts.errors import InvalidId as InvalidId
     from aura_contracts.errors import InvalidInput as InvalidInput
+    from aura_contracts.errors import InvalidItems as InvalidItems
+    from aura_contracts.errors import InvalidSchema as InvalidSchema
     from aura_contracts.errors import InvalidText as InvalidText
     from aura_contracts.errors import KeyReused as KeyReused
     from aura_contracts.errors import LinkRefused as LinkRefused
     from aura_contracts.errors import LocalProtocolError as LocalProtocolError
     from aura_contracts.errors import LogDamaged as LogDamaged
     from aura_contracts.errors import MergeConflict as MergeConflict
+    from aura_contracts.errors import MissingName as MissingName
+    from aura_contracts.errors import MissingOutput as MissingOutput
     from aura_contracts.errors import MissingVariable as MissingVariable
     from aura_contracts.errors import NaiveDatetime as NaiveDatetime
     from aura_contracts.errors import NameTaken as NameTaken
@@ -163,6 +170,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import NoSession as NoSession
     from aura_contracts.errors import NotARepository as NotARepository
     from aura_contracts.errors import OperationInProgress as OperationInProgress
+    from aura_contracts.errors import OutputMismatch as OutputMismatch
     from aura_contracts.errors import ProcessError as ProcessError
     from aura_contracts.errors import ProcessGone as ProcessGone
     from aura_contracts.errors import ProcessStartFailed as ProcessStartFailed

@@ -168,7 +168,7 @@ def test_a_file_to_begin_with_is_written_once(files):
 
 
 def test_a_workflow_is_drawn(files):
-    assert "approve  human_approval" in call_aura("workflow", "graph", "ship.yaml").out
+    assert "approve  human approval" in call_aura("workflow", "graph", "ship.yaml").out
     assert call_aura("workflow", "graph", "ship.yaml", "--format", "mermaid").out.startswith("flowchart TD\n")
     assert (
         call_aura("workflow", "graph", "ship.yaml", "--format", "svg", "--output", "a.svg").out == "a.svg is written\n"

@@ -20,6 +20,12 @@ from engines import events_of
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def _in_a_repository(repository, monkeypatch):
+    """Steps without a repository of their own work on that of the current folder."""
+    monkeypatch.chdir(repository)
+
+
 def step(name, *after, config):
     return StepDefinition(id=name, config=config, dependencies=after)
 

@@ -32,6 +32,13 @@ from conditions import until
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(autouse=True)
+def _in_a_repository(repository, monkeypatch):
+    """Steps without a repository of their own work on that of the current folder."""
+    monkeypatch.chdir(repository)
+
+
 FAILS = CommandStep(run="exit 3")
 WORKS = CommandStep(run="true")
 

@@ -236,7 +236,7 @@ async def _end(call: Invocation, engine: "Engine", run: "WorkflowRun") -> int:
     from aura_cli.streaming.workflow_progress import follow_workflow
 
     if call.arguments.wait:
-        return await follow_workflow(call, engine, run)
+        return await follow_workflow(call, run)
     await _print(call, engine, await run.state())
     return 0
 

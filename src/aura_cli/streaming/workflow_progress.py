@@ -29,13 +29,14 @@ from aura_contracts.workflow import (
 if TYPE_CHECKING:
     from aura_cli._call import Invocation
     from aura_contracts.approval import Approval
-    from aura_engine import Engine, WorkflowRun
+    from aura_engine import WorkflowRun
 
 
-async def follow_workflow(call: "Invocation", engine: "Engine", run: "WorkflowRun") -> int:
+async def follow_workflow(call: "Invocation", run: "WorkflowRun") -> int:
     """Print the progress of a workflow until it has ended, then the workflow; return the exit code."""
     call.terminal.say(f"workflow {run.id}")
     failure: WorkflowRunFailed | WorkflowRunCancelled | None = None
+    workflow = await run.state()
     async with anyio.create_task_group() as group:
         group.start_soon(_tell_steps, call, run)
         group.start_soon(_tell_questions, call, run)
