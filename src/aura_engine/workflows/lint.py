@@ -113,15 +113,15 @@ def _name_faults(text: TemplateText, reads: Reads, flow: DataFlow) -> Iterator[D
         if name not in known:
             yield DefinitionFault(text.path, "unknown_name", f"there is no {name!r} here{_meant(name, known)}")
     for read in _once(reads, "steps"):
-        name = read.path[1]
-        if not isinstance(name, str) or read.guarded:
+        step = read.path[1]
+        if not isinstance(step, str) or read.guarded:
             continue
-        if name not in flow.placed:
-            message = f"there is no step {name!r}{_meant(name, [*flow.placed][:20])}"
+        if step not in flow.placed:
+            message = f"there is no step {step!r}{_meant(step, [*flow.placed][:20])}"
             yield DefinitionFault(text.path, "unknown_step", message)
-        elif not flow.is_visible(name, text):
-            message = f"step {name!r} is repeated, and can be read in the same item or round only"
-            yield DefinitionFault(text.path, "not_visible", message, flow.placed[name].path)
+        elif not flow.is_visible(step, text):
+            message = f"step {step!r} is repeated, and can be read in the same item or round only"
+            yield DefinitionFault(text.path, "not_visible", message, flow.placed[step].path)
     for read in reads.all:
         if read.path[0] == "steps" and len(read.path) > 2 and read.path[2] not in _PARTS and not read.guarded:
             message = f"a step has no {str(read.path[2])!r}{_meant(str(read.path[2]), _PARTS)}"
