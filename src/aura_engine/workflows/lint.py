@@ -109,9 +109,9 @@ def _name_faults(text: TemplateText, reads: Reads, flow: DataFlow) -> Iterator[D
         *(("item", "index") if ForEachStep in repeats else ()),
         *(("round",) if LoopStep in repeats else ()),
     ]
-    for name in reads.names:
-        if name not in known:
-            yield DefinitionFault(text.path, "unknown_name", f"there is no {name!r} here{_meant(name, known)}")
+    for variable in reads.names:
+        if variable not in known:
+            yield DefinitionFault(text.path, "unknown_name", f"there is no {variable!r} here{_meant(variable, known)}")
     for read in _once(reads, "steps"):
         step = read.path[1]
         if not isinstance(step, str) or read.guarded:

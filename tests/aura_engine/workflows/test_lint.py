@@ -248,4 +248,6 @@ def test_what_is_not_a_json_schema_is_said_at_its_place():
     )
     first, second = told(text)
     assert first.startswith("2:13: schema.pattern: (?=a) is not a pattern: look-around, including look-ahead")
-    assert second.startswith("5:47: schema.$ref: 'https://example.org/' is outside of the schema; put what it refers to")
+    assert second.startswith(
+        "5:47: schema.$ref: 'https://example.org/' is outside of the schema; put what it refers to"
+    )
