@@ -262,6 +262,20 @@ def test_what_a_file_brings_later_that_an_agent_included_is_not_used(world: Worl
     assert '[filter "mine"]' in config(stand_in(Pins(world.folder / "pins"), world))
 
 
+@pytest.mark.deep_but_first
+@pytest.mark.parametrize("setting", ["objectFormat=/none", "objectFormat=sha256", "refStorage=reftable", "none=true"])
+def test_a_format_that_an_agent_sets_where_git_does_not_look_for_it_has_no_effect(world: World, setting: str) -> None:
+    """In a file that the configuration includes, and in that of a worktree."""
+    world.begin()
+    lines = f"printf '[core]\nrepositoryFormatVersion=1\n[extensions]\n{setting}\n'"
+    world.sh(
+        world.tree,
+        f"cd $REPO; {lines} > .git/more; git config include.path more; git config extensions.worktreeConfig true; "
+        f"{lines} > .git/config.worktree",
+    )
+    assert "+evil" in next_run(world, "true")
+
+
 @pytest.mark.deep
 def test_attributes_and_exclusions_that_an_agent_left_hide_nothing_from_the_next_review(world: World) -> None:
     world.sh(world.repo, "mkdir -p .git/info; echo '*.tmp' > .git/info/exclude")

@@ -332,4 +332,5 @@ async def test_a_service_takes_up_a_change_of_the_settings_and_keeps_the_last_go
         assert service._notifier is notifier
         assert await reminders(engine, asked) == 2
         assert caplog.text.count("pigeon") == 1
-    assert [one.name for one in home.glob("*.jsonl")] == ["second.jsonl"]
+    assert not told("first.jsonl"), "only what was asked may have come by the first settings"
+    assert not (home / "half.jsonl").exists()

@@ -134,12 +134,26 @@ class ConfigEntry(NamedTuple):
 
 
 def parse_config(output: bytes) -> list[ConfigEntry]:
-    """Read ``config --list -z --show-scope --show-origin``; a key without equals sign is true (git-config(1))."""
-    entries = []
+    """Read ``config --list -z --show-scope --show-origin``; a key without equals sign is true (git-config(1)).
+
+    The format of a repository is left out where git does not look for it: in files that its own one includes, and in
+    the settings of a worktree or a person.
+    """
+    entries: list[ConfigEntry] = []
+    own: str | None = None
     rest = iter(fields(output))
     for scope in rest:
         origin = next(rest)
         key, has_value, value = next(rest).partition(b"\n")
         text = os.fsdecode(value) if has_value else "true"
-        entries.append(ConfigEntry(scope.decode(), os.fsdecode(origin), os.fsdecode(key), text))
+        entry = ConfigEntry(scope.decode(), os.fsdecode(origin), os.fsdecode(key), text)
+        if entry.scope == "local" and own is None:
+            own = entry.origin  # what it includes is listed after the line that does
+        if not _is_format(entry.key) or (entry.scope, entry.origin) == ("local", own):
+            entries.append(entry)
     return entries
+
+
+def _is_format(key: str) -> bool:
+    """Whether a setting says in which form a repository is kept."""
+    return key == "core.repositoryformatversion" or key.startswith("extensions.")
