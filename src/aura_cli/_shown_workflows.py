@@ -128,6 +128,25 @@ async def show_history(call: Invocation) -> None:
     call.terminal.say(counted(len(records), "event"))
 
 
+async def show_waits(call: Invocation) -> None:
+    """Print why a workflow, or a step of it, waits."""
+    async with engine_of(call, read_only=True) as engine:
+        chains = await engine.workflows.why(call.arguments.id, call.arguments.step)
+    for chain in chains:
+        call.terminal.item(chain.as_dict(), str(chain))
+    if not chains:
+        call.terminal.say("It waits for nothing: it is over.")
+
+
+async def show_critical_path(call: Invocation) -> None:
+    """Print the chain of steps that makes a workflow take as long as it does."""
+    async with engine_of(call, read_only=True) as engine:
+        found = await engine.workflows.critical_path(call.arguments.id)
+    for step in found.steps:
+        call.terminal.item(step.as_dict(), one_line(str(step)))
+    call.terminal.say(str(found))
+
+
 # --- Definitions ------------------------------------------------------------------------------------------------------
 
 

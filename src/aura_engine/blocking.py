@@ -110,7 +110,9 @@ from aura_engine.portal import Portal
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.metrics import Metrics
 from aura_engine.runtime.views import View
+from aura_engine.workflows.critical_path import CriticalPath
 from aura_engine.workflows.graph.nodes import WorkflowGraph
+from aura_engine.workflows.wait_chains import WaitChain
 
 
 class BlockingTasks:
@@ -1013,6 +1015,17 @@ class BlockingWorkflows:
         With `expand`, the items and rounds of its containers are nodes of their own. Raises the errors of `get`.
         """
         return self._portal.call(self._target.graph, workflow, expand=expand)
+
+    def why(self, workflow: str, step: str | None = None) -> Sequence[WaitChain]:
+        """Return why a workflow, or a step of it, waits: a chain for each thing that has to happen; none if it is over.
+
+        Raises `InvalidInput` for a step that the definition does not have, and the errors of `get`.
+        """
+        return self._portal.call(self._target.why, workflow, step)
+
+    def critical_path(self, workflow: str) -> CriticalPath:
+        """Return the chain of steps whose durations make up the length of a workflow. Raises the errors of `get`."""
+        return self._portal.call(self._target.critical_path, workflow)
 
     def history(self, workflow: str) -> Sequence[EventRecord]:
         """Return everything that has happened to a workflow itself, oldest first; `Engine.events` has the rest.

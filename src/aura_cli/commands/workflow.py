@@ -7,8 +7,10 @@ from aura_cli._call import Invocation, engine_of
 from aura_cli._shown_workflows import (
     list_definitions,
     list_workflows,
+    show_critical_path,
     show_definition,
     show_history,
+    show_waits,
     show_workflow,
     workflow_text,
 )
@@ -108,6 +110,14 @@ def _configure_reading(commands: "Subcommands[ArgumentParser]") -> None:
     )
     drawing.add_argument("--output", metavar="FILE", help="write it to this file")
     drawing.add_argument("--expand", action="store_true", help="show each item and round by itself")
+    why = add_subcommand(commands, "why", "say why a workflow, or a step of it, waits", show_waits)
+    _add_id(why)
+    why.add_argument("step", metavar="STEP", nargs="?", help=_STEP)
+    _add_id(
+        add_subcommand(
+            commands, "critical-path", "list the steps whose durations make up its length", show_critical_path
+        )
+    )
     history = add_subcommand(commands, "history", "list what has happened to a workflow", show_history)
     _add_id(history)
 

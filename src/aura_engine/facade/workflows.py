@@ -48,9 +48,12 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import DefinitionFilters, WorkflowFilters
 from aura_engine.facade.workflow_run import WorkflowRun
+from aura_engine.facade.workflow_waits import waits_of
 from aura_engine.facade.written_files import content_of
 from aura_engine.unit_of_work import UnitOfWork, not_found
+from aura_engine.workflows.critical_path import CriticalPath, critical_path
 from aura_engine.workflows.graph.nodes import WorkflowGraph
+from aura_engine.workflows.wait_chains import WaitChain
 
 
 class DefinitionRevision(msgspec.Struct, Plain, frozen=True, kw_only=True):
@@ -241,6 +244,17 @@ class Workflows:
         except InvalidId:
             raise not_found("workflow", workflow) from None
         return facade.graph_of(found.definition, found.steps.values(), status=found.status, expand=expand)
+
+    async def why(self, workflow: str, step: str | None = None) -> Sequence[WaitChain]:
+        """Return why a workflow, or a step of it, waits: a chain for each thing that has to happen; none if it is over.
+
+        Raises `InvalidInput` for a step that the definition does not have, and the errors of `get`.
+        """
+        return await waits_of(self._core, await self.get(workflow), step)
+
+    async def critical_path(self, workflow: str) -> CriticalPath:
+        """Return the chain of steps whose durations make up the length of a workflow. Raises the errors of `get`."""
+        return critical_path(await self.get(workflow), self._core.bus.clock())
 
     async def history(self, workflow: str) -> Sequence[EventRecord]:
         """Return everything that has happened to a workflow itself, oldest first; `Engine.events` has the rest.

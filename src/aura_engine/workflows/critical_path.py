@@ -13,10 +13,11 @@ import msgspec
 
 from aura_contracts.plain_data import Plain
 from aura_contracts.workflow import ForEachStep, Place, Role, StepType, Workflow, WorkflowStep, outline_of
+from aura_engine.workflows.graph.captions import seconds_text
 
 
 class CriticalStep(msgspec.Struct, Plain, frozen=True, kw_only=True):
-    """A step of the critical path."""
+    """A step of the critical path. `str()` is a line with its durations."""
 
     step_id: str
     """Its address."""
@@ -29,6 +30,10 @@ class CriticalStep(msgspec.Struct, Plain, frozen=True, kw_only=True):
     ended_at: datetime | None
     """None if it runs."""
 
+    def __str__(self) -> str:
+        waited = f", after {seconds_text(self.waited)} of waiting" if self.waited >= 1 else ""
+        return f"{self.step_id}  {seconds_text(self.ran)}{waited}" + ("" if self.ended_at is not None else "; it runs")
+
 
 class CriticalPath(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The critical path of a workflow. The seconds of its steps and the `rest` add up to its `length`."""
@@ -38,6 +43,10 @@ class CriticalPath(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Seconds from the start of the workflow to its end, or to now."""
     rest: float
     """Seconds from the end of the last step on."""
+
+    def __str__(self) -> str:
+        rest = f", of which {seconds_text(self.rest)} after the last step" if self.rest >= 1 else ""
+        return f"{seconds_text(self.length)} in all{rest}"
 
 
 def critical_path(workflow: Workflow, now: datetime) -> CriticalPath:

@@ -68,6 +68,8 @@ def test_what_runs_counts_until_now():
 
     assert [(one.step_id, one.waited, one.ran) for one in found.steps] == [("a", 0, 10), ("b", 5, 85)]
     assert found.steps[-1].ended_at is None
+    assert [str(one) for one in found.steps] == ["a  10 s", "b  1 min 25 s, after 5 s of waiting; it runs"]
+    assert str(found) == "1 min 40 s in all"
     assert (found.length, found.rest) == (100, 0)
 
 
