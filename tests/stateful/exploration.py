@@ -361,7 +361,8 @@ class Exploration:
 def explore(decider: Decider[Any], guide: Guide, *, limit: int = 800) -> Exploration:
     """Search until every row and every emission was seen, or `limit` states have been tried."""
     aggregate = decider.aggregate
-    rows = rows_of(aggregate.table) | rows_of(guide.part_table)
+    moves = {row for row in rows_of(guide.part_table) if row[0] is not row[2]}  # others leave no trace in a part
+    rows = rows_of(aggregate.table) | moves
     found = Exploration(decider, guide, rows, emissions_of(decider))
     rng = random.Random(aggregate.name)
     seen: set[Any] = set()

@@ -140,26 +140,22 @@ _twice = wf.StepRetry(attempts=2)
 DEFINITIONS = tuple(
     wf.WorkflowDefinition(name="build", steps=steps, **fields)
     for steps, fields in (
-        (
-            (
-                work(
-                    "a",
-                    retry=_twice,
-                    timeout=9.0,
-                    handler=(work("h", retry=_twice),),
-                    compensation=script("undo", retry=_twice, timeout=9.0),
-                ),
-                work("b", "a", when="x", on_failure="continue"),
-            ),
-            {"deadline": 99.0},
-        ),
-        ((work("a", compensation=ask("undo")), work("b", "a")), {"outputs": {"x": "1"}, "on_failure": "compensate"}),
+        ((work("a"),), {"outputs": {"x": "1"}}),
+        ((work("a", timeout=9.0),), {"deadline": 99.0}),
+        ((work("a", timeout=9.0, handler=(work("h"),)),), {}),
+        ((work("a", retry=_twice, when="x"), work("b", "a")), {}),
+        ((work("a", compensation=script("undo", retry=_twice, timeout=9.0)), work("b", "a")), {}),
+        ((work("a", compensation=ask("undo")), work("b", "a")), {"on_failure": "compensate"}),
+        ((together("p", work("m"), handler=(work("h"),)),), {}),
+        ((together("p", work("m"), work("n", "m"), members="all_done"),), {}),
+        ((together("p", work("m"), work("n"), members="first"),), {}),
+        ((each("e", work("m"), limit=2),), {}),
         ((each("e", work("m"), limit=2, retry=_twice, timeout=9.0, handler=(wait("w", seconds=3.0),)),), {}),
-        ((loop("l", work("m"), limit=2, handler=(work("h"),)), ask("q")), {"outputs": {"x": "1"}}),
-        ((choose("c", (work("m"),), (work("n"),), handler=(work("h"),)), wait("w", signal="x", timeout=9.0)), {}),
-        ((together("p", work("m"), together("i", work("n"), handler=(work("k"),))), end("z", "p")), {}),
+        ((loop("l", work("m"), limit=2),), {}),
+        ((choose("c", (work("m"),), (work("n"),)), wait("w", signal="x", timeout=9.0)), {}),
         ((work("a"), work("b"), end("z", "a", status="failed")), {}),
-        ((together("p", work("m"), work("n"), members="first"), work("o", "p")), {}),
+        ((work("a", compensation=script("undo")), work("b"), end("z", "a")), {}),
+        ((ask("q"),), {}),
     )
 )
 

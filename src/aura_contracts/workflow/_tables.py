@@ -36,6 +36,9 @@ _ENDS: _Events = (
 )
 """What steps report that run, and what follows from it."""
 
+_COMPENSATED: _Events = tuple(event for event in _ENDS if event is not events.StepHandlerBegun)
+"""A compensation has no handler."""
+
 _STEERING: _Events = (events.StepCancelling, events.StepRetried)
 
 _NOTES: _Events = (events.WorkflowContextUpdated, events.WorkflowSignalReceived)
@@ -66,7 +69,7 @@ _TABLE: Table = MappingProxyType(
             events.WorkflowFailed: _W.FAILED,
         },
         _W.COMPENSATING: {
-            **dict.fromkeys((events.StepStarted, *_ENDS, *_STEERING), _W.COMPENSATING),
+            **dict.fromkeys((events.StepStarted, *_COMPENSATED, *_STEERING), _W.COMPENSATING),
             events.StepCompensationBegun: _W.COMPENSATING,
             events.WorkflowCancelled: _W.CANCELLED,
             events.WorkflowFailed: _W.FAILED,
