@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import CommandRefused as CommandRefused
     from aura_contracts.errors import CyclicDependency as CyclicDependency
     from aura_contracts.errors import CyclicParent as CyclicParent
+    from aura_contracts.errors import DefinitionFault as DefinitionFault
     from aura_contracts.errors import DeliveryFailed as DeliveryFailed
     from aura_contracts.errors import DeliveryRefused as DeliveryRefused
     from aura_contracts.errors import DirtyWorktree as DirtyWorktree
@@ -143,6 +144,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import ImpossibleTransition as ImpossibleTransition
     from aura_contracts.errors import InsideGitDirectory as InsideGitDirectory
     from aura_contracts.errors import InvalidBranchName as InvalidBranchName
+    from aura_contracts.errors import InvalidDefinition as InvalidDefinition
     from aura_contracts.errors import InvalidFile as InvalidFile
     from aura_contracts.errors import InvalidId as InvalidId
     from aura_contracts.errors import InvalidInput as InvalidInput

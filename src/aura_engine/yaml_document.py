@@ -18,7 +18,7 @@ SIZE_LIMIT = 1_048_576
 """Maximum bytes of a file."""
 
 DEPTH_LIMIT = 32
-"""Maximum nesting."""
+"""Maximum nesting, unless a reader needs another."""
 
 _FAULT_LIMIT = 100
 """The most faults reported of one file."""
@@ -74,8 +74,11 @@ class YamlDocument:
         return self.values.get(path, TextPlace(1, 1))
 
 
-def read_yaml(content: bytes, file: str) -> YamlDocument:
-    """Return the document in `content`; `file` is its name in faults. Raises nothing: faults are in the document."""
+def read_yaml(content: bytes, file: str, *, depth: int = DEPTH_LIMIT) -> YamlDocument:
+    """Return the document in `content`; `file` is its name in faults. Raises nothing: faults are in the document.
+
+    Values may be nested `depth` deep.
+    """
     if len(content) > SIZE_LIMIT:
         fault = _fault(file, TextPlace(1, 1), "too_large", f"the file is larger than {SIZE_LIMIT} bytes")
         return YamlDocument(file, faults=[fault])
@@ -84,7 +87,7 @@ def read_yaml(content: bytes, file: str) -> YamlDocument:
     except UnicodeDecodeError as error:
         place = _place_in(content[: error.start].decode("utf-8-sig", "replace"))
         return YamlDocument(file, faults=[_fault(file, place, "encoding", "this byte is not UTF-8")])
-    builder = _Builder(file)
+    builder = _Builder(file, depth)
     if (wrong := _UNPRINTABLE.search(text)) is not None:
         message = f"the character U+{ord(wrong[0]):04X} is not allowed"
         return YamlDocument(file, faults=[_fault(file, _place_in(text[: wrong.start()]), "syntax", message)])
@@ -103,14 +106,15 @@ class _TooDeep(Exception):
 
 
 class _Builder:
-    """Builds the data from the parser's events. Recursion is as deep as `DEPTH_LIMIT`."""
+    """Builds the data from the parser's events. Recursion is as deep as `depth`."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, depth: int) -> None:
         self.data: Any = None
         self.values: dict[Path, TextPlace] = {}
         self.keys: dict[Path, TextPlace] = {}
         self.faults: list[Fault] = []
         self._file = file
+        self._depth = depth
 
     def read(self, events: Iterator[yaml.Event]) -> None:
         documents = 0
@@ -130,8 +134,8 @@ class _Builder:
     def _value(self, event: yaml.Event, events: Iterator[yaml.Event], path: Path) -> Any:
         place = _of_mark(event.start_mark)
         self.values[path] = place
-        if len(path) > DEPTH_LIMIT:
-            self.refuse(place, "too_deep", f"values are nested more than {DEPTH_LIMIT} deep")
+        if len(path) > self._depth:
+            self.refuse(place, "too_deep", f"values are nested more than {self._depth} deep")
             raise _TooDeep
         if isinstance(event, yaml.AliasEvent):
             self.refuse(place, "alias", "aliases (*name) are not supported; write the value again")

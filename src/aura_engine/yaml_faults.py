@@ -42,10 +42,11 @@ def checked(
     try:
         return model.model_validate(data), []
     except ValidationError as errors:
-        return None, [_fault_of(document, error, path, keys_at) for error in errors.errors(include_url=False)]
+        return None, [fault_of(document, error, path, keys_at) for error in errors.errors(include_url=False)]
 
 
-def _fault_of(document: YamlDocument, error: ErrorDetails, before: Path, keys_at: KeysAt) -> Fault:
+def fault_of(document: YamlDocument, error: ErrorDetails, before: Path, keys_at: KeysAt) -> Fault:
+    """Return what pydantic found in the data at the path `before`, with its place and words for people."""
     path: Path = (*before, *(part for part in error["loc"] if part != "[key]"))
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":

@@ -6,7 +6,8 @@
     │   ├── InvalidText              NUL byte or lone surrogate
     │   ├── NaiveDatetime
     │   ├── EventTooLarge
-    │   └── InvalidFile              a policy or workflow file has faults: file, line, column
+    │   ├── InvalidFile              a policy or workflow file has faults: file, line, column
+    │   └── InvalidDefinition        the definition of a workflow has faults: path
     ├── LinkRefused                  a link that was not issued here, or was changed
     ├── AgentFilesRefused            files that should define agents: problems
     ├── CommandRefused               the domain refuses a command: aggregate, id, command
@@ -95,8 +96,11 @@ from aura_contracts.errors.base import AuraError as AuraError
 from aura_contracts.errors.base import Recovery as Recovery
 from aura_contracts.errors.delivery import DeliveryFailed as DeliveryFailed
 from aura_contracts.errors.delivery import DeliveryRefused as DeliveryRefused
+from aura_contracts.errors.faults import DefinitionFault as DefinitionFault
 from aura_contracts.errors.faults import Fault as Fault
+from aura_contracts.errors.faults import InvalidDefinition as InvalidDefinition
 from aura_contracts.errors.faults import InvalidFile as InvalidFile
+from aura_contracts.errors.faults import dotted as dotted
 from aura_contracts.errors.protocol import FrameTooLarge as FrameTooLarge
 from aura_contracts.errors.protocol import LocalProtocolError as LocalProtocolError
 from aura_contracts.errors.protocol import ProtocolError as ProtocolError

@@ -89,7 +89,7 @@ _DURATION = re.compile(r"([1-9][0-9]{0,6})\s*(s|m|h|d)")
 _SECONDS: Mapping[str, float] = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def _duration(value: object) -> object:
+def duration(value: object) -> object:
     """Return the seconds of ``90s``, ``30m``, ``8h`` or ``2d``."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
@@ -100,7 +100,7 @@ def _duration(value: object) -> object:
     return seconds
 
 
-Duration = Annotated[float, BeforeValidator(_duration)]
+Duration = Annotated[float, BeforeValidator(duration)]
 Number = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
