@@ -1,0 +1,48 @@
+"""The control-flow patterns of the Workflow Patterns catalogue, each as a file with its runs beside it.
+
+The numbers are the catalogue's (Russell, ter Hofstede, van der Aalst, Mulyar: Workflow Control-Flow Patterns, report
+BPM-06-22); the ones that AURA has are those of `tests/data/patterns`.
+"""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aura_contracts.failures import FailureReason
+from aura_engine.workflows.definition_file import read_definition
+from workflow_graphs import Outcomes
+from workflow_reference import Reference
+from workflow_runs import play, require
+
+FOLDER = Path(__file__).parent.parent / "data" / "patterns"
+NUMBERS = [1, 2, 3, 4, 5, 6, 7, 9, 11, 13, 14, 16, 18, 19, 20, 21, 24, 25, 26, 29, 39, 43]
+FILES = sorted(path for path in FOLDER.glob("*.yaml") if not path.name.endswith(".runs.yaml"))
+
+
+def runs_of(file):
+    return yaml.safe_load(file.with_suffix(".runs.yaml").read_text())
+
+
+RUNS = [pytest.param(file, run, id=f"{file.stem}: {run['title']}") for file in FILES for run in runs_of(file)]
+
+
+def outcomes_of(run):
+    """Answers as a run states them: reasons of failures by their names."""
+    answers = run.get("answers", {})
+    return Outcomes(
+        {key: [FailureReason(one) if isinstance(one, str) else one for one in answers[key]] for key in answers}
+    )
+
+
+def test_there_is_a_file_for_each_pattern():
+    assert [int(file.name[:2]) for file in FILES] == NUMBERS
+    assert {int(run.values[0].name[:2]) for run in RUNS} == set(NUMBERS)
+
+
+@pytest.mark.parametrize(("file", "run"), RUNS)
+def test_patterns_run_as_the_catalogue_says(file, run):
+    definition = read_definition(file.read_bytes(), file.name).require(file.name)
+    reference = Reference(definition, outcomes_of(run))
+    play(reference, run.get("then", ["rest"]))
+    require(reference, run)
