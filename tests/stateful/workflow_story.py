@@ -1,0 +1,75 @@
+"""What can happen to a workflow next, as the reference sees it: the moves of `test_workflow_machine`."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from aura_contracts.workflow import values as v
+from aura_contracts.workflow.values import WorkflowStatus
+from workflow_reference import Reference
+from workflow_tree import FAILED, PENDING, RETRYING, RUNNING, SKIPPED, Step
+
+
+class Move(NamedTuple):
+    """A method of a world, and what it is about."""
+
+    act: str
+    about: str | float | None = None
+
+    def make(self, world: object) -> None:
+        method = getattr(world, self.act)
+        return method() if self.about is None else method(self.about)
+
+
+def moves_of_the_world(world: Reference) -> list[Move]:
+    """What goes on by itself: starting, evaluating, ending; and signals, without which it may wait forever."""
+    moves = [Move("start", address) for address in world.may_start()]
+    moves += [Move("evaluate", address) for address in world.may_evaluate()]
+    for address in world.working():
+        config = world.step(address).config
+        if not isinstance(config, v.WaitStep):
+            moves.append(Move("end", address))
+        elif config.signal:
+            moves.append(Move("signal", config.signal))
+    moves += [Move("end", address) for address in world.to_cancel()]
+    return list(dict.fromkeys(moves))
+
+
+def move_of_time(world: Reference) -> list[Move]:
+    moment = world.next_moment()
+    return [] if moment is None else [Move("advance", moment)]
+
+
+def moves_of_humans(world: Reference) -> list[Move]:
+    moves = [Move("signal", "a")]
+    if world.status is WorkflowStatus.ACTIVE:
+        moves.append(Move("pause"))
+    if world.status is WorkflowStatus.PAUSED:
+        moves.append(Move("resume"))
+    if not world.final and not world.ending:
+        moves.append(Move("cancel"))
+        moves += [move for step in world.top.walk() for move in _moves_about(step)]
+    return [] if world.final or world.ending else moves
+
+
+def _moves_about(step: Step) -> Iterator[Move]:
+    if not _is_current(step):
+        return
+    human = isinstance(step.config, v.ApprovalStep)
+    if step.status in (FAILED, RETRYING, RUNNING, PENDING) and not human and not isinstance(step.config, v.EndStep):
+        yield Move("skip", step.address)
+    if step.status is RUNNING:
+        yield Move("cancel_step", step.address)
+    if step.status is FAILED or (step.status is SKIPPED and not step.unreached):
+        yield Move("retry", step.address)
+
+
+def _is_current(step: Step) -> bool:
+    """Whether what contains it runs, or failed because of it, and no handler has taken its place."""
+    owner = step.block.owner
+    if owner is None:
+        return True
+    goes_on = owner.status in (RUNNING, FAILED) and owner.handler is None and step.block in owner.body[-1:]
+    goes_on = goes_on or (
+        isinstance(owner.config, v.ForEachStep) and owner.status in (RUNNING, FAILED) and not owner.handler
+    )
+    return goes_on and _is_current(owner)
