@@ -13,20 +13,9 @@ from collections import Counter
 from aura_contracts.failures import FailureReason
 from aura_contracts.workflow import values as v
 from aura_contracts.workflow.values import Join, WorkflowStatus
+from aura_contracts.workflow.values import StepStatus as S
 from workflow_graphs import Outcomes
-from workflow_tree import (
-    CANCELLED,
-    CANCELLING,
-    COMPLETED,
-    CONTAINERS,
-    FAILED,
-    PENDING,
-    RETRYING,
-    RUNNING,
-    SKIPPED,
-    Block,
-    Step,
-)
+from workflow_tree import CONTAINERS, Block, Step
 
 FINAL = FailureReason.CONFLICT
 """A reason that no retry is for, where only that matters."""
@@ -56,18 +45,18 @@ class Reference:
         """The steps whose work a driver has to start; compensations one after the other."""
         undo = next((step for step in self.undo if not step.settled), None)
         steps = [step for step in self.top.walk() if step.ready and (step.decided or not step.definition.when)]
-        steps += [undo] if undo and undo.status is PENDING else []
-        inside = (*CONTAINERS, v.EndStep)
+        steps += [undo] if undo and undo.status is S.PENDING else []
+        inside = (*CONTAINERS, v.EndStep, v.WaitStep)
         return [step.address for step in steps if not self.paused and not isinstance(step.config, inside)]
 
     def may_evaluate(self) -> list[str]:
         return [] if self.paused else [step.address for step in self.all if step.asks]
 
     def working(self) -> list[str]:
-        return [step.address for step in self.all if step.works and step.status is RUNNING]
+        return [step.address for step in self.all if step.works and step.status is S.RUNNING]
 
     def to_cancel(self) -> list[str]:
-        return [step.address for step in self.all if step.works and step.status is CANCELLING]
+        return [step.address for step in self.all if step.works and step.status is S.CANCELLING]
 
     def statuses(self):
         return {step.address: step.status for step in self.all}
@@ -77,9 +66,9 @@ class Reference:
         active = self.status is WorkflowStatus.ACTIVE
         moments = [self.now + self.left] if self.left is not None and active else []
         for step in self.all:
-            if step.due is not None and not (step.status is RETRYING and self.paused):
+            if step.due is not None and not (step.status is S.RETRYING and self.paused):
                 moments.append(step.due)
-            if self._clock_runs(step):
+            if step.timed and not self.paused:
                 moments.append(self.now + step.left)
         return min(moments, default=None)
 
@@ -90,16 +79,14 @@ class Reference:
         step = self.step(address)
         self._begin(step)
         self.effects.append((address, self.attempts[address]))
-        if isinstance(step.config, v.WaitStep) and step.config.seconds is not None:
-            step.due = self.now + step.config.seconds
         self.settle()
 
     def evaluate(self, address):
         assert address in self.may_evaluate(), address
         step = self.step(address)
-        if step.status is PENDING:
+        if step.status is S.PENDING:
             step.decided = self.outcomes.when(address)
-            step.status = PENDING if step.decided else SKIPPED
+            step.status = S.PENDING if step.decided else S.SKIPPED
         elif isinstance(step.config, v.ConditionalStep):
             self._choose(step, self.outcomes.case(address))
         elif isinstance(step.config, v.ForEachStep):
@@ -110,17 +97,23 @@ class Reference:
             self._end_round(step)
         self.settle()
 
-    def end(self, address):
+    def end(self, address, in_time=False):
         """What a step started has ended: by itself, or because it was cancelled."""
         step, attempt = self.step(address), self.attempts[address]
         assert step.works, address
-        if step.status is CANCELLING:
+        if step.status is S.CANCELLING and not in_time:
             self._cancelled(step)
         elif (reason := self.outcomes.work(address, attempt)) is None:
             self._complete(step, self.outcomes.output(address, attempt))
+        elif step.status is S.CANCELLING:
+            self._cancelled(step)
         else:
             self._fail(step, reason)
         self.settle()
+
+    def end_in_time(self, address):
+        """As `end`, but it was too late to cancel it: what it did is done."""
+        self.end(address, in_time=True)
 
     def signal(self, name, data=None):
         self.signals.append((name, {} if data is None else data))
@@ -142,22 +135,24 @@ class Reference:
         self.settle()
 
     def cancel_step(self, address):
-        self._cancel(self.step(address), CANCELLED)
+        self._cancel(self.step(address), S.CANCELLED)
         self.settle()
 
     def skip(self, address):
         step = self.step(address)
-        if step.status is FAILED:
-            step.status = SKIPPED
+        if step.status is S.FAILED:
+            step.status, step.unreached = S.SKIPPED, False
             self._reactivate(step)
         else:
-            self._cancel(step, SKIPPED)
+            self._cancel(step, S.SKIPPED)
         self.settle()
 
     def retry(self, address):
         step = self.step(address)
-        assert step.status in (FAILED, SKIPPED), address
-        step.clear()
+        if step.status is S.RETRYING:
+            step.due = self.now
+        elif not step.clear_failed():
+            step.clear()
         self._reactivate(step)
         self.settle()
 
@@ -166,15 +161,15 @@ class Reference:
         passed, self.now = moment - self.now, moment
         if self.left is not None and self.status is WorkflowStatus.ACTIVE:
             self.left -= passed
-        running = [step for step in self.all if self._clock_runs(step)]
+        running = [step for step in self.all if step.timed and not self.paused]
         for step in running:
             step.left -= passed
         for step in self.all:
-            if step.status is RUNNING and step.due is not None and step.due <= self.now:
+            if step.status is S.RUNNING and step.due is not None and step.due <= self.now:
                 self._complete(step, {})
         for step in running:
             if step.left <= 0:
-                self._cancel(step, FAILED)
+                self._cancel(step, S.FAILED)
         if self.left is not None and self.left <= 0:
             self._end_as(WorkflowStatus.FAILED)
         self.settle()
@@ -193,51 +188,57 @@ class Reference:
         return self.status, self.ending, steps, len(self.signals)
 
     def _settle_step(self, step):
-        if step.status is PENDING and step.block.active:
+        if step.status is S.PENDING and step.block.active:
             self._settle_join(step)
-        elif step.status is RETRYING and not self.paused and step.due <= self.now:
+        elif step.status is S.RETRYING and not self.paused and step.due <= self.now:
             step.restart()
-            step.status, step.decided = PENDING, True
-        elif step.status is CANCELLING and not step.works and not step.busy_below:
+            step.status, step.decided = S.PENDING, True
+        elif step.status is S.CANCELLING and not step.works and not step.busy_below:
             self._cancelled(step)
-        elif step.status is RUNNING and step.handler:
+        elif step.status is S.RUNNING and step.handler:
             self._settle_handler(step)
-        elif step.status is RUNNING and isinstance(step.config, CONTAINERS):
+        elif step.status is S.RUNNING and isinstance(step.config, CONTAINERS):
             self._settle_container(step)
-        elif step.status is RUNNING and isinstance(step.config, v.WaitStep):
+        elif step.status is S.RUNNING and isinstance(step.config, v.WaitStep):
             self._consume_signal(step)
-        elif step.status is COMPLETED and not step.handler and step.items and step.block.active:
+        elif step.status is S.COMPLETED and not step.handler and step.items and step.block.active:
             self._open_items(step)
 
     def _settle_join(self, step):
         """Skip it, cancel those that lost, or start what needs nothing outside."""
         if step.join == "skip":
-            step.status, step.unreached = SKIPPED, True
+            step.status, step.unreached = S.SKIPPED, True
         elif step.join == "cancel":
             for other in step.dependencies:
                 if not other.settled:
-                    self._cancel(other, CANCELLED)
+                    self._cancel(other, S.CANCELLED)
         elif step.join == "go" and not self.paused and (step.decided or not step.definition.when):
-            match step.config:
-                case v.EndStep(status=status):
-                    self._begin(step)
-                    self._complete(step, None)
-                    self._end_as(status)
-                case v.ParallelStep(steps=steps):
-                    self._begin(step)
-                    step.body = [Block(steps, step, step.block.prefix)]
-                case v.LoopStep():
-                    self._begin(step)
-                    self._open(step)
-                case v.ConditionalStep() | v.ForEachStep():
-                    self._begin(step)
+            self._start_inside(step)
+
+    def _start_inside(self, step):
+        match step.config:
+            case v.EndStep(status=status):
+                self._begin(step)
+                self._complete(step, None)
+                self._end_as(status)
+            case v.ParallelStep(steps=steps):
+                self._begin(step)
+                step.body = [Block(steps, step, step.block.prefix)]
+            case v.LoopStep():
+                self._begin(step)
+                self._open(step)
+            case v.WaitStep(seconds=seconds):
+                self._begin(step)
+                step.due = None if seconds is None else self.now + seconds
+            case v.ConditionalStep() | v.ForEachStep():
+                self._begin(step)
 
     def _settle_handler(self, step):
         verdict = step.handler.verdict
-        if verdict is COMPLETED:
+        if verdict is S.COMPLETED:
             self._complete(step, step.handler.output)
-        elif verdict is FAILED:
-            step.status = FAILED
+        elif verdict is S.FAILED:
+            step.status = S.FAILED
 
     def _settle_container(self, step):
         match step.config:
@@ -251,14 +252,14 @@ class Reference:
                 self._settle_members(step, [step.body[0].verdict], Join.ALL_SUCCEEDED, None)
             case v.LoopStep():
                 verdict = step.body[-1].verdict
-                step.asks_until = verdict is COMPLETED
-                if verdict is FAILED:
+                step.asks_until = verdict is S.COMPLETED
+                if verdict is S.FAILED:
                     self._fail(step, step.reason or FINAL)
 
     def _settle_members(self, step, members, join, n):
-        done = members.count(COMPLETED)
+        done = members.count(S.COMPLETED)
         enough = all(members) if join is Join.ALL_DONE else done >= (n or 1)
-        enough = all(members) and FAILED not in members if join is Join.ALL_SUCCEEDED else enough
+        enough = all(members) and S.FAILED not in members if join is Join.ALL_SUCCEEDED else enough
         if enough and join is Join.FIRST:
             self._cancel_losers(step)
             enough = not step.busy_below
@@ -274,30 +275,30 @@ class Reference:
             losers = [member for member in step.body[0].steps if not member.settled]
         step.closed = True
         for loser in losers:
-            self._cancel(loser, CANCELLED)
+            self._cancel(loser, S.CANCELLED)
 
     def _settle_whole(self):
         if self.final or self.status is WorkflowStatus.COMPLETED:
             return
         if self.undo:
             if all(step.settled for step in self.undo):
-                failed = any(step.status is FAILED for step in self.undo)
+                failed = any(step.status is S.FAILED for step in self.undo)
                 self._finish(WorkflowStatus.FAILED if failed else self.ending)
         elif self.ending:
             if not any(step.busy for step in self.all):
                 self._compensate()
-        elif self.top.verdict is COMPLETED and self.top.quiet:
+        elif self.top.verdict is S.COMPLETED and self.top.quiet:
             self._finish(WorkflowStatus.COMPLETED)
-        elif self.top.verdict is FAILED:
+        elif self.top.verdict is S.FAILED and self.definition.on_failure is v.OnWorkflowFailure.ASK:
             self.status, self.paused = WorkflowStatus.FAILED, False
-            if self.definition.on_failure is v.OnWorkflowFailure.COMPENSATE:
-                self._end_as(WorkflowStatus.FAILED)
+        elif self.top.verdict is S.FAILED and not self.paused:
+            self._end_as(WorkflowStatus.FAILED)
 
     def _compensate(self):
         existing = list(self.top.walk())
         for step in reversed(self.completions):
             named = self.ending in self.definition.compensate_on and step.definition.compensation
-            if named and step.status is COMPLETED and step in existing:
+            if named and step.status is S.COMPLETED and step in existing:
                 self.undo.append(Step(step.definition.compensation, step.block))
         if self.undo:
             self.status = WorkflowStatus.COMPENSATING
@@ -311,14 +312,14 @@ class Reference:
         if not self.ending:
             self.ending, self.status, self.paused, self.top.closed = status, WorkflowStatus.CANCELLING, False, True
             for step in self.all:
-                self._cancel(step, CANCELLED)
+                self._cancel(step, S.CANCELLED)
 
     # --- One step -----------------------------------------------------------------------------------------------------
 
     def _begin(self, step):
         self.attempts[step.address] += 1
         step.tries += 1
-        step.status, step.left = RUNNING, step.definition.timeout
+        step.status, step.left = S.RUNNING, step.definition.timeout
 
     def _open(self, step):
         number = len(step.body) + isinstance(step.config, v.LoopStep)
@@ -346,32 +347,32 @@ class Reference:
             self._fail(step, FINAL)
 
     def _complete(self, step, result):
-        step.status, step.result, step.due = COMPLETED, result, None
+        step.status, step.result, step.due = S.COMPLETED, result, None
         self.completions = [other for other in self.completions if other is not step] + [step]
 
     def _fail(self, step, reason):
         step.failure, step.due, retry = reason, None, step.definition.retry
         if reason in retry.on and step.tries < retry.attempts:
-            step.status = RETRYING
+            step.status = S.RETRYING
             step.due = self.now + min(retry.pause * retry.factor ** (step.tries - 1), retry.longest)
         elif step.definition.handler:
-            step.status, step.handler = RUNNING, Block(step.definition.handler, step, step.block.prefix)
+            step.status, step.handler = S.RUNNING, Block(step.definition.handler, step, step.block.prefix)
         else:
-            step.status = FAILED
+            step.status = S.FAILED
 
     def _cancel(self, step, becomes):
         """Cancel a step and all within it; what it becomes is said by the first who cancels it, but the whole wins."""
-        if step.status in (PENDING, RETRYING) or (step.works and isinstance(step.config, v.WaitStep)):
+        if step.status in (S.PENDING, S.RETRYING) or (step.works and isinstance(step.config, v.WaitStep)):
             step.becomes = becomes
             self._cancelled(step)
-        elif step.status is RUNNING or (step.status is CANCELLING and self.ending):
-            step.status, step.becomes = CANCELLING, becomes
+        elif step.status is S.RUNNING or (step.status is S.CANCELLING and self.ending):
+            step.status, step.becomes = S.CANCELLING, becomes
         for inner in list(step.below()):
-            self._cancel(inner, CANCELLED)
+            self._cancel(inner, S.CANCELLED)
 
     def _cancelled(self, step):
         step.due = None
-        if step.becomes is FAILED:
+        if step.becomes is S.FAILED:
             self._fail(step, FailureReason.TIMEOUT)
         else:
             step.status = step.becomes
@@ -383,8 +384,8 @@ class Reference:
                 other.clear()
                 self._reactivate(other)
         owner = step.block.owner
-        if owner is not None and owner.status is FAILED:
-            owner.status = RUNNING
+        if owner is not None and owner.status is S.FAILED:
+            owner.status = S.RUNNING
             self._reactivate(owner)
         if self.status is WorkflowStatus.FAILED:
             self.status = WorkflowStatus.ACTIVE
@@ -394,7 +395,3 @@ class Reference:
         if signal:
             self.signals.remove(signal)
             self._complete(step, signal[1])
-
-    def _clock_runs(self, step):
-        human = isinstance(step.config, v.ApprovalStep)
-        return step.status is RUNNING and step.left is not None and not (self.paused or step.handler or human)

@@ -64,6 +64,17 @@ class Step:
         self.body, self.handler, self.closed, self.asks_until = [], None, False, False
         self.outcome = self.items = self.result = self.failure = self.due = self.left = self.becomes = None
 
+    def clear_failed(self):
+        """Clear what in a container did not complete, as a human's retry does; return whether there was any."""
+        members = [member for block in self.body for member in block.steps if isinstance(self.config, CONTAINERS)]
+        again = [member for member in members if member.status in (FAILED, CANCELLED) or member.unreached]
+        for member in again:
+            if not member.clear_failed():
+                member.clear()
+        if again:
+            self.status, self.tries, self.handler, self.closed = RUNNING, 0, None, False
+        return bool(again)
+
     def below(self):
         for block in [*self.body, *([self.handler] if self.handler else [])]:
             yield from block.walk()
@@ -80,6 +91,12 @@ class Step:
     def works(self):
         """Whether something outside runs for it."""
         return self.status in (RUNNING, CANCELLING) and not self.handler and not isinstance(self.config, CONTAINERS)
+
+    @property
+    def timed(self):
+        """Whether its timeout comes nearer, unless the workflow is paused: not while a human is asked."""
+        asked = any(s.status is RUNNING and isinstance(s.config, v.ApprovalStep) for s in (self, *self.below()))
+        return self.status is RUNNING and self.left is not None and not (self.handler or asked)
 
     @property
     def over(self):
