@@ -6,7 +6,7 @@ from typing import NamedTuple
 from aura_contracts.workflow import values as v
 from aura_contracts.workflow.values import WorkflowStatus
 from workflow_reference import Reference
-from workflow_tree import FAILED, PENDING, RETRYING, RUNNING, SKIPPED, Step
+from workflow_tree import CANCELLED, FAILED, PENDING, RETRYING, RUNNING, SKIPPED, Step
 
 
 class Move(NamedTuple):
@@ -34,42 +34,43 @@ def moves_of_the_world(world: Reference) -> list[Move]:
     return list(dict.fromkeys(moves))
 
 
-def move_of_time(world: Reference) -> list[Move]:
+def moves_of_time(world: Reference) -> list[Move]:
     moment = world.next_moment()
     return [] if moment is None else [Move("advance", moment)]
 
 
+def late_moves(world: Reference) -> list[Move]:
+    """Work that was to be cancelled completes before it is."""
+    return [Move("end_in_time", address) for address in world.to_cancel()]
+
+
 def moves_of_humans(world: Reference) -> list[Move]:
-    moves = [Move("signal", "a")]
+    if world.final or world.ending:
+        return []
+    moves = [Move("signal", "a"), Move("cancel")]
     if world.status is WorkflowStatus.ACTIVE:
         moves.append(Move("pause"))
     if world.status is WorkflowStatus.PAUSED:
         moves.append(Move("resume"))
-    if not world.final and not world.ending:
-        moves.append(Move("cancel"))
-        moves += [move for step in world.top.walk() for move in _moves_about(step)]
-    return [] if world.final or world.ending else moves
+    return moves + [move for step in world.top.walk() for move in _moves_about(step)]
 
 
 def _moves_about(step: Step) -> Iterator[Move]:
     if not _is_current(step):
         return
     human = isinstance(step.config, v.ApprovalStep)
-    if step.status in (FAILED, RETRYING, RUNNING, PENDING) and not human and not isinstance(step.config, v.EndStep):
+    if step.status in (FAILED, RETRYING, RUNNING, PENDING) and not human:
         yield Move("skip", step.address)
     if step.status is RUNNING:
         yield Move("cancel_step", step.address)
-    if step.status is FAILED or (step.status is SKIPPED and not step.unreached):
+    if step.status in (FAILED, RETRYING, CANCELLED) or (step.status is SKIPPED and not step.unreached):
         yield Move("retry", step.address)
 
 
 def _is_current(step: Step) -> bool:
-    """Whether what contains it runs, or failed because of it, and no handler has taken its place."""
+    """Whether what contains it runs or failed because of it, and no handler and no later round took its place."""
     owner = step.block.owner
     if owner is None:
         return True
-    goes_on = owner.status in (RUNNING, FAILED) and owner.handler is None and step.block in owner.body[-1:]
-    goes_on = goes_on or (
-        isinstance(owner.config, v.ForEachStep) and owner.status in (RUNNING, FAILED) and not owner.handler
-    )
-    return goes_on and _is_current(owner)
+    current = step.block in owner.body if isinstance(owner.config, v.ForEachStep) else step.block in owner.body[-1:]
+    return owner.status in (RUNNING, FAILED) and owner.handler is None and current and _is_current(owner)
