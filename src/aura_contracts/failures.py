@@ -42,6 +42,10 @@ class FailureReason(StrEnum):
     """The process wrote more than its output limit."""
     STORAGE_FULL = "StorageFull"
     """The process's output could not be stored: the disk was full, or its folder was removed."""
+    EXPRESSION_ERROR = "ExpressionError"
+    """An expression or template of a workflow could not be evaluated, or its value does not fit."""
+    LIMIT_REACHED = "LimitReached"
+    """A loop of a workflow had all its rounds, or a list has more items than permitted."""
 
 
 RETRYABLE = frozenset(

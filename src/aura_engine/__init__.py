@@ -401,20 +401,35 @@ if TYPE_CHECKING:
     from aura_contracts.template import TemplateStatus as TemplateStatus
     from aura_contracts.timers import TimerPurpose as TimerPurpose
     from aura_contracts.workflow import StepAwaitingApproval as StepAwaitingApproval
+    from aura_contracts.workflow import StepCancelled as StepCancelled
+    from aura_contracts.workflow import StepCancelling as StepCancelling
+    from aura_contracts.workflow import StepChosen as StepChosen
+    from aura_contracts.workflow import StepCompensationBegun as StepCompensationBegun
     from aura_contracts.workflow import StepCompleted as StepCompleted
+    from aura_contracts.workflow import StepDecided as StepDecided
+    from aura_contracts.workflow import StepExpanded as StepExpanded
     from aura_contracts.workflow import StepFailed as StepFailed
+    from aura_contracts.workflow import StepHandlerBegun as StepHandlerBegun
+    from aura_contracts.workflow import StepItemsBegun as StepItemsBegun
     from aura_contracts.workflow import StepResumed as StepResumed
     from aura_contracts.workflow import StepRetried as StepRetried
+    from aura_contracts.workflow import StepRetryScheduled as StepRetryScheduled
+    from aura_contracts.workflow import StepRoundBegun as StepRoundBegun
+    from aura_contracts.workflow import StepRoundEnded as StepRoundEnded
     from aura_contracts.workflow import StepSkipped as StepSkipped
     from aura_contracts.workflow import StepStarted as StepStarted
     from aura_contracts.workflow import Workflow as Workflow
     from aura_contracts.workflow import WorkflowCancelled as WorkflowCancelled
+    from aura_contracts.workflow import WorkflowCancelling as WorkflowCancelling
     from aura_contracts.workflow import WorkflowCommandRefused as WorkflowCommandRefused
+    from aura_contracts.workflow import WorkflowCompensating as WorkflowCompensating
     from aura_contracts.workflow import WorkflowCompleted as WorkflowCompleted
     from aura_contracts.workflow import WorkflowContextUpdated as WorkflowContextUpdated
     from aura_contracts.workflow import WorkflowFailed as WorkflowFailed
+    from aura_contracts.workflow import WorkflowId as WorkflowId
     from aura_contracts.workflow import WorkflowPaused as WorkflowPaused
     from aura_contracts.workflow import WorkflowResumed as WorkflowResumed
+    from aura_contracts.workflow import WorkflowSignalReceived as WorkflowSignalReceived
     from aura_contracts.workflow import WorkflowStarted as WorkflowStarted
     from aura_contracts.workflow import WorkflowStatus as WorkflowStatus
     from aura_contracts.workspace import ConflictResolved as ConflictResolved

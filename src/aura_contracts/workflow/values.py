@@ -32,8 +32,10 @@ class StepStatus(StrEnum):
     AWAITING_APPROVAL = "awaiting_approval"
     RETRYING = "retrying"
     """An attempt failed, and the pause before the next one is not over."""
+    HANDLING = "handling"
+    """It failed for good, and its handler runs in its place."""
     CANCELLING = "cancelling"
-    """What it started is being cancelled."""
+    """What it started is being cancelled; then it is cancelled, failed (timeout) or skipped, as `ends_as` says."""
     FAILED = "failed"
     COMPLETED = "completed"
     SKIPPED = "skipped"
@@ -41,7 +43,19 @@ class StepStatus(StrEnum):
 
 
 OVER = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.CANCELLED})
-"""The statuses in which a step has ended, whatever its definition says; one that failed is over if that is tolerated."""
+"""The statuses in which a step has ended, whatever its definition says; a failure is over if it is tolerated."""
+
+
+LIVE = frozenset(
+    {
+        StepStatus.RUNNING,
+        StepStatus.AWAITING_APPROVAL,
+        StepStatus.RETRYING,
+        StepStatus.HANDLING,
+        StepStatus.CANCELLING,
+    }
+)
+"""The statuses between start and end."""
 
 
 class StepType(StrEnum):
@@ -57,8 +71,15 @@ class StepType(StrEnum):
     END = "end"
 
 
+CONTAINERS = frozenset({StepType.CONDITIONAL, StepType.PARALLEL, StepType.FOR_EACH, StepType.LOOP})
+"""The types that consist of steps; nothing outside the workflow runs for them."""
+
+OUTSIDE = frozenset({StepType.AGENT_TASK, StepType.COMMAND, StepType.HUMAN_APPROVAL, StepType.WORKFLOW})
+"""The types for which something runs outside the workflow: a task, an approval, a sub-workflow."""
+
+
 class Join(StrEnum):
-    """When a step starts, by how the steps ended that it depends on; and when a container is decided, by its members."""
+    """When a step starts, by how the steps ended that it depends on; and how a container ends, by its members."""
 
     ALL_SUCCEEDED = "all_succeeded"
     ALL_DONE = "all_done"
@@ -298,7 +319,7 @@ class WorkflowDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     inputs: dict[str, Any] = {}
     """The JSON Schema of each input by name; one with a ``default`` may be left out."""
     outputs: dict[str, str] = {}
-    """Name -> the expression of a value, evaluated when it completes; without any: the output of each top-level step."""
+    """Name -> the expression of a value, evaluated at the end; without any: the output of each top-level step."""
     context: dict[str, Any] = {}
     project: str | None = None
     options: dict[str, Any] = {}
@@ -334,15 +355,19 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A step as it runs: its progress."""
+    """A step as it runs: its progress. It exists from the moment on at which the block begins that it is in."""
 
     id: str
     """Its address: the id of its definition after the items and rounds around it, ``each[2]/check``."""
     status: StepStatus
     parent: str | None = None
-    """The address of the step that contains it, as a member, handler or compensation."""
+    """The address of the step that it is in, as a member, handler or compensation; None at the top level."""
     attempts: int = 0
-    """The number of times it was started."""
+    """The number of times it was started; it never decreases, so ids that are derived from it do not come twice."""
+    retries: int = 0
+    """The attempts of its retry policy that are used up."""
+    decided: bool = False
+    """Whether its `when` was found to be true."""
     task_id: TaskId | None = None
     """The task of the last attempt (agent_task, command)."""
     approval_id: ApprovalId | None = None
@@ -356,15 +381,27 @@ class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     outcome: int | None = None
     """The chosen case of a conditional, counted from 0; that of `otherwise` is the number of cases."""
     items: tuple[Any, ...] | None = None
-    """The items of a for_each."""
+    """The items of a for_each; None until they are known."""
+    begun: int = 0
+    """The number of items of a for_each that have begun: always the first ones."""
     round: int = 0
     """The round of a loop, from 1."""
+    done: bool | None = None
+    """Whether the condition of a loop held after this round; None until that is known."""
     handled: bool = False
     """Whether its handler has completed in its place."""
     failure: Failure | None = None
+    """Why its last attempt failed, or will have failed once it is cancelled."""
+    ends_as: StepStatus | None = None
+    """What it becomes after `StepStatus.CANCELLING`: cancelled, failed or skipped."""
     reason: str = ""
     """Why it was skipped or cancelled."""
+    because: tuple[str, ...] = ()
+    """The addresses of the steps because of which it was skipped or cancelled; retrying one of them resets it too."""
+    number: int = 0
+    """The place among the completed steps of the workflow, from 1; compensation goes backwards."""
     started_at: datetime | None = None
+    """When its last attempt was started."""
     ended_at: datetime | None = None
     due_at: datetime | None = None
     """When the wait is over, or the pause before the next attempt."""
@@ -377,3 +414,8 @@ class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def definition_id(self) -> str:
         """The id of its definition."""
         return self.id.rpartition("/")[2]
+
+    @property
+    def prefix(self) -> str:
+        """The items and rounds around it, ``each[2]/``."""
+        return self.id[: self.id.rfind("/") + 1]
