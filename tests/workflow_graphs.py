@@ -75,9 +75,9 @@ class _Writer:
         """Seldom True; False is simpler."""
         return self.draw(st.integers(0, of - 1)) == of - 1
 
-    def block(self, depth: int, most: int = 4) -> tuple[StepDefinition, ...]:
+    def block(self, depth: int, most: int = 4, least: int = 1) -> tuple[StepDefinition, ...]:
         steps: list[StepDefinition] = []
-        for _ in range(self.draw(st.integers(1, max(1, min(most, self.left))))):
+        for _ in range(self.draw(st.integers(least, max(least, min(most, self.left))))):
             steps.append(self.step(depth, [step.id for step in steps]))
         return tuple(steps)
 
@@ -120,7 +120,7 @@ class _Writer:
             self.answers[f"work {name}"] = self.draw(outcomes)
 
     def config(self, name: str, depth: int) -> Any:
-        kinds = ["command", "agent_task", "human_approval", "wait", "end"]
+        kinds = ["command", "agent_task", "human_approval", "wait", "workflow", "end"]
         if depth < 3 and self.left > 0:
             kinds += ["parallel", "conditional", "for_each", "loop"] * 2
         kind = self.draw(st.sampled_from(kinds))
@@ -136,6 +136,10 @@ class _Writer:
         self.work(name)
         return v.AgentTaskStep(task_template="Do it.")
 
+    def workflow(self, name: str, _depth: int) -> v.SubWorkflowStep:
+        self.work(name)
+        return v.SubWorkflowStep(workflow="other")
+
     def human_approval(self, name: str, _depth: int) -> v.ApprovalStep:
         if self.chance(3):
             self.answers[f"work {name}"] = [FailureReason.APPROVAL_REJECTED]
@@ -150,7 +154,7 @@ class _Writer:
         return v.EndStep(status=self.choose(WorkflowStatus.COMPLETED, WorkflowStatus.FAILED))
 
     def parallel(self, _name: str, depth: int) -> v.ParallelStep:
-        steps = self.block(depth + 1)
+        steps = self.block(depth + 1, least=2)
         join, n = self.join(len(steps))
         return v.ParallelStep(steps=steps, join=join, n=n)
 
@@ -186,7 +190,7 @@ class _Writer:
 def stories(draw: Any) -> Story:
     """Return a workflow with the answers of its world."""
     writer = _Writer(draw)
-    steps = writer.block(0)
+    steps = writer.block(0, most=5, least=2)
     definition = WorkflowDefinition(
         name="random",
         steps=steps,

@@ -53,7 +53,8 @@ class Reference:
         return [] if self.paused else [step.address for step in self.all if step.asks]
 
     def working(self) -> list[str]:
-        return [step.address for step in self.all if step.works and step.status is S.RUNNING]
+        works = [step for step in self.all if step.works and not isinstance(step.config, v.WaitStep)]
+        return [step.address for step in works if step.status is S.RUNNING]
 
     def to_cancel(self) -> list[str]:
         return [step.address for step in self.all if step.works and step.status is S.CANCELLING]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from workflow_engine import EngineWorld
 
 from aura_contracts.failures import FailureReason
 from aura_engine.workflows.definition_file import read_definition
@@ -40,9 +41,10 @@ def test_there_is_a_file_for_each_pattern():
     assert [int(file.name[:2]) for file in FILES if file.parent.name == "patterns"] == NUMBERS
 
 
+@pytest.mark.parametrize("world", [EngineWorld, Reference])
 @pytest.mark.parametrize(("file", "run"), RUNS)
-def test_workflows_run_as_is_written_beside_them(file, run):
+def test_workflows_run_as_is_written_beside_them(file, run, world):
     definition = read_definition(file.read_bytes(), file.name).require(file.name)
-    reference = Reference(definition, outcomes_of(run))
-    play(reference, run.get("then", ["rest"]))
-    require(reference, run)
+    workflow = world(definition, outcomes_of(run))
+    play(workflow, run.get("then", ["rest"]))
+    require(workflow, run)

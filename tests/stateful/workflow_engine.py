@@ -3,6 +3,7 @@
 from datetime import timedelta
 from itertools import count
 
+from aura_engine.decisions.workflow_timers import workflow_due
 from msgspec.json import encode
 from msgspec.structs import replace
 
@@ -15,7 +16,6 @@ from aura_contracts.first_use import decode_json
 from aura_contracts.workflow.values import StepStatus, StepType, WorkflowDefinition, WorkflowStatus
 from aura_engine.decisions import Context
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
-from aura_engine.decisions.workflow_timers import workflow_due
 from aura_engine.workflows.acts import ActKind, acts
 from strategies import EPOCH
 

@@ -2,13 +2,14 @@
 
 from collections import Counter
 
-from aura_contracts.workflow.values import OVER, StepStatus, WorkflowStatus
-from workflow_reference import Reference
 from workflow_story import Move, late_moves, moves_of_humans, moves_of_the_world, moves_of_time
-from workflow_tree import CANCELLED, FAILED, PENDING, RUNNING, SKIPPED
+
+from aura_contracts.workflow.values import OVER, WorkflowStatus
+from workflow_reference import Reference
+from workflow_runs import LIKE_RUNNING
+from workflow_tree import CANCELLED, FAILED, PENDING, SKIPPED
 
 MOST_MOVES = 400
-LIKE_RUNNING = {StepStatus.AWAITING_APPROVAL: RUNNING, StepStatus.HANDLING: RUNNING}
 
 
 class Pair:

@@ -24,13 +24,9 @@ def moves_of_the_world(world: Reference) -> list[Move]:
     """What goes on by itself: starting, evaluating, ending; and signals, without which it may wait forever."""
     moves = [Move("start", address) for address in world.may_start()]
     moves += [Move("evaluate", address) for address in world.may_evaluate()]
-    for address in world.working():
-        config = world.step(address).config
-        if not isinstance(config, v.WaitStep):
-            moves.append(Move("end", address))
-        elif config.signal:
-            moves.append(Move("signal", config.signal))
-    moves += [Move("end", address) for address in world.to_cancel()]
+    moves += [Move("end", address) for address in world.working() + world.to_cancel()]
+    waits = [step for step in world.all if isinstance(step.config, v.WaitStep) and step.status is RUNNING]
+    moves += [Move("signal", step.config.signal) for step in waits if step.config.signal and not step.handler]
     return list(dict.fromkeys(moves))
 
 
