@@ -1,7 +1,7 @@
 """The engine's workflows do what the documentation says: any definition, any outcomes, in any order, with disturbances.
 
-The engine's decisions are folded in memory beside `workflow_reference`, which shares nothing with them but the values of
-definitions, and compared after each thing that happens.
+The engine's decisions are folded in memory beside `workflow_reference`, which shares nothing with them but the values
+of definitions, and compared after each thing that happens.
 """
 
 from hypothesis import given

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from itertools import count
 
-from aura_engine.decisions.workflow_timers import workflow_due
 from msgspec.json import encode
 from msgspec.structs import replace
 
@@ -13,7 +12,7 @@ from aura_contracts.errors import AuraError
 from aura_contracts.events import Fact
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.first_use import decode_json
-from aura_contracts.workflow.values import StepStatus, StepType, WorkflowDefinition, WorkflowStatus
+from aura_contracts.workflow.values import StepStatus, StepType, WorkflowDefinition
 from aura_engine.decisions import Context
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
 from aura_engine.workflows.acts import ActKind, acts
@@ -102,7 +101,7 @@ class EngineWorld:
         return self._acts(ActKind.CANCEL_BELOW)
 
     def next_moment(self):
-        due = workflow_due(self.state)
+        due = wf.workflow_due(self.state)
         return None if due is None else (due - EPOCH).total_seconds()
 
     # --- What happens -------------------------------------------------------------------------------------------------
@@ -168,6 +167,3 @@ class EngineWorld:
         name = address.rpartition("/")[2]
         return next(step for step in self.state.definition.walk() if step.id == name)
 
-
-def ended(status):
-    return status in (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, WorkflowStatus.CANCELLED)
