@@ -426,7 +426,6 @@ if TYPE_CHECKING:
     from aura_contracts.workflow import WorkflowCompleted as WorkflowCompleted
     from aura_contracts.workflow import WorkflowContextUpdated as WorkflowContextUpdated
     from aura_contracts.workflow import WorkflowFailed as WorkflowFailed
-    from aura_contracts.workflow import WorkflowId as WorkflowId
     from aura_contracts.workflow import WorkflowPaused as WorkflowPaused
     from aura_contracts.workflow import WorkflowResumed as WorkflowResumed
     from aura_contracts.workflow import WorkflowSignalReceived as WorkflowSignalReceived

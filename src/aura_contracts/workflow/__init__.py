@@ -32,6 +32,7 @@ good otherwise blocks the steps that depend on it until it is retried or skipped
     evolution     how events change the state, and the aggregate
 """
 
+from aura_contracts.workflow.clocks import later as later
 from aura_contracts.workflow.commands import AdvanceWorkflow as AdvanceWorkflow
 from aura_contracts.workflow.commands import AwaitStepApproval as AwaitStepApproval
 from aura_contracts.workflow.commands import CancelStep as CancelStep
@@ -87,6 +88,9 @@ from aura_contracts.workflow.event_types import WorkflowResumed as WorkflowResum
 from aura_contracts.workflow.event_types import WorkflowSignalReceived as WorkflowSignalReceived
 from aura_contracts.workflow.event_types import WorkflowStarted as WorkflowStarted
 from aura_contracts.workflow.evolution import WORKFLOW as WORKFLOW
+from aura_contracts.workflow.evolution import children_of as children_of
+from aura_contracts.workflow.evolution import descendants as descendants
+from aura_contracts.workflow.evolution import runs_again as runs_again
 from aura_contracts.workflow.outline import Outline as Outline
 from aura_contracts.workflow.outline import Place as Place
 from aura_contracts.workflow.outline import Role as Role

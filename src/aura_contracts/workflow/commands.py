@@ -108,7 +108,7 @@ class CompleteStep(StepCommand, frozen=True, kw_only=True):
 class FailStep(StepCommand, frozen=True, kw_only=True):
     """Report that an attempt failed, or that a step cannot start: it is tried again, handled, or failed for good."""
 
-    emits = _ATTEMPT_FAILED
+    emits = (*_ATTEMPT_FAILED, events.StepCancelled, events.StepSkipped)
     failure: Failure
 
 

@@ -15,7 +15,7 @@ from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
 from aura_contracts.workflow import clocks
 from aura_contracts.workflow import event_types as events
-from aura_contracts.workflow.outline import inner_blocks, outline_of
+from aura_contracts.workflow.outline import Outline, Role, inner_blocks, outline_of
 from aura_contracts.workflow.state import Workflow, is_over
 from aura_contracts.workflow.tables import STEP_TABLE, TABLE
 from aura_contracts.workflow.values import (
@@ -202,11 +202,11 @@ def _retry_scheduled(
 
 
 def _handler_begun(
-    state: Workflow, steps: Steps, step: WorkflowStep, event: events.StepHandlerBegun, _: datetime
+    state: Workflow, steps: Steps, step: WorkflowStep, event: events.StepHandlerBegun, now: datetime
 ) -> WorkflowStep:
     definition = outline_of(state.definition)[step.definition_id].definition
     _open(steps, state.earlier_attempts, definition.handler, step.prefix, step.id)
-    return _ended(step, None, failure=event.failure)
+    return _ended(step, now, failure=event.failure)
 
 
 def _failed(_: Workflow, __: Steps, step: WorkflowStep, event: events.StepFailed, now: datetime) -> WorkflowStep:
@@ -240,7 +240,8 @@ def _cancel(steps: Steps, step_ids: Iterable[str], event: type[Event], reason: s
             steps[step_id] = _ended(replace(step, status=status), now, reason=reason)
         else:
             ends_as = _S.CANCELLED
-            steps[step_id] = _ended(replace(step, status=status), None, ends_as=ends_as, failure=None, reason=reason)
+            moved = replace(step, status=status)
+            steps[step_id] = _ended(moved, step.ended_at, ends_as=ends_as, failure=None, reason=reason)
 
 
 def _cancelling(
@@ -250,7 +251,8 @@ def _cancelling(
     _cancel(steps, inner, events.StepCancelling, event.reason, now)
     if step.status is _S.CANCELLED:
         return _ended(step, now, reason=event.reason, because=event.because)
-    return _ended(step, None, ends_as=event.ends_as, failure=event.failure, reason=event.reason, because=event.because)
+    still = {"ends_as": event.ends_as, "failure": event.failure, "reason": event.reason, "because": event.because}
+    return _ended(step, step.ended_at, **still)
 
 
 def _step_cancelling(
@@ -285,31 +287,28 @@ def _workflow_cancelling(
     )
 
 
-def _leave_pending(state: Workflow, event: type[Event], reason: str, now: datetime, **changes: Any) -> Workflow:
-    """Return the workflow without pending steps: nothing starts them any more."""
+def _workflow_completed(
+    state: Workflow, event: events.WorkflowCompleted, fact: HappenedFact, status: WorkflowStatus
+) -> Workflow:
+    reason = "the workflow did not need it"
     steps = {
-        step.id: _ended(replace(step, status=_status_after(step.status, event)), now, reason=reason)
+        step.id: _ended(replace(step, status=_status_after(step.status, type(event))), fact.time, reason=reason)
         if step.status is _S.PENDING
         else step
         for step in state.steps.values()
     }
-    return replace(state, steps=steps, current_step_index=_index(state, steps), **changes)
-
-
-def _compensating(
-    state: Workflow, event: events.WorkflowCompensating, fact: HappenedFact, status: WorkflowStatus
-) -> Workflow:
-    changes = {"status": status, "ends_as": event.ends_as, "failure": event.failure}
-    changes |= {"ended_at": None, "deadline_at": None, "time_left": None}
-    return _leave_pending(state, events.WorkflowCompensating, "the workflow failed", fact.time, **changes)
-
-
-def _workflow_completed(
-    state: Workflow, event: events.WorkflowCompleted, fact: HappenedFact, status: WorkflowStatus
-) -> Workflow:
-    changes: dict[str, Any] = {"status": status, "outputs": event.outputs, "ended_at": fact.time, "ends_as": None}
-    changes |= {"deadline_at": None, "time_left": None, "failure": None}
-    return _leave_pending(state, events.WorkflowCompleted, "the workflow did not need it", fact.time, **changes)
+    return replace(
+        state,
+        status=status,
+        steps=steps,
+        current_step_index=_index(state, steps),
+        outputs=event.outputs,
+        ended_at=fact.time,
+        ends_as=None,
+        paused_because=None,
+        deadline_at=None,
+        time_left=None,
+    )
 
 
 # --- Retry ------------------------------------------------------------------------------------------------------------
@@ -333,41 +332,58 @@ def _reset(step: WorkflowStep, event: events.StepRetried) -> WorkflowStep:
     )
 
 
-def _runs_again(step: WorkflowStep) -> bool:
+def runs_again(step: WorkflowStep) -> bool:
     """Whether a step within a container runs again when a human retries that: it did not come to an end of its own."""
     stays = step.status is _S.COMPLETED or (step.status is _S.SKIPPED and not step.because)
     return not stays
 
 
-def _reset_within(
-    steps: Steps, children: Mapping[str | None, list[str]], step_id: str, event: events.StepRetried
-) -> dict[str, int]:
-    """Reset what is in a step; return the attempts of the steps that are gone until their blocks begin again."""
+def _remove(steps: Steps, children: Mapping[str | None, list[str]], step_ids: Iterable[str]) -> dict[str, int]:
+    """Remove steps, and all in them, until their blocks begin again; return their attempts."""
     gone: dict[str, int] = {}
+    for step_id in step_ids:
+        for inner in (step_id, *descendants(children, step_id)):
+            if (step := steps.pop(inner, None)) is not None:
+                gone[inner] = step.attempts
+    return gone
+
+
+def _handlers(outline: Outline, children: Mapping[str | None, list[str]], step_id: str) -> list[str]:
+    """Return the addresses of the steps of the handler of a step, which begins anew each time."""
+    inner = children.get(step_id, [])
+    return [one for one in inner if outline[one.rpartition("/")[2]].role is Role.HANDLER]
+
+
+def _reset_within(
+    state: Workflow, steps: Steps, children: Mapping[str | None, list[str]], event: events.StepRetried
+) -> dict[str, int]:
+    """Reset what is in the steps that an event names; return the attempts of the steps that are gone."""
+    outline = outline_of(state.definition)
+    gone: dict[str, int] = {}
+    ahead = [event.step_id, *event.resets]
     if event.fresh:
-        for inner in descendants(children, step_id):
-            gone[inner] = steps.pop(inner).attempts
-        return gone
-    ahead = [step_id]
+        gone = _remove(steps, children, children.get(event.step_id, []))
     while ahead:
-        for inner in children.get(ahead.pop(), []):
-            if _runs_again(steps[inner]):
+        around = ahead.pop()
+        gone |= _remove(steps, children, _handlers(outline, children, around))
+        for inner in children.get(around, []):
+            if inner in steps and runs_again(steps[inner]):
                 steps[inner] = _reset(steps[inner], event)
                 ahead.append(inner)
     return gone
 
 
 def _step_retried(state: Workflow, event: events.StepRetried, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    steps, earlier = dict(state.steps), state.earlier_attempts
+    steps = dict(state.steps)
     children = children_of(steps)
     for step_id in (event.step_id, *event.resets):
         before = steps.get(step_id)
         _status_after(before.status if before else None, events.StepRetried)
         assert before is not None, "what is not there has no row"
         steps[step_id] = _reset(before, event)
-        if gone := _reset_within(steps, children, step_id, event):
-            earlier = {**earlier, **gone}
-    _reactivate(state, steps, event.step_id, fact.time)
+    gone = _reset_within(state, steps, children, event)
+    gone |= _reactivate(state, steps, children, event.step_id, fact.time)
+    earlier = {**state.earlier_attempts, **gone} if gone else state.earlier_attempts
     return replace(
         state,
         status=status,
@@ -399,23 +415,28 @@ def _step_skipped(state: Workflow, event: events.StepSkipped, fact: HappenedFact
     return replace(after, **again) if again else after
 
 
-def _reactivate(state: Workflow, steps: Steps, step_id: str, now: datetime) -> None:
-    """Have what encloses a step and had failed run again, with the whole of its timeout."""
+def _reactivate(
+    state: Workflow, steps: Steps, children: Mapping[str | None, list[str]], step_id: str, now: datetime
+) -> dict[str, int]:
+    """Have what encloses a step and had failed run again, with the whole of its timeout.
+
+    Return the attempts of the steps that are gone: a handler begins anew.
+    """
     outline = outline_of(state.definition)
+    gone: dict[str, int] = {}
     inner = steps[step_id]
     while inner.parent is not None:
         around = steps[inner.parent]
-        if around.status is _S.FAILED:
-            place = outline[around.definition_id]
-            handles = outline[inner.definition_id].role == "handler"
-            moved = replace(around, status=_S.HANDLING if handles else _S.RUNNING, ended_at=None)
-            if not handles:
-                paused = state.status is WorkflowStatus.PAUSED
-                left = place.definition.timeout
-                clock = {"time_left": left} if paused else {"times_out_at": clocks.later(now, left)}
-                moved = replace(moved, failure=None, **clock)
-            steps[around.id] = moved
+        if around.status is _S.FAILED and outline[inner.definition_id].role is Role.HANDLER:
+            steps[around.id] = replace(around, status=_S.HANDLING)
+        elif around.status is _S.FAILED:
+            left = outline[around.definition_id].definition.timeout
+            moved = replace(around, status=_S.RUNNING, ended_at=None, failure=None, time_left=left)
+            paused = state.status is WorkflowStatus.PAUSED
+            steps[around.id] = moved if paused else clocks.running(moved, now)
+            gone |= _remove(steps, children, _handlers(outline, children, around.id))
         inner = around
+    return gone
 
 
 # --- The whole --------------------------------------------------------------------------------------------------------
@@ -450,7 +471,14 @@ def _workflow_failed(
     left = state.time_left if state.deadline_at is None else clocks.left(state.deadline_at, fact.time)
     clock = {"deadline_at": None, "time_left": None if event.lasting else left}
     return replace(
-        state, status=status, failure=event.failure, lasting=event.lasting, ends_as=None, ended_at=fact.time, **clock
+        state,
+        status=status,
+        failure=event.failure,
+        lasting=event.lasting,
+        ends_as=None,
+        paused_because=None,
+        ended_at=fact.time,
+        **clock,
     )
 
 
@@ -524,7 +552,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workflow]] = MappingProxyType(
         events.WorkflowPaused: _paused,
         events.WorkflowResumed: _workflow_resumed,
         events.WorkflowCancelling: _workflow_cancelling,
-        events.WorkflowCompensating: _compensating,
+        events.WorkflowCompensating: sets("ends_as", "failure"),
         events.WorkflowCompleted: _workflow_completed,
         events.WorkflowFailed: sets(
             "failure", "lasting", ended_at=TIME, ends_as=None, deadline_at=None, time_left=None

@@ -47,7 +47,6 @@ _TABLE: Table = MappingProxyType(
             **dict.fromkeys((*_STARTS, *_ENDS, *_STEERING, *_NOTES), _W.ACTIVE),
             events.WorkflowPaused: _W.PAUSED,
             events.WorkflowCancelling: _W.CANCELLING,
-            events.WorkflowCompensating: _W.COMPENSATING,
             events.WorkflowCompleted: _W.COMPLETED,
             events.WorkflowFailed: _W.FAILED,
         },
@@ -123,7 +122,6 @@ STEP_TABLE: Mapping[StepStatus | None, Mapping[type[Event], NextStatus]] = Mappi
             events.StepStarted: _S.RUNNING,
             **_ATTEMPT_FAILED,
             **_CANCELLED,
-            events.WorkflowCompensating: _S.CANCELLED,
             events.WorkflowCompleted: _S.SKIPPED,
         },
         _S.RUNNING: {

@@ -403,6 +403,7 @@ class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     started_at: datetime | None = None
     """When its last attempt was started."""
     ended_at: datetime | None = None
+    """When its last attempt ended, even if its handler still runs."""
     due_at: datetime | None = None
     """When the wait is over, or the pause before the next attempt."""
     times_out_at: datetime | None = None

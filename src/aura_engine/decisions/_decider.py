@@ -95,6 +95,9 @@ class Decider(Generic[S]):
         repr=False, default=lambda _state, _command, _context, _facts: None
     )
     """``(state, command, context, facts)`` -> a more telling error for what is not possible in this status."""
+    settle: "Callable[[S, Command[S], Context], tuple[Events, S]] | None" = attrs.field(repr=False, default=None)
+    """``(state, command, context)`` -> the events that follow by themselves from the state after those of a command,
+    and the state after them. They are recorded together with it, and no command has to name them in `emits`."""
 
     def __attrs_post_init__(self) -> None:
         for command, (_, decide) in self.decisions.items():
@@ -128,7 +131,10 @@ class Decider(Generic[S]):
             except ImpossibleTransition as miss:
                 raise TransitionRefused(**self._about(aggregate_id, command), status=miss.status) from None
         assert state is not None, "a command is possible without a state only if it leads to one"
-        return Decision(events, state)
+        if self.settle is None:
+            return Decision(events, state)
+        more, state = self.settle(state, command, context)
+        return Decision((*events, *more), state)
 
     def _about(self, aggregate_id: str, command: Command[S]) -> dict[str, Any]:
         """Return what every refusal of a command says."""

@@ -1,0 +1,151 @@
+"""Joins: whether a step may begin, and how the steps of a block have ended. Pure.
+
+A dependency that failed for good and is not tolerated may still complete, because a human may retry it. So it makes no
+join unreachable; it is waited for, unless the join holds without it.
+"""
+
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import NamedTuple
+
+from aura_contracts.failures import Failure
+from aura_contracts.workflow import (
+    LIVE,
+    Join,
+    LoopStep,
+    OnStepFailure,
+    Outline,
+    Role,
+    StepDefinition,
+    StepStatus,
+    Workflow,
+    WorkflowStatus,
+    WorkflowStep,
+    outline_of,
+)
+
+
+class Verdict(Enum):
+    """What a join says of a step that is pending."""
+
+    WAIT = auto()
+    START = auto()
+    CANCEL_OTHERS = auto()
+    """It holds; the dependencies that are not over have to be cancelled first (`Join.FIRST`)."""
+    SKIP = auto()
+
+
+class JoinResult(NamedTuple):
+    """A verdict, and the dependencies that it is about: those to cancel, or because of which the step is skipped."""
+
+    verdict: Verdict
+    about: tuple[WorkflowStep, ...] = ()
+
+
+WAIT = JoinResult(Verdict.WAIT)
+START = JoinResult(Verdict.START)
+
+
+def tolerated(outline: Outline, step: WorkflowStep) -> bool:
+    """Whether a step has failed for good, and that is tolerated."""
+    if step.status is not StepStatus.FAILED:
+        return False
+    return outline[step.definition_id].definition.on_failure is OnStepFailure.CONTINUE
+
+
+def blocks(outline: Outline, step: WorkflowStep) -> bool:
+    """Whether a step has failed for good, and that is not tolerated."""
+    return step.status is StepStatus.FAILED and not tolerated(outline, step)
+
+
+def join_of(workflow: Workflow, step: WorkflowStep, definition: StepDefinition) -> JoinResult:
+    """Return what the join of a pending step says, at the earliest moment at which that is certain."""
+    if not definition.dependencies:
+        return START
+    outline, prefix = outline_of(workflow.definition), step.prefix
+    before = [workflow.steps[prefix + name] for name in definition.dependencies]
+    completed = [one for one in before if one.status is StepStatus.COMPLETED]
+    without = tuple(
+        one for one in before if one.status in (StepStatus.SKIPPED, StepStatus.CANCELLED) or tolerated(outline, one)
+    )
+    match definition.join:
+        case Join.ALL_SUCCEEDED:
+            needed = len(before)
+        case Join.ALL_DONE:
+            return START if len(completed) + len(without) == len(before) else WAIT
+        case Join.ANY_SUCCEEDED:
+            needed = 1
+        case Join.N_OF | Join.FIRST:
+            needed = definition.n or 1
+    if len(completed) >= needed:
+        open_ = tuple(one for one in before if one.status is StepStatus.PENDING or one.status in LIVE)
+        first = definition.join is Join.FIRST and open_
+        return JoinResult(Verdict.CANCEL_OTHERS, open_) if first else START
+    return JoinResult(Verdict.SKIP, without) if len(before) - len(without) < needed else WAIT
+
+
+def is_open(workflow: Workflow, step: WorkflowStep) -> bool:
+    """Whether the block of a step runs, so that it may start: what it is in runs, or has completed without waiting."""
+    place = outline_of(workflow.definition)[step.definition_id]
+    if place.role is Role.COMPENSATION:
+        return workflow.status is WorkflowStatus.COMPENSATING
+    if step.parent is None:
+        return True
+    around = workflow.steps.get(step.parent)
+    if around is None:
+        return False
+    if place.role is Role.HANDLER:
+        return around.status is StepStatus.HANDLING
+    if around.status is not StepStatus.RUNNING and not (around.status is StepStatus.COMPLETED and not around.handled):
+        return False
+    config = outline_of(workflow.definition)[around.definition_id].definition.config
+    return not isinstance(config, LoopStep) or step.prefix == f"{around.id}[{around.round}]/"
+
+
+def may_begin(workflow: Workflow, step: WorkflowStep) -> bool:
+    """Whether a pending step is to start, be skipped, or has others cancelled before it starts."""
+    if step.status is not StepStatus.PENDING or not is_open(workflow, step):
+        return False
+    definition = outline_of(workflow.definition)[step.definition_id].definition
+    return join_of(workflow, step, definition).verdict is not Verdict.WAIT
+
+
+class BlockEnd(NamedTuple):
+    """How the steps of a block have ended: nothing of it runs or can start."""
+
+    failed: WorkflowStep | None
+    """The first one that failed, which nobody tolerates."""
+
+
+def block_end(workflow: Workflow, steps: Iterable[WorkflowStep]) -> BlockEnd | None:
+    """Return how the steps of a block have ended; None as long as something of it runs or can start."""
+    outline = outline_of(workflow.definition)
+    failed: WorkflowStep | None = None
+    for step in steps:
+        if step.status in LIVE or may_begin(workflow, step):
+            return None
+        if failed is None and blocks(outline, step):
+            failed = step
+    return BlockEnd(failed)
+
+
+def failure_of(step: WorkflowStep) -> Failure:
+    """Return the failure of what contains a step that failed: its reason decides whether a retry may help."""
+    failure = step.failure
+    assert failure is not None, "a step fails with a failure"
+    message = f"step {step.id} failed: {failure.reason}" + (f": {failure.message}" if failure.message else "")
+    return Failure(failure.reason, message, lasting=failure.lasting)
+
+
+def outputs_of(workflow: Workflow, prefix: str, block: Iterable[StepDefinition]) -> dict[str, object]:
+    """Return the output of each step of a block by its id, None where there is none."""
+    return {one.id: _output(workflow.steps[prefix + one.id]) for one in block}
+
+
+def last_output(workflow: Workflow, prefix: str, block: tuple[StepDefinition, ...]) -> object:
+    """Return the output of the last step of a block, in the order of the definition; None where there is none."""
+    return _output(workflow.steps[prefix + block[-1].id]) if block else None
+
+
+def _output(step: WorkflowStep) -> object:
+    return step.result if step.status is StepStatus.COMPLETED else None
