@@ -145,9 +145,9 @@ class _Writer:
             self.answers[f"work {name}"] = [FailureReason.APPROVAL_REJECTED]
         return v.ApprovalStep(question="Good?")
 
-    def wait(self, _name: str, _depth: int) -> v.WaitStep:
+    def wait(self, name: str, _depth: int) -> v.WaitStep:
         return (
-            v.WaitStep(seconds=self.choose(3.0, 11.0)) if self.chance(2) else v.WaitStep(signal=self.choose("a", "b"))
+            v.WaitStep(seconds=self.choose(3.0, 11.0)) if self.chance(2) else v.WaitStep(signal=f"for-{name}")
         )
 
     def end(self, _name: str, _depth: int) -> v.EndStep:

@@ -91,8 +91,10 @@ class Reference:
         elif isinstance(step.config, v.ConditionalStep):
             self._choose(step, self.outcomes.case(address))
         elif isinstance(step.config, v.ForEachStep):
-            step.items = self.outcomes.items(address)
-            if len(step.items) > step.config.limit:
+            items = self.outcomes.items(address)
+            if len(items) <= step.config.limit:
+                step.items = items
+            else:
                 self._fail(step, FINAL)
         else:
             self._end_round(step)
@@ -185,7 +187,7 @@ class Reference:
             self._settle_whole()
 
     def _picture(self):
-        steps = [(s.address, s.status, s.handler is None, len(s.body), s.asks_until, s.due) for s in self.all]
+        steps = [(s.address, s.status, s.handler is None, len(s.body), s.asks_until, s.spent, s.due) for s in self.all]
         return self.status, self.ending, steps, len(self.signals)
 
     def _settle_step(self, step):
@@ -224,10 +226,11 @@ class Reference:
                 self._end_as(status)
             case v.ParallelStep(steps=steps):
                 self._begin(step)
-                step.body = [Block(steps, step, step.block.prefix)]
+                step.body = step.body or [Block(steps, step, step.block.prefix)]
             case v.LoopStep():
                 self._begin(step)
-                self._open(step)
+                if not step.body:
+                    self._open(step)
             case v.WaitStep(seconds=seconds):
                 self._begin(step)
                 step.due = None if seconds is None else self.now + seconds
@@ -253,20 +256,20 @@ class Reference:
                 self._settle_members(step, [step.body[0].verdict], Join.ALL_SUCCEEDED, None)
             case v.LoopStep():
                 verdict = step.body[-1].verdict
-                step.asks_until = verdict is S.COMPLETED
-                if verdict is S.FAILED:
+                step.asks_until = verdict is S.COMPLETED and not step.spent
+                if verdict is S.FAILED or (step.spent and all(block.quiet for block in step.body)):
                     self._fail(step, step.reason or FINAL)
 
     def _settle_members(self, step, members, join, n):
-        done = members.count(S.COMPLETED)
-        enough = all(members) if join is Join.ALL_DONE else done >= (n or 1)
+        done, quiet = members.count(S.COMPLETED), all(block.quiet for block in step.body)
+        enough = quiet if join is Join.ALL_DONE else done >= (n or 1)
         enough = all(members) and S.FAILED not in members if join is Join.ALL_SUCCEEDED else enough
         if enough and join is Join.FIRST:
             self._cancel_losers(step)
             enough = not step.busy_below
         if enough:
             self._complete(step, step.output)
-        elif all(block.quiet for block in step.body) and not step.closed:
+        elif quiet and not step.closed:
             self._fail(step, step.reason or FINAL)
 
     def _cancel_losers(self, step):
@@ -328,7 +331,9 @@ class Reference:
 
     def _open_items(self, step):
         at_most = step.config.concurrency or len(step.items)
-        while len(step.body) < len(step.items) and not step.closed:
+        verdicts = [block.verdict for block in step.body]
+        decided = step.config.join is Join.FIRST and verdicts.count(S.COMPLETED) >= (step.config.n or 1)
+        while len(step.body) < len(step.items) and not (step.closed or decided):
             if sum(block.verdict is None for block in step.body) >= at_most:
                 return
             self._open(step)
@@ -345,7 +350,7 @@ class Reference:
         elif len(step.body) < step.config.limit:
             self._open(step)
         else:
-            self._fail(step, FINAL)
+            step.spent = True
 
     def _complete(self, step, result):
         step.status, step.result, step.due = S.COMPLETED, result, None

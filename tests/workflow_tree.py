@@ -33,7 +33,7 @@ class Block:
     @property
     def quiet(self):
         """Whether nothing runs in it and nothing can start."""
-        return not any(step.busy or step.ready for step in self.walk())
+        return not any(step.busy or step.moves for step in self.walk())
 
     @property
     def verdict(self):
@@ -54,6 +54,7 @@ class Step:
     def __init__(self, definition, block):
         self.definition, self.block = definition, block
         self.config, self.address = definition.config, block.prefix + definition.id
+        self.items = None  # asked for once
         self.clear()
 
     def clear(self):
@@ -61,8 +62,8 @@ class Step:
         self.restart()
 
     def restart(self):
-        self.body, self.handler, self.closed, self.asks_until = [], None, False, False
-        self.outcome = self.items = self.result = self.failure = self.due = self.left = self.becomes = None
+        self.body, self.handler, self.closed, self.asks_until, self.spent = [], None, False, False, False
+        self.outcome = self.result = self.failure = self.due = self.left = self.becomes = None
 
     def clear_failed(self):
         """Clear what in a container did not complete, as a human's retry does; return whether there was any."""
@@ -72,7 +73,8 @@ class Step:
             if not member.clear_failed():
                 member.clear()
         if again:
-            self.status, self.tries, self.handler, self.closed = RUNNING, 0, None, False
+            self.status, self.tries, self.decided, self.unreached = PENDING, 0, False, False
+            self.handler, self.closed, self.asks_until, self.spent = None, False, False, False
         return bool(again)
 
     def below(self):
@@ -133,6 +135,11 @@ class Step:
         if done < needed:
             return "wait"
         return "cancel" if rule is Join.FIRST and not all(other.settled for other in others) else "go"
+
+    @property
+    def moves(self):
+        """Whether its join is decided, and what follows has not been done."""
+        return self.status is PENDING and self.block.active and self.join != "wait"
 
     @property
     def ready(self):

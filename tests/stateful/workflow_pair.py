@@ -69,7 +69,7 @@ class Pair:
     def require_alike(self):
         reference, engine = self.reference, self.engine
         where = f"after {[tuple(move) for move in self.told]}"
-        assert engine.status == reference.status, where
+        assert engine.status == reference.status, f"{engine.status}, not {reference.status}, {where}"
         self._require_steps_alike(where)
         for question in ("may_start", "may_evaluate", "working", "to_cancel"):
             asked, expected = getattr(engine, question)(), getattr(reference, question)()

@@ -43,7 +43,8 @@ def late_moves(world: Reference) -> list[Move]:
 def moves_of_humans(world: Reference) -> list[Move]:
     if world.final or world.ending:
         return []
-    moves = [Move("signal", "a"), Move("cancel")]
+    waits = (one.config for one in world.definition.walk() if isinstance(one.config, v.WaitStep))
+    moves = [Move("cancel"), *(Move("signal", config.signal) for config in waits if config.signal)]
     if world.status is WorkflowStatus.ACTIVE:
         moves.append(Move("pause"))
     if world.status is WorkflowStatus.PAUSED:
@@ -54,13 +55,18 @@ def moves_of_humans(world: Reference) -> list[Move]:
 def _moves_about(step: Step) -> Iterator[Move]:
     if not _is_current(step):
         return
-    human = isinstance(step.config, v.ApprovalStep)
-    if step.status in (FAILED, RETRYING, RUNNING, PENDING) and not human:
+    if step.status in (FAILED, RETRYING, RUNNING, PENDING) and not _passes_by_a_human(step.definition):
         yield Move("skip", step.address)
     if step.status is RUNNING:
         yield Move("cancel_step", step.address)
     if step.status in (FAILED, RETRYING, CANCELLED) or (step.status is SKIPPED and not step.unreached):
         yield Move("retry", step.address)
+
+
+def _passes_by_a_human(definition: v.StepDefinition) -> bool:
+    """Whether it is an approval or contains one; no human skips those, not even with what is around them."""
+    inner = (one for block in definition.blocks if block is not definition.handler for one in block)
+    return isinstance(definition.config, v.ApprovalStep) or any(map(_passes_by_a_human, inner))
 
 
 def _is_current(step: Step) -> bool:
