@@ -41,7 +41,7 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
     ids = [an_id(100 * chapter + number) for number in range(9)]
     task, agent, run, approval, flow = ids[:5]
     start, asked = _beginnings(ids)
-    steps = (wf.StepDefinition(id="code", type=wf.StepType.AGENT_TASK, task_template="build"),)
+    steps = (wf.StepDefinition(id="code", config=wf.AgentTaskStep(task_template="build")),)
     worker = ex.ExecutionLeased(lease_id=LeaseId(ids[6]), epoch=1, worker_id=WorkerId(ids[7]))
     failure = Failure(FailureReason.WORKER_LOST, "silent for 15 s", stage="Setup")
     return [

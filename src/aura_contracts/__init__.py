@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from aura_contracts.ids import AgentId as AgentId
     from aura_contracts.ids import ApprovalId as ApprovalId
     from aura_contracts.ids import BoardId as BoardId
+    from aura_contracts.ids import DefinitionId as DefinitionId
     from aura_contracts.ids import ExecutionId as ExecutionId
     from aura_contracts.ids import IdFactory as IdFactory
     from aura_contracts.ids import LeaseId as LeaseId
@@ -137,6 +138,9 @@ if TYPE_CHECKING:
     from aura_contracts.workflow import StepStatus as StepStatus
     from aura_contracts.workflow import Workflow as Workflow
     from aura_contracts.workflow import WorkflowStatus as WorkflowStatus
+    from aura_contracts.workflow_definition import WORKFLOW_DEFINITION as WORKFLOW_DEFINITION
+    from aura_contracts.workflow_definition import DefinitionStatus as DefinitionStatus
+    from aura_contracts.workflow_definition import StoredDefinition as StoredDefinition
     from aura_contracts.workspace import WORKSPACE as WORKSPACE
     from aura_contracts.workspace import Workspace as Workspace
     from aura_contracts.workspace import WorkspaceStatus as WorkspaceStatus

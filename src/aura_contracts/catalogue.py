@@ -32,6 +32,7 @@ from aura_contracts.service import SERVICE
 from aura_contracts.task import TASK
 from aura_contracts.template import PROMPT_TEMPLATE
 from aura_contracts.workflow import WORKFLOW
+from aura_contracts.workflow_definition import WORKFLOW_DEFINITION
 from aura_contracts.workspace import WORKSPACE
 
 __all__ = ["AGGREGATES", "CATALOGUE", "Event", "EventCatalogue", "EventRecord", "Fields", "Upcaster", "Upcasters"]
@@ -94,6 +95,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     WORKER_LEASE,
     WORKSPACE,
     WORKFLOW,
+    WORKFLOW_DEFINITION,
     BOARD,
     PROMPT_TEMPLATE,
     PROJECT,

@@ -18,6 +18,7 @@ from aura_contracts.approval import Approval, ApprovalStatus
 from aura_contracts.execution import Execution
 from aura_contracts.lease import LeaseStatus, WorkerLease
 from aura_contracts.task import Task
+from aura_contracts.workflow import Workflow, workflow_due
 
 
 class TimerPurpose(StrEnum):
@@ -33,6 +34,8 @@ class TimerPurpose(StrEnum):
     """A stage of an execution, or a whole task, is tried again."""
     LOSE_WORKER = "lose_worker"
     """The grace period of a silent worker is over, and its execution fails."""
+    ADVANCE = "advance"
+    """A wait, a pause or a limit of a workflow, or of one of its steps, is over."""
 
 
 DESTRUCTIVE = frozenset({TimerPurpose.EXPIRE, TimerPurpose.LOSE_WORKER})
@@ -78,7 +81,12 @@ def _of_lease(lease: WorkerLease) -> Timers:
         return _NONE
 
 
+def _of_workflow(workflow: Workflow) -> Timers:
+    due = workflow_due(workflow)
+    return _NONE if due is None else {TimerPurpose.ADVANCE: due}
+
+
 _NONE: Timers = MappingProxyType({})
 _TIMERS: Mapping[type, Callable[[Any], Timers]] = MappingProxyType(
-    {Approval: _of_approval, Task: _of_retry, Execution: _of_retry, WorkerLease: _of_lease}
+    {Approval: _of_approval, Task: _of_retry, Execution: _of_retry, WorkerLease: _of_lease, Workflow: _of_workflow}
 )

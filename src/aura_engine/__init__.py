@@ -9,9 +9,9 @@
         task = await run.result()
 
 An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `links`, `agents`, `projects`, `boards`,
-`templates`, `workspaces`, `sessions`, `executors`, `policies`, `timers`, `notifications`, `usage`, `stats`, `events`,
-`history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens the same
-engine for blocking code.
+`templates`, `workflows`, `workspaces`, `sessions`, `executors`, `policies`, `timers`, `notifications`, `usage`,
+`stats`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands.
+`open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
 events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`. It is
@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import BranchInTheWay as BranchInTheWay
     from aura_contracts.errors import BranchInUse as BranchInUse
     from aura_contracts.errors import CommandRefused as CommandRefused
+    from aura_contracts.errors import CyclicDefinitions as CyclicDefinitions
     from aura_contracts.errors import CyclicDependency as CyclicDependency
     from aura_contracts.errors import CyclicParent as CyclicParent
     from aura_contracts.errors import DefinitionFault as DefinitionFault
@@ -191,6 +192,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import TransitionRefused as TransitionRefused
     from aura_contracts.errors import UncommittedSubfolder as UncommittedSubfolder
     from aura_contracts.errors import UndecodableEvent as UndecodableEvent
+    from aura_contracts.errors import UnknownDefinition as UnknownDefinition
     from aura_contracts.errors import UnknownEventType as UnknownEventType
     from aura_contracts.errors import UnknownExecutor as UnknownExecutor
     from aura_contracts.errors import UnknownMethod as UnknownMethod
@@ -199,6 +201,9 @@ if TYPE_CHECKING:
     from aura_contracts.errors import UnsuitableFolder as UnsuitableFolder
     from aura_contracts.errors import VersionConflict as VersionConflict
     from aura_contracts.errors import WorkerUnavailable as WorkerUnavailable
+    from aura_contracts.errors import WorkflowNotDriven as WorkflowNotDriven
+    from aura_contracts.errors import WorkflowRunCancelled as WorkflowRunCancelled
+    from aura_contracts.errors import WorkflowRunFailed as WorkflowRunFailed
     from aura_contracts.errors import WorkingDirectoryMissing as WorkingDirectoryMissing
     from aura_contracts.errors import WorkspaceError as WorkspaceError
     from aura_contracts.errors import WorkspaceObstacle as WorkspaceObstacle
@@ -255,6 +260,7 @@ if TYPE_CHECKING:
     from aura_contracts.ids import AgentId as AgentId
     from aura_contracts.ids import ApprovalId as ApprovalId
     from aura_contracts.ids import BoardId as BoardId
+    from aura_contracts.ids import DefinitionId as DefinitionId
     from aura_contracts.ids import ExecutionId as ExecutionId
     from aura_contracts.ids import LeaseId as LeaseId
     from aura_contracts.ids import StreamId as StreamId
@@ -400,6 +406,19 @@ if TYPE_CHECKING:
     from aura_contracts.template import TemplateRevised as TemplateRevised
     from aura_contracts.template import TemplateStatus as TemplateStatus
     from aura_contracts.timers import TimerPurpose as TimerPurpose
+    from aura_contracts.workflow import AgentTaskStep as AgentTaskStep
+    from aura_contracts.workflow import ApprovalStep as ApprovalStep
+    from aura_contracts.workflow import Case as Case
+    from aura_contracts.workflow import CommandStep as CommandStep
+    from aura_contracts.workflow import ConditionalStep as ConditionalStep
+    from aura_contracts.workflow import EndStep as EndStep
+    from aura_contracts.workflow import ForEachStep as ForEachStep
+    from aura_contracts.workflow import Join as Join
+    from aura_contracts.workflow import LoopStep as LoopStep
+    from aura_contracts.workflow import OnStepFailure as OnStepFailure
+    from aura_contracts.workflow import OnWorkflowFailure as OnWorkflowFailure
+    from aura_contracts.workflow import ParallelStep as ParallelStep
+    from aura_contracts.workflow import ParentStep as ParentStep
     from aura_contracts.workflow import StepAwaitingApproval as StepAwaitingApproval
     from aura_contracts.workflow import StepCancelled as StepCancelled
     from aura_contracts.workflow import StepCancelling as StepCancelling
@@ -407,17 +426,24 @@ if TYPE_CHECKING:
     from aura_contracts.workflow import StepCompensationBegun as StepCompensationBegun
     from aura_contracts.workflow import StepCompleted as StepCompleted
     from aura_contracts.workflow import StepDecided as StepDecided
+    from aura_contracts.workflow import StepDefinition as StepDefinition
     from aura_contracts.workflow import StepExpanded as StepExpanded
     from aura_contracts.workflow import StepFailed as StepFailed
     from aura_contracts.workflow import StepHandlerBegun as StepHandlerBegun
     from aura_contracts.workflow import StepItemsBegun as StepItemsBegun
+    from aura_contracts.workflow import StepRecovery as StepRecovery
     from aura_contracts.workflow import StepResumed as StepResumed
     from aura_contracts.workflow import StepRetried as StepRetried
+    from aura_contracts.workflow import StepRetry as StepRetry
     from aura_contracts.workflow import StepRetryScheduled as StepRetryScheduled
     from aura_contracts.workflow import StepRoundBegun as StepRoundBegun
     from aura_contracts.workflow import StepRoundEnded as StepRoundEnded
     from aura_contracts.workflow import StepSkipped as StepSkipped
     from aura_contracts.workflow import StepStarted as StepStarted
+    from aura_contracts.workflow import StepStatus as StepStatus
+    from aura_contracts.workflow import StepType as StepType
+    from aura_contracts.workflow import SubWorkflowStep as SubWorkflowStep
+    from aura_contracts.workflow import WaitStep as WaitStep
     from aura_contracts.workflow import Workflow as Workflow
     from aura_contracts.workflow import WorkflowCancelled as WorkflowCancelled
     from aura_contracts.workflow import WorkflowCancelling as WorkflowCancelling
@@ -425,12 +451,24 @@ if TYPE_CHECKING:
     from aura_contracts.workflow import WorkflowCompensating as WorkflowCompensating
     from aura_contracts.workflow import WorkflowCompleted as WorkflowCompleted
     from aura_contracts.workflow import WorkflowContextUpdated as WorkflowContextUpdated
+    from aura_contracts.workflow import WorkflowDefinition as WorkflowDefinition
     from aura_contracts.workflow import WorkflowFailed as WorkflowFailed
     from aura_contracts.workflow import WorkflowPaused as WorkflowPaused
+    from aura_contracts.workflow import WorkflowProgress as WorkflowProgress
     from aura_contracts.workflow import WorkflowResumed as WorkflowResumed
     from aura_contracts.workflow import WorkflowSignalReceived as WorkflowSignalReceived
     from aura_contracts.workflow import WorkflowStarted as WorkflowStarted
     from aura_contracts.workflow import WorkflowStatus as WorkflowStatus
+    from aura_contracts.workflow import WorkflowStep as WorkflowStep
+    from aura_contracts.workflow import awaiting_of as awaiting_of
+    from aura_contracts.workflow import progress_of as progress_of
+    from aura_contracts.workflow_definition import DefinitionCommandRefused as DefinitionCommandRefused
+    from aura_contracts.workflow_definition import DefinitionCreated as DefinitionCreated
+    from aura_contracts.workflow_definition import DefinitionRestored as DefinitionRestored
+    from aura_contracts.workflow_definition import DefinitionRetired as DefinitionRetired
+    from aura_contracts.workflow_definition import DefinitionRevised as DefinitionRevised
+    from aura_contracts.workflow_definition import DefinitionStatus as DefinitionStatus
+    from aura_contracts.workflow_definition import StoredDefinition as StoredDefinition
     from aura_contracts.workspace import ConflictResolved as ConflictResolved
     from aura_contracts.workspace import MergeAbandoned as MergeAbandoned
     from aura_contracts.workspace import MergeConflicted as MergeConflicted
@@ -470,6 +508,7 @@ if TYPE_CHECKING:
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import BlockingServing as BlockingServing
     from aura_engine.blocking import BlockingSubscription as BlockingSubscription
+    from aura_engine.blocking import BlockingWorkflowRun as BlockingWorkflowRun
     from aura_engine.blocking import open_engine_sync as open_engine_sync
     from aura_engine.bootstrap.agent_context import open_own_task as open_own_task
     from aura_engine.bootstrap.engine_context import open_engine as open_engine
@@ -490,6 +529,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import ApprovalFilters as ApprovalFilters
     from aura_engine.facade.options import AssignmentOptions as AssignmentOptions
     from aura_engine.facade.options import BoardFilters as BoardFilters
+    from aura_engine.facade.options import DefinitionFilters as DefinitionFilters
     from aura_engine.facade.options import ExecutionFilters as ExecutionFilters
     from aura_engine.facade.options import ExecutionLogFilters as ExecutionLogFilters
     from aura_engine.facade.options import NewAgentOptions as NewAgentOptions
@@ -503,6 +543,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import TemplateFilters as TemplateFilters
     from aura_engine.facade.options import TimerFilters as TimerFilters
     from aura_engine.facade.options import UsageFilters as UsageFilters
+    from aura_engine.facade.options import WorkflowFilters as WorkflowFilters
     from aura_engine.facade.options import WorkspaceFilters as WorkspaceFilters
     from aura_engine.facade.overlaps import Overlap as Overlap
     from aura_engine.facade.policies import PolicyInfo as PolicyInfo
@@ -515,6 +556,8 @@ if TYPE_CHECKING:
     from aura_engine.facade.templates import BuiltinTemplate as BuiltinTemplate
     from aura_engine.facade.templates import PromptPreview as PromptPreview
     from aura_engine.facade.templates import TemplateRevision as TemplateRevision
+    from aura_engine.facade.workflow_run import WorkflowRun as WorkflowRun
+    from aura_engine.facade.workflows import DefinitionRevision as DefinitionRevision
     from aura_engine.host import Host as Host
     from aura_engine.inputs import Assignment as Assignment
     from aura_engine.inputs import NewAgent as NewAgent
@@ -536,5 +579,14 @@ if TYPE_CHECKING:
     from aura_engine.record.metrics import Metrics as Metrics
     from aura_engine.record.metrics import TypeMetrics as TypeMetrics
     from aura_engine.runtime.views import View as View
+    from aura_engine.workflows.definition_text import definition_text as definition_text
+    from aura_engine.workflows.graph.mermaid import mermaid_of as mermaid_of
+    from aura_engine.workflows.graph.nodes import GraphEdge as GraphEdge
+    from aura_engine.workflows.graph.nodes import GraphNode as GraphNode
+    from aura_engine.workflows.graph.nodes import NodeRole as NodeRole
+    from aura_engine.workflows.graph.nodes import WorkflowGraph as WorkflowGraph
+    from aura_engine.workflows.graph.nodes import graph_of as graph_of
+    from aura_engine.workflows.graph.svg import svg_of as svg_of
+    from aura_engine.workflows.graph.tree import tree_of as tree_of
 
 export_lazily(__name__)

@@ -15,7 +15,7 @@ from aura_contracts.board import DEFAULT_COLUMNS, Board, BoardChanges, Canonical
 from aura_contracts.errors import AuraError, Fault
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import Execution
-from aura_contracts.ids import TaskId
+from aura_contracts.ids import TaskId, WorkflowId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ledger import Checkpointed
 from aura_contracts.notification import OutgoingMessage
@@ -42,6 +42,8 @@ from aura_contracts.service import Service
 from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges
 from aura_contracts.template import PromptTemplate
+from aura_contracts.workflow import Workflow, WorkflowDefinition
+from aura_contracts.workflow_definition import StoredDefinition
 from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
 from aura_engine.approval_links.issuer import LinkInfo, NewLink
 from aura_engine.approval_links.link_page import LinkPage
@@ -66,6 +68,7 @@ from aura_engine.facade.options import (
     ApprovalFilters,
     AssignmentOptions,
     BoardFilters,
+    DefinitionFilters,
     ExecutionFilters,
     ExecutionLogFilters,
     NewAgentOptions,
@@ -78,6 +81,7 @@ from aura_engine.facade.options import (
     TemplateFilters,
     TimerFilters,
     UsageFilters,
+    WorkflowFilters,
     WorkspaceFilters,
 )
 from aura_engine.facade.overlaps import Overlap
@@ -95,6 +99,8 @@ from aura_engine.facade.template_parts import TemplateLocation
 from aura_engine.facade.templates import BuiltinTemplate, PromptPreview, TemplateRevision, Templates
 from aura_engine.facade.timers import Timers
 from aura_engine.facade.usage import Usage
+from aura_engine.facade.workflow_run import WorkflowRun
+from aura_engine.facade.workflows import DefinitionRevision, Workflows
 from aura_engine.facade.workspaces import PATCH_LIMIT, PoolSize, Workspaces
 from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
@@ -104,6 +110,7 @@ from aura_engine.portal import Portal
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.metrics import Metrics
 from aura_engine.runtime.views import View
+from aura_engine.workflows.graph.nodes import WorkflowGraph
 
 
 class BlockingTasks:
@@ -816,6 +823,275 @@ class BlockingTemplates:
         return self._portal.call(self._target.preview, name, task=task, project=project, text=text, variables=variables)
 
 
+class BlockingWorkflowRun:
+    """A workflow from start to result, whichever engine drives it.
+
+    `events`, `questions` and `result` wait for as long as an engine drives the workflow. If that engine closes or dies,
+    the engine of a handle that `Workflows.start`, `fork` or `resume` returned takes it over. For other handles they
+    raise `WorkflowNotDriven` after a few seconds without an engine; nothing is lost, and `Workflows.advance` continues
+    it. In an engine opened with `record_only` they wait until another engine drives it.
+    """
+
+    def __init__(self, target: WorkflowRun, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def state(self) -> Workflow:
+        """Return the workflow as it is now."""
+        return self._portal.call(self._target.state)
+
+    def events(self, *, after: int | None = None) -> Iterator[EventRecord]:
+        """Yield the workflow's own events after position `after`, in the order of the log, until it has ended.
+
+        `after` defaults to where it was started or attached to; 0 starts at its first event. What its tasks and
+        sub-workflows do is in their own streams. To leave earlier, close it (``contextlib.aclosing``). Raises
+        `WorkflowNotDriven` when no engine drives the workflow, `StoreFull` or `StoreReadOnly` when nothing more can be
+        recorded.
+        """
+        return self._portal.iterate(self._target.events(after=after))
+
+    def questions(self) -> Iterator[Approval]:
+        """Yield each question to a human once, as it is asked: of its steps, their tasks, and its sub-workflows.
+
+        Questions that are already open come first. Ends when the workflow has ended. Skips a question that is decided
+        before its turn. Raises `WorkflowNotDriven` when no engine drives the workflow.
+        """
+        return self._portal.iterate(self._target.questions())
+
+    def result(self) -> Workflow:
+        """Wait until the workflow has completed; return it, with its `outputs`.
+
+        Neither questions to humans nor a pause end the wait; cancel to stop waiting. Raises `WorkflowRunFailed` with
+        the failure and the failed steps, `WorkflowRunCancelled`, and `WorkflowNotDriven` if it has not ended but no
+        engine drives it.
+        """
+        return self._portal.call(self._target.result)
+
+    def cancel(self, reason: Kept[str] = "") -> Workflow:
+        """Cancel the workflow, as `Workflows.cancel` does. Returns it as it is then: often still cancelling."""
+        return self._portal.call(self._target.cancel, reason)
+
+    @property
+    def blocker(self) -> AuraError | None:
+        """The error that holds up the workflow while the engine retries; None if this engine knows of none."""
+        return self._target.blocker
+
+    @property
+    def id(self) -> WorkflowId:
+        return self._target.id
+
+    @property
+    def since(self) -> int:
+        return self._target.since
+
+    @property
+    def driven(self) -> bool:
+        return self._target.driven
+
+
+class BlockingWorkflows:
+    """Workflows, by id; their stored definitions, by name or by id. Who may do what: `aura_engine.decisions.workflow`.
+
+    A step is named by its address: its id after the items and rounds around it, ``deploy`` or ``each[2]/check``.
+    """
+
+    def __init__(self, target: Workflows, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def validate(self, file: Path | str) -> Sequence[Fault]:
+        """Return all faults of a workflow file, warnings included. Raises `InvalidInput` if it cannot be read."""
+        return self._portal.call(self._target.validate, file)
+
+    def read(self, file: Path | str) -> WorkflowDefinition:
+        """Return the definition in a workflow file.
+
+        Raises `InvalidFile` with all of its faults, and `InvalidInput` if it cannot be read.
+        """
+        return self._portal.call(self._target.read, file)
+
+    def create(
+        self, definition: WorkflowDefinition, *, based_on: int | None = None, by: str | None = None
+    ) -> StoredDefinition:
+        """Store a definition under its name: as revision 1, or as the next one of the definition that has the name.
+
+        One that equals the newest revision changes nothing; a retired one applies again. With `based_on` only if that
+        is still the newest revision; 0 means that the name is new. Workflows that run keep the revision that they were
+        started from.
+
+        Raises `InvalidDefinition` with every fault, and `RuleViolated` for another newest revision.
+        """
+        return self._portal.call(self._target.create, definition, based_on=based_on, by=by)
+
+    def definitions(self, **filters: Unpack[DefinitionFilters]) -> Page[StoredDefinition]:
+        """Return a page of stored definitions, newest first, each with its newest revision."""
+        return self._portal.call(self._target.definitions, **filters)
+
+    def definition(self, name: str) -> StoredDefinition:
+        """Return a stored definition with its newest revision, also a retired one.
+
+        `name` is its name or its id. Raises `AggregateNotFound`, `AmbiguousId`.
+        """
+        return self._portal.call(self._target.definition, name)
+
+    def revisions(self, name: str) -> Sequence[DefinitionRevision]:
+        """Return every revision of a stored definition, oldest first. Raises the errors of `definition`."""
+        return self._portal.call(self._target.revisions, name)
+
+    def retire(self, name: str, reason: Kept[str] = "", *, by: str | None = None) -> StoredDefinition:
+        """Retire a stored definition: nothing starts from it any more; what was started continues.
+
+        Raises the errors of `definition`.
+        """
+        return self._portal.call(self._target.retire, name, reason, by=by)
+
+    def restore(self, name: str, *, by: str | None = None) -> StoredDefinition:
+        """Have a retired definition apply again, unchanged. Raises the errors of `definition`."""
+        return self._portal.call(self._target.restore, name, by=by)
+
+    def start(
+        self,
+        workflow: WorkflowDefinition | str,
+        inputs: Kept[Mapping[str, Any] | None] = None,
+        *,
+        context: Kept[Mapping[str, Any] | None] = None,
+        key: Kept[str | None] = None,
+        by: str | None = None,
+    ) -> BlockingWorkflowRun:
+        """Start a workflow and return its handle.
+
+        `workflow` is a definition, or the name of a stored one: ``build`` or a revision of it, ``build@3``. What it
+        refers to is pinned to the newest revisions. `inputs` are checked against the schemas of the definition;
+        `context` adds to its own. All of it is recorded in one append, then driven in the background.
+
+        `key` (up to 200 characters) makes the call idempotent: the same key returns the same workflow, even after a
+        crash, and continues it. Raises `KeyReused` if the key belongs to a workflow of another definition, or with
+        other inputs or context.
+
+        Raises `InvalidDefinition` with every fault, `UnknownDefinition`, `CyclicDefinitions`, and `InvalidInput` for
+        inputs that do not fit.
+        """
+        return BlockingWorkflowRun(
+            self._portal.call(self._target.start, workflow, inputs, context=context, key=key, by=by), self._portal
+        )
+
+    def fork(
+        self, workflow: str, step: str | None = None, *, version: int | None = None, by: str | None = None
+    ) -> BlockingWorkflowRun:
+        """Start a new workflow that continues another one from an earlier point, and return its handle.
+
+        It has the definition, inputs and pins of the other one. From `step` on, that step and all that depends on it
+        run again; what was over otherwise stays as it was. With `version` the other workflow is taken as it was after
+        that many of its events, and everything that was not over then runs.
+
+        Raises `AggregateNotFound` for a step that there is not, and `InvalidInput` without a step or a version.
+        """
+        return BlockingWorkflowRun(
+            self._portal.call(self._target.fork, workflow, step, version=version, by=by), self._portal
+        )
+
+    def attach(self, workflow: str) -> BlockingWorkflowRun:
+        """Return a handle of an existing workflow. Starts nothing; its `events` yields what happens from now on.
+
+        To wait for the workflow needs an engine that drives it, or the wait raises `WorkflowNotDriven`; see `advance`.
+
+        Raises `AggregateNotFound`, `AmbiguousId`.
+        """
+        return BlockingWorkflowRun(self._portal.call(self._target.attach, workflow), self._portal)
+
+    def get(self, workflow: str) -> Workflow:
+        """Return a workflow. Raises `AggregateNotFound`, `AmbiguousId`."""
+        return self._portal.call(self._target.get, workflow)
+
+    def list(self, **filters: Unpack[WorkflowFilters]) -> Page[Workflow]:
+        """Return a page of workflows, newest first unless `sort` and `descending` say otherwise."""
+        return self._portal.call(self._target.list, **filters)
+
+    def graph(self, workflow: str, *, expand: bool = False) -> WorkflowGraph:
+        """Return the graph of a workflow with the states of its steps, or of the stored definition of this name.
+
+        With `expand`, the items and rounds of its containers are nodes of their own. Raises the errors of `get`.
+        """
+        return self._portal.call(self._target.graph, workflow, expand=expand)
+
+    def history(self, workflow: str) -> Sequence[EventRecord]:
+        """Return everything that has happened to a workflow itself, oldest first; `Engine.events` has the rest.
+
+        Raises the errors of `get`.
+        """
+        return self._portal.call(self._target.history, workflow)
+
+    def advance(self, workflow: str, *, by: str | None = None) -> Workflow:
+        """Record what is due, and drive the workflow: each step whose dependencies are met is started.
+
+        An engine does this by itself for the workflows that it has started; this takes on one that another engine has
+        left. Returns the workflow as it is then; its handle tells what follows. Raises the errors of `get`.
+        """
+        return self._portal.call(self._target.advance, workflow, by=by)
+
+    def pause(self, workflow: str, reason: Kept[str] = "", *, by: str | None = None) -> Workflow:
+        """Start no more steps; those that run finish, and so do questions to humans. Timeouts stand still.
+
+        Returns the workflow, whose steps tell what still runs. Raises `TransitionRefused` unless it is active.
+        """
+        return self._portal.call(self._target.pause, workflow, reason, by=by)
+
+    def resume(self, workflow: str, *, by: str | None = None) -> BlockingWorkflowRun:
+        """Resume a paused workflow, and return its handle. Raises `TransitionRefused` unless it is paused."""
+        return BlockingWorkflowRun(self._portal.call(self._target.resume, workflow, by=by), self._portal)
+
+    def cancel(
+        self, workflow: str, reason: Kept[str] = "", *, step: str | None = None, by: str | None = None
+    ) -> Workflow:
+        """Cancel a workflow with all that it runs, or with `step`, only that step and what is in it.
+
+        It is `cancelling` until nothing runs any more; then completed steps are compensated as its definition says,
+        and it is cancelled. One that has failed is compensated. Raises `TransitionRefused` for one that has ended.
+        """
+        return self._portal.call(self._target.cancel, workflow, reason, step=step, by=by)
+
+    def retry(self, workflow: str, step: str, *, by: str | None = None) -> Workflow:
+        """Run a failed, skipped or cancelled step again, with all that was skipped because of it.
+
+        A failed workflow is active again. Raises `TransitionRefused`, and `AggregateNotFound` for a step that there is
+        not, or whose turn has not come.
+        """
+        return self._portal.call(self._target.retry, workflow, step, by=by)
+
+    def skip(self, workflow: str, step: str, reason: Kept[str], *, by: str | None = None) -> Workflow:
+        """Continue without a step that has not completed; what it runs is cancelled first.
+
+        A question to humans cannot be skipped by one. Raises the errors of `retry`, and `RuleViolated`.
+        """
+        return self._portal.call(self._target.skip, workflow, step, reason, by=by)
+
+    def signal(
+        self,
+        workflow: str,
+        name: Kept[str],
+        data: Kept[Any] = None,
+        *,
+        key: Kept[str | None] = None,
+        by: str | None = None,
+    ) -> Workflow:
+        """Send a signal, for a step that waits for one of this name, now or later; each signal ends one wait.
+
+        The same `key` again changes nothing. Raises `TransitionRefused` for a workflow that has ended.
+        """
+        return self._portal.call(self._target.signal, workflow, name, data, key=key, by=by)
+
+    def update_context(
+        self,
+        workflow: str,
+        values: Kept[Mapping[str, Any] | None] = None,
+        *,
+        remove: Kept[Sequence[str]] = (),
+        by: str | None = None,
+    ) -> Workflow:
+        """Set and remove values that templates of steps read as ``context``. Raises the errors of `get`."""
+        return self._portal.call(self._target.update_context, workflow, values, remove=remove, by=by)
+
+
 class BlockingExecutions:
     """Every attempt at a task: its stage, prompt, sessions and failure. Commands go to the task; see `Engine.tasks`."""
 
@@ -1432,6 +1708,7 @@ class BlockingEngine:
         self.projects = BlockingProjects(target.projects, portal)
         self.boards = BlockingBoards(target.boards, portal)
         self.templates = BlockingTemplates(target.templates, portal)
+        self.workflows = BlockingWorkflows(target.workflows, portal)
         self.executions = BlockingExecutions(target.executions, portal)
         self.workspaces = BlockingWorkspaces(target.workspaces, portal)
         self.sessions = BlockingSessions(target.sessions, portal)

@@ -49,13 +49,25 @@ CONFLICT_PAUSES = (*(0.0,) * 20, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _LISTED = {
     **{
         name: f"{name}s.list"
-        for name in ("agent", "approval", "board", "execution", "project", "session", "task", "template", "workspace")
+        for name in (
+            "agent",
+            "approval",
+            "board",
+            "execution",
+            "project",
+            "session",
+            "task",
+            "template",
+            "workflow",
+            "workspace",
+        )
     },
     "checkpoint": "audit.list",
     "event": "events.list",
     "finding": "doctor.list",
     "link": "links.list",
     "notification": "notifications.list",
+    "workflow_definition": "workflows.definitions",
 }
 """By what can be missing, the call that lists all that exist."""
 
@@ -64,7 +76,7 @@ def not_found(aggregate: str, aggregate_id: str, command: str = "find") -> Aggre
     """Return the error for something that does not exist, which says where to find what does."""
     error = AggregateNotFound(aggregate=aggregate, aggregate_id=aggregate_id, command=command)
     if (call := _LISTED.get(aggregate)) is not None:
-        error.remedy = f"`{call}()` lists the {aggregate}s"
+        error.remedy = f"`{call}()` lists the {aggregate.replace('_', ' ')}s"
     return error
 
 

@@ -190,6 +190,15 @@ def _scalar(event: yaml.ScalarEvent) -> str | int | float | bool | None:
     text: str = event.value
     if not event.implicit[0]:  # in quotes, or a block
         return text
+    return plain_value(text)
+
+
+def plain_value(text: str) -> str | int | float | bool | None:
+    """Return what a text without quotes means.
+
+    >>> plain_value("12"), plain_value("no")
+    (12, 'no')
+    """
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INTEGER.fullmatch(text):

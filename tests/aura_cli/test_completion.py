@@ -18,7 +18,7 @@ from aura_cli.shell_completion.tree import candidates
 from command_line import ENVIRONMENT, run_aura
 
 CASES = {
-    "aura wor": {"workspace"},
+    "aura wor": {"workflow", "workspace"},
     "aura task ret": {"retry"},
     "aura help ta": {"task"},
     "aura --json audit ver": {"verify"},

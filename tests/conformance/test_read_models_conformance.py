@@ -82,7 +82,7 @@ class ReadModelsConformance:
             tables = await tables_of(models)
             assert same(tables, await fresh_fold(store.log))
             empty = [name for name, found in tables.items() if not found]
-            assert empty == ["boards", "templates", "projects", "timers"]
+            assert empty == ["workflow_definitions", "boards", "templates", "projects", "timers"]
 
     async def test_answers_include_what_was_appended_before(self, open_store: OpenStore) -> None:
         async with open_store() as store:

@@ -9,14 +9,16 @@ from aura_contracts import AGGREGATES
 from aura_engine import Engine
 from aura_engine.facade.approvals import Approvals
 from aura_engine.facade.tasks import Tasks
+from aura_engine.facade.workflows import Workflows
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/specification.md").read_text("utf-8")
 ROWS = re.findall(r"^\| `(\w+)` \| `engine\.([\w.]+)` \| (.*) \|$", PAGE, re.MULTILINE)
-NOUNS = {"tasks": Tasks, "approvals": Approvals}
+NOUNS = {"tasks": Tasks, "approvals": Approvals, "workflows": Workflows}
 
 
-def test_every_function_of_a_task_and_an_agent_has_a_row():
+def test_every_function_has_a_row():
     wanted = {"createTask", "assignTask", "submitForApproval", "approveTask", "rejectTask", "executeTask"}
+    wanted |= {"startWorkflow", "advanceWorkflow", "pauseWorkflow", "resumeWorkflow"}
     assert {name for name, _, _ in ROWS} == wanted | {"decomposeTask", "executeAgent"}
 
 

@@ -52,12 +52,16 @@ def sample(kind: type[Event]) -> Event:
     return event
 
 
-def _struct(kind: type[Any]) -> Any:
+def _struct(kind: type[Any], around: tuple[type[Any], ...] = ()) -> Any:
+    """Return a struct within those `around`; one that contains its own kind does so one level deep."""
     hints = typing.get_type_hints(kind)
-    return kind(**{field.name: _value(field.name, hints[field.name], field) for field in msgspec.structs.fields(kind)})
+    inner = (*around, kind)
+    return kind(
+        **{field.name: _value(field.name, hints[field.name], field, inner) for field in msgspec.structs.fields(kind)}
+    )
 
 
-def _value(name: str, hint: Any, field: Any) -> Any:
+def _value(name: str, hint: Any, field: Any, around: tuple[type[Any], ...]) -> Any:
     if hint in _PLAIN:
         return _PLAIN[hint]
     if hint is str:
@@ -69,20 +73,22 @@ def _value(name: str, hint: Any, field: Any) -> Any:
         return f"0192f0c1-2d3e-7abc-8def-{random}" if hint.__name__.endswith("Id") else name.replace("_", "-")
     if isinstance(hint, type) and issubclass(hint, Enum):
         return next(member for member in hint if field is None or member != field.default)
-    return _composed(name, typing.get_origin(hint), typing.get_args(hint), hint)
+    return _composed(name, typing.get_origin(hint), typing.get_args(hint), hint, around)
 
 
-def _composed(name: str, origin: Any, args: tuple[Any, ...], hint: Any) -> Any:
+def _composed(name: str, origin: Any, args: tuple[Any, ...], hint: Any, around: tuple[type[Any], ...]) -> Any:
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return _struct(hint)
+        return _struct(hint, around)
     if origin in (typing.Union, types.UnionType):
-        return _value(name, next(arg for arg in args if arg is not types.NoneType), None)
+        if around.count(args[0]) > 1:
+            return None
+        return _value(name, next(arg for arg in args if arg is not types.NoneType), None, around)
     if origin is tuple and args[1:] != (...,):
-        return tuple(_value(name, arg, None) for arg in args)
+        return tuple(_value(name, arg, None, around) for arg in args)
     if origin is tuple:
-        return (_value(name, args[0], None),)
+        return () if around.count(args[0]) > 1 else (_value(name, args[0], None, around),)
     if origin is dict:
-        return {"key": _value(name, args[1], None)}
+        return {"key": _value(name, args[1], None, around)}
     raise TypeError(f"no sample for {hint!r}: add one to tests/golden/make.py")
 
 

@@ -53,7 +53,7 @@ HASTE = {
     "aura_engine.clockwork.timekeeper.CLOCK_CHECK": 0.05,
     "aura_engine.clockwork.timekeeper._RETRY_AFTER": 0.05,
     "aura_engine.permissions.delivery._RETRY_AFTER": 0.05,
-    "aura_engine.runtime.follower.LOCK_CHECK": 0.02,
+    "aura_engine.runtime.locked_drivers.LOCK_CHECK": 0.02,
     "aura_engine.runtime.queue_locks.CHECK": 0.02,
     "aura_engine.runtime.courtesy.COURTESY": 0.02,
     "aura_engine.store_turn.LOCK_CHECK": 0.02,
@@ -258,7 +258,7 @@ class House:
         assert len(set(finished)) == len(finished), "what an agent says is recorded once"
         engine = self.running[self.drivers[0]].engine
         followers = [self.running[number].engine._core.follower for number in self.drivers]
-        await self._soon(lambda: not any(one._drivers for one in followers), "a driver outlives its task")
+        await self._soon(lambda: not any(one.drivers._drivers for one in followers), "a driver outlives its task")
         assert not await engine.tasks.locks()
         await self._replay_equals_what_is_kept(engine)
         await self._no_lock_is_left()

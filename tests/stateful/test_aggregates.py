@@ -37,6 +37,8 @@ from aura_contracts.project import CreateProject, EditProject, ProjectChanges, P
 from aura_contracts.task import AddPart, CreateTask, FailTask, RecordDependencyEnd, TaskSpec, TaskStatus
 from aura_contracts.template import DefineTemplate, TemplateScope, TemplateSpec, template_id
 from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType, WorkflowDefinition
+from aura_contracts.workflow.values import AgentTaskStep
+from aura_contracts.workflow_definition import SaveDefinition, definition_id
 from aura_engine.decisions import DECIDERS, Context
 from strategies import EPOCH, IDS, actors, commands, structs
 
@@ -154,6 +156,13 @@ def projects(state):
         yield EditProject(changes=ProjectChanges(documents=("CLAUDE.md",)))
 
 
+def workflow_definitions(state):
+    """The id follows from the name."""
+    step = StepDefinition(id="code", config=AgentTaskStep(task_template="build" if state is None else "build again"))
+    definition = WorkflowDefinition(name="build", steps=(step,))
+    yield SaveDefinition(workflow_definition_id=definition_id("build"), definition=definition)
+
+
 GUIDES = {
     "agent": Guide(commands=agents, mark=lambda agent: (len(agent.tasks), agent.status)),
     "approval": Guide(commands=approvals),
@@ -164,6 +173,7 @@ GUIDES = {
     "project": Guide(commands=projects),
     "task": Guide(commands=tasks, mark=failed_by_a_part),
     "template": Guide(commands=templates),
+    "workflow_definition": Guide(commands=workflow_definitions),
     "workflow": Guide(
         commands=workflows,
         parts=lambda workflow: {step.id: step.status for step in workflow.steps},

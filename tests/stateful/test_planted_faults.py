@@ -20,8 +20,8 @@ from aura_engine.clockwork.wall_clock import WallClock
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.dependencies import Dependents
 from aura_engine.runtime.driver import Driver
-from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.lock_waits import LockWaits
+from aura_engine.runtime.locked_drivers import LockedDrivers
 from aura_engine.runtime.pool import Pool
 from aura_engine.runtime.task_project import ProjectChoice
 from aura_engine.runtime.views import View
@@ -262,7 +262,7 @@ FAULTS = {
     "a driver is not woken": Fault("goes on with its run", ((Driver, "wake", lambda *_: None),)),
     "the end of a dependency is not heard": Fault("gets one of the agents", ((Dependents, "pop", lambda *_: ()),)),
     "an agent is not released": Fault("releases its agents", ((Agent, "has", lambda *_: False),)),
-    "locks are not released": Fault("lock outlives", ((Follower, "_let_go", nothing),)),
+    "locks are not released": Fault("lock outlives", ((LockedDrivers, "_let_go", nothing),)),
     "locks collide unseen": Fault("has what another", ((TaskLocks, "collides", lambda *_: False),), told=lock_story),
     "patterns are compared as texts": Fault(
         "has what another", ((PathLock, "collides", lambda self, other: self == other),), told=lock_story

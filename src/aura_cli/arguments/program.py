@@ -17,6 +17,7 @@ GROUPS = {
     },
     "tasks and reviews": {
         "task": "create, assign, follow up, retry, cancel and move tasks",
+        "workflow": "start graphs of steps, and steer them",
         "board": "show tasks in columns of your own, and move them",
         "review": "walk through the questions that wait for you",
         "approval": "review what is waiting for a human",

@@ -6,7 +6,10 @@
     │   ├── InvalidText              NUL byte or lone surrogate
     │   ├── NaiveDatetime
     │   ├── EventTooLarge
+    │   ├── UnknownDefinition        a workflow refers to a definition that is not stored: name
+    │   ├── CyclicDefinitions        a workflow would start itself: path
     │   ├── InvalidFile              a policy or workflow file has faults: file, line, column
+    │   ├── InvalidSchema            not a JSON Schema, or not a supported one
     │   └── InvalidDefinition        the definition of a workflow has faults: path
     ├── LinkRefused                  a link that was not issued here, or was changed
     ├── AgentFilesRefused            files that should define agents: problems
@@ -68,6 +71,13 @@
     ├── UnknownExecutor
     ├── TemplateError                a prompt cannot be rendered: template, line
     │   └── MissingVariable
+    ├── ExpressionError              an expression of a workflow has no value: field, step, line, reason
+    │   ├── MissingName
+    │   ├── MissingOutput            of a step that was skipped, failed or did not run: source, status
+    │   ├── ConditionNotBoolean
+    │   ├── InvalidItems             not a list, or too long
+    │   └── ExpressionLimit          it takes too much work or space
+    ├── OutputMismatch               the output of a step does not fit its JSON Schema: step, path
     ├── ProtocolError                engine and worker violate the protocol
     │   ├── LocalProtocolError       this side violated the protocol, or would have
     │   │   └── FrameTooLarge        a message exceeds the size of a frame
@@ -77,7 +87,7 @@
     ├── WorkerUnavailable            no worker, or it disconnected during a request
     ├── EngineClosed
     ├── AmbiguousId                  a partial id matches several ids: kind, candidates
-    ├── KeyReused                    the same key with a different request: key, task
+    ├── KeyReused                    the same key with a different request: key, aggregate, id
     ├── NoSession                    no session to resume: executor, place
     ├── SessionBusy                  another run works in the session: session, task
     ├── SessionElsewhere             the agent resumes the session in its own folder only: session, executor
@@ -86,6 +96,9 @@
     ├── RunFailed                    a run failed: task, failure
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
     ├── RunNotDriven                 a run has not ended, but no engine drives it: task, status
+    ├── WorkflowRunFailed            a workflow failed: workflow, failure, steps
+    ├── WorkflowRunCancelled         a workflow was cancelled: workflow
+    ├── WorkflowNotDriven            a workflow has not ended, but no engine drives it: workflow, status
     └── ImpossibleTransition         a table has no such row (a bug, or a damaged log)
 
 For programs, each class has a stable `code`, its facts as attributes, and `recovery`, which says whether a later retry
@@ -187,3 +200,16 @@ from aura_contracts.errors.store import StoreUnavailable as StoreUnavailable
 from aura_contracts.errors.store import UndecodableEvent as UndecodableEvent
 from aura_contracts.errors.store import UnknownEventType as UnknownEventType
 from aura_contracts.errors.store import VersionConflict as VersionConflict
+from aura_contracts.errors.workflow_runs import CyclicDefinitions as CyclicDefinitions
+from aura_contracts.errors.workflow_runs import UnknownDefinition as UnknownDefinition
+from aura_contracts.errors.workflow_runs import WorkflowNotDriven as WorkflowNotDriven
+from aura_contracts.errors.workflow_runs import WorkflowRunCancelled as WorkflowRunCancelled
+from aura_contracts.errors.workflow_runs import WorkflowRunFailed as WorkflowRunFailed
+from aura_contracts.errors.workflows import ConditionNotBoolean as ConditionNotBoolean
+from aura_contracts.errors.workflows import ExpressionError as ExpressionError
+from aura_contracts.errors.workflows import ExpressionLimit as ExpressionLimit
+from aura_contracts.errors.workflows import InvalidItems as InvalidItems
+from aura_contracts.errors.workflows import InvalidSchema as InvalidSchema
+from aura_contracts.errors.workflows import MissingName as MissingName
+from aura_contracts.errors.workflows import MissingOutput as MissingOutput
+from aura_contracts.errors.workflows import OutputMismatch as OutputMismatch

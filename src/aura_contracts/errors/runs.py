@@ -89,9 +89,11 @@ class AmbiguousId(AuraError, code="ambiguous_id"):
 class KeyReused(AuraError, code="key_reused"):
     """A key was used again with a different request."""
 
-    summary = "key {key!r} belongs to task {task_id}, which was started with a different request"
+    summary = "key {key!r} belongs to {aggregate} {aggregate_id}, which was started with a different request"
     key: str
-    task_id: str
+    aggregate: str
+    """``task`` or ``workflow``."""
+    aggregate_id: str
     remedy: str = "use a new key for a new request, or repeat the same request"
 
 

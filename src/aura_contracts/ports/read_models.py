@@ -39,6 +39,7 @@ from aura_contracts.project import Project
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow
+from aura_contracts.workflow_definition import StoredDefinition
 from aura_contracts.workspace import Workspace
 
 R = TypeVar("R")
@@ -167,7 +168,34 @@ class WorkflowQuery(Query[Workflow], frozen=True, kw_only=True):
     table = "workflows"
     id: Words = None
     status: Words = None
+    name: Words = None
     project: Words = None
+    definition: Words = None
+    """The revisions of stored definitions that they were started from: ``build@3``."""
+    parent: Words = None
+    """Ids of the workflows that they are sub-workflows of."""
+    nested: bool | None = None
+    """Sub-workflows, or those that someone started."""
+    ended: bool | None = None
+    """Completed, failed or cancelled; a failed one may be continued."""
+    waits: bool | None = None
+    """A step waits for a human, a moment or a signal."""
+    search: str | None = None
+    """Text anywhere in name or description, case-insensitive."""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+class DefinitionQuery(Query[StoredDefinition], frozen=True, kw_only=True):
+    """Stored definitions of workflows, each with its newest revision."""
+
+    table = "workflow_definitions"
+    id: Words = None
+    status: Words = None
+    name: Words = None
+    project: Words = None
+    uses: Words = None
+    """Names of definitions that they refer to, in any revision."""
     search: str | None = None
     """Text anywhere in name or description, case-insensitive."""
 
@@ -337,6 +365,7 @@ QUERIES: tuple[type[Query[Any]], ...] = (
     AgentQuery,
     ApprovalQuery,
     WorkflowQuery,
+    DefinitionQuery,
     BoardQuery,
     TemplateQuery,
     ProjectQuery,

@@ -22,13 +22,17 @@ from the moment on at which its block begins; `status_of` answers for the others
 A step is **over** when it is completed, skipped or cancelled, or has failed and that is tolerated. One that failed for
 good otherwise blocks the steps that depend on it until it is retried or skipped.
 
-    values        what definitions and steps are made of
+    values        what definitions are made of
+    parts         what running workflows are made of
     outline       where each step is in a definition
     event_types   the events
     commands      the commands
     state         the state, and questions about it
+    progress      how far it is, and what it waits for
     clocks        timeouts that stand still
     tables        the two tables
+    steps         the steps of a state, as evolvers change them
+    resets        how steps become pending again
     evolution     how events change the state, and the aggregate
 """
 
@@ -88,14 +92,19 @@ from aura_contracts.workflow.event_types import WorkflowResumed as WorkflowResum
 from aura_contracts.workflow.event_types import WorkflowSignalReceived as WorkflowSignalReceived
 from aura_contracts.workflow.event_types import WorkflowStarted as WorkflowStarted
 from aura_contracts.workflow.evolution import WORKFLOW as WORKFLOW
-from aura_contracts.workflow.evolution import children_of as children_of
-from aura_contracts.workflow.evolution import descendants as descendants
-from aura_contracts.workflow.evolution import runs_again as runs_again
 from aura_contracts.workflow.outline import Outline as Outline
 from aura_contracts.workflow.outline import Place as Place
 from aura_contracts.workflow.outline import Role as Role
 from aura_contracts.workflow.outline import inner_blocks as inner_blocks
 from aura_contracts.workflow.outline import outline_of as outline_of
+from aura_contracts.workflow.parts import ParentStep as ParentStep
+from aura_contracts.workflow.parts import Signal as Signal
+from aura_contracts.workflow.parts import WorkflowStep as WorkflowStep
+from aura_contracts.workflow.progress import WorkflowProgress as WorkflowProgress
+from aura_contracts.workflow.progress import awaiting_of as awaiting_of
+from aura_contracts.workflow.progress import progress_of as progress_of
+from aura_contracts.workflow.progress import type_of as type_of
+from aura_contracts.workflow.resets import runs_again as runs_again
 from aura_contracts.workflow.state import Workflow as Workflow
 from aura_contracts.workflow.state import definition_of as definition_of
 from aura_contracts.workflow.state import find_step as find_step
@@ -103,6 +112,8 @@ from aura_contracts.workflow.state import is_over as is_over
 from aura_contracts.workflow.state import place_of as place_of
 from aura_contracts.workflow.state import status_of as status_of
 from aura_contracts.workflow.state import workflow_due as workflow_due
+from aura_contracts.workflow.steps import children_of as children_of
+from aura_contracts.workflow.steps import descendants as descendants
 from aura_contracts.workflow.tables import STEP_TABLE as STEP_TABLE
 from aura_contracts.workflow.values import CONTAINERS as CONTAINERS
 from aura_contracts.workflow.values import LIVE as LIVE
@@ -120,8 +131,6 @@ from aura_contracts.workflow.values import LoopStep as LoopStep
 from aura_contracts.workflow.values import OnStepFailure as OnStepFailure
 from aura_contracts.workflow.values import OnWorkflowFailure as OnWorkflowFailure
 from aura_contracts.workflow.values import ParallelStep as ParallelStep
-from aura_contracts.workflow.values import ParentStep as ParentStep
-from aura_contracts.workflow.values import Signal as Signal
 from aura_contracts.workflow.values import StepConfig as StepConfig
 from aura_contracts.workflow.values import StepDefinition as StepDefinition
 from aura_contracts.workflow.values import StepRecovery as StepRecovery
@@ -132,4 +141,3 @@ from aura_contracts.workflow.values import SubWorkflowStep as SubWorkflowStep
 from aura_contracts.workflow.values import WaitStep as WaitStep
 from aura_contracts.workflow.values import WorkflowDefinition as WorkflowDefinition
 from aura_contracts.workflow.values import WorkflowStatus as WorkflowStatus
-from aura_contracts.workflow.values import WorkflowStep as WorkflowStep

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from aura_contracts.workflow.parts import WorkflowStep
 from aura_contracts.workflow.state import Workflow
-from aura_contracts.workflow.values import StepStatus, WorkflowStatus, WorkflowStep
+from aura_contracts.workflow.values import StepStatus, WorkflowStatus
 
 
 def later(now: datetime, seconds: float | None) -> datetime | None:

@@ -11,8 +11,9 @@ from aura_contracts.events import CommandRefusal, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
 from aura_contracts.workflow import event_types as events
+from aura_contracts.workflow.parts import ParentStep, WorkflowStep
 from aura_contracts.workflow.state import Workflow
-from aura_contracts.workflow.values import ParentStep, WorkflowDefinition, WorkflowStep
+from aura_contracts.workflow.values import WorkflowDefinition
 
 _ATTEMPT_FAILED = (events.StepFailed, events.StepRetryScheduled, events.StepHandlerBegun)
 
@@ -27,7 +28,7 @@ class StartWorkflow(Command[Workflow], frozen=True, kw_only=True):
     context: dict[str, Any] = {}
     parent: ParentStep | None = None
     pins: dict[str, str] = {}
-    version: str | None = None
+    revision: str | None = None
     forked_from: ParentStep | None = None
     past: tuple[WorkflowStep, ...] = ()
 

@@ -9,13 +9,11 @@ from typing import Any
 from aura_contracts.events import CommandRefusal, Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
+from aura_contracts.workflow.parts import ParentStep, Signal, WorkflowStep
 from aura_contracts.workflow.values import (
-    ParentStep,
-    Signal,
     StepStatus,
     WorkflowDefinition,
     WorkflowStatus,
-    WorkflowStep,
 )
 
 
@@ -30,8 +28,8 @@ class WorkflowStarted(Event, frozen=True, kw_only=True):
     parent: ParentStep | None = None
     """The step of another workflow that it is."""
     pins: dict[str, str] = {}
-    """For each sub-workflow, as its step names it: the version that runs, ``build@3``."""
-    version: str | None = None
+    """For each sub-workflow, as its step names it: the revision that runs, ``build@3``."""
+    revision: str | None = None
     """The stored definition that it was started from, ``build@3``."""
     forked_from: ParentStep | None = None
     """The workflow that it continues, and the step from which on it differs."""

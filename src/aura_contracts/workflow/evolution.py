@@ -15,72 +15,28 @@ from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
 from aura_contracts.workflow import clocks
 from aura_contracts.workflow import event_types as events
-from aura_contracts.workflow.outline import Outline, Role, inner_blocks, outline_of
-from aura_contracts.workflow.state import Workflow, is_over
-from aura_contracts.workflow.tables import STEP_TABLE, TABLE
+from aura_contracts.workflow.outline import inner_blocks, outline_of
+from aura_contracts.workflow.parts import WorkflowStep
+from aura_contracts.workflow.resets import active_again, step_retried
+from aura_contracts.workflow.state import Workflow
+from aura_contracts.workflow.steps import (
+    Steps,
+    children_of,
+    descendants,
+    ended,
+    open_block,
+    status_after,
+    top_index,
+)
+from aura_contracts.workflow.tables import TABLE
 from aura_contracts.workflow.values import (
     OVER,
     ParallelStep,
-    StepDefinition,
     StepStatus,
     WorkflowStatus,
-    WorkflowStep,
 )
 
-Steps = dict[str, WorkflowStep]
-
 _S = StepStatus
-
-
-# --- Blocks -----------------------------------------------------------------------------------------------------------
-
-
-def _open(
-    steps: Steps, earlier: Mapping[str, int], block: Iterable[StepDefinition], prefix: str, parent: str | None
-) -> None:
-    """Add the steps of a block that are not there yet."""
-    for definition in block:
-        address = prefix + definition.id
-        if address not in steps:
-            attempts = earlier.get(address, 0)
-            steps[address] = WorkflowStep(id=address, status=_S.PENDING, parent=parent, attempts=attempts)
-
-
-def children_of(steps: Mapping[str, WorkflowStep]) -> dict[str | None, list[str]]:
-    """Return the addresses of the steps by that of the step that they are in."""
-    children: dict[str | None, list[str]] = {}
-    for step in steps.values():
-        children.setdefault(step.parent, []).append(step.id)
-    return children
-
-
-def descendants(children: Mapping[str | None, list[str]], step_id: str) -> list[str]:
-    """Return the addresses of everything in a step, outermost first."""
-    found, ahead = [], [step_id]
-    while ahead:
-        inner = children.get(ahead.pop(), [])
-        found += inner
-        ahead += inner
-    return found
-
-
-# --- One step ---------------------------------------------------------------------------------------------------------
-
-
-def _status_after(status: StepStatus | None, event: type[Event]) -> Any:
-    try:
-        return STEP_TABLE[status][event]
-    except KeyError:
-        raise ImpossibleTransition(aggregate="workflow step", status=status or "", event=event.topic) from None
-
-
-def _index(state: Workflow, steps: Steps) -> int:
-    """Return the number of steps of the top level before the first that is not over."""
-    for index, definition in enumerate(state.definition.steps):
-        if not is_over(state, steps[definition.id]):
-            return index
-    return len(state.definition.steps)
-
 
 Change = Callable[[Workflow, Steps, WorkflowStep, Any, datetime], WorkflowStep]
 """``(workflow before, steps to change, step with its next status, event, time) -> step``."""
@@ -91,7 +47,7 @@ def _of_step(change: Change) -> Evolve[Workflow]:
 
     def evolve(state: Workflow, event: events.StepEvent, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
         before = state.steps.get(event.step_id)
-        (moved, *_) = next_statuses(_status_after(before.status if before else None, type(event)))
+        (moved, *_) = next_statuses(status_after(before.status if before else None, type(event)))
         if before is None:  # its block has not begun
             raise ImpossibleTransition(aggregate="workflow step", status="", event=event.topic)
         steps = dict(state.steps)
@@ -103,7 +59,7 @@ def _of_step(change: Change) -> Evolve[Workflow]:
         if after.status is _S.COMPLETED and before.status is not _S.COMPLETED:
             changes["completed_steps"] = state.completed_steps + 1
         if after.parent is None and after.status is not before.status:
-            changes["current_step_index"] = _index(state, steps)
+            changes["current_step_index"] = top_index(state, steps)
         return replace(state, **changes)
 
     return evolve
@@ -118,7 +74,7 @@ def _started(
 ) -> WorkflowStep:
     definition = outline_of(state.definition)[step.definition_id].definition
     if isinstance(definition.config, ParallelStep):
-        _open(steps, state.earlier_attempts, definition.config.steps, step.prefix, step.id)
+        open_block(steps, state.earlier_attempts, definition.config.steps, step.prefix, step.id)
     return replace(
         step,
         attempts=step.attempts + 1,
@@ -150,7 +106,7 @@ def _resumed(state: Workflow, __: Steps, step: WorkflowStep, event: events.StepR
 
 def _chosen(state: Workflow, steps: Steps, step: WorkflowStep, event: events.StepChosen, _: datetime) -> WorkflowStep:
     blocks = inner_blocks(outline_of(state.definition)[step.definition_id].definition)
-    _open(steps, state.earlier_attempts, blocks[event.outcome], step.prefix, step.id)
+    open_block(steps, state.earlier_attempts, blocks[event.outcome], step.prefix, step.id)
     return replace(step, outcome=event.outcome)
 
 
@@ -163,7 +119,7 @@ def _items_begun(
 ) -> WorkflowStep:
     (block,) = inner_blocks(outline_of(state.definition)[step.definition_id].definition)
     for index in range(step.begun, step.begun + event.count):
-        _open(steps, state.earlier_attempts, block, f"{step.id}[{index}]/", step.id)
+        open_block(steps, state.earlier_attempts, block, f"{step.id}[{index}]/", step.id)
     return replace(step, begun=step.begun + event.count)
 
 
@@ -171,7 +127,7 @@ def _round_begun(
     state: Workflow, steps: Steps, step: WorkflowStep, event: events.StepRoundBegun, _: datetime
 ) -> WorkflowStep:
     (block,) = inner_blocks(outline_of(state.definition)[step.definition_id].definition)
-    _open(steps, state.earlier_attempts, block, f"{step.id}[{event.round}]/", step.id)
+    open_block(steps, state.earlier_attempts, block, f"{step.id}[{event.round}]/", step.id)
     return replace(step, round=event.round, done=None)
 
 
@@ -181,40 +137,34 @@ def _round_ended(
     return replace(step, done=event.done)
 
 
-def _ended(step: WorkflowStep, now: datetime | None, **changes: Any) -> WorkflowStep:
-    """Return a step that runs no more."""
-    still: dict[str, Any] = {"ended_at": now, "due_at": None, "times_out_at": None, "time_left": None, "ends_as": None}
-    return replace(step, **still | changes)
-
-
 def _completed(
     state: Workflow, _: Steps, step: WorkflowStep, event: events.StepCompleted, now: datetime
 ) -> WorkflowStep:
     number = state.completed_steps + 1
     failure = step.failure if event.handled else None
-    return _ended(step, now, result=event.result, handled=event.handled, number=number, failure=failure, reason="")
+    return ended(step, now, result=event.result, handled=event.handled, number=number, failure=failure, reason="")
 
 
 def _retry_scheduled(
     _: Workflow, __: Steps, step: WorkflowStep, event: events.StepRetryScheduled, now: datetime
 ) -> WorkflowStep:
-    return _ended(step, now, failure=event.failure, due_at=event.retry_at, retries=step.retries + 1)
+    return ended(step, now, failure=event.failure, due_at=event.retry_at, retries=step.retries + 1)
 
 
 def _handler_begun(
     state: Workflow, steps: Steps, step: WorkflowStep, event: events.StepHandlerBegun, now: datetime
 ) -> WorkflowStep:
     definition = outline_of(state.definition)[step.definition_id].definition
-    _open(steps, state.earlier_attempts, definition.handler, step.prefix, step.id)
-    return _ended(step, now, failure=event.failure)
+    open_block(steps, state.earlier_attempts, definition.handler, step.prefix, step.id)
+    return ended(step, now, failure=event.failure)
 
 
 def _failed(_: Workflow, __: Steps, step: WorkflowStep, event: events.StepFailed, now: datetime) -> WorkflowStep:
-    return _ended(step, now, failure=event.failure)
+    return ended(step, now, failure=event.failure)
 
 
 def _without(_: Workflow, __: Steps, step: WorkflowStep, event: Any, now: datetime) -> WorkflowStep:
-    return _ended(step, now, reason=event.reason, because=event.because)
+    return ended(step, now, reason=event.reason, because=event.because)
 
 
 def _compensation_begun(
@@ -222,7 +172,7 @@ def _compensation_begun(
 ) -> WorkflowStep:
     compensation = outline_of(state.definition)[step.definition_id].definition.compensation
     assert compensation is not None, "only a step that has one is compensated"
-    _open(steps, state.earlier_attempts, (compensation,), step.prefix, step.id)
+    open_block(steps, state.earlier_attempts, (compensation,), step.prefix, step.id)
     return step
 
 
@@ -235,13 +185,13 @@ def _cancel(steps: Steps, step_ids: Iterable[str], event: type[Event], reason: s
         step = steps[step_id]
         if step.status in OVER or step.status is _S.FAILED:
             continue
-        status = _status_after(step.status, event)
+        status = status_after(step.status, event)
         if status is _S.CANCELLED:
-            steps[step_id] = _ended(replace(step, status=status), now, reason=reason)
+            steps[step_id] = ended(replace(step, status=status), now, reason=reason)
         else:
             ends_as = _S.CANCELLED
             moved = replace(step, status=status)
-            steps[step_id] = _ended(moved, step.ended_at, ends_as=ends_as, failure=None, reason=reason)
+            steps[step_id] = ended(moved, step.ended_at, ends_as=ends_as, failure=None, reason=reason)
 
 
 def _cancelling(
@@ -250,9 +200,9 @@ def _cancelling(
     inner = descendants(children_of(steps), step.id)
     _cancel(steps, inner, events.StepCancelling, event.reason, now)
     if step.status is _S.CANCELLED:
-        return _ended(step, now, reason=event.reason, because=event.because)
+        return ended(step, now, reason=event.reason, because=event.because)
     still = {"ends_as": event.ends_as, "failure": event.failure, "reason": event.reason, "because": event.because}
-    return _ended(step, step.ended_at, **still)
+    return ended(step, step.ended_at, **still)
 
 
 def _step_cancelling(
@@ -276,7 +226,7 @@ def _workflow_cancelling(
         state,
         status=status,
         steps=steps,
-        current_step_index=_index(state, steps),
+        current_step_index=top_index(state, steps),
         ends_as=event.ends_as,
         reason=event.reason,
         failure=event.failure,
@@ -292,7 +242,7 @@ def _workflow_completed(
 ) -> Workflow:
     reason = "the workflow did not need it"
     steps = {
-        step.id: _ended(replace(step, status=_status_after(step.status, type(event))), fact.time, reason=reason)
+        step.id: ended(replace(step, status=status_after(step.status, type(event))), fact.time, reason=reason)
         if step.status is _S.PENDING
         else step
         for step in state.steps.values()
@@ -301,7 +251,7 @@ def _workflow_completed(
         state,
         status=status,
         steps=steps,
-        current_step_index=_index(state, steps),
+        current_step_index=top_index(state, steps),
         outputs=event.outputs,
         ended_at=fact.time,
         ends_as=None,
@@ -311,132 +261,13 @@ def _workflow_completed(
     )
 
 
-# --- Retry ------------------------------------------------------------------------------------------------------------
-
-
-def _reset(step: WorkflowStep, event: events.StepRetried) -> WorkflowStep:
-    """Return a step that is pending again: what is known of its items and its choice stays."""
-    same_series = step.status is _S.RETRYING
-    return WorkflowStep(
-        id=step.id,
-        status=_S.PENDING,
-        parent=step.parent,
-        attempts=step.attempts,
-        retries=step.retries if same_series else 0,
-        decided=step.decided and same_series,
-        items=step.items,
-        outcome=None if event.fresh else step.outcome,
-        begun=0 if event.fresh else step.begun,
-        round=0 if event.fresh else step.round,
-        failure=step.failure if same_series else None,
-    )
-
-
-def runs_again(step: WorkflowStep) -> bool:
-    """Whether a step within a container runs again when a human retries that: it did not come to an end of its own."""
-    stays = step.status is _S.COMPLETED or (step.status is _S.SKIPPED and not step.because)
-    return not stays
-
-
-def _remove(steps: Steps, children: Mapping[str | None, list[str]], step_ids: Iterable[str]) -> dict[str, int]:
-    """Remove steps, and all in them, until their blocks begin again; return their attempts."""
-    gone: dict[str, int] = {}
-    for step_id in step_ids:
-        for inner in (step_id, *descendants(children, step_id)):
-            if (step := steps.pop(inner, None)) is not None:
-                gone[inner] = step.attempts
-    return gone
-
-
-def _handlers(outline: Outline, children: Mapping[str | None, list[str]], step_id: str) -> list[str]:
-    """Return the addresses of the steps of the handler of a step, which begins anew each time."""
-    inner = children.get(step_id, [])
-    return [one for one in inner if outline[one.rpartition("/")[2]].role is Role.HANDLER]
-
-
-def _reset_within(
-    state: Workflow, steps: Steps, children: Mapping[str | None, list[str]], event: events.StepRetried
-) -> dict[str, int]:
-    """Reset what is in the steps that an event names; return the attempts of the steps that are gone."""
-    outline = outline_of(state.definition)
-    gone: dict[str, int] = {}
-    ahead = [event.step_id, *event.resets]
-    if event.fresh:
-        gone = _remove(steps, children, children.get(event.step_id, []))
-    while ahead:
-        around = ahead.pop()
-        gone |= _remove(steps, children, _handlers(outline, children, around))
-        for inner in children.get(around, []):
-            if inner in steps and runs_again(steps[inner]):
-                steps[inner] = _reset(steps[inner], event)
-                ahead.append(inner)
-    return gone
-
-
-def _step_retried(state: Workflow, event: events.StepRetried, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    steps = dict(state.steps)
-    children = children_of(steps)
-    for step_id in (event.step_id, *event.resets):
-        before = steps.get(step_id)
-        _status_after(before.status if before else None, events.StepRetried)
-        assert before is not None, "what is not there has no row"
-        steps[step_id] = _reset(before, event)
-    gone = _reset_within(state, steps, children, event)
-    gone |= _reactivate(state, steps, children, event.step_id, fact.time)
-    earlier = {**state.earlier_attempts, **gone} if gone else state.earlier_attempts
-    return replace(
-        state,
-        status=status,
-        steps=steps,
-        earlier_attempts=earlier,
-        current_step_index=_index(state, steps),
-        **_active_again(state, fact.time),
-    )
-
-
-def _active_again(state: Workflow, now: datetime) -> dict[str, Any]:
-    """Return the changes of a failed workflow that is active again; none for others."""
-    if state.status is not WorkflowStatus.FAILED:
-        return {}
-    return {
-        "failure": None,
-        "ended_at": None,
-        "deadline_at": clocks.later(now, state.time_left),
-        "time_left": None,
-    }
-
-
 _one_skipped = _of_step(_without)
 
 
 def _step_skipped(state: Workflow, event: events.StepSkipped, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
     after = _one_skipped(state, event, fact, status)
-    again = _active_again(state, fact.time)
+    again = active_again(state, fact.time)
     return replace(after, **again) if again else after
-
-
-def _reactivate(
-    state: Workflow, steps: Steps, children: Mapping[str | None, list[str]], step_id: str, now: datetime
-) -> dict[str, int]:
-    """Have what encloses a step and had failed run again, with the whole of its timeout.
-
-    Return the attempts of the steps that are gone: a handler begins anew.
-    """
-    outline = outline_of(state.definition)
-    gone: dict[str, int] = {}
-    inner = steps[step_id]
-    while inner.parent is not None:
-        around = steps[inner.parent]
-        if around.status is _S.FAILED and outline[inner.definition_id].role is Role.HANDLER:
-            steps[around.id] = replace(around, status=_S.HANDLING)
-        elif around.status is _S.FAILED:
-            left = outline[around.definition_id].definition.timeout
-            moved = replace(around, status=_S.RUNNING, ended_at=None, failure=None, time_left=left)
-            paused = state.status is WorkflowStatus.PAUSED
-            steps[around.id] = moved if paused else clocks.running(moved, now)
-            gone |= _remove(steps, children, _handlers(outline, children, around.id))
-        inner = around
-    return gone
 
 
 # --- The whole --------------------------------------------------------------------------------------------------------
@@ -445,7 +276,7 @@ def _reactivate(
 def _workflow_started(_: None, event: events.WorkflowStarted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
     definition = event.definition
     steps = {step.id: step for step in event.past}
-    _open(steps, {}, definition.steps, "", None)
+    open_block(steps, {}, definition.steps, "", None)
     state = Workflow(
         id=event.workflow_id,
         status=status,
@@ -457,12 +288,12 @@ def _workflow_started(_: None, event: events.WorkflowStarted, fact: HappenedFact
         context={**definition.context, **event.context},
         parent=event.parent,
         pins=event.pins,
-        version=event.version,
+        revision=event.revision,
         forked_from=event.forked_from,
         completed_steps=max((step.number for step in event.past), default=0),
         deadline_at=clocks.later(fact.time, definition.deadline),
     )
-    return replace(state, current_step_index=_index(state, steps)) if event.past else state
+    return replace(state, current_step_index=top_index(state, steps)) if event.past else state
 
 
 def _workflow_failed(
@@ -545,7 +376,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workflow]] = MappingProxyType(
         events.StepCancelling: _step_cancelling,
         events.StepCancelled: _of_step(_without),
         events.StepSkipped: _step_skipped,
-        events.StepRetried: _step_retried,
+        events.StepRetried: step_retried,
         events.StepCompensationBegun: _of_step(_compensation_begun),
         events.WorkflowContextUpdated: _context_updated,
         events.WorkflowSignalReceived: _signal_received,

@@ -8,17 +8,15 @@ from aura_contracts.aggregate import State
 from aura_contracts.failures import Failure
 from aura_contracts.ids import WorkflowId
 from aura_contracts.workflow.outline import Place, outline_of
+from aura_contracts.workflow.parts import ParentStep, Signal, WorkflowStep
 from aura_contracts.workflow.values import (
     LIVE,
     OVER,
     OnStepFailure,
-    ParentStep,
-    Signal,
     StepDefinition,
     StepStatus,
     WorkflowDefinition,
     WorkflowStatus,
-    WorkflowStep,
 )
 
 
@@ -38,7 +36,7 @@ class Workflow(State, frozen=True, kw_only=True):
     """What it completed with."""
     parent: ParentStep | None = None
     pins: dict[str, str] = {}
-    version: str | None = None
+    revision: str | None = None
     forked_from: ParentStep | None = None
     current_step_index: int = 0
     """The first step of the top level that is not over, counting from 0; their number when all are over."""

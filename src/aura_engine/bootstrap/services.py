@@ -16,6 +16,7 @@ from aura_engine.bootstrap.engine_options import EngineOptions
 from aura_engine.bootstrap.worker import local_worker
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core, Services
+from aura_engine.facade.step_tasks import FacadeStepTasks
 from aura_engine.host import Host
 from aura_engine.permissions.questions import Reviewers
 from aura_engine.profiles import ProfileFiles
@@ -23,6 +24,9 @@ from aura_engine.runtime.context import Runtime, Slots, reviewers_of
 from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
+from aura_engine.workflows.kind import WorkflowKind
+from aura_engine.workflows.library import Library
+from aura_engine.workflows.world import World
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
@@ -51,7 +55,10 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
         random=host.random,
         grace=given.grace,
     )
-    follower = Follower(runtime, core.locks, core.require_open, drive_all=given.drive_all)
+    def workflows(follower: Follower) -> WorkflowKind:
+        return WorkflowKind(World(runtime, FacadeStepTasks(core), Library(core.bus), follower))
+
+    follower = Follower(runtime, core.locks, core.require_open, workflows, drive_all=given.drive_all)
     worker = LocalWorker(gateway, partial(local_worker, given, host, home), core.require_open())
     return Services(runtime, follower, worker)
 

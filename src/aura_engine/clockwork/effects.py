@@ -2,26 +2,29 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
-from aura_contracts.approval import Approval, EscalateApproval, ExpireApproval, MoveApprovalTimes, RemindReviewers
+from aura_contracts.approval import EscalateApproval, ExpireApproval, MoveApprovalTimes, RemindReviewers
 from aura_contracts.errors import CommandRefused
 from aura_contracts.execution import EXECUTION
-from aura_contracts.ids import ApprovalId, LeaseId, TaskId
+from aura_contracts.ids import LeaseId, TaskId
 from aura_contracts.lease import WORKER_LEASE
 from aura_contracts.ports.rows import TimerRow
 from aura_contracts.timers import TimerPurpose
+from aura_contracts.workflow import AdvanceWorkflow
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 Drive = Callable[[TaskId], Awaitable[object]]
 """Has a task driven by this engine, unless another one drives it: see `aura_engine.runtime.follower`."""
 
-_COMMANDS: Mapping[TimerPurpose, Callable[[], Command[Approval]]] = MappingProxyType(
+_COMMANDS: Mapping[TimerPurpose, Callable[[], Command[Any]]] = MappingProxyType(
     {
         TimerPurpose.REMIND: RemindReviewers,
         TimerPurpose.ESCALATE: EscalateApproval,
         TimerPurpose.EXPIRE: ExpireApproval,
+        TimerPurpose.ADVANCE: AdvanceWorkflow,
     }
 )
 """What AURA commands by itself. All else is a step of a task, which its driver takes."""
@@ -50,12 +53,12 @@ async def move(bus: CommandBus, timer: TimerRow) -> None:
     await _command(bus, timer, MoveApprovalTimes())
 
 
-async def _command(bus: CommandBus, timer: TimerRow, command: Command[Approval]) -> bool:
+async def _command(bus: CommandBus, timer: TimerRow, command: Command[Any]) -> bool:
     units: list[UnitOfWork] = []
 
     async def decide(unit: UnitOfWork) -> None:
         units.append(unit)
-        await unit.handle(ApprovalId(timer.stream_id), command)
+        await unit.handle(timer.stream_id, command)
 
     try:
         await bus.transact(ENGINE, decide)

@@ -30,6 +30,7 @@ from aura_contracts.ports.read_models import ReadModels, TimerQuery
 from aura_contracts.ports.rows import TimerRow
 from aura_contracts.task import AttemptFailed
 from aura_contracts.timers import DESTRUCTIVE
+from aura_contracts.workflow import StepResumed, StepRetryScheduled, StepStarted, WorkflowResumed, WorkflowStarted
 from aura_engine.clockwork.effects import Drive, fire, move
 from aura_engine.clockwork.wall_clock import CLOCK_CHECK, ClockJump, WallClock
 from aura_engine.unit_of_work import CommandBus
@@ -44,7 +45,10 @@ _RETRY_AFTER = 5.0
 
 _PAGE = 100
 
-_SETTING = (ApprovalRequested, ApprovalDelegated, LevelApproved, AttemptFailed, StageRetryScheduled, WorkerWentOffline)
+_SETTING = (
+    *(ApprovalRequested, ApprovalDelegated, LevelApproved, AttemptFailed, StageRetryScheduled, WorkerWentOffline),
+    *(WorkflowStarted, WorkflowResumed, StepStarted, StepResumed, StepRetryScheduled),
+)
 """The events after which something may be due earlier than anything before. `ReminderSent` moves a timer away."""
 
 

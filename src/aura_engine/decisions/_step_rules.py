@@ -160,7 +160,7 @@ def _approval(config: ApprovalStep) -> Iterator[Problem]:
     if config.quorum > len(set(config.reviewers)) + (not config.no_self_approval):
         reason = f"{config.quorum} approvals cannot come from {len(set(config.reviewers))} reviewers"
         one_more = "" if config.no_self_approval else " and the one who starts the workflow"
-        yield Problem(("quorum",), "contradiction", f"{reason}{one_more}; name more reviewers or ask for fewer")
+        yield Problem(("quorum",), "contradiction", f"{reason}{one_more}")
     asked: list[str] = []
     yield from _people_problems(("reviewers",), config.reviewers, asked)
     for number, level in enumerate(config.levels):

@@ -51,7 +51,7 @@ class Cancels(NamedTuple):
 class BeginsItems(NamedTuple):
     """The next items of a for_each begin."""
 
-    count: int
+    number: int
 
 
 class BeginsRound(NamedTuple):

@@ -15,6 +15,7 @@ from aura_contracts.execution import EXECUTION, RecordExecutionRefusal
 from aura_contracts.task import TASK, RecordTaskRefusal
 from aura_contracts.template import PROMPT_TEMPLATE, RecordTemplateRefusal
 from aura_contracts.workflow import WORKFLOW, RecordWorkflowRefusal
+from aura_contracts.workflow_definition import WORKFLOW_DEFINITION, RecordDefinitionRefusal
 from aura_contracts.workspace import WORKSPACE, RecordWorkspaceRefusal
 from aura_engine.decisions._decider import Decider
 from aura_engine.decisions.agent import AGENT_DECIDER
@@ -31,6 +32,7 @@ from aura_engine.decisions.service import SERVICE_DECIDER
 from aura_engine.decisions.task import TASK_DECIDER
 from aura_engine.decisions.template import PROMPT_TEMPLATE_DECIDER
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
+from aura_engine.decisions.workflow_definition import WORKFLOW_DEFINITION_DECIDER
 from aura_engine.decisions.workspace import WORKSPACE_DECIDER
 
 S = TypeVar("S", bound=State)
@@ -47,6 +49,7 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
             WORKER_LEASE_DECIDER,
             WORKSPACE_DECIDER,
             WORKFLOW_DECIDER,
+            WORKFLOW_DEFINITION_DECIDER,
             BOARD_DECIDER,
             PROMPT_TEMPLATE_DECIDER,
             PROJECT_DECIDER,
@@ -73,6 +76,7 @@ _RECORDS: Mapping[str, Callable[..., AnyCommand]] = MappingProxyType(
         PROMPT_TEMPLATE.name: RecordTemplateRefusal,
         TASK.name: RecordTaskRefusal,
         WORKFLOW.name: RecordWorkflowRefusal,
+        WORKFLOW_DEFINITION.name: RecordDefinitionRefusal,
         WORKSPACE.name: RecordWorkspaceRefusal,
     }
 )

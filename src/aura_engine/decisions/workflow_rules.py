@@ -171,12 +171,8 @@ def _head_problems(definition: WorkflowDefinition) -> Iterator[Problem]:
         reason = f"a name is one line of 1 to {NAME_LIMIT} characters, without blanks around it and without @"
         yield Problem(("name",), "name", reason)
     yield from bounds_problem("deadline", definition.deadline)
-    for key, values in (
-        ("inputs", definition.inputs),
-        ("outputs", definition.outputs),
-        ("context", definition.context),
-    ):
-        for wrong in (one for one in values if not IDENTIFIER.fullmatch(one)):
+    for key in ("inputs", "outputs"):
+        for wrong in (one for one in getattr(definition, key) if not IDENTIFIER.fullmatch(one)):
             reason = f"{wrong!r} is not a name that templates can read: letters, digits and _, no digit first"
             yield Problem((key, wrong), "identifier", reason)
     for name, schema in definition.inputs.items():
@@ -279,7 +275,7 @@ def _step_faults(placed: PlacedStep) -> Iterator[DefinitionFault]:
 
 def _compensation_problems(step: StepDefinition) -> Iterator[Problem]:
     if step.type not in COMPENSATING:
-        reason = f"a step of type {step.type} undoes nothing; a compensation is of type {', '.join(COMPENSATING)}"
+        reason = f"a step of type {step.type} undoes nothing; {', '.join(COMPENSATING[:-1])} and {COMPENSATING[-1]} do"
         yield Problem(("type",), "contradiction", reason)
     for key in ("dependencies", "when", "handler", "compensation"):
         if getattr(step, key):

@@ -1,5 +1,7 @@
 """Answers: a decision is recorded together with its effect on the task, which the engine then carries out."""
 
+from collections.abc import Iterable
+
 from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
@@ -25,7 +27,15 @@ async def carry_out(core: Core, approval_id: str, command: Command[Approval], ac
     state, task_id = await record_answer(core, approval_id, command, actor)
     if task_id is not None:
         await core.drive(task_id)
+    await drive_workflows(core, [state])
     return state
+
+
+async def drive_workflows(core: Core, answered: Iterable[Approval]) -> None:
+    """Have the workflows continue whose steps are questions that are closed now."""
+    workflows = [one.workflow_id for one in answered if one.status is not ApprovalStatus.PENDING]
+    for workflow_id in dict.fromkeys(one for one in workflows if one is not None):
+        await core.drive_workflow(workflow_id)
 
 
 async def record_answer(

@@ -34,7 +34,7 @@ from aura_contracts.quoting import listed
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.answer_refusal import AnswerRefusal, refusal_of
 from aura_engine.approval_links.issuer import NewLink
-from aura_engine.facade.answers import decide, record_answer
+from aura_engine.facade.answers import decide, drive_workflows, record_answer
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -292,6 +292,7 @@ class Approvals:
         recorded = [await self._outcome(name, decided, feedback, source, by) for name in names]
         for task_id in dict.fromkeys(task_id for _, task_id in recorded if task_id is not None):
             await self._core.drive(task_id)
+        await drive_workflows(self._core, [one.answered for one, _ in recorded if one.answered is not None])
         return [outcome for outcome, _ in recorded]
 
     async def _awaiting(self, by: str | None, kind: str | None, task: str | None) -> Sequence[str]:

@@ -58,6 +58,11 @@ class TaskAssignment:
 
         return await self._core.bus.transact(self._core.actor(by), decide)
 
+    async def enqueue(self, unit: UnitOfWork, task_id: TaskId) -> Task:
+        """Add to `unit` that a task which it creates enters the queue of the pool, in its workspace."""
+        view = await view_in(unit, task_id)
+        return await self._enqueue(unit, view, None, runs=view.workspace is not None)
+
     # --- To the pool --------------------------------------------------------------------------------------------------
 
     async def _enqueue(self, unit: UnitOfWork, view: View, workspace: RequestWorkspace | None, *, runs: bool) -> Task:

@@ -13,7 +13,7 @@ from aura_contracts.actors import Actor, actor_kind, human, parse_actor
 from aura_contracts.aggregate import Aggregate, Command, State
 from aura_contracts.approval import AnswerSource, Approval
 from aura_contracts.errors import ActorNotAllowed, AmbiguousId, EngineClosed, InvalidInput
-from aura_contracts.ids import TaskId
+from aura_contracts.ids import TaskId, WorkflowId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
@@ -337,6 +337,23 @@ class Core:
             while not await self.drive(task_id) and not is_clear((await self.view(task_id)).workspace):
                 head = await self.log.wait(head)
             await self.follower.undriven(task_id)
+
+    async def begin_workflow(self, workflow_id: WorkflowId, create: Callable[[], Awaitable[Any]], since: int) -> bool:
+        """Record a workflow with `create`, then drive it before any other engine can; see `begin`."""
+        if (follower := self._driving()) is None:
+            await create()
+            return False
+        return await follower.drivers.begin(follower.workflow(workflow_id), create, since)
+
+    async def drive_workflow(self, workflow_id: WorkflowId) -> bool:
+        """Drive a workflow, unless this engine only records or another one drives it; return whether it does."""
+        follower = self._driving()
+        return follower is not None and await follower.drivers.drive(follower.workflow(workflow_id))
+
+    async def take_on_workflow(self, workflow_id: WorkflowId) -> bool:
+        """Drive a workflow as `drive_workflow` does; if another engine does, take it over when that engine stops."""
+        follower = self._driving()
+        return follower is not None and await follower.drivers.take_on(follower.workflow(workflow_id))
 
     def _driving(self) -> "Follower | None":
         """Return what drives tasks, None if this engine only records. Raises `StoreReadOnly`."""

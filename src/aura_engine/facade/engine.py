@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.templates import Templates
     from aura_engine.facade.timers import Timers
     from aura_engine.facade.usage import Usage
+    from aura_engine.facade.workflows import Workflows
     from aura_engine.facade.workspaces import Workspaces
     from aura_engine.inputs import RunRequest
 
@@ -84,6 +85,7 @@ class Engine:
     projects: "Noun[Projects]" = Noun()
     boards: "Noun[Boards]" = Noun()
     templates: "Noun[Templates]" = Noun()
+    workflows: "Noun[Workflows]" = Noun()
     executions: "Noun[Executions]" = Noun()
     workspaces: "Noun[Workspaces]" = Noun()
     sessions: "Noun[Sessions]" = Noun()
@@ -170,7 +172,7 @@ class Engine:
     async def _again(self, task: Task, digest: str, key: str) -> Run:
         """Return the handle of the task that belongs to a key, and resume it if it was interrupted."""
         if task.request_digest != digest:
-            raise KeyReused(key=key, task_id=task.id)
+            raise KeyReused(key=key, aggregate="task", aggregate_id=task.id)
         if not task.ended:
             await self._core.require_member("task", task.id, "resume")
             await self._core.take_on(task.id)

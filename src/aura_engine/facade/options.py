@@ -254,6 +254,34 @@ class ApprovalFilters(PageOptions, total=False):
     due_before: datetime | None
 
 
+class WorkflowFilters(PageOptions, total=False):
+    """See `aura_contracts.ports.read_models.WorkflowQuery`."""
+
+    id: Words
+    status: Words
+    name: Words
+    project: Words
+    definition: Words
+    parent: Words
+    nested: bool | None
+    ended: bool | None
+    waits: bool | None
+    search: str | None
+    created_after: datetime | None
+    created_before: datetime | None
+
+
+class DefinitionFilters(PageOptions, total=False):
+    """See `aura_contracts.ports.read_models.DefinitionQuery`."""
+
+    id: Words
+    status: Words
+    name: Words
+    project: Words
+    uses: Words
+    search: str | None
+
+
 class ProjectFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.ProjectQuery`."""
 

@@ -1,7 +1,7 @@
 """Placement: the agent, the workspace and the execution of a task."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
@@ -25,7 +25,7 @@ from aura_contracts.workspace import (
 from aura_engine import runtime
 from aura_engine.agent_types import AgentTypeChoice
 from aura_engine.facade.core import Core
-from aura_engine.inputs import Place, RunRequest, title_of
+from aura_engine.inputs import NewTask, Place, RunRequest, title_of
 from aura_engine.runtime.task_project import ProjectChoice
 from aura_engine.runtime.views import workspace_of
 from aura_engine.unit_of_work import UnitOfWork
@@ -48,6 +48,16 @@ class Placement:
         after: Sequence[TaskId],
     ) -> Task:
         """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
+        begin = await self.prepared(task_id, request, request_digest=digest, key=key, after=tuple(after))
+        return await self._core.bus.transact(self._core.user, begin)
+
+    async def prepared(
+        self, task_id: TaskId, request: RunRequest, **more: Any
+    ) -> Callable[[UnitOfWork], Awaitable[Task]]:
+        """Look up everything that a task needs, and return what adds the task and its execution to a unit of work.
+
+        `more` are further fields of its spec.
+        """
         title = request.title or title_of(request.prompt)
         workspace = await self.workspace(task_id, title, request)
         project = await self.project(request.project, workspace)
@@ -72,9 +82,7 @@ class Placement:
             on_dependency_failure=request.on_dependency_failure,
             on_part_failure=request.on_part_failure,
             fixes=await self.fixed(request.fixes),
-            key=key,
-            request_digest=digest,
-            after=tuple(after),
+            **more,
         )
 
         async def begin(unit: UnitOfWork) -> Task:
@@ -90,7 +98,52 @@ class Placement:
             chosen: Any = {"session_id": request.session_id, "variant": request.variant}
             return await runtime.queue_first(self._core.runtime, unit, task, agent, prompt, request.plan, **chosen)
 
-        return await self._core.bus.transact(self._core.user, begin)
+        return begin
+
+    async def created(
+        self, task_id: TaskId, given: NewTask, *, parent_id: TaskId | None = None, **more: Any
+    ) -> Callable[[UnitOfWork], Awaitable[Task]]:
+        """Look up everything that a new task needs, and return what adds the task to a unit of work.
+
+        `more` are further fields of its spec.
+        """
+        workspace = await self.workspace(task_id, given.title, given)
+        project = await self.project(given.project, workspace, parent_id)
+        chosen = await self.agent_type(given.agent_type, given.labels, project.name)
+        spec = TaskSpec(
+            title=given.title,
+            description=given.description,
+            priority=given.priority,
+            parent_id=parent_id,
+            project=project.name,
+            project_reason=project.reason,
+            agent_type=chosen.type,
+            agent_type_reason=chosen.reason,
+            approval_mode=given.approval,
+            reviewers=given.reviewers,
+            quorum=given.quorum,
+            levels=given.levels,
+            no_self_approval=given.no_self_approval,
+            retry=given.retry,
+            context=given.context,
+            locks=given.locks,
+            locked_paths=given.locked_paths,
+            on_collision=given.on_collision,
+            labels=given.labels,
+            due_at=given.due_at,
+            on_dependency_failure=given.on_dependency_failure,
+            on_part_failure=given.on_part_failure,
+            fixes=await self.fixed(given.fixes),
+            **more,
+        )
+
+        async def create(unit: UnitOfWork) -> Task:
+            created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
+            if workspace is not None:
+                await unit.handle(workspace.workspace_id, workspace)
+            return created
+
+        return create
 
     async def agent_type(self, given: str | None, labels: Sequence[str], project: str | None) -> AgentTypeChoice:
         """Return the type of agent that a task is for, and why. Raises `InvalidInput` for invalid rules."""

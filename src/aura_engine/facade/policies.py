@@ -10,12 +10,13 @@ import attrs
 import msgspec
 
 from aura_contracts.approval import PolicyRef, PolicyVerdict
-from aura_contracts.errors import Fault, InvalidInput
+from aura_contracts.errors import Fault
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import LIMIT, ApprovalQuery
 from aura_contracts.ports.time_arguments import instant_of
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.written_files import content_of
 from aura_engine.policy.back_test import ChangedVerdict, changed_verdicts
 from aura_engine.policy.policy_file import read_policy
 from aura_engine.policy.rulebook import Policy, PolicyRule, Rulebook
@@ -71,7 +72,7 @@ class Policies:
 
     async def validate(self, file: Path | str) -> Sequence[Fault]:
         """Return all faults of a policy file, warnings included. Raises `InvalidInput` if it cannot be read."""
-        content = await _content(file)
+        content = await content_of(file, READ_LIMIT, "policy")
         return await anyio.to_thread.run_sync(lambda: read_policy(content, str(file), warn=True).faults)
 
     async def test(self, file: Path | str, *, since: datetime | date | None = None) -> Sequence[ChangedVerdict]:
@@ -80,7 +81,7 @@ class Policies:
         First those that a human refused and the file approves, then by direction. `since` is the time of the first
         question to look at. Raises `InvalidFile`, and `InvalidInput` if the file cannot be read.
         """
-        policy = read_policy(await _content(file), str(file)).require(str(file))
+        policy = read_policy(await content_of(file, READ_LIMIT, "policy"), str(file)).require(str(file))
         query = ApprovalQuery(requested_after=_instant(since), limit=LIMIT)
         asked = [approval async for approval in self._core.reads.rows(query)]
         return await anyio.to_thread.run_sync(changed_verdicts, Rulebook((policy,)), asked)
@@ -88,18 +89,6 @@ class Policies:
 
 def _instant(since: datetime | date | None) -> datetime | None:
     return None if since is None else instant_of(since, "since")
-
-
-async def _content(file: Path | str) -> bytes:
-    def read() -> bytes:
-        with Path(file).open("rb") as opened:
-            return opened.read(READ_LIMIT)
-
-    try:
-        return await anyio.to_thread.run_sync(read)
-    except (OSError, ValueError) as error:
-        reason = f"{str(file)[:200]!r} cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise InvalidInput(field="file", reason=reason, remedy="give the path of a policy file") from error
 
 
 def _info(file: PolicyFile) -> PolicyInfo:

@@ -15,12 +15,10 @@ from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.rows import Page
 from aura_contracts.task import (
     TASK,
-    CreateTask,
     ReparentTask,
     Subtask,
     Task,
     TaskChanges,
-    TaskSpec,
     TaskStatus,
 )
 from aura_engine import decisions, facade
@@ -89,43 +87,9 @@ class Tasks:
         given = facade.NewTask.model_validate({"title": title, **options})
         task_id = self._core.new_task_id()
         parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent, "parent"))
-        workspace = await self._placement.workspace(task_id, title, given)
-        project = await self._placement.project(given.project, workspace, parent_id)
-        chosen = await self._placement.agent_type(given.agent_type, given.labels, project.name)
-        spec = TaskSpec(
-            title=given.title,
-            description=given.description,
-            priority=given.priority,
-            parent_id=parent_id,
-            project=project.name,
-            project_reason=project.reason,
-            agent_type=chosen.type,
-            agent_type_reason=chosen.reason,
-            approval_mode=given.approval,
-            reviewers=given.reviewers,
-            quorum=given.quorum,
-            levels=given.levels,
-            no_self_approval=given.no_self_approval,
-            retry=given.retry,
-            context=given.context,
-            locks=given.locks,
-            locked_paths=given.locked_paths,
-            on_collision=given.on_collision,
-            labels=given.labels,
-            due_at=given.due_at,
-            after=await self._found(given.after, "after"),
-            on_dependency_failure=given.on_dependency_failure,
-            on_part_failure=given.on_part_failure,
-            fixes=await self._placement.fixed(given.fixes),
-        )
-
-        async def decide(unit: UnitOfWork) -> Task:
-            created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
-            if workspace is not None:
-                await unit.handle(workspace.workspace_id, workspace)
-            return created
-
-        return await self._core.bus.transact(self._core.actor(by), decide)
+        after = await self._found(given.after, "after")
+        create = await self._placement.created(task_id, given, parent_id=parent_id, after=after)
+        return await self._core.bus.transact(self._core.actor(by), create)
 
     async def edit(self, task: str, changes: Kept[TaskChanges], *, by: str | None = None) -> Task:
         """Edit a task; fields that `changes` does not set stay as they are.

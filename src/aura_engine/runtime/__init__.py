@@ -3,9 +3,12 @@
     views            a task with everything that belongs to it
     steps            from a view to the next step (pure)
     driver           performs the steps of one task until none is left
-    follower         runs the drivers, and wakes them
+    follower         has tasks and workflows driven, and tells their drivers what happens
+    subjects         what one engine at a time drives under a lock, and what drives it
+    task_kind        tasks as such subjects
+    locked_drivers   runs drivers, each under the lock of its subject
+    standby          subjects to take over from other engines
     log_tail         hands on what happens in the log
-    standby          tasks to take over from other engines
     context          the services that steps use
 
     leases           which worker and engine an execution belongs to
@@ -76,9 +79,9 @@ if TYPE_CHECKING:
     from aura_engine.runtime.copies import take_copy as take_copy
     from aura_engine.runtime.decomposition import propose_subtasks as propose_subtasks
     from aura_engine.runtime.first_prompts import first_prompt as first_prompt
-    from aura_engine.runtime.follower import LOCK_CHECK as LOCK_CHECK
     from aura_engine.runtime.lock_claims import require_claimed as require_claimed
     from aura_engine.runtime.lock_places import request_of as request_of
+    from aura_engine.runtime.locked_drivers import LOCK_CHECK as LOCK_CHECK
     from aura_engine.runtime.output_recorder import pieces as pieces
     from aura_engine.runtime.review import decided as decided
     from aura_engine.runtime.review import submit as submit

@@ -15,7 +15,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Protocol
 
 import anyio
 import attrs
@@ -47,6 +46,7 @@ from aura_engine.runtime import (
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.session_turns import SessionTurns
 from aura_engine.runtime.steps import OVERDUE, STARTING, Do, Step, is_driven_elsewhere, next_step
+from aura_engine.runtime.subjects import Listeners
 from aura_engine.runtime.views import View, driver_view
 from aura_worker_protocol.messages import InterruptProcess
 
@@ -111,20 +111,8 @@ _GIVEN_UP = frozenset(
 """Steps that the engine abandons when they keep failing, see `obstacles.give_up`; it retries the others forever."""
 
 
-class Listeners(Protocol):
-    """Wakes drivers at events of the streams they listen to."""
-
-    def listen(self, driver: "Driver", stream_id: StreamId) -> None:
-        """Wake the driver at every event of a stream from now on."""
-
-    def leave(self, driver: "Driver", stream_id: StreamId) -> None:
-        """Stop waking the driver at events of this stream."""
-
-    def notify(self) -> None:
-        """Wake all waiters: a driver is blocked, or no longer blocked."""
-
-    def take_on_part(self, task_id: TaskId) -> None:
-        """Drive a part of a task that was split, if it is queued or has begun."""
+Parts = Callable[[TaskId], None]
+"""Has a part of a task that was split driven, if it is queued or has begun."""
 
 
 @attrs.define(eq=False)
@@ -135,6 +123,7 @@ class Driver:
     task_id: TaskId
     _listeners: Listeners
     _turns: SessionTurns
+    _take_on_part: Parts
     starts: bool = attrs.field(default=True, kw_only=True)
     """Whether it starts agents and scripts, and waits; without, it only repairs the task."""
     last_error: AuraError | None = None
@@ -234,7 +223,7 @@ class Driver:
             return
         for part_id in view.task.subtask_ids:
             if part_id not in self._parts:
-                self._listeners.take_on_part(part_id)
+                self._take_on_part(part_id)
         self._parts |= {*view.task.subtask_ids}
 
     async def _look(self) -> View | None:

@@ -3,6 +3,7 @@
 from aura_contracts.errors import (
     AuraError,
     ExecutableNotFound,
+    ExpressionError,
     GitError,
     InvalidInput,
     Recovery,
@@ -20,6 +21,7 @@ from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 
 _REASONS: tuple[tuple[tuple[type[AuraError], ...], FailureReason], ...] = (
+    ((ExpressionError,), FailureReason.EXPRESSION_ERROR),
     ((ExecutableNotFound,), FailureReason.EXECUTABLE_NOT_FOUND),
     ((SessionElsewhere,), FailureReason.SESSION_LOST),
     ((GitError, WorkspaceError, WorkingDirectoryMissing), FailureReason.WORKSPACE_ERROR),

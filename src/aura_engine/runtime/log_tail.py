@@ -29,6 +29,7 @@ _FOLLOWED = (
     "agent.*",
     "lock_table.*",
     "board.created",
+    "workflow.*",
     "project.*",
 )
 

@@ -24,6 +24,11 @@ WORDS_LIMIT = 64 * 1024
 
 async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
     """Return the agent's messages since its last start, else its output on stdout, else a text that says so."""
+    return await said_by(bus, execution_id) or NO_WORDS
+
+
+async def said_by(bus: CommandBus, execution_id: ExecutionId) -> str:
+    """Return the agent's messages since its last start, else its output on stdout; of a long text the end."""
     facts = await bus.log.facts(execution_id)
     started = next(
         (
@@ -36,7 +41,7 @@ async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
     text = "\n\n".join(fact.event.entry.text for fact in facts[started:] if isinstance(fact.event, MessageSaid))
     if not text.strip() and facts:
         text = await _written(bus.log, execution_id, facts[started].time)
-    return text.replace("\0", "").strip()[-WORDS_LIMIT:] or NO_WORDS
+    return text.replace("\0", "").strip()[-WORDS_LIMIT:]
 
 
 async def last_message(bus: CommandBus, execution_id: ExecutionId, unrecorded: Sequence[AnyEntry] = ()) -> str:

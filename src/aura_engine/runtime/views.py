@@ -170,6 +170,11 @@ async def driver_view(bus: CommandBus, task_id: TaskId, before: Callable[[Stream
     return await _view(load, task_id)
 
 
+async def view_with(load: Any, task_id: TaskId) -> View | None:
+    """Return the view of states as `load` returns them, which is given aggregate and id."""
+    return await _view(load, task_id)
+
+
 async def view_in(unit: UnitOfWork, task_id: TaskId) -> View:
     """Return the view as a unit of work sees it; recording the unit then checks that it is unchanged.
 

@@ -4,16 +4,15 @@ What has its default is left out. `aura_engine.workflows.definition_file` reads 
 """
 
 import re
-from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import msgspec
 import yaml
 
-from aura_contracts.workflow.values import Case, StepDefinition, WorkflowDefinition
+from aura_contracts.workflow.values import StepDefinition, WorkflowDefinition
 from aura_engine.decisions.workflow_rules import key_of
-from aura_engine.yaml_document import is_text
+from aura_engine.yaml_document import plain_value
 
 WIDTH = 120
 """Characters of a line, where a text can be continued in the next one."""
@@ -24,8 +23,13 @@ _FIRST = ("id", "type", "title", "dependencies", "join", "n", "when")
 _LAST = ("cases", "steps", "otherwise", "handler", "compensation")
 """The keys that a step ends with: those of the steps within it."""
 
-_LINES = re.compile(r"[\x21-\x7e\u00a1-\u1fff\u3001-\ud7ff][^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]*")
-"""A text of several lines that can be written as it is."""
+_SIMPLE = r" -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff"
+"""What no reader of YAML takes for a control character or the end of a line."""
+
+_LINE = re.compile(f"[{_SIMPLE}]*")
+
+_LINES = re.compile(f"(?! )(?:[{_SIMPLE}]*(?<! )\n)+(?:[{_SIMPLE}]*(?<! ))?")
+"""A text of several lines that can be written as such."""
 
 
 def definition_text(definition: WorkflowDefinition) -> str:
@@ -37,18 +41,12 @@ def definition_text(definition: WorkflowDefinition) -> str:
     )
 
 
-def definition_data(definition: WorkflowDefinition) -> dict[str, Any]:
-    """Return a definition as plain data, as JSON holds it: the keys and values of a file."""
-    data: dict[str, Any] = _plain(_fields(definition))
-    return data
-
-
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:
     """Return the fields of a struct that have not their defaults, by their keys in files."""
     found = {}
     for field in msgspec.structs.fields(struct):
         value = getattr(struct, field.name)
-        if field.required or value != field.default and value != _made(field):
+        if field.required or (value != field.default and value != _made(field)):
             found[key_of(type(struct), field.name)] = _written(value)
     return found
 
@@ -81,3 +79,33 @@ def _step(step: StepDefinition) -> dict[str, Any]:
     merged = {**config, **fields}
     last = {key: merged.pop(key) for key in _LAST if key in merged}
     return {**first, **merged, **last}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts so that `aura_engine.yaml_document` reads them as texts, and those of several lines as such."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - PyYAML's
+        super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    if "\n" in text and _LINES.fullmatch(text):
+        style = "|"
+    elif not isinstance(plain_value(text), str) or not _LINE.fullmatch(text):
+        style = '"'
+    else:
+        style = None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _list(dumper: _Dumper, values: list[Any]) -> yaml.Node:
+    """Write a list of words in one line."""
+    in_line = not any(isinstance(one, list | dict) or "\n" in str(one) for one in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=in_line)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)

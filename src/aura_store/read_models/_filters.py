@@ -19,6 +19,7 @@ from aura_contracts.ports import read_models as ask
 from aura_contracts.ports.read_models import Query
 from aura_contracts.project import ProjectStatus
 from aura_contracts.task import DependencyPolicy, TaskStatus, parse_agent_type
+from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._paging import Condition, utc
 from aura_store.read_models._schema import TABLES
@@ -233,6 +234,7 @@ def _but(statuses: type[StrEnum], *without: StrEnum) -> str:
 
 
 _ENDED: Final = (ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+_ENDED_WORKFLOW: Final = _listed((WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, WorkflowStatus.CANCELLED))
 _ENDED_RUN: Final = _listed(_ENDED)
 _LIVE_TASK: Final = _but(TaskStatus, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
 _LEASED: Final = f"SELECT execution_id FROM leases WHERE status IN ({_but(LeaseStatus, LeaseStatus.CLOSED)})"
@@ -274,7 +276,14 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
             "search": _contains("proposed_solution"),
             "due_before": _nested("id IN (SELECT stream_id FROM timers WHERE {})", _time("due_at", "<")),
         },
-        ask.WorkflowQuery: {"search": _contains("name", "description")},
+        ask.DefinitionQuery: {"uses": _any_text_held("uses"), "search": _contains("name", "description")},
+        ask.WorkflowQuery: {
+            "parent": _ids("parent_workflow_id"),
+            "nested": _flag("parent_workflow_id IS NOT NULL", "parent_workflow_id IS NULL"),
+            "ended": _flag(f"status IN ({_ENDED_WORKFLOW})", f"status NOT IN ({_ENDED_WORKFLOW})"),
+            "waits": _flag("awaiting <> '[]'", "awaiting = '[]'"),
+            "search": _contains("name", "description"),
+        },
         ask.ProjectQuery: {"repository": _any_text_held("repositories")},
         ask.ExecutionQuery: {
             "project": _OF_TASK,

@@ -26,7 +26,8 @@ from aura_contracts.project import PROJECT, Project
 from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.timers import timer_id, timers_of
-from aura_contracts.workflow import OVER, WORKFLOW, Workflow
+from aura_contracts.workflow import WORKFLOW, SubWorkflowStep, Workflow, awaiting_of, progress_of, type_of
+from aura_contracts.workflow_definition import WORKFLOW_DEFINITION, StoredDefinition
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.read_models import _schema as schema
@@ -74,10 +75,37 @@ def _of_approval(approval: Approval) -> Row:
 
 
 def _of_workflow(workflow: Workflow) -> Row:
+    definition, progress, parent = workflow.definition, progress_of(workflow), workflow.parent
+    steps: list[Row] = msgspec.to_builtins([*workflow.steps.values()])
     return {
         "creator": workflow.created_by,
-        "steps_total": len(workflow.steps),
-        "steps_over": sum(each.status in OVER for each in workflow.steps),
+        "name": definition.name,
+        "description": definition.description,
+        "project": definition.project,
+        "definition": workflow.revision,
+        "steps": [{"type": type_of(workflow, step["id"]), **step} for step in steps],
+        "steps_total": progress.total,
+        "steps_over": progress.over,
+        "awaiting": awaiting_of(workflow),
+        "parent_workflow_id": None if parent is None else parent.workflow_id,
+        "parent_step_id": None if parent is None else parent.step_id,
+    }
+
+
+def _of_definition(stored: StoredDefinition) -> Row:
+    definition = stored.definition
+    return {
+        **_creator(stored),
+        "description": definition.description,
+        "project": definition.project,
+        "steps_total": sum(1 for _ in definition.walk()),
+        "uses": sorted(
+            {
+                step.config.workflow.partition("@")[0]
+                for step in definition.walk()
+                if isinstance(step.config, SubWorkflowStep)
+            }
+        ),
     }
 
 
@@ -85,7 +113,7 @@ def _of_workspace(workspace: Workspace) -> Row:
     return {"directory": workspace.directory or None, "folders": list(workspace.places)}
 
 
-def _creator(state: Board | PromptTemplate | Project) -> Row:
+def _creator(state: Board | PromptTemplate | Project | StoredDefinition) -> Row:
     return {"creator": state.created_by}
 
 
@@ -120,6 +148,7 @@ STATE_TABLES: Final[Mapping[str, StateTable]] = MappingProxyType(
             StateTable(schema.AGENTS, AGENT, _of_agent),
             StateTable(schema.APPROVALS, APPROVAL, _of_approval),
             StateTable(schema.WORKFLOWS, WORKFLOW, _of_workflow),
+            StateTable(schema.WORKFLOW_DEFINITIONS, WORKFLOW_DEFINITION, _of_definition),
             StateTable(schema.BOARDS, BOARD, _creator),
             StateTable(schema.TEMPLATES, PROMPT_TEMPLATE, _creator),
             StateTable(schema.PROJECTS, PROJECT, _creator),

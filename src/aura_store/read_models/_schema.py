@@ -1,7 +1,7 @@
 """Schema: the read models as SQL, one definition for SQLite and PostgreSQL (specification, "Database Schema").
 
     tasks, agents, approvals, workflows,
-    boards, templates, projects,
+    workflow_definitions, boards, templates, projects,
     executions, workspaces, leases         one row per aggregate: the columns for filters and sorting
     aggregates                             one row per aggregate of any kind: its complete state, as JSON
     execution_logs                         one row per action or change of an execution, never changed
@@ -43,6 +43,7 @@ from aura_contracts.task import Priority, TaskStatus
 from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.timers import TimerPurpose
 from aura_contracts.workflow import WorkflowStatus
+from aura_contracts.workflow_definition import DefinitionStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._milestone_tables import AGENT_SPELLS, MILESTONES
 from aura_store.read_models._table import DialectName, Table, TableColumn, indexes
@@ -214,16 +215,43 @@ WORKFLOWS: Final = Table(
         _time("created_at"),
         _text("creator"),
         _text("project", null=True),
+        _text("definition", null=True),
         _integer("steps_total"),
         _integer("steps_over"),
+        _json("awaiting"),
+        _id("parent_workflow_id", null=True),
+        _text("parent_step_id", null=True),
         _text("paused_because", null=True),
         _json("failure", null=True),
         _time("ended_at", null=True),
         *_PLACE,
     ),
-    indexes("workflows", "created_at", "status"),
+    indexes("workflows", "created_at", "status", parent="parent_workflow_id"),
 )
-"""`steps_over` of `steps_total` steps are completed or skipped."""
+"""`steps_over` of `steps_total` steps are over; `steps` are those whose block has begun. `definition` is the stored one
+that it was started from, as ``build@3``; `awaiting` are the steps that wait for a human, a moment or a signal."""
+
+WORKFLOW_DEFINITIONS: Final = Table(
+    "workflow_definitions",
+    (
+        _id("id"),
+        _text("name"),
+        _text("description"),
+        _status(DefinitionStatus),
+        _text("project", null=True),
+        _integer("revision"),
+        _integer("steps_total"),
+        _json("uses"),
+        _text("creator"),
+        _time("created_at"),
+        _text("revised_by"),
+        _time("revised_at"),
+        *_PLACE,
+    ),
+    indexes("workflow_definitions", "name"),
+)
+"""Each with its newest `revision`, whose workflow has `steps_total` steps; `uses` are the names of the definitions that
+it refers to."""
 
 BOARDS: Final = Table(
     "boards",
@@ -433,8 +461,19 @@ SESSIONS: Final = Table(
 )
 
 FOLDED: Final = (
-    *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, PROJECTS, EXECUTIONS, WORKSPACES),
-    *(LEASES, TIMERS, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS, MILESTONES, AGENT_SPELLS),
+    *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, WORKFLOW_DEFINITIONS, BOARDS, TEMPLATES),
+    *(
+        PROJECTS,
+        EXECUTIONS,
+        WORKSPACES,
+        LEASES,
+        TIMERS,
+        EXECUTION_LOGS,
+        USAGE,
+        EXECUTION_SESSIONS,
+        MILESTONES,
+        AGENT_SPELLS,
+    ),
 )
 """The tables that are written to."""
 

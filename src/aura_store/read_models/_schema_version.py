@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "6b02bfc94082d0c9"
+SCHEMA_VERSION: Final = "cbb97f09f7d5bcbb"

@@ -18,6 +18,7 @@ from aura_contracts.errors import (
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.archive import UsageKey
 from aura_contracts.task import AgentType
+from aura_contracts.workflow import StepDefinition, WaitStep, WorkflowDefinition
 from aura_engine import open_engine
 from aura_engine.facade.engine import Engine
 from engines import next_question, scripted, write
@@ -40,6 +41,8 @@ async def use_every_noun(engine: Engine) -> dict[str, int]:
     checkpoints = await engine.audit.list()
     entries = await engine.logs.list()
     timers = await engine.timers.list()
+    workflows = await engine.workflows.list(ended=False)
+    definitions = await engine.workflows.definitions(status="active")
     store = await engine.store.get()
     counts = await engine.store.list()
     report = await engine.audit.verify()
@@ -59,6 +62,13 @@ async def use_every_noun(engine: Engine) -> dict[str, int]:
         assert await engine.workspaces.get(workspace.id) == workspace
     for execution in executions.rows:
         assert await engine.executions.get(execution.id) == execution
+    for workflow in workflows.rows:
+        assert await engine.workflows.get(workflow.id[:23]) == workflow
+        assert [record.stream_id for record in await engine.workflows.history(workflow.id)][0] == workflow.id
+        assert await (await engine.workflows.attach(workflow.id)).state() == workflow
+    for definition in definitions.rows:
+        assert await engine.workflows.definition(definition.name) == definition
+        assert len(await engine.workflows.revisions(definition.id)) == definition.revision
     for session in sessions.rows:
         assert await engine.sessions.get(session.id) == await engine.sessions.get(session.id[:-1]) == session
     return {
@@ -74,6 +84,8 @@ async def use_every_noun(engine: Engine) -> dict[str, int]:
         "checkpoints": len(checkpoints),
         "entries": len(entries.rows),
         "timers": len(timers.rows),
+        "workflows": len(workflows.rows),
+        "definitions": len(definitions.rows),
         "counts": sum(sum(each.values()) for each in counts.values()),
     }
 
@@ -117,8 +129,12 @@ async def test_a_busy_store_and_then_a_read_only_one(opened, tmp_path):
         assert done.status.value == "completed"
         assert b"session" in await engine.logs.get(str(done.execution_id))
         await engine.agents.add("Bob", "custom", type="tester")
+        hear = StepDefinition(id="hear", config=WaitStep(signal="ready"))
+        await engine.workflows.create(WorkflowDefinition(name="hear", steps=(hear,)))
+        await engine.workflows.start("hear")
         busy = await use_every_noun(engine)
         assert busy["agents"] == 2
+        assert busy["workflows"] == busy["definitions"] == 1
         assert busy["checkpoints"] == 1
         assert (await engine.store.rebuild()).ok
     (tmp_path / "aura.db").chmod(0o400)
@@ -211,6 +227,8 @@ MISSING = "0192f0c1-2d3e-7abc-8def-0123456789ab"
         (lambda e: e.agents.get(MISSING), "`agents.list()` lists the agents"),
         (lambda e: e.executions.get(MISSING), "`executions.list()` lists the executions"),
         (lambda e: e.workspaces.get(MISSING), "`workspaces.list()` lists the workspaces"),
+        (lambda e: e.workflows.get(MISSING), "`workflows.list()` lists the workflows"),
+        (lambda e: e.workflows.definition("none"), "`workflows.definitions()` lists the workflow definitions"),
         (lambda e: e.sessions.get("none"), "`sessions.list()` lists the sessions"),
         (lambda e: e.events.get(7), "`events.list()` lists the events"),
         (lambda e: e.audit.get(7), "`audit.list()` lists the checkpoints"),

@@ -26,7 +26,7 @@ NAMES = frozenset(
         *("ref", "remember", "repository", "session", "stream", "task", "text", "types", "workspace", "after", "state"),
         *("approvals", "commits", "decision", "kind", "path", "reply_to"),
         *("project", "board", "column", "template", "variables", "link", "form", "notification", "channel", "person"),
-        *("purpose", "base_url"),
+        *("purpose", "base_url", "workflow", "step", "definition"),
     }
 )
 """Parameters that name something, as a rule something that exists, and so are not kept themselves."""
@@ -35,7 +35,7 @@ CHECKED_BY_AN_INPUT = {("create", "title"), ("run", "prompt")}
 
 
 WRITERS = ("tasks", "approvals", "links", "agents", "projects", "boards", "templates", "workspaces", "notifications")
-WRITERS += ("engine", "run")
+WRITERS += ("workflows", "engine", "run")
 """The parts of the facade that record what they are given."""
 
 
@@ -74,6 +74,14 @@ DOORS: dict[str, Callable[[Engine], Awaitable[object]]] = {
     "board": lambda engine: engine.boards.create(KEY),
     "column": lambda engine: engine.boards.edit("x", BoardChanges(names={"ready": KEY})),
     "template": lambda engine: engine.templates.set("review", KEY),
+    "retire": lambda engine: engine.workflows.retire("x", KEY),
+    "inputs.token": lambda engine: engine.workflows.start("x", {"token": KEY}),
+    "context.more": lambda engine: engine.workflows.start("x", context={"more": [KEY]}),
+    "start": lambda engine: engine.workflows.start("x", key=KEY),
+    "signal": lambda engine: engine.workflows.signal("x", "ready", {"token": KEY}),
+    "values": lambda engine: engine.workflows.update_context("x", {"token": KEY}),
+    "skip": lambda engine: engine.workflows.skip("x", "step", KEY),
+    "pause": lambda engine: engine.workflows.pause("x", KEY),
     "revoke": lambda engine: engine.links.revoke("x", KEY),
     "address": lambda engine: engine.approvals.link("x", address=KEY),
     "key": lambda engine: engine.run("Say more", executor="custom", key=KEY),

@@ -11,10 +11,12 @@ from aura_contracts.errors import ActorNotAllowed, StoreReadOnly
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.project import ProjectChanges
 from aura_contracts.task import TaskChanges
+from aura_contracts.workflow import ApprovalStep, StepDefinition, WorkflowDefinition
 from aura_engine import Host, open_engine
 from aura_engine.facade.doctor import Finding
 from aura_engine.facade.engine import Engine
 from aura_engine.facade.noun import Noun
+from conditions import until
 from engines import scripted, settled, write
 from repositories import git
 
@@ -26,8 +28,11 @@ READING = {
     *("get", "list", "view", "diff", "inspect", "orphans", "latest", "head", "read", "capability", "check", "examine"),
     *("verify", "export", "costs", "queue", "locks", "comments", "overlaps", "parts", "test"),
     *("validate", "record", "url", "page", "builtin", "preview", "revisions"),
+    *("definition", "definitions", "attach", "history", "graph"),
 }
 """Methods that change nothing; what else a noun has is a command."""
+
+ASKS = WorkflowDefinition(name="ask", steps=(StepDefinition(id="ask", config=ApprovalStep(question="Sure?")),))
 
 MAKING = {
     "tasks.create": lambda e, _: e.tasks.create("Another"),
@@ -36,6 +41,8 @@ MAKING = {
     "projects.create": lambda e, _: e.projects.create("shop"),
     "boards.create": lambda e, _: e.boards.create("Shop"),
     "templates.set": lambda e, _: e.templates.set("review", "Look again."),
+    "workflows.create": lambda e, _: e.workflows.create(ASKS),
+    "workflows.start": lambda e, _: e.workflows.start(ASKS),
     "links.rotate_keys": lambda e, _: e.links.rotate_keys(),
     "timers.fire_due": lambda e, _: e.timers.fire_due(),
     "notifications.deliver": lambda e, _: e.notifications.deliver(),
@@ -92,6 +99,17 @@ COMMANDS = MAKING | {
     "boards.move": lambda e, x: e.boards.move(x.board, x.new, "ready"),
     "templates.retire": lambda e, _: e.templates.retire("stored"),
     "templates.restore": lambda e, _: e.templates.restore("stored"),
+    "workflows.retire": lambda e, _: e.workflows.retire("ask"),
+    "workflows.restore": lambda e, _: e.workflows.restore("ask"),
+    "workflows.fork": lambda e, x: e.workflows.fork(x.workflow, "ask"),
+    "workflows.advance": lambda e, x: e.workflows.advance(x.workflow),
+    "workflows.pause": lambda e, x: e.workflows.pause(x.workflow),
+    "workflows.resume": lambda e, x: e.workflows.resume(x.workflow),
+    "workflows.cancel": lambda e, x: e.workflows.cancel(x.workflow),
+    "workflows.retry": lambda e, x: e.workflows.retry(x.workflow, "ask"),
+    "workflows.skip": lambda e, x: e.workflows.skip(x.workflow, "ask", "no"),
+    "workflows.signal": lambda e, x: e.workflows.signal(x.workflow, "ready"),
+    "workflows.update_context": lambda e, x: e.workflows.update_context(x.workflow, {"more": 1}),
     "notifications.retry": lambda e, x: e.notifications.retry(x.notification),
     "workspaces.snapshot": lambda e, x: e.workspaces.snapshot(x.ended),
     "workspaces.restore": lambda e, x: e.workspaces.restore(x.ended, "1"),
@@ -133,7 +151,13 @@ class Stored:
         tree = (await engine.workspaces.get(self.ended)).worktrees[0].path
         about = {"workspace_id": self.ended, "path": tree, "repository": self.repository}
         self.orphan = Orphan(**about, branch="", dirty=False, reason="left behind")
+        await engine.workflows.create(ASKS)
+        self.workflow = (await engine.workflows.start("ask")).id
+        await until(lambda: self._asks(engine))
         self.board = (await engine.boards.create("Stored")).id  # its cards follow the tasks, which rest by now
+
+    async def _asks(self, engine):
+        return (await engine.workflows.get(self.workflow)).steps["ask"].status == "awaiting_approval"
 
 
 def test_every_command_is_tried():

@@ -106,10 +106,10 @@ async def test_a_lock_that_ends_while_its_task_is_taken_on_is_taken_again(opened
 
         async def lose_the_lock(gateway):
             await connect(gateway)
-            if gateway is engine._core.runtime.gateway and not follower._drivers:
+            if gateway is engine._core.runtime.gateway and not follower.drivers._drivers:
                 for held in engine._core.locks._folder.glob("*.lock"):
                     held.unlink()
-                await follower._retake_lost()
+                await follower.drivers._retake_lost()
 
         run = await other.run("Later", repositories=[str(repository)], **scripted([ask("make")]))
         await run.idle()

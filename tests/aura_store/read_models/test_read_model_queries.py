@@ -24,6 +24,7 @@ from aura_contracts.ports.read_models import (
     QUERIES,
     AgentQuery,
     ApprovalQuery,
+    DefinitionQuery,
     ExecutionLogQuery,
     ExecutionQuery,
     LeaseQuery,
@@ -37,6 +38,7 @@ from aura_contracts.ports.rows import ExecutionLogRow, Match, SessionRow, TimerR
 from aura_contracts.project import ProjectCreated, ProjectRemoved, ProjectSpec, project_id
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW
+from aura_contracts.workflow_definition import DefinitionCreated, DefinitionRetired, DefinitionRevised, definition_id
 from aura_store import open_log, open_read_models
 from aura_store.read_models._schema import TABLES
 from read_model_story import an_id, story, tell
@@ -235,22 +237,71 @@ async def test_projects_by_name_and_repository_without_removed_ones(log, models)
 
 
 async def test_workflows_tell_their_progress(log, models):
-    step = wf.StepDefinition(id="code", type=wf.StepType.AGENT_TASK, task_template="x")
-    other = msgspec.structs.replace(step, id="test", dependencies=("code",))
-    await put(
-        log,
-        an_id(1),
-        wf.WorkflowStarted(
-            workflow_id=an_id(1), definition=wf.WorkflowDefinition(name="w", steps=(step, other), project="p")
-        ),
-    )
+    code = wf.StepDefinition(id="code", config=wf.AgentTaskStep(task_template="x"))
+    ask = wf.StepDefinition(id="ask", config=wf.ApprovalStep(question="?"), dependencies=("code",))
+    definition = wf.WorkflowDefinition(name="w", description="Of two steps.", steps=(code, ask), project="p")
+    started = wf.WorkflowStarted(workflow_id=an_id(1), definition=definition, revision="w@3")
+    await put(log, an_id(1), started)
     await put(log, an_id(1), wf.StepStarted(step_id="code", task_id=an_id(2)), wf.StepCompleted(step_id="code"))
+    inner = wf.WorkflowDefinition(name="inner", steps=(code,))
+    parent = wf.ParentStep(an_id(1), "each[0]/call")
+    await put(log, an_id(3), wf.WorkflowStarted(workflow_id=an_id(3), definition=inner, parent=parent), minutes=1)
     await models.catch_up()
-    (row,) = (await models.list(WorkflowQuery(status="active", project="p"))).rows
-    (stored,) = (await tables_of(models))["workflows"]
-    assert (stored["steps_over"], stored["steps_total"], row.current_step_index) == (1, 2, 1)
-    assert [each.status for each in row.steps] == [wf.StepStatus.COMPLETED, wf.StepStatus.PENDING]
-    assert (await models.list(WorkflowQuery(status="paused"))).rows == ()
+
+    async def names(**filters):
+        return [row.name for row in (await models.list(WorkflowQuery(descending=False, **filters))).rows]
+
+    assert await names() == ["w", "inner"]
+    assert await names(status="active", project="p") == await names(name="w") == await names(nested=False) == ["w"]
+    assert await names(definition=["w@2", "w@3"]) == await names(search="two") == ["w"]
+    assert await names(parent=an_id(1)) == await names(nested=True) == ["inner"]
+    assert await names(waits=True) == await names(status="paused") == await names(ended=True) == []
+    (row, _) = (await tables_of(models))["workflows"]
+    assert (row["steps_over"], row["steps_total"], row["current_step_index"], row["awaiting"]) == (1, 2, 1, [])
+    assert (row["definition"], row["description"], row["parent_workflow_id"]) == ("w@3", "Of two steps.", None)
+    assert [(each["id"], each["type"], each["status"]) for each in row["steps"]] == [
+        ("code", "agent_task", "completed"),
+        ("ask", "human_approval", "pending"),
+    ]
+    asked = wf.StepAwaitingApproval(step_id="ask", approval_id=an_id(4))
+    await put(log, an_id(1), wf.StepStarted(step_id="ask", approval_id=an_id(4)), asked)
+    await models.catch_up()
+    assert await names(waits=True) == ["w"]
+    assert (await tables_of(models))["workflows"][0]["awaiting"] == ["ask"]
+    await put(log, an_id(1), wf.StepCompleted(step_id="ask"), wf.WorkflowCompleted())
+    await models.catch_up()
+    assert await names(ended=True) == await names(status="completed") == ["w"]
+    assert await names(ended=False) == ["inner"]
+    assert await models.counts(WorkflowQuery()) == {"active": 1, "completed": 1}
+
+
+async def test_definitions_by_name_and_by_what_they_use(log, models):
+    def uses(*names):
+        return tuple(
+            wf.StepDefinition(id=f"s{n}", config=wf.SubWorkflowStep(workflow=name)) for n, name in enumerate(names)
+        )
+
+    for number, (name, steps) in enumerate([("ship", ("build@1", "test")), ("build", ("lint",)), ("old", ("lint",))]):
+        saved = wf.WorkflowDefinition(name=name, description=f"To {name}.", steps=uses(*steps))
+        event = DefinitionCreated(workflow_definition_id=definition_id(name), definition=saved)
+        await put(log, definition_id(name), event, minutes=number)
+    again = wf.WorkflowDefinition(name="ship", project="shop", steps=uses("build@2"))
+    await put(log, definition_id("ship"), DefinitionRevised(revision=2, definition=again))
+    await put(log, definition_id("old"), DefinitionRetired(reason="replaced"))
+    await models.catch_up()
+
+    async def names(**filters):
+        page = await models.list(DefinitionQuery(descending=False, **filters))
+        return [(row.name, row.revision) for row in page.rows]
+
+    assert await names() == [("ship", 2), ("build", 1), ("old", 1)]
+    assert await names(status="active", uses="lint") == [("build", 1)]
+    assert await names(uses="test") == [], "only the newest revision counts"
+    assert await names(uses=["build", "test"]) == await names(project="shop") == [("ship", 2)]
+    assert await names(search="TO BUI") == await names(name="build") == [("build", 1)]
+    (found,) = await models.find("workflow_definition", definition_id("build")[:9])
+    assert found.id == definition_id("build")
+    assert await models.counts(DefinitionQuery()) == {"active": 2, "retired": 1}
 
 
 async def test_execution_logs_tell_what_happened(log, models):

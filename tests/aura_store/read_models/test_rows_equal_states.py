@@ -18,7 +18,7 @@ from aura_contracts.events import Append, Fact
 from aura_contracts.ports import read_models
 from aura_contracts.task import TASK, TaskCreated, TaskSpec
 from aura_contracts.timers import timers_of
-from aura_contracts.workflow import OVER
+from aura_contracts.workflow import awaiting_of, progress_of
 from aura_store import open_log, open_read_models, world_at
 from aura_store.read_models import LogReadModels, check_read_models
 from aura_store.read_models._check import same
@@ -29,16 +29,18 @@ from read_models_under_test import fresh_fold, tables_of
 from strategies import actors, json_objects, structs, times
 
 KINDS = ("task", "approval", "agent", "workflow", "execution", "lease", "workspace", "board", "template", "project")
+KINDS += ("workflow_definition",)
 QUERIES = {query.table: query for query in read_models.QUERIES}
 BY_NAME = {aggregate.name: aggregate for aggregate in AGGREGATES}
-STREAMS = {(kind, n): f"0192f0c1-2d3e-7abc-8d{KINDS.index(kind)}f-00000000000{n}" for kind in KINDS for n in range(2)}
+STREAMS = {(kind, n): f"0192f0c1-2d3e-7abc-8d{KINDS.index(kind):x}f-00000000000{n}" for kind in KINDS for n in range(2)}
 RENAMED = {
     "task": {"parent_task_id": "parent_id", "attempts": "attempts_failed", "creator": "created_by"},
     "approval": {"created_at": "requested_at"},
-    "workflow": {"creator": "created_by"},
+    "workflow": {"creator": "created_by", "definition": "revision"},
     "board": {"creator": "created_by"},
     "template": {"creator": "created_by"},
     "project": {"creator": "created_by"},
+    "workflow_definition": {"creator": "created_by"},
 }
 UNLISTED = {"task": "deleted", "project": "removed"}
 """The states that a list has only if it is asked for them."""
@@ -48,7 +50,8 @@ DERIVED = {
     "task": {*PLACE, "metadata", "created_by"},
     "agent": {*PLACE, "task_ids"},
     "approval": {*PLACE, "reviewed_by", "reviewers", "awaited"},
-    "workflow": {*PLACE, "steps_over", "steps_total"},
+    "workflow": {*PLACE, "steps", "steps_over", "steps_total", "awaiting", "parent_workflow_id", "parent_step_id"},
+    "workflow_definition": {*PLACE, "description", "project", "steps_total", "uses"},
     "workspace": {*PLACE, "directory", "folders"},
 }
 
@@ -76,8 +79,18 @@ def assert_row_says_state(kind, row, state):
         assert row["awaited"] == list(state.awaited if state.status == "pending" else ())
         if state.reviewed_by is not None:
             assert row["reviewed_by"] == actor_name(state.reviewed_by)
+    if kind == "workflow_definition":
+        definition = state.definition
+        assert (row["description"], row["project"]) == (definition.description, definition.project)
+        assert row["steps_total"] == len(list(definition.walk()))
+        called = [step.config.workflow for step in definition.walk() if step.type == "workflow"]
+        assert row["uses"] == sorted({text.split("@")[0] for text in called})
     if kind == "workflow":
-        assert (row["steps_over"], row["steps_total"]) == (sum(s.status in OVER for s in state.steps), len(state.steps))
+        assert (row["steps_over"], row["steps_total"]) == progress_of(state)
+        assert tuple(row["awaiting"]) == awaiting_of(state)
+        assert [one["id"] for one in row["steps"]] == list(state.steps)
+        assert row["parent_workflow_id"] == (None if state.parent is None else state.parent.workflow_id)
+        assert row["parent_step_id"] == (None if state.parent is None else state.parent.step_id)
 
 
 async def something_happens(log, data, streams):

@@ -1,0 +1,169 @@
+"""A workflow whose engine is killed at random moments ends as one that is not: each side effect once.
+
+``AURA_KILLS`` is how many moments there are, five for each run: 1 by default, 100 for a thorough run.
+"""
+
+import math
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import attrs
+import pytest
+
+from aura_contracts.workflow import WORKFLOW
+from aura_engine import open_engine
+from aura_store import locks_for
+from conditions import until
+from sites import Site, made_site, wait
+from workflow_runner import ITEMS, WORKFLOW_ID
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is tested runs in processes of its own, on its own event loop."""
+    return "asyncio"
+
+
+MOMENTS = int(os.environ.get("AURA_KILLS", "1"))
+A_RUN = 5
+"""Moments in one run."""
+
+RUNNER = Path(__file__).parent / "workflow_runner.py"
+PATIENCE = 300.0
+
+
+@attrs.define
+class WorkflowSite(Site):
+    """A site with a workflow, and the process that works on it."""
+
+    url: str = ""
+
+    @property
+    def store(self):
+        return self.url or super().store
+
+    @property
+    def witness(self):
+        return self.root / "witness"
+
+    def drive(self):
+        """Start the process that drives the workflow."""
+        with (self.root / "out").open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, str(RUNNER), self.store, str(self.root / "home"), str(self.repository)],
+                cwd=self.repository,
+                env={**self.environment, "PYTHONPATH": os.pathsep.join([str(RUNNER.parents[1]), *sys.path])},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        self.started.append(process)
+        return process
+
+    async def head(self):
+        async with open_engine(self.store, user="auditor", read_only=True) as engine:
+            return await engine.events.head()
+
+    async def reaches(self, position, process):
+        """Return when the log has so many events, or the process has ended."""
+
+        async def is_there():
+            if process.poll() is not None:
+                return True
+            return (self.url or await self.is_made()) and await self.head() >= position
+
+        await until(is_there, PATIENCE)
+
+    async def account(self):
+        """Return what there is in the end. Checks what no run may leave."""
+        records = await self.records()
+        await self.is_quiet()
+        async with open_engine(self.store, user="auditor", read_only=True) as engine:
+            workflow = await engine._core.bus.fetch(WORKFLOW, WORKFLOW_ID)
+            tasks = (await engine.tasks.list(limit=100)).rows
+            asked = (await engine.approvals.list(limit=100)).rows
+            agents = (await engine.agents.list()).rows
+        assert {(agent.status, agent.tasks) for agent in agents} == {("idle", ())}
+        assert {task.requester for task in tasks} == {"alice"}
+        await self.check_no_lock_is_left([WORKFLOW_ID, *(task.id for task in tasks)])
+        started = Counter((r.event.step_id) for r in records if r.event.topic == "workflow.step_started")
+        return {
+            "status": workflow.status,
+            "steps": {one.id: (one.status, one.attempts, one.result) for one in workflow.steps.values()},
+            "started": started,
+            "tasks": Counter((task.title, task.status) for task in tasks),
+            "questions": Counter((one.proposed_solution, one.status) for one in asked),
+            "effects": Counter(self.witness.read_text().split()),
+        }
+
+    async def check_no_lock_is_left(self, ids):
+        locks = locks_for(self.store)
+        try:
+            held = [one for one in ids for kind in ("workflow", "task") if await locks.held_elsewhere(f"{kind}:{one}")]
+        finally:
+            await locks.aclose()
+        assert held == []
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_url(request):
+    """What returns the URL of an empty database of its own; empty: the site's own file."""
+    if request.param == "sqlite":
+        return lambda: ""
+    from databases import new_schema  # noqa: PLC0415 - only for this server
+
+    server = request.getfixturevalue("postgres")
+    return lambda: new_schema(server)
+
+
+@contextmanager
+def site_in(folder, url):
+    folder.mkdir()
+    with made_site(folder, kind=WorkflowSite) as site:
+        site.url = url
+        yield site
+
+
+async def undisturbed(folder, url):
+    """Return the account of a run that nothing disturbs, and the position of its last event."""
+    with site_in(folder, url) as site:
+        assert wait(site.drive(), PATIENCE) == 0, site.said
+        return await site.account(), await site.head()
+
+
+async def killed(folder, url, moments, pauses):
+    """Return the account of a run that is killed after each of these events and pauses (seconds)."""
+    with site_in(folder, url) as site:
+        for position, pause in zip(moments, pauses, strict=True):
+            process = site.drive()
+            await site.reaches(position, process)
+            await anyio.sleep(pause)
+            process.kill()
+            process.wait()
+        assert wait(site.drive(), PATIENCE) == 0, site.said
+        return await site.account()
+
+
+async def test_a_workflow_that_is_killed_at_random_moments_ends_as_one_that_is_not(tmp_path, new_url):
+    seed = int(os.environ.get("AURA_SEED", "0")) or random.randrange(1, 2**32)
+    chance = random.Random(seed)
+    expected, end = await undisturbed(tmp_path / "undisturbed", new_url())
+    assert expected["status"] == "completed", expected
+    items = {f"item-{number}" for number in range(ITEMS)}
+    effects = {"begin", "left", "right", "failed", "yes", "end"} | items
+    assert expected["effects"] == dict.fromkeys(effects, 1)
+    assert expected["steps"]["fails"][0] == "failed"
+    assert set(expected["started"].values()) == {1}
+    for run in range(math.ceil(MOMENTS / A_RUN)):
+        moments = sorted(chance.randrange(1, end) for _ in range(min(A_RUN, MOMENTS - run * A_RUN)))
+        pauses = [chance.random() * 0.05 for _ in moments]
+        found = await killed(tmp_path / f"run-{run}", new_url(), moments, pauses)
+        assert found == expected, f"AURA_SEED={seed}, run {run}, killed after {moments} and {pauses}"
