@@ -17,7 +17,7 @@ from aura_contracts.workflow import clocks
 from aura_contracts.workflow import event_types as events
 from aura_contracts.workflow.outline import inner_blocks, outline_of
 from aura_contracts.workflow.parts import WorkflowStep
-from aura_contracts.workflow.resets import active_again, step_retried
+from aura_contracts.workflow.resets import active_again, enclosing_active_again, step_retried
 from aura_contracts.workflow.state import Workflow
 from aura_contracts.workflow.steps import (
     Steps,
@@ -266,6 +266,8 @@ _one_skipped = _of_step(_without)
 
 def _step_skipped(state: Workflow, event: events.StepSkipped, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
     after = _one_skipped(state, event, fact, status)
+    if state.steps[event.step_id].status is _S.FAILED:
+        after = enclosing_active_again(after, event.step_id, fact.time)
     again = active_again(state, fact.time)
     return replace(after, **again) if again else after
 
