@@ -17,6 +17,7 @@ from aura_contracts.workflow.values import Join, StepDefinition, StepRetry, Work
 OK, AGAIN, FINAL = None, FailureReason.AGENT_ERROR, FailureReason.REFUSED
 RETRY_ON = (FailureReason.AGENT_ERROR, FailureReason.TIMEOUT)
 MOST_STEPS = 10
+WORK = v.AgentTaskStep | v.CommandStep | v.SubWorkflowStep
 
 
 @dataclass
@@ -97,10 +98,11 @@ class _Writer:
             n=n,
             when=self.when(name),
             retry=StepRetry(attempts=2, pause=self.choose(5.0, 0.5), on=RETRY_ON) if self.chance(4) else StepRetry(),
-            timeout=7.0 if isinstance(config, (v.AgentTaskStep, v.CommandStep)) and self.chance(5) else None,
+            timeout=7.0 if isinstance(config, v.AgentTaskStep | v.CommandStep) and self.chance(5) else None,
             on_failure=v.OnStepFailure.CONTINUE if self.chance(5) else v.OnStepFailure.FAIL,
             handler=self.block(depth + 1, 2) if self.left > 0 and self.chance(8) else (),
             compensation=self.compensation() if self.chance(4) else None,
+            locks=(self.choose("db", "net"),) if isinstance(config, WORK) and self.chance(5) else (),
         )
 
     def join(self, members: int) -> tuple[Join, int | None]:
@@ -146,9 +148,7 @@ class _Writer:
         return v.ApprovalStep(question="Good?")
 
     def wait(self, name: str, _depth: int) -> v.WaitStep:
-        return (
-            v.WaitStep(seconds=self.choose(3.0, 11.0)) if self.chance(2) else v.WaitStep(signal=f"for-{name}")
-        )
+        return v.WaitStep(seconds=self.choose(3.0, 11.0)) if self.chance(2) else v.WaitStep(signal=f"for-{name}")
 
     def end(self, _name: str, _depth: int) -> v.EndStep:
         return v.EndStep(status=self.choose(WorkflowStatus.COMPLETED, WorkflowStatus.FAILED))

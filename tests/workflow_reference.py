@@ -47,7 +47,19 @@ class Reference:
         steps = [step for step in self.top.walk() if step.ready and (step.decided or not step.definition.when)]
         steps += [undo] if undo and undo.status is S.PENDING else []
         inside = (*CONTAINERS, v.EndStep, v.WaitStep)
-        return [step.address for step in steps if not self.paused and not isinstance(step.config, inside)]
+        taken, found = set(), []
+        for step in steps:
+            locks = set(step.definition.locks)
+            if not (self.paused or isinstance(step.config, inside) or taken & locks or self._locked(step)):
+                taken |= locks
+                found.append(step.address)
+        return found
+
+    def _locked(self, step):
+        """Whether a step that runs has a lock that this one needs, other than those around it."""
+        around = list(step.around())
+        running = [one for one in self.all if one.busy and one.status is not S.RETRYING and one not in around]
+        return any(set(one.definition.locks) & set(step.definition.locks) for one in running)
 
     def may_evaluate(self) -> list[str]:
         return [] if self.paused else [step.address for step in self.all if step.asks]
@@ -144,8 +156,8 @@ class Reference:
     def skip(self, address):
         step = self.step(address)
         if step.status is S.FAILED:
-            step.status, step.unreached = S.SKIPPED, False
-            self._reactivate(step)
+            step.status = S.SKIPPED
+            self._reactivate_around(step)
         else:
             self._cancel(step, S.SKIPPED)
         self.settle()
@@ -220,6 +232,8 @@ class Reference:
 
     def _start_inside(self, step):
         match step.config:
+            case _ if self._locked(step):
+                return
             case v.EndStep(status=status):
                 self._begin(step)
                 self._complete(step, None)
@@ -262,7 +276,7 @@ class Reference:
 
     def _settle_members(self, step, members, join, n):
         done, quiet = members.count(S.COMPLETED), all(block.quiet for block in step.body)
-        enough = quiet if join is Join.ALL_DONE else done >= (n or 1)
+        enough = all(members) or quiet if join is Join.ALL_DONE else done >= (n or 1)
         enough = all(members) and S.FAILED not in members if join is Join.ALL_SUCCEEDED else enough
         if enough and join is Join.FIRST:
             self._cancel_losers(step)
@@ -384,15 +398,18 @@ class Reference:
             step.status = step.becomes
 
     def _reactivate(self, step):
-        """Undo what followed from how a step ended: skips because of it, failures of what contains it, the whole's."""
+        """Undo what followed from how a step ended: skips because of it, and what failed around it."""
         for other in step.block.steps:
             if other.unreached and step.definition.id in other.definition.dependencies:
                 other.clear()
                 self._reactivate(other)
-        owner = step.block.owner
-        if owner is not None and owner.status is S.FAILED:
-            owner.status = S.RUNNING
-            self._reactivate(owner)
+        self._reactivate_around(step, self._reactivate)
+
+    def _reactivate_around(self, step, also=lambda _: None):
+        for owner in step.around():
+            if owner.status is S.FAILED:
+                owner.status = S.RUNNING
+                also(owner)
         if self.status is WorkflowStatus.FAILED:
             self.status = WorkflowStatus.ACTIVE
 

@@ -81,6 +81,12 @@ class Step:
         for block in [*self.body, *([self.handler] if self.handler else [])]:
             yield from block.walk()
 
+    def around(self):
+        owner = self.block.owner
+        while owner is not None:
+            yield owner
+            owner = owner.block.owner
+
     @property
     def busy(self):
         return self.status in (RUNNING, RETRYING, CANCELLING)

@@ -166,4 +166,3 @@ class EngineWorld:
     def _definition(self, address):
         name = address.rpartition("/")[2]
         return next(step for step in self.state.definition.walk() if step.id == name)
-
