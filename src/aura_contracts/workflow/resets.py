@@ -129,7 +129,7 @@ def _reactivate(
     outline = outline_of(state.definition)
     gone: dict[str, int] = {}
     inner = steps[step_id]
-    while inner.parent is not None:
+    while inner.parent is not None and outline[inner.definition_id].role is not Role.COMPENSATION:
         around = steps[inner.parent]
         if around.status is _S.FAILED and outline[inner.definition_id].role is Role.HANDLER:
             steps[around.id] = replace(around, status=_S.HANDLING)
