@@ -64,6 +64,7 @@ class _Writer:
 
     def __init__(self, draw: Any) -> None:
         self.draw, self.left, self.count, self.answers = draw, MOST_STEPS, 0, {}
+        self.in_items = 0
 
     def name(self) -> str:
         self.count += 1
@@ -166,7 +167,9 @@ class _Writer:
         return v.ConditionalStep(cases=cases, otherwise=otherwise)
 
     def for_each(self, name: str, depth: int) -> v.ForEachStep:
+        self.in_items += 1
         steps = self.block(depth + 1, 2)
+        self.in_items -= 1
         join, n = self.join(2)
         self.answers[f"items {name}"] = self.draw(st.lists(st.integers(0, 3), min_size=1, max_size=2))
         concurrency = self.choose(None, 1, 2)

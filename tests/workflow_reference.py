@@ -279,14 +279,14 @@ class Reference:
         enough = all(members) or quiet if join is Join.ALL_DONE else done >= (n or 1)
         enough = all(members) and S.FAILED not in members if join is Join.ALL_SUCCEEDED else enough
         if enough and join is Join.FIRST:
-            self._cancel_losers(step)
-            enough = not step.busy_below
+            enough = self._losers_are_over(step)
         if enough:
             self._complete(step, step.output)
         elif quiet and not step.closed:
             self._fail(step, step.reason or FINAL)
 
-    def _cancel_losers(self, step):
+    def _losers_are_over(self, step):
+        """Cancel what lost; what goes on within a member that completed early has not lost."""
         if isinstance(step.config, v.ForEachStep):
             losers = [member for block in step.body if not block.verdict for member in block.steps]
         else:
@@ -294,6 +294,7 @@ class Reference:
         step.closed = True
         for loser in losers:
             self._cancel(loser, S.CANCELLED)
+        return not any(loser.busy for loser in losers)
 
     def _settle_whole(self):
         if self.final or self.status is WorkflowStatus.COMPLETED:

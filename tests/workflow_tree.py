@@ -145,6 +145,8 @@ class Step:
     @property
     def moves(self):
         """Whether its join is decided, and what follows has not been done."""
+        if self.status is COMPLETED and self.items and not (self.closed or self.handler):  # it completed early
+            return len(self.body) < len(self.items) and self.block.active
         return self.status is PENDING and self.block.active and self.join != "wait"
 
     @property
