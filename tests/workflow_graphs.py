@@ -149,7 +149,10 @@ class _Writer:
         return v.ApprovalStep(question="Good?")
 
     def wait(self, name: str, _depth: int) -> v.WaitStep:
-        return v.WaitStep(seconds=self.choose(3.0, 11.0)) if self.chance(2) else v.WaitStep(signal=f"for-{name}")
+        """Draw a wait; a signal is for one step, because which of several has it is another test's."""
+        if self.in_items or self.chance(2):
+            return v.WaitStep(seconds=self.choose(3.0, 11.0))
+        return v.WaitStep(signal=f"for-{name}")
 
     def end(self, _name: str, _depth: int) -> v.EndStep:
         return v.EndStep(status=self.choose(WorkflowStatus.COMPLETED, WorkflowStatus.FAILED))

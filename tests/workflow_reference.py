@@ -331,7 +331,7 @@ class Reference:
         if not self.ending:
             self.ending, self.status, self.paused, self.top.closed = status, WorkflowStatus.CANCELLING, False, True
             for step in self.all:
-                self._cancel(step, S.CANCELLED)
+                self._cancel(step, S.CANCELLED, outer=True)
 
     # --- One step -----------------------------------------------------------------------------------------------------
 
@@ -381,15 +381,15 @@ class Reference:
         else:
             step.status = S.FAILED
 
-    def _cancel(self, step, becomes):
-        """Cancel a step and all within it; what it becomes is said by the first who cancels it, but the whole wins."""
+    def _cancel(self, step, becomes, outer=False):
+        """Cancel a step and all within it. The first who cancels says what it becomes, but what is around it wins."""
         if step.status in (S.PENDING, S.RETRYING) or (step.works and isinstance(step.config, v.WaitStep)):
             step.becomes = becomes
             self._cancelled(step)
-        elif step.status is S.RUNNING or (step.status is S.CANCELLING and self.ending):
+        elif step.status is S.RUNNING or (step.status is S.CANCELLING and outer):
             step.status, step.becomes = S.CANCELLING, becomes
         for inner in list(step.below()):
-            self._cancel(inner, S.CANCELLED)
+            self._cancel(inner, S.CANCELLED, outer=True)
 
     def _cancelled(self, step):
         step.due = None
