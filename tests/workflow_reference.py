@@ -4,8 +4,7 @@
 nothing changes. What the world does comes from outside: `start` and `evaluate` are what a driver does, `end` says that
 what a step started has ended, the rest are the commands of humans and the clock. How work ends is asked of `Outcomes`.
 
-It has no commands, no events and no times but seconds; it is slow, and short enough to be compared with the
-documentation by eye.
+It has no commands and no events; it is slow, and short enough to be compared with the documentation by eye.
 """
 
 from collections import Counter
@@ -17,8 +16,7 @@ from aura_contracts.workflow.values import StepStatus as S
 from workflow_graphs import Outcomes
 from workflow_tree import CONTAINERS, Block, Step
 
-FINAL = FailureReason.CONFLICT
-"""A reason that no retry is for, where only that matters."""
+FINAL = FailureReason.CONFLICT  # a reason that no retry is for
 
 
 class Reference:
@@ -101,7 +99,7 @@ class Reference:
             step.decided = self.outcomes.when(address)
             step.status = S.PENDING if step.decided else S.SKIPPED
         elif isinstance(step.config, v.ConditionalStep):
-            self._choose(step, self.outcomes.case(address))
+            step.choose(self.outcomes.case(address))
         elif isinstance(step.config, v.ForEachStep):
             items = self.outcomes.items(address)
             if len(items) <= step.config.limit:
@@ -126,8 +124,7 @@ class Reference:
             self._fail(step, reason)
         self.settle()
 
-    def end_in_time(self, address):
-        """As `end`, but it was too late to cancel it: what it did is done."""
+    def end_in_time(self, address):  # too late to cancel it: what it did is done
         self.end(address, in_time=True)
 
     def signal(self, name, data=None):
@@ -172,7 +169,6 @@ class Reference:
         self.settle()
 
     def advance(self, moment):
-        """The clock shows a moment; `next_moment` must not be passed over."""
         passed, self.now = moment - self.now, moment
         if self.left is not None and self.status is WorkflowStatus.ACTIVE:
             self.left -= passed
@@ -217,7 +213,7 @@ class Reference:
         elif step.status is S.RUNNING and isinstance(step.config, v.WaitStep):
             self._consume_signal(step)
         elif step.status is S.COMPLETED and not step.handler and step.items and step.block.active:
-            self._open_items(step)
+            step.open_items()
 
     def _settle_join(self, step):
         """Skip it, cancel those that lost, or start what needs nothing outside."""
@@ -244,7 +240,7 @@ class Reference:
             case v.LoopStep():
                 self._begin(step)
                 if not step.body:
-                    self._open(step)
+                    step.open()
             case v.WaitStep(seconds=seconds):
                 self._begin(step)
                 step.due = None if seconds is None else self.now + seconds
@@ -263,7 +259,7 @@ class Reference:
             case v.ParallelStep(join=join, n=n):
                 self._settle_members(step, [member.ended for member in step.body[0].steps], join, n)
             case v.ForEachStep(join=join, n=n) if step.items is not None:
-                self._open_items(step)
+                step.open_items()
                 missing = [None] * (len(step.items) - len(step.body))
                 self._settle_members(step, [*(block.verdict for block in step.body), *missing], join, n)
             case v.ConditionalStep() if step.body:
@@ -340,30 +336,12 @@ class Reference:
         step.tries += 1
         step.status, step.left = S.RUNNING, step.definition.timeout
 
-    def _open(self, step):
-        number = len(step.body) + isinstance(step.config, v.LoopStep)
-        step.body.append(Block(step.config.steps, step, f"{step.address}[{number}]/"))
-
-    def _open_items(self, step):
-        at_most = step.config.concurrency or len(step.items)
-        verdicts = [block.verdict for block in step.body]
-        decided = step.config.join is Join.FIRST and verdicts.count(S.COMPLETED) >= (step.config.n or 1)
-        while len(step.body) < len(step.items) and not (step.closed or decided):
-            if sum(block.verdict is None for block in step.body) >= at_most:
-                return
-            self._open(step)
-
-    def _choose(self, step, case):
-        step.outcome = len(step.config.cases) if case is None else case
-        steps = step.config.otherwise if case is None else step.config.cases[case].steps
-        step.body = [Block(steps, step, step.block.prefix)]
-
     def _end_round(self, step):
         step.asks_until = False
         if self.outcomes.until(step.address, len(step.body)):
             self._complete(step, step.body[-1].output)
         elif len(step.body) < step.config.limit:
-            self._open(step)
+            step.open()
         else:
             step.spent = True
 

@@ -77,6 +77,29 @@ class Step:
             self.handler, self.closed, self.asks_until, self.spent = None, False, False, False
         return bool(again)
 
+    # --- Blocks that begin
+
+    def choose(self, case):
+        self.outcome = len(self.config.cases) if case is None else case
+        steps = self.config.otherwise if case is None else self.config.cases[case].steps
+        self.body = [Block(steps, self, self.block.prefix)]
+
+    def open(self):
+        """Begin the next item or round."""
+        number = len(self.body) + isinstance(self.config, v.LoopStep)
+        self.body.append(Block(self.config.steps, self, f"{self.address}[{number}]/"))
+
+    def open_items(self):
+        at_most = self.config.concurrency or len(self.items)
+        verdicts = [block.verdict for block in self.body]
+        decided = self.config.join is Join.FIRST and verdicts.count(COMPLETED) >= (self.config.n or 1)
+        while len(self.body) < len(self.items) and not (self.closed or decided):
+            if sum(block.verdict is None for block in self.body) >= at_most:
+                return
+            self.open()
+
+    # --- What is around and below
+
     def below(self):
         for block in [*self.body, *([self.handler] if self.handler else [])]:
             yield from block.walk()
