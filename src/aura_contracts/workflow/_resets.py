@@ -111,6 +111,14 @@ def active_again(state: Workflow, now: datetime) -> dict[str, Any]:
     }
 
 
+def enclosing_active_again(state: Workflow, step_id: str, now: datetime) -> Workflow:
+    """Return the state in which what encloses a step and had failed runs again: a human skipped the step."""
+    steps = dict(state.steps)
+    gone = _reactivate(state, steps, children_of(steps), step_id, now)
+    earlier = {**state.earlier_attempts, **gone} if gone else state.earlier_attempts
+    return replace(state, steps=steps, earlier_attempts=earlier, current_step_index=top_index(state, steps))
+
+
 def _reactivate(
     state: Workflow, steps: Steps, children: Mapping[str | None, list[str]], step_id: str, now: datetime
 ) -> dict[str, int]:
@@ -121,7 +129,7 @@ def _reactivate(
     outline = outline_of(state.definition)
     gone: dict[str, int] = {}
     inner = steps[step_id]
-    while inner.parent is not None:
+    while inner.parent is not None and outline[inner.definition_id].role is not Role.COMPENSATION:
         around = steps[inner.parent]
         if around.status is _S.FAILED and outline[inner.definition_id].role is Role.HANDLER:
             steps[around.id] = replace(around, status=_S.HANDLING)

@@ -162,7 +162,7 @@ STEP_TABLE: Mapping[StepStatus | None, Mapping[type[Event], NextStatus]] = Mappi
         },
         _S.SKIPPED: {events.StepRetried: _S.PENDING},
         _S.CANCELLED: {events.StepRetried: _S.PENDING},
-        _S.COMPLETED: {events.StepCompensationBegun: _S.COMPLETED},
+        _S.COMPLETED: {events.StepCompensationBegun: _S.COMPLETED, events.StepItemsBegun: _S.COMPLETED},
     }
 )
 """Step status x event. An event moves the step that it names, and besides it: `StepCancelling` and `WorkflowCancelling`

@@ -15,7 +15,7 @@ from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
 from aura_contracts.workflow import _clocks as clocks
 from aura_contracts.workflow import event_types as events
-from aura_contracts.workflow._resets import active_again, step_retried
+from aura_contracts.workflow._resets import active_again, enclosing_active_again, step_retried
 from aura_contracts.workflow._steps import (
     Steps,
     children_of,
@@ -266,6 +266,8 @@ _one_skipped = _of_step(_without)
 
 def _step_skipped(state: Workflow, event: events.StepSkipped, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
     after = _one_skipped(state, event, fact, status)
+    if state.steps[event.step_id].status is _S.FAILED:
+        after = enclosing_active_again(after, event.step_id, fact.time)
     again = active_again(state, fact.time)
     return replace(after, **again) if again else after
 

@@ -21,6 +21,8 @@ from aura_contracts.workflow import (
     Workflow,
     WorkflowStatus,
     WorkflowStep,
+    children_of,
+    descendants,
     outline_of,
 )
 
@@ -120,13 +122,20 @@ class BlockEnd(NamedTuple):
 def block_end(workflow: Workflow, steps: Iterable[WorkflowStep]) -> BlockEnd | None:
     """Return how the steps of a block have ended; None as long as something of it runs or can start."""
     outline = outline_of(workflow.definition)
-    failed: WorkflowStep | None = None
-    for step in steps:
-        if step.status in LIVE or may_begin(workflow, step):
-            return None
-        if failed is None and blocks(outline, step):
-            failed = step
+    members = list(steps)
+    if any(step.status in LIVE or may_begin(workflow, step) for step in members):
+        return None
+    failed = next((step for step in members if blocks(outline, step)), None)
+    if failed is not None and goes_on_below(workflow, *members):
+        return None
     return BlockEnd(failed)
+
+
+def goes_on_below(workflow: Workflow, *steps: WorkflowStep) -> bool:
+    """Whether something within steps still runs or can start, also what a container did not wait for."""
+    children = children_of(workflow.steps)
+    below = (workflow.steps[one] for step in steps for one in descendants(children, step.id))
+    return any(step.status in LIVE or may_begin(workflow, step) for step in below)
 
 
 def failure_of(step: WorkflowStep) -> Failure:

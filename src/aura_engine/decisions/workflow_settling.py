@@ -64,7 +64,7 @@ from aura_engine.decisions._workflow_containers import (
     handler_result,
 )
 from aura_engine.decisions._workflow_end import whole_result
-from aura_engine.decisions._workflow_joins import Verdict, is_open, join_of
+from aura_engine.decisions._workflow_joins import Verdict, goes_on_below, is_open, join_of
 from aura_engine.decisions._workflow_locks import is_locked
 
 _S = StepStatus
@@ -271,7 +271,7 @@ class _Settling:
             case Completes(result):
                 self._record(StepCompleted(step_id=step.id, result=result))
                 return True
-            case Fails(failure):
+            case Fails(failure) if not goes_on_below(self.state, step):
                 self._record(attempt_failed(step, definition, failure, self.now))
                 return True
             case Cancels(steps):
@@ -286,7 +286,7 @@ class _Settling:
         match handler_result(self.state, step):
             case Completes(result):
                 self._record(StepCompleted(step_id=step.id, result=result, handled=True))
-            case Fails(failure):
+            case Fails(failure) if not goes_on_below(self.state, step):
                 self._record(attempt_failed(step, None, failure, self.now))
 
     def _settle_cancelling(self, step: WorkflowStep, definition: StepDefinition) -> None:
