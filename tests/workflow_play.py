@@ -18,8 +18,8 @@ from aura_contracts.events import Fact
 from aura_contracts.failures import Failure, FailureReason
 from aura_engine.decisions import Context
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
-from aura_engine.decisions.workflow_settling import settle
-from aura_engine.workflows.acts import Act, ActKind, Question, acts
+from aura_engine.decisions.workflow_settlement import settle
+from aura_engine.workflow.acts import Act, ActKind, Question, acts
 
 ID = "0192f0c1-2d3e-7abc-8def-000000000001"
 NOW = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)

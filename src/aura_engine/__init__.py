@@ -587,21 +587,21 @@ if TYPE_CHECKING:
     from aura_engine.record.metrics import Metrics as Metrics
     from aura_engine.record.metrics import TypeMetrics as TypeMetrics
     from aura_engine.runtime.views import View as View
-    from aura_engine.workflows.critical_path import CriticalPath as CriticalPath
-    from aura_engine.workflows.critical_path import CriticalStep as CriticalStep
-    from aura_engine.workflows.definition_text import definition_text as definition_text
-    from aura_engine.workflows.graph.mermaid import mermaid_of as mermaid_of
-    from aura_engine.workflows.graph.nodes import GraphEdge as GraphEdge
-    from aura_engine.workflows.graph.nodes import GraphNode as GraphNode
-    from aura_engine.workflows.graph.nodes import NodeRole as NodeRole
-    from aura_engine.workflows.graph.nodes import WorkflowGraph as WorkflowGraph
-    from aura_engine.workflows.graph.nodes import graph_of as graph_of
-    from aura_engine.workflows.graph.svg import svg_of as svg_of
-    from aura_engine.workflows.graph.tree import tree_of as tree_of
-    from aura_engine.workflows.starters import starter_names as starter_names
-    from aura_engine.workflows.starters import starter_text as starter_text
-    from aura_engine.workflows.wait_chains import WaitChain as WaitChain
-    from aura_engine.workflows.wait_chains import WaitKind as WaitKind
-    from aura_engine.workflows.wait_chains import WaitLink as WaitLink
+    from aura_engine.workflow.critical_path import CriticalPath as CriticalPath
+    from aura_engine.workflow.critical_path import CriticalStep as CriticalStep
+    from aura_engine.workflow.definition_text import definition_text as definition_text
+    from aura_engine.workflow.graph.mermaid import mermaid_of as mermaid_of
+    from aura_engine.workflow.graph.nodes import GraphEdge as GraphEdge
+    from aura_engine.workflow.graph.nodes import GraphNode as GraphNode
+    from aura_engine.workflow.graph.nodes import NodeRole as NodeRole
+    from aura_engine.workflow.graph.nodes import WorkflowGraph as WorkflowGraph
+    from aura_engine.workflow.graph.nodes import graph_of as graph_of
+    from aura_engine.workflow.graph.svg import svg_of as svg_of
+    from aura_engine.workflow.graph.tree import tree_of as tree_of
+    from aura_engine.workflow.starters import starter_names as starter_names
+    from aura_engine.workflow.starters import starter_text as starter_text
+    from aura_engine.workflow.wait_chains import WaitChain as WaitChain
+    from aura_engine.workflow.wait_chains import WaitKind as WaitKind
+    from aura_engine.workflow.wait_chains import WaitLink as WaitLink
 
 export_lazily(__name__)

@@ -110,9 +110,9 @@ from aura_engine.portal import Portal
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.metrics import Metrics
 from aura_engine.runtime.views import View
-from aura_engine.workflows.critical_path import CriticalPath
-from aura_engine.workflows.graph.nodes import WorkflowGraph
-from aura_engine.workflows.wait_chains import WaitChain
+from aura_engine.workflow.critical_path import CriticalPath
+from aura_engine.workflow.graph.nodes import WorkflowGraph
+from aura_engine.workflow.wait_chains import WaitChain
 
 
 class BlockingTasks:

@@ -8,7 +8,7 @@ from aura_contracts import workflow as wf
 from aura_contracts.actors import agent
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.failures import Failure, FailureReason
-from aura_engine.workflows.acts import Act, ActKind, Question
+from aura_engine.workflow.acts import Act, ActKind, Question
 from workflow_play import (
     ALICE,
     ENGINE,

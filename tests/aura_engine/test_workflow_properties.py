@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aura_contracts import workflow as wf
 from aura_contracts.errors import CommandRefused
 from aura_contracts.failures import Failure, FailureReason
-from aura_engine.workflows.acts import ActKind, Question
+from aura_engine.workflow.acts import ActKind, Question
 from workflow_play import Play, ask, choose, command, each, end, loop, together, wait, work
 
 TRANSIENT = Failure(FailureReason.AGENT_ERROR, "once more")

@@ -12,9 +12,9 @@ from test_examples import ROOT, blocks_of
 from aura_contracts import errors
 from aura_engine._template_filters import _BOUNDED_FILTERS as FILTERS
 from aura_engine._template_filters import STEP_LIMIT
-from aura_engine.workflows import expressions
-from aura_engine.workflows._expression_sandbox import VALUE_LIMIT
-from aura_engine.workflows.lazy_tables import Absent, Lazy
+from aura_engine.workflow import expressions
+from aura_engine.workflow._expression_sandbox import VALUE_LIMIT
+from aura_engine.workflow.lazy_tables import Absent, Lazy
 
 PAGE = ROOT / "docs/reference/workflow-expressions.md"
 

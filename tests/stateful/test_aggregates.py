@@ -41,8 +41,8 @@ from aura_contracts.workflow import StepDefinition, WorkflowDefinition
 from aura_contracts.workflow.values import AgentTaskStep
 from aura_contracts.workflow_definition import SaveDefinition, definition_id
 from aura_engine.decisions import DECIDERS, Context
-from aura_engine.workflows.acts import ActKind, acts
-from aura_engine.workflows.acts import Question as Asked
+from aura_engine.workflow.acts import ActKind, acts
+from aura_engine.workflow.acts import Question as Asked
 from strategies import EPOCH, IDS, actors, commands, structs
 from workflow_play import ask, choose, each, end, loop, together, wait, work
 from workflow_play import command as script

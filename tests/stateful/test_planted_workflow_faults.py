@@ -21,13 +21,13 @@ from aura_contracts.workflow import values as v
 from aura_contracts.workflow.values import Join, StepDefinition, StepRetry, WorkflowDefinition
 from aura_engine.decisions import (
     _workflow_containers,
+    _workflow_control,
     _workflow_end,
     _workflow_joins,
-    _workflow_steering,
     workflow,
-    workflow_settling,
+    workflow_settlement,
 )
-from aura_engine.workflows import acts
+from aura_engine.workflow import acts
 from workflow_graphs import Outcomes, Story
 
 SEEDS = range(30)
@@ -63,12 +63,12 @@ def together(*steps, **options):
 
 
 def everywhere(name, replacement):
-    modules = (_workflow_joins, _workflow_containers, _workflow_end, workflow_settling, workflow, acts)
+    modules = (_workflow_joins, _workflow_containers, _workflow_end, workflow_settlement, workflow, acts)
     return tuple((module, name, replacement) for module in modules if hasattr(module, name))
 
 
 JOIN, ITEMS, LOOP = _workflow_joins.join_of, _workflow_containers._of_items, _workflow_containers._of_loop
-FAILED = workflow_settling.attempt_failed
+FAILED = workflow_settlement.attempt_failed
 
 
 def join_after_one(state, one, definition):
@@ -154,7 +154,7 @@ FAULTS = {
     ),
     "a pause holds nothing back": Fault(
         (step("first", together(command("a"))), step("second", together(command("b")), "first")),
-        ((workflow_settling._Settling, "_paused", False),),
+        ((workflow_settlement._Settling, "_paused", False),),
     ),
     "every failure is tried again": Fault(
         (command("a", retry=StepRetry(attempts=2, on=(AGAIN,))),),
@@ -177,7 +177,7 @@ FAULTS = {
     ),
     "a retry forgets what was skipped": Fault(
         (command("a", on_failure=TOLERATED), command("b", "a"), command("c")),
-        ((_workflow_steering, "_skipped_because", lambda *_: ()),),
+        ((_workflow_control, "_skipped_because", lambda *_: ()),),
         {"work a": [FINAL, None]},
         first=(("start", "a"), ("end", "a"), ("retry", "a")),
     ),

@@ -1,7 +1,7 @@
 """The commands of workflows: see `aura_contracts.workflow`.
 
 After its own events each command records everything that follows from them without the world, in the same append:
-`aura_engine.decisions.workflow_settling`. `emits` names only a command's own events.
+`aura_engine.decisions.workflow_settlement`. `emits` names only a command's own events.
 """
 
 from typing import Any

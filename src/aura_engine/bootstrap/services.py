@@ -24,9 +24,9 @@ from aura_engine.runtime.context import Runtime, Slots, reviewers_of
 from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
-from aura_engine.workflows.kind import WorkflowKind
-from aura_engine.workflows.library import Library
-from aura_engine.workflows.world import World
+from aura_engine.workflow.kind import WorkflowKind
+from aura_engine.workflow.library import Library
+from aura_engine.workflow.world import World
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]

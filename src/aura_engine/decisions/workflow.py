@@ -5,11 +5,11 @@ Source: specification, "Workflow", "Workflow Orchestration", "Workflow Execution
 Who may do what: humans start, steer and cancel; AURA itself (``system:``) reports what happened to the steps, because
 it follows their tasks and approvals; agents know only tasks. A command on a step passes the workflow's table first (in
 the decider), then the step's own table, then the rules below. What follows from its events is added by
-`aura_engine.decisions.workflow_settling`.
+`aura_engine.decisions.workflow_settlement`.
 
     workflow            the start, the reports of the driver, and the whole
-    _workflow_steering  what people do with single steps
-    workflow_settling   what follows
+    _workflow_control  what people do with single steps
+    workflow_settlement   what follows
 """
 
 from msgspec.structs import replace
@@ -85,10 +85,7 @@ from aura_engine.decisions._decider import (
 )
 from aura_engine.decisions._workflow_attempts import attempt_failed
 from aura_engine.decisions._workflow_containers import round_is_over
-from aura_engine.decisions._workflow_end import steps_are_over
-from aura_engine.decisions._workflow_joins import Verdict, is_open, join_of
-from aura_engine.decisions._workflow_locks import is_locked
-from aura_engine.decisions._workflow_steering import (
+from aura_engine.decisions._workflow_control import (
     cancel_step,
     require_possible_step,
     require_step,
@@ -96,8 +93,11 @@ from aura_engine.decisions._workflow_steering import (
     retry_step,
     skip_step,
 )
+from aura_engine.decisions._workflow_end import steps_are_over
+from aura_engine.decisions._workflow_joins import Verdict, is_open, join_of
+from aura_engine.decisions._workflow_locks import is_locked
 from aura_engine.decisions.workflow_rules import definition_faults
-from aura_engine.decisions.workflow_settling import CONSEQUENCES, ended_by_cancel, settle
+from aura_engine.decisions.workflow_settlement import CONSEQUENCES, ended_by_cancel, settle
 
 INSTANCE_LIMIT = 10_000
 """Steps of all items and rounds of one workflow; its state is folded as a whole."""

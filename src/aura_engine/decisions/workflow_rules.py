@@ -2,7 +2,7 @@
 
 `definition_faults` returns every fault with its path. The reader of files adds lines and columns, the builder and the
 start of a workflow raise `InvalidDefinition`. What only templates and a whole graph show is checked by
-`aura_engine.workflows.lint`. A path has the keys of a file: see `key_of`.
+`aura_engine.workflow.lint`. A path has the keys of a file: see `key_of`.
 """
 
 import re

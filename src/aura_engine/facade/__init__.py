@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from aura_engine.runtime.prompts import SAMPLES as SAMPLES
     from aura_engine.runtime.prompts import TemplatePlace as TemplatePlace
     from aura_engine.runtime.prompts import about as about
-    from aura_engine.workflows.definition_file import read_definition as read_definition
-    from aura_engine.workflows.graph.nodes import graph_of as graph_of
-    from aura_engine.workflows.schemas import completed_inputs as completed_inputs
+    from aura_engine.workflow.definition_file import read_definition as read_definition
+    from aura_engine.workflow.graph.nodes import graph_of as graph_of
+    from aura_engine.workflow.schemas import completed_inputs as completed_inputs
     from aura_engine.yaml_document import SIZE_LIMIT as SIZE_LIMIT
 
 export_lazily(__name__)
