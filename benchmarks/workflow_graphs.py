@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from aura_contracts.workflow import CommandStep, ForEachStep, Join, ParallelStep, StepDefinition, WorkflowDefinition
-from aura_engine.workflow.graph import graph_of, svg_of
+from aura_engine.orchestration.graph import graph_of, svg_of
 from benchmarks._report import Row, alternate, main
 
 STEPS = 500

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from aura_contracts.workflow.values import Join, StepType
 from aura_engine.decisions._step_rules import BOUNDS
 from aura_engine.decisions.workflow_rules import NESTING_LIMIT, STEP_ID, STEP_LIMIT
-from aura_engine.workflow.file_keys import (
+from aura_engine.orchestration.file_keys import (
     REFERENCE,
     STEP_MODELS,
     CaseKeys,
@@ -21,7 +21,7 @@ from aura_engine.workflow.file_keys import (
     StepKeys,
     WorkflowKeys,
 )
-from aura_engine.workflow.starters import starter_names
+from aura_engine.orchestration.starters import starter_names
 from generator.docstrings import inline
 from generator.markdown import NOTE, fenced, page, table
 from generator.source import attribute_docs, first_line

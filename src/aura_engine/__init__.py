@@ -572,6 +572,22 @@ if TYPE_CHECKING:
     from aura_engine.inputs import NewProject as NewProject
     from aura_engine.inputs import NewTask as NewTask
     from aura_engine.inputs import RunRequest as RunRequest
+    from aura_engine.orchestration.critical_path import CriticalPath as CriticalPath
+    from aura_engine.orchestration.critical_path import CriticalStep as CriticalStep
+    from aura_engine.orchestration.definition_text import definition_text as definition_text
+    from aura_engine.orchestration.graph.mermaid import mermaid_of as mermaid_of
+    from aura_engine.orchestration.graph.nodes import GraphEdge as GraphEdge
+    from aura_engine.orchestration.graph.nodes import GraphNode as GraphNode
+    from aura_engine.orchestration.graph.nodes import NodeRole as NodeRole
+    from aura_engine.orchestration.graph.nodes import WorkflowGraph as WorkflowGraph
+    from aura_engine.orchestration.graph.nodes import graph_of as graph_of
+    from aura_engine.orchestration.graph.svg import svg_of as svg_of
+    from aura_engine.orchestration.graph.tree import tree_of as tree_of
+    from aura_engine.orchestration.starters import starter_names as starter_names
+    from aura_engine.orchestration.starters import starter_text as starter_text
+    from aura_engine.orchestration.wait_chains import WaitChain as WaitChain
+    from aura_engine.orchestration.wait_chains import WaitKind as WaitKind
+    from aura_engine.orchestration.wait_chains import WaitLink as WaitLink
     from aura_engine.policy.back_test import ChangedVerdict as ChangedVerdict
     from aura_engine.policy.conditions import PolicySubject as PolicySubject
     from aura_engine.policy.rulebook import PolicyAnswer as PolicyAnswer
@@ -587,21 +603,5 @@ if TYPE_CHECKING:
     from aura_engine.record.metrics import Metrics as Metrics
     from aura_engine.record.metrics import TypeMetrics as TypeMetrics
     from aura_engine.runtime.views import View as View
-    from aura_engine.workflow.critical_path import CriticalPath as CriticalPath
-    from aura_engine.workflow.critical_path import CriticalStep as CriticalStep
-    from aura_engine.workflow.definition_text import definition_text as definition_text
-    from aura_engine.workflow.graph.mermaid import mermaid_of as mermaid_of
-    from aura_engine.workflow.graph.nodes import GraphEdge as GraphEdge
-    from aura_engine.workflow.graph.nodes import GraphNode as GraphNode
-    from aura_engine.workflow.graph.nodes import NodeRole as NodeRole
-    from aura_engine.workflow.graph.nodes import WorkflowGraph as WorkflowGraph
-    from aura_engine.workflow.graph.nodes import graph_of as graph_of
-    from aura_engine.workflow.graph.svg import svg_of as svg_of
-    from aura_engine.workflow.graph.tree import tree_of as tree_of
-    from aura_engine.workflow.starters import starter_names as starter_names
-    from aura_engine.workflow.starters import starter_text as starter_text
-    from aura_engine.workflow.wait_chains import WaitChain as WaitChain
-    from aura_engine.workflow.wait_chains import WaitKind as WaitKind
-    from aura_engine.workflow.wait_chains import WaitLink as WaitLink
 
 export_lazily(__name__)

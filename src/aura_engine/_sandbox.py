@@ -81,7 +81,7 @@ class Strict(StrictUndefined):
 class _CounterInsertion(NodeTransformer):
     """Inserts counters into a template."""
 
-    def __init__(self, environment: "Sandbox") -> None:
+    def __init__(self, environment: "JinjaSandbox") -> None:
         self._environment = environment
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - Jinja's name
@@ -132,7 +132,7 @@ class _CounterInsertion(NodeTransformer):
         return made
 
 
-class Sandbox(BoundedEnvironment):
+class JinjaSandbox(BoundedEnvironment):
     """An environment under these rules. Its counters are those of one evaluation."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})

@@ -16,7 +16,7 @@ from jinja2.utils import missing
 
 from aura_contracts.errors import MissingVariable, TemplateError
 from aura_contracts.quoting import listed
-from aura_engine._sandbox import Missing, Sandbox, written_name
+from aura_engine._sandbox import JinjaSandbox, Missing, written_name
 from aura_engine._template_filters import LimitReached
 
 LISTED = 20
@@ -82,7 +82,7 @@ def required_parts(text: str) -> Sequence[tuple[int, Sequence[str]]]:
     return tuple((one.lineno, _names(one.template)) for one in sorted(includes, key=lambda one: one.lineno))
 
 
-class TemplateSandbox(Sandbox):
+class TemplateSandbox(JinjaSandbox):
     """Renders `template` once, or inspects it. `limit` is in bytes.
 
     `parts` are the templates that may be included: by name, the layers of the name, the narrowest scope first. Within

@@ -104,15 +104,15 @@ from aura_engine.facade.workflows import DefinitionRevision, Workflows
 from aura_engine.facade.workspaces import PATCH_LIMIT, PoolSize, Workspaces
 from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
+from aura_engine.orchestration.critical_path import CriticalPath
+from aura_engine.orchestration.graph.nodes import WorkflowGraph
+from aura_engine.orchestration.wait_chains import WaitChain
 from aura_engine.policy.back_test import ChangedVerdict
 from aura_engine.policy.rulebook import PolicyCallable
 from aura_engine.portal import Portal
 from aura_engine.record.agent_record import AgentRecord
 from aura_engine.record.metrics import Metrics
 from aura_engine.runtime.views import View
-from aura_engine.workflow.critical_path import CriticalPath
-from aura_engine.workflow.graph.nodes import WorkflowGraph
-from aura_engine.workflow.wait_chains import WaitChain
 
 
 class BlockingTasks:

@@ -12,9 +12,9 @@ from test_examples import ROOT, blocks_of
 from aura_contracts import errors
 from aura_engine._template_filters import _BOUNDED_FILTERS as FILTERS
 from aura_engine._template_filters import STEP_LIMIT
-from aura_engine.workflow import expressions
-from aura_engine.workflow._expression_sandbox import VALUE_LIMIT
-from aura_engine.workflow.lazy_tables import Absent, Lazy
+from aura_engine.orchestration import expressions
+from aura_engine.orchestration._expression_sandbox import VALUE_LIMIT
+from aura_engine.orchestration.lazy_tables import AbsentValue, Lazy
 
 PAGE = ROOT / "docs/reference/workflow-expressions.md"
 
@@ -36,7 +36,7 @@ def rows(page: Path, head: str) -> list[tuple[str, str]]:
 class Step(Lazy):
     def __init__(self, name: str) -> None:
         self.given = {"outcome": None, "failure": None, **VALUES["steps"][name]}
-        self.given.setdefault("output", Absent(name, self.given["status"]))
+        self.given.setdefault("output", AbsentValue(name, self.given["status"]))
 
     def names(self) -> Sequence[str]:
         return [*self.given]

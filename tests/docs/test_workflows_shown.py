@@ -6,7 +6,7 @@ import pytest
 import yaml
 from test_examples import BLOCKS, ROOT
 
-from aura_engine.workflow.definition_file import read_definition
+from aura_engine.orchestration.definition_file import read_definition
 
 SHOWN = [block for block in BLOCKS if block.language == "yaml" and "steps:" in block.text]
 

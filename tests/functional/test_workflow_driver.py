@@ -29,7 +29,7 @@ from aura_contracts.workflow import (
     SubWorkflowStep,
     WaitStep,
 )
-from aura_engine.workflow.library import Library
+from aura_engine.orchestration.library import Library
 from conditions import until
 from engines import open_questions, scripted, write
 from repositories import content

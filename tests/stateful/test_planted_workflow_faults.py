@@ -27,7 +27,7 @@ from aura_engine.decisions import (
     workflow,
     workflow_settlement,
 )
-from aura_engine.workflow import acts
+from aura_engine.orchestration import acts
 from workflow_graphs import Outcomes, Story
 
 SEEDS = range(30)

@@ -12,7 +12,7 @@ import yaml
 from workflow_engine import EngineWorld
 
 from aura_contracts.failures import FailureReason
-from aura_engine.workflow.definition_file import read_definition
+from aura_engine.orchestration.definition_file import read_definition
 from workflow_graphs import Outcomes
 from workflow_reference import Reference
 from workflow_runs import play, require

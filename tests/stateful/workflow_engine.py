@@ -15,7 +15,7 @@ from aura_contracts.first_use import decode_json
 from aura_contracts.workflow.values import StepStatus, StepType, WorkflowDefinition
 from aura_engine.decisions import Context
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
-from aura_engine.workflow.acts import ActKind, acts
+from aura_engine.orchestration.acts import ActKind, acts
 from strategies import EPOCH
 
 ENGINE, ALICE = system("engine"), human("alice")

@@ -36,12 +36,6 @@ good otherwise blocks the steps that depend on it until it is retried or skipped
     evolution     how events change the state, and the aggregate
 """
 
-from aura_contracts.workflow._clocks import held as held
-from aura_contracts.workflow._clocks import later as later
-from aura_contracts.workflow._clocks import left as left
-from aura_contracts.workflow._clocks import running as running
-from aura_contracts.workflow._clocks import set_around as set_around
-from aura_contracts.workflow._clocks import stopped as stopped
 from aura_contracts.workflow._resets import active_again as active_again
 from aura_contracts.workflow._resets import runs_again as runs_again
 from aura_contracts.workflow._resets import step_retried as step_retried
@@ -54,6 +48,12 @@ from aura_contracts.workflow._steps import status_after as status_after
 from aura_contracts.workflow._steps import top_index as top_index
 from aura_contracts.workflow._tables import STEP_TABLE as STEP_TABLE
 from aura_contracts.workflow._tables import TABLE as TABLE
+from aura_contracts.workflow._timeouts import held as held
+from aura_contracts.workflow._timeouts import later as later
+from aura_contracts.workflow._timeouts import left as left
+from aura_contracts.workflow._timeouts import running as running
+from aura_contracts.workflow._timeouts import set_around as set_around
+from aura_contracts.workflow._timeouts import stopped as stopped
 from aura_contracts.workflow.commands import AdvanceWorkflow as AdvanceWorkflow
 from aura_contracts.workflow.commands import AwaitStepApproval as AwaitStepApproval
 from aura_contracts.workflow.commands import CancelStep as CancelStep
@@ -109,19 +109,19 @@ from aura_contracts.workflow.event_types import WorkflowResumed as WorkflowResum
 from aura_contracts.workflow.event_types import WorkflowSignalReceived as WorkflowSignalReceived
 from aura_contracts.workflow.event_types import WorkflowStarted as WorkflowStarted
 from aura_contracts.workflow.evolution import WORKFLOW as WORKFLOW
+from aura_contracts.workflow.outline import BlockRole as BlockRole
 from aura_contracts.workflow.outline import Outline as Outline
-from aura_contracts.workflow.outline import Place as Place
-from aura_contracts.workflow.outline import Role as Role
+from aura_contracts.workflow.outline import StepPlace as StepPlace
 from aura_contracts.workflow.outline import case_blocks as case_blocks
 from aura_contracts.workflow.outline import inner_blocks as inner_blocks
 from aura_contracts.workflow.outline import outline_of as outline_of
-from aura_contracts.workflow.parts import ParentStep as ParentStep
-from aura_contracts.workflow.parts import Signal as Signal
-from aura_contracts.workflow.parts import WorkflowStep as WorkflowStep
 from aura_contracts.workflow.progress import WorkflowProgress as WorkflowProgress
 from aura_contracts.workflow.progress import awaiting_of as awaiting_of
 from aura_contracts.workflow.progress import progress_of as progress_of
 from aura_contracts.workflow.progress import type_of as type_of
+from aura_contracts.workflow.records import ParentStep as ParentStep
+from aura_contracts.workflow.records import Signal as Signal
+from aura_contracts.workflow.records import WorkflowStep as WorkflowStep
 from aura_contracts.workflow.state import Workflow as Workflow
 from aura_contracts.workflow.state import definition_of as definition_of
 from aura_contracts.workflow.state import find_step as find_step

@@ -7,11 +7,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from aura_contracts.aggregate import HappenedFact
-from aura_contracts.workflow import _clocks as clocks
+from aura_contracts.workflow import _timeouts as clocks
 from aura_contracts.workflow import event_types as events
 from aura_contracts.workflow._steps import Steps, children_of, descendants, status_after, top_index
-from aura_contracts.workflow.outline import Outline, Role, outline_of
-from aura_contracts.workflow.parts import WorkflowStep
+from aura_contracts.workflow.outline import BlockRole, Outline, outline_of
+from aura_contracts.workflow.records import WorkflowStep
 from aura_contracts.workflow.state import Workflow
 from aura_contracts.workflow.values import StepStatus, WorkflowStatus
 
@@ -55,7 +55,7 @@ def _remove(steps: Steps, children: Mapping[str | None, list[str]], step_ids: It
 def _handlers(outline: Outline, children: Mapping[str | None, list[str]], step_id: str) -> list[str]:
     """Return the addresses of the steps of the handler of a step, which begins anew each time."""
     inner = children.get(step_id, [])
-    return [one for one in inner if outline[one.rpartition("/")[2]].role is Role.HANDLER]
+    return [one for one in inner if outline[one.rpartition("/")[2]].role is BlockRole.HANDLER]
 
 
 def _reset_within(
@@ -129,9 +129,9 @@ def _reactivate(
     outline = outline_of(state.definition)
     gone: dict[str, int] = {}
     inner = steps[step_id]
-    while inner.parent is not None and outline[inner.definition_id].role is not Role.COMPENSATION:
+    while inner.parent is not None and outline[inner.definition_id].role is not BlockRole.COMPENSATION:
         around = steps[inner.parent]
-        if around.status is _S.FAILED and outline[inner.definition_id].role is Role.HANDLER:
+        if around.status is _S.FAILED and outline[inner.definition_id].role is BlockRole.HANDLER:
             steps[around.id] = replace(around, status=_S.HANDLING)
         elif around.status is _S.FAILED:
             left = outline[around.definition_id].definition.timeout

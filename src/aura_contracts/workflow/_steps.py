@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
 from aura_contracts.workflow._tables import STEP_TABLE
-from aura_contracts.workflow.parts import WorkflowStep
+from aura_contracts.workflow.records import WorkflowStep
 from aura_contracts.workflow.state import Workflow, is_over
 from aura_contracts.workflow.values import StepDefinition, StepStatus
 

@@ -11,7 +11,7 @@ from aura_contracts.events import CommandRefusal, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
 from aura_contracts.workflow import event_types as events
-from aura_contracts.workflow.parts import ParentStep, WorkflowStep
+from aura_contracts.workflow.records import ParentStep, WorkflowStep
 from aura_contracts.workflow.state import Workflow
 from aura_contracts.workflow.values import WorkflowDefinition
 

@@ -9,7 +9,7 @@ from typing import Any
 from aura_contracts.events import CommandRefusal, Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
-from aura_contracts.workflow.parts import ParentStep, Signal, WorkflowStep
+from aura_contracts.workflow.records import ParentStep, Signal, WorkflowStep
 from aura_contracts.workflow.values import (
     StepStatus,
     WorkflowDefinition,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from aura_contracts.aggregate import TIME, Aggregate, Evolve, HappenedFact, next_statuses, sets, status_only
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
-from aura_contracts.workflow import _clocks as clocks
+from aura_contracts.workflow import _timeouts as clocks
 from aura_contracts.workflow import event_types as events
 from aura_contracts.workflow._resets import active_again, enclosing_active_again, step_retried
 from aura_contracts.workflow._steps import (
@@ -27,7 +27,7 @@ from aura_contracts.workflow._steps import (
 )
 from aura_contracts.workflow._tables import TABLE
 from aura_contracts.workflow.outline import inner_blocks, outline_of
-from aura_contracts.workflow.parts import WorkflowStep
+from aura_contracts.workflow.records import WorkflowStep
 from aura_contracts.workflow.state import Workflow
 from aura_contracts.workflow.values import (
     OVER,

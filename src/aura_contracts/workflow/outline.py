@@ -19,7 +19,7 @@ from aura_contracts.workflow.values import (
 )
 
 
-class Role(StrEnum):
+class BlockRole(StrEnum):
     """What a step is to the one that it is in."""
 
     MEMBER = "member"
@@ -27,7 +27,7 @@ class Role(StrEnum):
     COMPENSATION = "compensation"
 
 
-class Place(NamedTuple):
+class StepPlace(NamedTuple):
     """Where a step is in its definition."""
 
     definition: StepDefinition
@@ -35,7 +35,7 @@ class Place(NamedTuple):
     """Its place in the order of the definition, from 0."""
     parent: str | None
     """The id of the definition that it is in; None at the top level."""
-    role: Role
+    role: BlockRole
     block: tuple[StepDefinition, ...]
     """It and its siblings."""
     branch: int
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     """The ids of the siblings that depend on it."""
 
 
-Outline = Mapping[str, Place]
+Outline = Mapping[str, StepPlace]
 """By the id of its definition, each step of a workflow, in the order of the definition."""
 
 _KEPT = 256
@@ -79,22 +79,24 @@ def inner_blocks(step: StepDefinition) -> tuple[tuple[StepDefinition, ...], ...]
             return ()
 
 
-def _places(definition: WorkflowDefinition) -> Iterator[Place]:
+def _places(definition: WorkflowDefinition) -> Iterator[StepPlace]:
     number = 0
 
-    def block_of(block: tuple[StepDefinition, ...], parent: str | None, role: Role, branch: int = 0) -> Iterator[Place]:
+    def block_of(
+        block: tuple[StepDefinition, ...], parent: str | None, role: BlockRole, branch: int = 0
+    ) -> Iterator[StepPlace]:
         nonlocal number
         dependents: dict[str, list[str]] = {}
         for step in block:
             for name in step.dependencies:
                 dependents.setdefault(name, []).append(step.id)
         for step in block:
-            yield Place(step, number, parent, role, block, branch, tuple(dependents.get(step.id, ())))
+            yield StepPlace(step, number, parent, role, block, branch, tuple(dependents.get(step.id, ())))
             number += 1
             for index, inner in enumerate(inner_blocks(step)):
-                yield from block_of(inner, step.id, Role.MEMBER, index)
-            yield from block_of(step.handler, step.id, Role.HANDLER)
+                yield from block_of(inner, step.id, BlockRole.MEMBER, index)
+            yield from block_of(step.handler, step.id, BlockRole.HANDLER)
             if step.compensation is not None:
-                yield from block_of((step.compensation,), step.id, Role.COMPENSATION)
+                yield from block_of((step.compensation,), step.id, BlockRole.COMPENSATION)
 
-    yield from block_of(definition.steps, None, Role.MEMBER)
+    yield from block_of(definition.steps, None, BlockRole.MEMBER)

@@ -7,8 +7,8 @@ from aura_contracts.actors import Actor
 from aura_contracts.aggregate import State
 from aura_contracts.failures import Failure
 from aura_contracts.ids import WorkflowId
-from aura_contracts.workflow.outline import Place, outline_of
-from aura_contracts.workflow.parts import ParentStep, Signal, WorkflowStep
+from aura_contracts.workflow.outline import StepPlace, outline_of
+from aura_contracts.workflow.records import ParentStep, Signal, WorkflowStep
 from aura_contracts.workflow.values import (
     LIVE,
     OVER,
@@ -81,7 +81,7 @@ def find_step(workflow: Workflow, step_id: str) -> WorkflowStep | None:
     return workflow.steps.get(step_id)
 
 
-def place_of(workflow: Workflow, step_id: str) -> Place:
+def place_of(workflow: Workflow, step_id: str) -> StepPlace:
     """Return where the step of an address is in the definition. Raises KeyError for unknown ids."""
     return outline_of(workflow.definition)[step_id.rpartition("/")[2]]
 

@@ -124,7 +124,7 @@ class StepRetry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 # --- What each type of step does --------------------------------------------------------------------------------------
-# Expressions and templates are those of `aura_engine.workflow.expressions`.
+# Expressions and templates are those of `aura_engine.orchestration.expressions`.
 
 
 class AgentTaskStep(msgspec.Struct, frozen=True, kw_only=True, tag="agent_task", gc=False):

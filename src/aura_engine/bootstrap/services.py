@@ -18,15 +18,15 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core, Services
 from aura_engine.facade.step_tasks import FacadeStepTasks
 from aura_engine.host import Host
+from aura_engine.orchestration.kind import WorkflowKind
+from aura_engine.orchestration.library import Library
+from aura_engine.orchestration.world import StepWorld
 from aura_engine.permissions.questions import Reviewers
 from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.context import Runtime, Slots, reviewers_of
 from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
-from aura_engine.workflow.kind import WorkflowKind
-from aura_engine.workflow.library import Library
-from aura_engine.workflow.world import World
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
@@ -57,7 +57,7 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
     )
 
     def workflows(follower: Follower) -> WorkflowKind:
-        return WorkflowKind(World(runtime, FacadeStepTasks(core), Library(core.bus), follower))
+        return WorkflowKind(StepWorld(runtime, FacadeStepTasks(core), Library(core.bus), follower))
 
     follower = Follower(runtime, core.locks, core.require_open, workflows, drive_all=given.drive_all)
     worker = LocalWorker(gateway, partial(local_worker, given, host, home), core.require_open())

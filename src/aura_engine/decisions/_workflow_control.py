@@ -8,11 +8,11 @@ from aura_contracts.workflow import (
     CONTAINERS,
     LIVE,
     STEP_TABLE,
+    BlockRole,
     CancelStep,
     ConditionalStep,
     LoopStep,
     RetryStep,
-    Role,
     SkipStep,
     StepCancelled,
     StepCancelling,
@@ -136,8 +136,8 @@ def _require_around(state: Workflow, step: WorkflowStep) -> Iterator[WorkflowSte
     inner = step
     while inner.parent is not None:
         around, place = state.steps[inner.parent], outline[inner.definition_id]
-        runs = _S.HANDLING if place.role is Role.HANDLER else _S.RUNNING
-        if place.role is Role.COMPENSATION:
+        runs = _S.HANDLING if place.role is BlockRole.HANDLER else _S.RUNNING
+        if place.role is BlockRole.COMPENSATION:
             return
         if around.status not in (runs, _S.FAILED) or not _is_present(
             outline[around.definition_id].definition, around, inner
@@ -165,7 +165,7 @@ def _has_more(state: Workflow, step: WorkflowStep) -> bool:
     """Whether something in a container did not complete, so that only that runs again."""
     outline = outline_of(state.definition)
     return any(
-        one.parent == step.id and outline[one.definition_id].role is Role.MEMBER and runs_again(one)
+        one.parent == step.id and outline[one.definition_id].role is BlockRole.MEMBER and runs_again(one)
         for one in state.steps.values()
     )
 

@@ -4,8 +4,8 @@ from aura_contracts.events import Event
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.workflow import (
     LIVE,
+    BlockRole,
     OnWorkflowFailure,
-    Role,
     StepCompensationBegun,
     StepStatus,
     Workflow,
@@ -89,7 +89,7 @@ def _compensating(workflow: Workflow, ends_as: WorkflowStatus, failure: Failure 
 
 def _of_compensating(workflow: Workflow) -> Event | None:
     outline = outline_of(workflow.definition)
-    undoing = [step for step in workflow.steps.values() if outline[step.definition_id].role is Role.COMPENSATION]
+    undoing = [step for step in workflow.steps.values() if outline[step.definition_id].role is BlockRole.COMPENSATION]
     if any(step.status in LIVE or step.status is StepStatus.PENDING for step in undoing):
         return None
     if (following := _to_compensate(workflow)) is not None:

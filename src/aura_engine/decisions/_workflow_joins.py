@@ -11,11 +11,11 @@ from typing import NamedTuple
 from aura_contracts.failures import Failure
 from aura_contracts.workflow import (
     LIVE,
+    BlockRole,
     Join,
     LoopStep,
     OnStepFailure,
     Outline,
-    Role,
     StepDefinition,
     StepStatus,
     Workflow,
@@ -27,7 +27,7 @@ from aura_contracts.workflow import (
 )
 
 
-class Verdict(Enum):
+class JoinVerdict(Enum):
     """What a join says of a step that is pending."""
 
     WAIT = auto()
@@ -40,12 +40,12 @@ class Verdict(Enum):
 class JoinResult(NamedTuple):
     """A verdict, and the dependencies that it is about: those to cancel, or because of which the step is skipped."""
 
-    verdict: Verdict
+    verdict: JoinVerdict
     about: tuple[WorkflowStep, ...] = ()
 
 
-WAIT = JoinResult(Verdict.WAIT)
-START = JoinResult(Verdict.START)
+WAIT = JoinResult(JoinVerdict.WAIT)
+START = JoinResult(JoinVerdict.START)
 
 
 def tolerated(outline: Outline, step: WorkflowStep) -> bool:
@@ -82,21 +82,21 @@ def join_of(workflow: Workflow, step: WorkflowStep, definition: StepDefinition) 
     if len(completed) >= needed:
         open_ = tuple(one for one in before if one.status is StepStatus.PENDING or one.status in LIVE)
         first = definition.join is Join.FIRST and open_
-        return JoinResult(Verdict.CANCEL_OTHERS, open_) if first else START
-    return JoinResult(Verdict.SKIP, without) if len(before) - len(without) < needed else WAIT
+        return JoinResult(JoinVerdict.CANCEL_OTHERS, open_) if first else START
+    return JoinResult(JoinVerdict.SKIP, without) if len(before) - len(without) < needed else WAIT
 
 
 def is_open(workflow: Workflow, step: WorkflowStep) -> bool:
     """Whether the block of a step runs, so that it may start: what it is in runs, or has completed without waiting."""
     place = outline_of(workflow.definition)[step.definition_id]
-    if place.role is Role.COMPENSATION:
+    if place.role is BlockRole.COMPENSATION:
         return workflow.status is WorkflowStatus.COMPENSATING
     if step.parent is None:
         return True
     around = workflow.steps.get(step.parent)
     if around is None:
         return False
-    if place.role is Role.HANDLER:
+    if place.role is BlockRole.HANDLER:
         return around.status is StepStatus.HANDLING
     if around.status is not StepStatus.RUNNING and not (around.status is StepStatus.COMPLETED and not around.handled):
         return False
@@ -109,7 +109,7 @@ def may_begin(workflow: Workflow, step: WorkflowStep) -> bool:
     if step.status is not StepStatus.PENDING or not is_open(workflow, step):
         return False
     definition = outline_of(workflow.definition)[step.definition_id].definition
-    return join_of(workflow, step, definition).verdict is not Verdict.WAIT
+    return join_of(workflow, step, definition).verdict is not JoinVerdict.WAIT
 
 
 class BlockEnd(NamedTuple):

@@ -94,7 +94,7 @@ from aura_engine.decisions._workflow_control import (
     skip_step,
 )
 from aura_engine.decisions._workflow_end import steps_are_over
-from aura_engine.decisions._workflow_joins import Verdict, is_open, join_of
+from aura_engine.decisions._workflow_joins import JoinVerdict, is_open, join_of
 from aura_engine.decisions._workflow_locks import is_locked
 from aura_engine.decisions.workflow_rules import definition_faults
 from aura_engine.decisions.workflow_settlement import CONSEQUENCES, ended_by_cancel, settle
@@ -148,7 +148,7 @@ def _require_ready(state: Workflow, step: WorkflowStep, definition: StepDefiniti
         raise RuleBroken("paused", "nothing starts while the workflow is paused", "resume the workflow")
     if not is_open(state, step):
         raise RuleBroken("dependencies", f"what step {step.id!r} is in does not run", "start a step that is ready")
-    if join_of(state, step, definition).verdict is not Verdict.START:
+    if join_of(state, step, definition).verdict is not JoinVerdict.START:
         waits = ", ".join(definition.dependencies)
         raise RuleBroken("dependencies", f"step {step.id!r} waits for {waits}", "start a step that is ready")
 

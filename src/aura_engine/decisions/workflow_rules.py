@@ -2,7 +2,7 @@
 
 `definition_faults` returns every fault with its path. The reader of files adds lines and columns, the builder and the
 start of a workflow raise `InvalidDefinition`. What only templates and a whole graph show is checked by
-`aura_engine.workflow.lint`. A path has the keys of a file: see `key_of`.
+`aura_engine.orchestration.lint`. A path has the keys of a file: see `key_of`.
 """
 
 import re
@@ -68,7 +68,7 @@ def key_of(kind: type, field: str) -> str:
     return _KEYS.get((kind, field), field)
 
 
-class Block(NamedTuple):
+class StepBlock(NamedTuple):
     """Steps that belong together: their dependencies name one another."""
 
     path: Path
@@ -80,7 +80,7 @@ class PlacedStep(NamedTuple):
 
     path: Path
     step: StepDefinition
-    block: Block
+    block: StepBlock
     """What it is in; for a compensation, an otherwise empty block."""
     holder: "PlacedStep | None" = None
     """The step that contains it."""
@@ -96,28 +96,28 @@ class PlacedStep(NamedTuple):
         return self.path[-1] == "compensation"
 
 
-def blocks_of(step: StepDefinition, path: Path) -> Iterator[Block]:
+def blocks_of(step: StepDefinition, path: Path) -> Iterator[StepBlock]:
     """Yield the blocks within a step, without its compensation, as they stand in a file."""
     match step.config:
         case ConditionalStep(cases=cases, otherwise=otherwise):
             for number, case in enumerate(cases):
-                yield Block((*path, "cases", number, "steps"), case.steps)
+                yield StepBlock((*path, "cases", number, "steps"), case.steps)
             if otherwise:
-                yield Block((*path, "otherwise"), otherwise)
+                yield StepBlock((*path, "otherwise"), otherwise)
         case ParallelStep(steps=steps) | ForEachStep(steps=steps) | LoopStep(steps=steps):
-            yield Block((*path, "steps"), steps)
+            yield StepBlock((*path, "steps"), steps)
         case _:
             pass
     if step.handler:
-        yield Block((*path, "handler"), step.handler)
+        yield StepBlock((*path, "handler"), step.handler)
 
 
 def placed_steps(definition: WorkflowDefinition) -> Iterator[PlacedStep]:
     """Yield all steps in the order of the definition, down to one level more than is allowed."""
-    yield from _placed(Block(("steps",), definition.steps), None)
+    yield from _placed(StepBlock(("steps",), definition.steps), None)
 
 
-def _placed(block: Block, holder: PlacedStep | None) -> Iterator[PlacedStep]:
+def _placed(block: StepBlock, holder: PlacedStep | None) -> Iterator[PlacedStep]:
     for number, step in enumerate(block.steps):
         yield from _with_inner(PlacedStep((*block.path, number), step, block, holder))
 
@@ -130,7 +130,7 @@ def _with_inner(placed: PlacedStep) -> Iterator[PlacedStep]:
         yield from _placed(inner, placed)
     if (undo := placed.step.compensation) is not None:
         path = (*placed.path, "compensation")
-        yield from _with_inner(PlacedStep(path, undo, Block(path, ()), placed))
+        yield from _with_inner(PlacedStep(path, undo, StepBlock(path, ()), placed))
 
 
 # --- The whole --------------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def definition_faults(definition: WorkflowDefinition) -> tuple[DefinitionFault, 
     if deepest := next((one for one in placed if one.depth >= NESTING_LIMIT), None):
         message = f"steps are nested more than {NESTING_LIMIT} deep"
         return (DefinitionFault(deepest.path, "too_deep", message),)
-    blocks = [Block(("steps",), definition.steps)]
+    blocks = [StepBlock(("steps",), definition.steps)]
     blocks += [block for one in placed for block in blocks_of(one.step, one.path)]
     return (
         *_at((), _head_problems(definition)),
@@ -205,7 +205,7 @@ def _id_faults(placed: Sequence[PlacedStep]) -> Iterator[DefinitionFault]:
             first[step.id] = place
 
 
-def _block_faults(block: Block, placed: Sequence[PlacedStep]) -> Iterator[DefinitionFault]:
+def _block_faults(block: StepBlock, placed: Sequence[PlacedStep]) -> Iterator[DefinitionFault]:
     """Dependencies name other steps of the same block, and no step waits for itself."""
     if not block.steps:
         yield DefinitionFault(block.path, "empty", "there are no steps")
@@ -232,7 +232,7 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     return f"there is no step {name!r} in this block{end}"
 
 
-def _cycle_faults(block: Block) -> Iterator[DefinitionFault]:
+def _cycle_faults(block: StepBlock) -> Iterator[DefinitionFault]:
     """Yield each circle of steps once, at a dependency of its first step."""
     places: dict[str, int] = {}
     for number, step in enumerate(block.steps):

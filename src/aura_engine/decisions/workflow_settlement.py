@@ -3,7 +3,7 @@
     command ──► its own events ──► settle: skips, starts of containers, joins, ends, timeouts, the end of the whole
 
 All of it is recorded in the same append, so no reader sees a workflow that is half moved, and what is left to do is
-only what needs the world: `aura_engine.workflow.acts`.
+only what needs the world: `aura_engine.orchestration.acts`.
 
 Steps are looked at when something changed that they depend on: those of a block before what contains them, so that
 each container is judged once its steps have come to rest, and the whole last.
@@ -64,7 +64,7 @@ from aura_engine.decisions._workflow_containers import (
     handler_result,
 )
 from aura_engine.decisions._workflow_end import whole_result
-from aura_engine.decisions._workflow_joins import Verdict, goes_on_below, is_open, join_of
+from aura_engine.decisions._workflow_joins import JoinVerdict, goes_on_below, is_open, join_of
 from aura_engine.decisions._workflow_locks import is_locked
 
 _S = StepStatus
@@ -208,13 +208,13 @@ class _Settling:
             return
         join = join_of(self.state, step, definition)
         match join.verdict:
-            case Verdict.SKIP:
+            case JoinVerdict.SKIP:
                 reason = ", ".join(f"{one.id} {_ENDED.get(one.status, one.status)}" for one in join.about[:3])
                 because = tuple(one.id for one in join.about)
                 self._record(StepSkipped(step_id=step.id, reason=reason, because=because))
-            case Verdict.CANCEL_OTHERS:
+            case JoinVerdict.CANCEL_OTHERS:
                 self._cancel(join.about, f"{step.id} does not need it any more")
-            case Verdict.START if not self._paused and (step.decided or not definition.when):
+            case JoinVerdict.START if not self._paused and (step.decided or not definition.when):
                 self._start(step, definition)
 
     def _cancel(self, steps: Sequence[WorkflowStep], reason: str) -> None:

@@ -50,13 +50,13 @@ if TYPE_CHECKING:
     from aura_engine.jinja_templates import render as render
     from aura_engine.jinja_templates import require_correct as require_correct
     from aura_engine.jinja_templates import required_parts as required_parts
+    from aura_engine.orchestration.definition_file import read_definition as read_definition
+    from aura_engine.orchestration.graph.nodes import graph_of as graph_of
+    from aura_engine.orchestration.schemas import completed_inputs as completed_inputs
     from aura_engine.runtime.prompts import SAMPLE_TASK as SAMPLE_TASK
     from aura_engine.runtime.prompts import SAMPLES as SAMPLES
     from aura_engine.runtime.prompts import TemplatePlace as TemplatePlace
     from aura_engine.runtime.prompts import about as about
-    from aura_engine.workflow.definition_file import read_definition as read_definition
-    from aura_engine.workflow.graph.nodes import graph_of as graph_of
-    from aura_engine.workflow.schemas import completed_inputs as completed_inputs
     from aura_engine.yaml_document import SIZE_LIMIT as SIZE_LIMIT
 
 export_lazily(__name__)

@@ -13,9 +13,9 @@ from aura_engine.facade.executors import Executors
 from aura_engine.facade.placement import Placement
 from aura_engine.facade.task_trees import cancel_tree
 from aura_engine.inputs import Assignment, HowToRun, NewTask, Place, RunRequest
+from aura_engine.orchestration.orders import Add, TaskOrder
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
-from aura_engine.workflow.orders import Add, TaskOrder
 
 _WORKFLOW = "workflow"
 """The key in a task's context under which its workflow is."""
@@ -23,7 +23,7 @@ _WORKFLOW = "workflow"
 
 @attrs.frozen
 class FacadeStepTasks:
-    """See `aura_engine.workflow.orders.StepTasks`."""
+    """See `aura_engine.orchestration.orders.StepTasks`."""
 
     _core: Core
 

@@ -21,8 +21,8 @@ from aura_contracts.workflow_definition import parse_reference
 from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.workflow_run import WorkflowRun
-from aura_engine.workflow.forks import past_of
-from aura_engine.workflow.library import Library
+from aura_engine.orchestration.forks import past_of
+from aura_engine.orchestration.library import Library
 
 
 @attrs.frozen

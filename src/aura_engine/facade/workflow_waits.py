@@ -12,7 +12,7 @@ from aura_contracts.task import TASK, Task
 from aura_contracts.workflow import LIVE, WORKFLOW, Workflow, WorkflowStep, outline_of
 from aura_engine.facade.core import Core
 from aura_engine.facade.queue_places import places
-from aura_engine.workflow.wait_chains import Lookups, TaskStanding, WaitChain, wait_chains
+from aura_engine.orchestration.wait_chains import Lookups, TaskStanding, WaitChain, wait_chains
 
 
 async def waits_of(core: Core, workflow: Workflow, step: str | None) -> Sequence[WaitChain]:

@@ -50,10 +50,10 @@ from aura_engine.facade.options import DefinitionFilters, WorkflowFilters
 from aura_engine.facade.workflow_run import WorkflowRun
 from aura_engine.facade.workflow_waits import waits_of
 from aura_engine.facade.written_files import content_of
+from aura_engine.orchestration.critical_path import CriticalPath, critical_path
+from aura_engine.orchestration.graph.nodes import WorkflowGraph
+from aura_engine.orchestration.wait_chains import WaitChain
 from aura_engine.unit_of_work import UnitOfWork, not_found
-from aura_engine.workflow.critical_path import CriticalPath, critical_path
-from aura_engine.workflow.graph.nodes import WorkflowGraph
-from aura_engine.workflow.wait_chains import WaitChain
 
 
 class DefinitionRevision(msgspec.Struct, Plain, frozen=True, kw_only=True):

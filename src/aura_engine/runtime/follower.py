@@ -32,7 +32,7 @@ from aura_engine.runtime.pool import Pool
 from aura_engine.runtime.queue_locks import QueueLocks
 from aura_engine.runtime.session_turns import SessionTurns
 from aura_engine.runtime.stranded_locks import StrandedLocks
-from aura_engine.runtime.subjects import Subject, SubjectKind
+from aura_engine.runtime.subjects import DrivenSubject, SubjectKind
 from aura_engine.runtime.task_kind import TaskKind
 
 _LOG = logging.getLogger(__name__)
@@ -89,11 +89,11 @@ class Follower:
                     await self.drivers.take_on_started(subject)
             self._all_taken_on = True
 
-    async def _left(self) -> AsyncGenerator[Subject, None]:
+    async def _left(self) -> AsyncGenerator[DrivenSubject, None]:
         for kind in (self._tasks, self._workflows):
             async with aclosing(kind.unfinished()) as unfinished:
                 async for subject_id in unfinished:
-                    yield Subject(kind, subject_id)
+                    yield DrivenSubject(kind, subject_id)
 
     async def drive_all(self) -> None:
         """From now on, do what an engine does that was opened with `drive_all`. May be called again after an error."""
@@ -109,20 +109,20 @@ class Follower:
             self._runtime.gateway.forget(ExecutionId(record.stream_id))
         self.drivers.on_record(record)
         if self._drive_all and isinstance(record.event, ExecutionStarted):
-            self._soon(Subject(self._tasks, record.stream_id))
+            self._soon(DrivenSubject(self._tasks, record.stream_id))
         if self._drive_all and isinstance(record.event, _REVIVING):
-            self._soon(Subject(self._workflows, record.stream_id))
+            self._soon(DrivenSubject(self._workflows, record.stream_id))
         self._deliveries.on_record(record, self._require_open())
         self.pool.on_record(record)
         self.cards.on_record(record)
 
-    def _soon(self, subject: Subject) -> None:
+    def _soon(self, subject: DrivenSubject) -> None:
         self._require_open().start_soon(self.drivers.take_on_started, subject)
 
     # --- Tasks --------------------------------------------------------------------------------------------------------
 
-    def _task(self, task_id: TaskId) -> Subject:
-        return Subject(self._tasks, task_id)
+    def _task(self, task_id: TaskId) -> DrivenSubject:
+        return DrivenSubject(self._tasks, task_id)
 
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]], since: int | None = None) -> bool:
         """Run `create`, which records the task, then drive it; see `LockedDrivers.begin`."""
@@ -192,9 +192,9 @@ class Follower:
 
     # --- Workflows ----------------------------------------------------------------------------------------------------
 
-    def workflow(self, workflow_id: WorkflowId) -> Subject:
+    def workflow(self, workflow_id: WorkflowId) -> DrivenSubject:
         """Return a workflow as `drivers` know it."""
-        return Subject(self._workflows, workflow_id)
+        return DrivenSubject(self._workflows, workflow_id)
 
     def take_on_workflow(self, workflow_id: WorkflowId) -> None:
         """Drive a workflow that is a step of one that this engine drives, or stand by for it."""

@@ -37,7 +37,7 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.log_tail import LogTail
 from aura_engine.runtime.standby import Standby, lock_of_engine
-from aura_engine.runtime.subjects import Subject, SubjectDriver
+from aura_engine.runtime.subjects import DrivenSubject, SubjectDriver
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,14 +59,14 @@ class LockedDrivers:
     """Whether something besides drivers has the locks looked at."""
     _look: Callable[[], Awaitable[None]]
     """What is done at each look at the locks in addition."""
-    _drivers: dict[Subject, SubjectDriver] = attrs.field(init=False, factory=dict)
+    _drivers: dict[DrivenSubject, SubjectDriver] = attrs.field(init=False, factory=dict)
     _listeners: dict[StreamId, set[SubjectDriver]] = attrs.field(init=False, factory=dict)
     _standby: Standby = attrs.field(init=False)
-    _lost: set[Subject] = attrs.field(init=False, factory=set)
+    _lost: set[DrivenSubject] = attrs.field(init=False, factory=set)
     """What this engine drives without its lock, until it has it again or steps back."""
     _watches_locks: bool = attrs.field(init=False, default=False)
-    _defects: dict[Subject, Exception] = attrs.field(init=False, factory=dict)
-    _turns: WeakValueDictionary[Subject, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
+    _defects: dict[DrivenSubject, Exception] = attrs.field(init=False, factory=dict)
+    _turns: WeakValueDictionary[DrivenSubject, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
     _activity: anyio.Event = attrs.field(init=False, factory=anyio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -74,7 +74,9 @@ class LockedDrivers:
 
     # --- Taking on ----------------------------------------------------------------------------------------------------
 
-    async def begin(self, subject: Subject, create: Callable[[], Awaitable[Any]], since: int | None = None) -> bool:
+    async def begin(
+        self, subject: DrivenSubject, create: Callable[[], Awaitable[Any]], since: int | None = None
+    ) -> bool:
         """Run `create`, which records the subject, under its lock, then drive it before any other engine can.
 
         `since` is a position before the subject's, if the caller knows one. Returns False if another engine drives it
@@ -97,7 +99,7 @@ class LockedDrivers:
             self.stand_by(subject)
         return taken
 
-    async def take_on(self, subject: Subject) -> bool:
+    async def take_on(self, subject: DrivenSubject) -> bool:
         """Drive a subject as `drive` does. If another engine drives it, return False and stand by to take it over.
 
         It is taken over when that engine closes or dies, unless it has no work left by then.
@@ -107,7 +109,7 @@ class LockedDrivers:
             self.stand_by(subject)
         return driven
 
-    async def take_on_started(self, subject: Subject) -> None:
+    async def take_on_started(self, subject: DrivenSubject) -> None:
         """Take on what another engine left or has started; a failure does not affect other subjects."""
         try:
             await self.take_on(subject)
@@ -117,7 +119,7 @@ class LockedDrivers:
         except Exception as error:  # noqa: BLE001 - a bug: see `_keep_defect`
             self._keep_defect(subject, error)
 
-    async def drive(self, subject: Subject, *, starts: bool = True) -> bool:
+    async def drive(self, subject: DrivenSubject, *, starts: bool = True) -> bool:
         """Drive a subject, now and after each change, until it has ended; without `starts`, only repair it.
 
         Returns False if another engine drives it. Driving it twice is harmless. Raises `EngineClosed`, and the error of
@@ -133,23 +135,23 @@ class LockedDrivers:
         subject.kind.taken(subject.id)
         return True
 
-    def stand_by(self, subject: Subject, error: AuraError | None = None) -> None:
+    def stand_by(self, subject: DrivenSubject, error: AuraError | None = None) -> None:
         """Take a subject over when the engine that drives it stops."""
         self._standby.add(subject, error)
         self.watch()
 
-    def _turn(self, subject: Subject) -> anyio.Lock:
+    def _turn(self, subject: DrivenSubject) -> anyio.Lock:
         """Return the lock that serializes taking and releasing the lock of a subject."""
         return self._turns.setdefault(subject, anyio.Lock())
 
-    def _wake(self, subject: Subject) -> bool:
+    def _wake(self, subject: DrivenSubject) -> bool:
         """Wake the driver of a subject, if there is one: it may just have found nothing left to do."""
         driver = self._drivers.get(subject)
         if driver is not None:
             driver.wake()
         return driver is not None
 
-    async def _take(self, subject: Subject, streams: Iterable[StreamId] = (), *, starts: bool = True) -> bool:
+    async def _take(self, subject: DrivenSubject, streams: Iterable[StreamId] = (), *, starts: bool = True) -> bool:
         """Start the driver of a subject, under its lock; `streams` are those it is known to need."""
         if self._wake(subject):
             return True
@@ -176,7 +178,7 @@ class LockedDrivers:
         self.watch()
         return True
 
-    async def _let_go(self, subject: Subject) -> None:
+    async def _let_go(self, subject: DrivenSubject) -> None:
         """Release the lock of what could not be taken on, and the engine's own if nothing else looks after it.
 
         A driver that has started keeps both.
@@ -187,7 +189,7 @@ class LockedDrivers:
                 if not (self._drivers or self._watches_locks):
                     await self._locks.release(self._own_lock)
 
-    async def _run_driver(self, subject: Subject, driver: SubjectDriver) -> None:
+    async def _run_driver(self, subject: DrivenSubject, driver: SubjectDriver) -> None:
         try:
             await driver.run()
             while driver.woken and not driver.stepped_back:
@@ -265,7 +267,7 @@ class LockedDrivers:
         except AuraError as error:  # the next round tries again; meanwhile nothing can be recorded
             _LOG.warning("locks that have ended cannot be taken again yet: %s", error)
 
-    async def _retake(self, subject: Subject) -> None:
+    async def _retake(self, subject: DrivenSubject) -> None:
         async with self._turn(subject):
             driver = self._drivers.get(subject)
             held = driver is None or await self._locks.acquire(subject.lock)
@@ -276,22 +278,22 @@ class LockedDrivers:
 
     # --- Status of drivers --------------------------------------------------------------------------------------------
 
-    def drives(self, subject: Subject) -> bool:
+    def drives(self, subject: DrivenSubject) -> bool:
         """Whether this engine drives the subject."""
         return subject in self._drivers
 
     def __iter__(self) -> Iterator[SubjectDriver]:
         return iter(tuple(self._drivers.values()))
 
-    async def is_driven(self, subject: Subject) -> bool:
+    async def is_driven(self, subject: DrivenSubject) -> bool:
         """Whether an engine drives the subject: this one, or another one on the same log."""
         return subject in self._drivers or await self._locks.held_elsewhere(subject.lock)
 
-    def stands_by(self, subject: Subject) -> bool:
+    def stands_by(self, subject: DrivenSubject) -> bool:
         """Whether this engine takes the subject over when the engine that drives it stops."""
         return subject in self._standby
 
-    async def undriven(self, subject: Subject) -> None:
+    async def undriven(self, subject: DrivenSubject) -> None:
         """Wait until this engine does not drive the subject. Cancel to stop waiting."""
         while subject in self._drivers:
             activity = self._activity
@@ -314,12 +316,12 @@ class LockedDrivers:
         errors = self._standby.errors | {subject: driver.last_error for subject, driver in self._drivers.items()}
         return {subject.id: error for subject, error in errors.items() if error is not None}
 
-    def raise_defect(self, subject: Subject) -> None:
+    def raise_defect(self, subject: DrivenSubject) -> None:
         """Raise the bug that stopped the driver of a subject, if one did."""
         if subject in self._defects:
             raise self._defects[subject]
 
-    def _keep_defect(self, subject: Subject, error: Exception) -> None:
+    def _keep_defect(self, subject: DrivenSubject, error: Exception) -> None:
         """Note what stops only this subject, and raise it to its waiters: a bug, or an error that will not pass."""
         defect = unwrap_group(error)
         if isinstance(defect, AuraError):

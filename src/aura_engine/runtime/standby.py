@@ -15,7 +15,7 @@ import attrs
 from aura_contracts.errors import AuraError
 from aura_contracts.ids import TaskId
 from aura_contracts.ports.event_log import Locks
-from aura_engine.runtime.subjects import Subject
+from aura_engine.runtime.subjects import DrivenSubject
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ class Standby:
     """Subjects to take over, with the error of the last attempt. Belongs to one event loop."""
 
     _locks: Locks
-    _drive: Callable[[Subject], Awaitable[bool]]
+    _drive: Callable[[DrivenSubject], Awaitable[bool]]
     _notify: Callable[[], None]
-    _keep_defect: Callable[[Subject, Exception], None]
-    _errors: dict[Subject, AuraError | None] = attrs.field(init=False, factory=dict)
-    _absences: dict[Subject, int] = attrs.field(init=False, factory=dict)
+    _keep_defect: Callable[[DrivenSubject, Exception], None]
+    _errors: dict[DrivenSubject, AuraError | None] = attrs.field(init=False, factory=dict)
+    _absences: dict[DrivenSubject, int] = attrs.field(init=False, factory=dict)
     """How often in a row the engine that a subject is left to was found without its lock."""
 
     def __contains__(self, subject: object) -> bool:
@@ -53,15 +53,15 @@ class Standby:
         return bool(self._errors)
 
     @property
-    def errors(self) -> dict[Subject, AuraError | None]:
+    def errors(self) -> dict[DrivenSubject, AuraError | None]:
         """The error of the last attempt to take over each subject, None without one."""
         return dict(self._errors)
 
-    def add(self, subject: Subject, error: AuraError | None = None) -> None:
+    def add(self, subject: DrivenSubject, error: AuraError | None = None) -> None:
         """Stand by for a subject."""
         self._errors.setdefault(subject, error)
 
-    def discard(self, subject: Subject) -> None:
+    def discard(self, subject: DrivenSubject) -> None:
         """Stand by for a subject no longer."""
         self._errors.pop(subject, None)
         self._absences.pop(subject, None)
@@ -78,7 +78,7 @@ class Standby:
             except Exception as error:  # noqa: BLE001 - a bug: it concerns only this subject
                 self._keep_defect(subject, error)
 
-    async def _take_over(self, subject: Subject) -> None:
+    async def _take_over(self, subject: DrivenSubject) -> None:
         if await self._locks.held_elsewhere(subject.lock):
             self._absences.pop(subject, None)
         elif not await subject.kind.has_work(subject.id):
@@ -87,7 +87,7 @@ class Standby:
         elif await self._is_free(subject) and await self._drive(subject):
             _LOG.info("took over %s from an engine that stopped", subject)
 
-    async def _is_free(self, subject: Subject) -> bool:
+    async def _is_free(self, subject: DrivenSubject) -> bool:
         """Whether no other engine with another worker still has what runs of the subject."""
         engine_id = await subject.kind.left_to(subject.id)
         if engine_id is None:

@@ -80,7 +80,7 @@ class SubjectKind(ABC):
 
 
 @attrs.frozen
-class Subject:
+class DrivenSubject:
     """Something that one engine at a time drives."""
 
     kind: SubjectKind
