@@ -97,7 +97,7 @@ def _of_lease(lease: WorkerLease) -> Timers:
 
 def _of_workflow(workflow: Workflow) -> Timers:
     due = workflow_due(workflow)
-    return _NONE if due is None else {TimerPurpose.ADVANCE: due}
+    return _NONE if due is None else {TimerPurpose.ADVANCE: Timer(due)}
 
 
 _NONE: Timers = MappingProxyType({})

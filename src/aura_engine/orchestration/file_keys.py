@@ -1,6 +1,6 @@
 """File keys: what a workflow file may hold, key by key. Closed and strict.
 
-One model for each type of step. The reader checks shapes with them, see `aura_engine.orchestration.definition_file`; the
+One model for each type of step. The reader checks shapes with them (`orchestration.definition_file`), and the
 page about workflow files and the JSON Schema are made from them. Whether the values make sense is a matter of
 `aura_engine.decisions.workflow_rules`, which definitions made in a program must follow, too.
 

@@ -215,7 +215,7 @@ def _kinds() -> Mapping[str, Any]:
         keywords = {name: _counted(check) for name, check in kind.VALIDATORS.items()}
         keywords |= {"pattern": _counted(_pattern), "patternProperties": _counted(_pattern_properties)}
         keywords["additionalProperties"] = _counted(_additional_properties)
-        return extend(kind, keywords)
+        return extend(kind, keywords)  # type: ignore[no-untyped-call]
 
     return {
         "https://json-schema.org/draft/2020-12/schema": bounded(Draft202012Validator),
