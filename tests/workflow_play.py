@@ -19,7 +19,7 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_engine.decisions import Context
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
 from aura_engine.decisions.workflow_settlement import settle
-from aura_engine.orchestration.acts import Act, ActKind, Inquiry, acts
+from aura_engine.orchestration.acts import Act, ActKind, StepInquiry, acts
 
 ID = "0192f0c1-2d3e-7abc-8def-000000000001"
 NOW = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)
@@ -121,13 +121,13 @@ class Play:
     def evaluate(self, act: Act, answer: Any) -> "Play":
         """Report the value of an expression."""
         match act.what:
-            case Inquiry.WHEN:
+            case StepInquiry.WHEN:
                 return self.do(wf.DecideStep(step_id=act.step_id, runs=answer))
-            case Inquiry.CASE:
+            case StepInquiry.CASE:
                 return self.do(wf.ChooseCase(step_id=act.step_id, outcome=answer))
-            case Inquiry.ITEMS:
+            case StepInquiry.ITEMS:
                 return self.do(wf.ExpandStep(step_id=act.step_id, items=answer))
-            case Inquiry.UNTIL:
+            case StepInquiry.UNTIL:
                 return self.do(wf.EndRound(step_id=act.step_id, done=answer))
             case _:
                 return self.do(wf.CompleteWorkflow(outputs=answer))
@@ -151,7 +151,7 @@ class Play:
 
     def run(self, outcome: Callable[[str, int], Failure | None] = lambda _step_id, _attempt: None) -> "Play":
         """Do everything to the end with the given outcomes of work; expressions are true, the first, two items."""
-        answers = {Inquiry.WHEN: True, Inquiry.CASE: 0, Inquiry.ITEMS: (1, 2), Inquiry.UNTIL: True}
+        answers = {StepInquiry.WHEN: True, StepInquiry.CASE: 0, StepInquiry.ITEMS: (1, 2), StepInquiry.UNTIL: True}
         while todo := self.acts():
             act = todo[0]
             match act.kind:

@@ -8,7 +8,7 @@ from aura_contracts import workflow as wf
 from aura_contracts.actors import agent
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.failures import Failure, FailureReason
-from aura_engine.orchestration.acts import Act, ActKind, Inquiry
+from aura_engine.orchestration.acts import Act, ActKind, StepInquiry
 from workflow_play import (
     ALICE,
     ENGINE,
@@ -287,7 +287,7 @@ def test_nothing_starts_and_nothing_is_evaluated_in_a_pause_but_what_runs_finish
     assert (play.status("w"), play.status("b"), play.running) == ("completed", "pending", ["r"])
     assert refusal(RuleViolated, play, wf.DecideStep(step_id="b", runs=True)).rule == "paused"
     play.human(wf.ResumeWorkflow())
-    assert {act.what for act in play.acts() if act.kind is ActKind.EVALUATE} == {Inquiry.WHEN, Inquiry.CASE}
+    assert {act.what for act in play.acts() if act.kind is ActKind.EVALUATE} == {StepInquiry.WHEN, StepInquiry.CASE}
 
 
 def test_a_retry_that_is_due_waits_for_the_resume():
@@ -535,7 +535,7 @@ def test_a_lock_lets_one_step_run_at_a_time():
 def test_declared_outputs_are_asked_for_when_all_is_over():
     play = Play(work("a"), outputs={"x": "1"})
     refusal(RuleViolated, play, wf.CompleteWorkflow(outputs={}))
-    assert play.complete("a").acts() == (Act(ActKind.EVALUATE, "", Inquiry.OUTPUTS),)
+    assert play.complete("a").acts() == (Act(ActKind.EVALUATE, "", StepInquiry.OUTPUTS),)
     assert play.do(wf.CompleteWorkflow(outputs={"x": 1})).state.outputs == {"x": 1}
 
 

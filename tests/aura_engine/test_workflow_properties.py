@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aura_contracts import workflow as wf
 from aura_contracts.errors import CommandRefused
 from aura_contracts.failures import Failure, FailureReason
-from aura_engine.orchestration.acts import ActKind, Inquiry
+from aura_engine.orchestration.acts import ActKind, StepInquiry
 from workflow_play import Play, ask, choose, command, each, end, loop, together, wait, work
 
 TRANSIENT = Failure(FailureReason.AGENT_ERROR, "once more")
@@ -102,10 +102,10 @@ def plays(draw: Any) -> Play:
 
 def answer(draw: Any, play: Play, act: Any) -> None:
     match act.what:
-        case Inquiry.CASE:
+        case StepInquiry.CASE:
             cases = wf.definition_of(play.state, act.step_id).config.cases
             play.evaluate(act, draw(st.integers(0, len(cases))))
-        case Inquiry.ITEMS:
+        case StepInquiry.ITEMS:
             play.evaluate(act, tuple(range(draw(st.integers(0, 3)))))
         case _:
             play.evaluate(act, draw(st.booleans()))
@@ -130,7 +130,7 @@ def follow(draw: Any, play: Play, step_id: str) -> None:
 def act_on(draw: Any, play: Play, act: Any) -> None:
     match act.kind:
         case ActKind.EVALUATE:
-            if draw(st.integers(0, 9)) == 0 and act.what is not Inquiry.OUTPUTS:
+            if draw(st.integers(0, 9)) == 0 and act.what is not StepInquiry.OUTPUTS:
                 play.do(wf.FailStep(step_id=act.step_id, failure=FOR_GOOD))
             else:
                 answer(draw, play, act)

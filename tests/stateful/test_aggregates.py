@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aura_contracts import workflow as wf
 from aura_contracts.agent import AGENT, AgentResumed, AgentSpec, AgentStatus, PauseAgent, RegisterAgent, TakeTask
 from aura_contracts.aggregate import status_only
-from aura_contracts.approval import ApprovalKind, CommentOnLine, Inquiry, Level, RequestApproval, ToolCall
+from aura_contracts.approval import ApprovalKind, CommentOnLine, StepInquiry, Level, RequestApproval, ToolCall
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
@@ -42,7 +42,7 @@ from aura_contracts.workflow.values import AgentTaskStep
 from aura_contracts.workflow_definition import SaveDefinition, definition_id
 from aura_engine.decisions import DECIDERS, Context
 from aura_engine.orchestration.acts import ActKind, acts
-from aura_engine.orchestration.acts import Inquiry as Asked
+from aura_engine.orchestration.acts import StepInquiry as Asked
 from strategies import EPOCH, IDS, actors, commands, structs
 from workflow_play import ask, choose, each, end, loop, together, wait, work
 from workflow_play import command as script
@@ -72,10 +72,10 @@ def approvals(state):
             "escalate_to": ("carol",),
         }
         call = {"kind": ApprovalKind.TOOL_CALL, "tool_call": ToolCall(tool="Bash", fingerprint="x")}
-        yield RequestApproval(approval_id=IDS[0], question=Inquiry(**asked))
-        yield RequestApproval(approval_id=IDS[0], question=Inquiry(**asked | call | {"quorum": 2}))
+        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked))
+        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked | call | {"quorum": 2}))
         levels = (Level(reviewers=("dave",)),)
-        yield RequestApproval(approval_id=IDS[0], question=Inquiry(**asked | {"levels": levels}))
+        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked | {"levels": levels}))
     else:
         yield CommentOnLine(comment_id="c", text="why?", anchor=LineAnchor(path="a", line=1, content="x"))
 

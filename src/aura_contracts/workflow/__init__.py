@@ -23,13 +23,13 @@ A step is **over** when it is completed, skipped or cancelled, or has failed and
 good otherwise blocks the steps that depend on it until it is retried or skipped.
 
     values        what definitions are made of
-    parts         what running workflows are made of
+    records       what running workflows are made of
     outline       where each step is in a definition
     event_types   the events
     commands      the commands
     state         the state, and questions about it
     progress      how far it is, and what it waits for
-    _clocks       timeouts that stand still
+    _timeouts     timeouts that stand still
     _tables       the two tables
     _steps        the steps of a state, as evolvers change them
     _resets       how steps become pending again

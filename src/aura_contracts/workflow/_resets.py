@@ -53,7 +53,7 @@ def _remove(steps: Steps, children: Mapping[str | None, list[str]], step_ids: It
 
 
 def _handlers(outline: Outline, children: Mapping[str | None, list[str]], step_id: str) -> list[str]:
-    """Return the addresses of the steps of the handler of a step, which begins anew each time."""
+    """Return the addresses of the steps of the handler of a step, which begins again each time."""
     inner = children.get(step_id, [])
     return [one for one in inner if outline[one.rpartition("/")[2]].role is BlockRole.HANDLER]
 
@@ -124,7 +124,7 @@ def _reactivate(
 ) -> dict[str, int]:
     """Have what encloses a step and had failed run again, with the whole of its timeout.
 
-    Return the attempts of the steps that are gone: a handler begins anew.
+    Return the attempts of the steps that are gone: a handler begins again.
     """
     outline = outline_of(state.definition)
     gone: dict[str, int] = {}

@@ -103,7 +103,7 @@ class OnWorkflowFailure(StrEnum):
 
 
 class StepRecovery(StrEnum):
-    """What happens to a command whose process was lost in the middle: nobody knows how far it had come."""
+    """What happens to a command whose process was lost in the middle: how far it had come is unknown."""
 
     RERUN = "rerun"
     SKIP = "skip"
@@ -153,7 +153,7 @@ class ApprovalStep(msgspec.Struct, frozen=True, kw_only=True, tag="human_approva
     choices: tuple[str, ...] = ()
     no_self_approval: bool = False
     deadline: float | None = None
-    """Seconds from the question on; they go on in a pause."""
+    """Seconds from the question on; a pause does not stop them."""
     on_expiry: OnExpiry = OnExpiry.DENY
 
 

@@ -1,7 +1,7 @@
 """Containers: how the steps in them decide how they end. Pure.
 
 A container never fails while something in it runs or can start. One that needs only some of its members completes as
-soon as it has them; what runs in it goes on, except with `Join.FIRST`.
+soon as it has them; what runs in it continues, except with `Join.FIRST`.
 """
 
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def handler_result(workflow: Workflow, step: WorkflowStep) -> Completes | Fails 
 
 
 def round_is_over(workflow: Workflow, step: WorkflowStep) -> bool:
-    """Whether the round of a running loop has completed, so that its condition is to be evaluated."""
+    """Whether the round of a running loop has completed, so that its condition must be evaluated."""
     if step.round == 0 or step.done is not None:
         return False
     (block,) = inner_blocks(outline_of(workflow.definition)[step.definition_id].definition)

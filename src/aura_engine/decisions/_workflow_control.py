@@ -142,7 +142,7 @@ def _require_around(state: Workflow, step: WorkflowStep) -> Iterator[WorkflowSte
         if around.status not in (runs, _S.FAILED) or not _is_present(
             outline[around.definition_id].definition, around, inner
         ):
-            reason = f"step {step.id!r} is in {around.id!r}, which is {around.status} or has gone on without it"
+            reason = f"step {step.id!r} is in {around.id!r}, which is {around.status} or has continued without it"
             raise RuleBroken("container", reason, f"retry {around.id}")
         if around.status is _S.FAILED:
             yield around

@@ -24,7 +24,7 @@ _W = WorkflowStatus
 
 
 def whole_result(workflow: Workflow) -> Event | None:
-    """Return what follows for the whole, once nothing else follows; None if it goes on or waits."""
+    """Return what follows for the whole, once nothing else follows; None if it continues or waits."""
     match workflow.status:
         case _W.ACTIVE | _W.PAUSED:
             return _of_running(workflow)

@@ -116,7 +116,7 @@ class BlockEnd(NamedTuple):
     """How the steps of a block have ended: nothing of it runs or can start."""
 
     failed: WorkflowStep | None
-    """The first one that failed, which nobody tolerates."""
+    """The first one that failed, which is not tolerated."""
 
 
 def block_end(workflow: Workflow, steps: Iterable[WorkflowStep]) -> BlockEnd | None:
@@ -147,12 +147,12 @@ def failure_of(step: WorkflowStep) -> Failure:
 
 
 def outputs_of(workflow: Workflow, prefix: str, block: Iterable[StepDefinition]) -> dict[str, object]:
-    """Return the output of each step of a block by its id, None where there is none."""
+    """Return the output of each step of a block by its id, None for those without."""
     return {one.id: _output(workflow.steps[prefix + one.id]) for one in block}
 
 
 def last_output(workflow: Workflow, prefix: str, block: tuple[StepDefinition, ...]) -> object:
-    """Return the output of the last step of a block, in the order of the definition; None where there is none."""
+    """Return the output of the last step of a block, in the order of the definition; None without one."""
     return _output(workflow.steps[prefix + block[-1].id]) if block else None
 
 

@@ -222,7 +222,7 @@ def _start_step(state: Workflow, command: StartStep, context: Context) -> Events
 
 
 def _wrong_type(step: WorkflowStep, definition: StepDefinition) -> RuleBroken:
-    return RuleBroken("step_type", f"step {step.id!r} is of type {definition.type}, which is no matter of it")
+    return RuleBroken("step_type", f"step {step.id!r} is of type {definition.type}, which this command is not for")
 
 
 def _choose(state: Workflow, command: ChooseCase, context: Context) -> Events:
@@ -296,7 +296,7 @@ def _complete_step(state: Workflow, command: CompleteStep, context: Context) -> 
 
 
 def _is_asked(state: Workflow, step: WorkflowStep, definition: StepDefinition) -> bool:
-    """Whether an expression of a running container is to be evaluated, which may fail."""
+    """Whether an expression of a running container must be evaluated, which may fail."""
     match definition.config:
         case ConditionalStep():
             return step.outcome is None

@@ -121,7 +121,7 @@ class _Settling:
             if self.state.status in _SETTLING:
                 self._settle_step(self.state.steps[step_id])
 
-    # --- What is to be looked at --------------------------------------------------------------------------------------
+    # --- What must be looked at --------------------------------------------------------------------------------------
 
     def _look_at(self, step_id: str) -> None:
         if step_id in self._waiting:
@@ -173,7 +173,7 @@ class _Settling:
             if self.state.steps[step.prefix + name].status is _S.PENDING:
                 self._look_at(step.prefix + name)
         around = step.parent
-        while around is not None:  # one that completed early may have what goes on in it
+        while around is not None:  # one that completed early may still have running steps in it
             self._look_at(around)
             around = self.state.steps[around].parent
         if place.definition.locks and step.status not in LIVE:

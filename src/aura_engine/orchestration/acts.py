@@ -26,7 +26,7 @@ from aura_engine.decisions._workflow_locks import is_locked
 
 
 class ActKind(StrEnum):
-    """What is to be done, and the command that reports it."""
+    """What must be done, and the command that reports it."""
 
     EVALUATE = "evaluate"
     """An expression: `Act.what` says which."""
@@ -40,8 +40,8 @@ class ActKind(StrEnum):
     """Something is due: `AdvanceWorkflow`."""
 
 
-class Inquiry(StrEnum):
-    """Which expression is to be evaluated."""
+class StepInquiry(StrEnum):
+    """Which expression must be evaluated."""
 
     WHEN = "when"
     """`DecideStep`."""
@@ -61,7 +61,7 @@ class Act(NamedTuple):
     kind: ActKind
     step_id: str
     """Its address; empty for the whole."""
-    what: Inquiry | None = None
+    what: StepInquiry | None = None
     """For `ActKind.EVALUATE`."""
 
 
@@ -70,9 +70,9 @@ _NOT_MOVING = frozenset({WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, Workfl
 
 
 def acts(workflow: Workflow, now: datetime) -> tuple[Act, ...]:
-    """Return what is to be done now, in the order of the definition; items and rounds one after the other.
+    """Return what must be done now, in the order of the definition; items and rounds one after the other.
 
-    All of it can be done at the same time. Of several steps that need the same lock only one is to be started.
+    All of it can be done at the same time. Of several steps that need the same lock only one is started.
     """
     if workflow.status in _NOT_MOVING:
         return ()
@@ -89,7 +89,7 @@ class _Acts:
         self._outline = outline_of(workflow.definition)
         self._starts = workflow.status in (WorkflowStatus.ACTIVE, WorkflowStatus.COMPENSATING)
         self._taken: set[str] = set()
-        """The locks of steps that are to be started."""
+        """The locks of steps that will be started."""
 
     def all(self) -> Iterator[Act]:
         for step in sorted(self._candidates(), key=self._order):
@@ -98,7 +98,7 @@ class _Acts:
                 yield act
         workflow = self._workflow
         if workflow.status is WorkflowStatus.ACTIVE and workflow.definition.outputs and steps_are_over(workflow):
-            yield Act(ActKind.EVALUATE, "", Inquiry.OUTPUTS)
+            yield Act(ActKind.EVALUATE, "", StepInquiry.OUTPUTS)
 
     def _candidates(self) -> list[WorkflowStep]:
         moving = (_S.PENDING, _S.RUNNING, _S.AWAITING_APPROVAL, _S.CANCELLING)
@@ -132,7 +132,7 @@ class _Acts:
         if not is_open(workflow, step) or join_of(workflow, step, definition).verdict is not JoinVerdict.START:
             return None
         if definition.when and not step.decided:
-            return Act(ActKind.EVALUATE, step.id, Inquiry.WHEN)
+            return Act(ActKind.EVALUATE, step.id, StepInquiry.WHEN)
         starts = definition.type in OUTSIDE or (isinstance(definition.config, WaitStep) and definition.config.until)
         if not starts or is_locked(workflow, step, definition) or not self._taken.isdisjoint(definition.locks):
             return None
@@ -142,10 +142,10 @@ class _Acts:
     def _of_container(self, step: WorkflowStep, definition: StepDefinition) -> Act | None:
         match definition.config:
             case ConditionalStep() if step.outcome is None:
-                return Act(ActKind.EVALUATE, step.id, Inquiry.CASE)
+                return Act(ActKind.EVALUATE, step.id, StepInquiry.CASE)
             case ForEachStep() if step.items is None:
-                return Act(ActKind.EVALUATE, step.id, Inquiry.ITEMS)
+                return Act(ActKind.EVALUATE, step.id, StepInquiry.ITEMS)
             case LoopStep() if round_is_over(self._workflow, step):
-                return Act(ActKind.EVALUATE, step.id, Inquiry.UNTIL)
+                return Act(ActKind.EVALUATE, step.id, StepInquiry.UNTIL)
             case _:
                 return None

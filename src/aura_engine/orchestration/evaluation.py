@@ -21,7 +21,7 @@ from aura_contracts.workflow import (
     definition_of,
 )
 from aura_engine.orchestration import expressions
-from aura_engine.orchestration.acts import Act, Inquiry
+from aura_engine.orchestration.acts import Act, StepInquiry
 from aura_engine.orchestration.scope import scope_of
 
 
@@ -60,25 +60,25 @@ class Evaluation:
 
 def evaluate(workflow: Workflow, act: Act) -> Command[Workflow]:
     """Return what the value of the expression that an act asks about says. Raises `ExpressionError`."""
-    if act.what is Inquiry.OUTPUTS:
+    if act.what is StepInquiry.OUTPUTS:
         scope, outputs = scope_of(workflow, ""), workflow.definition.outputs
         values = {name: expressions.evaluate(one, scope, field=f"outputs.{name}") for name, one in outputs.items()}
         return CompleteWorkflow(outputs=values)
     step, definition = workflow.steps[act.step_id], definition_of(workflow, act.step_id)
     scope, config = scope_of(workflow, act.step_id), definition.config
     match act.what, config:
-        case Inquiry.WHEN, _:
+        case StepInquiry.WHEN, _:
             return DecideStep(step_id=step.id, runs=expressions.is_true(definition.when, scope))
-        case Inquiry.CASE, ConditionalStep(cases=cases):
+        case StepInquiry.CASE, ConditionalStep(cases=cases):
             holds = (
                 number
                 for number, case in enumerate(cases)
                 if expressions.is_true(case.when, scope, field=f"cases[{number}].when")
             )
             return ChooseCase(step_id=step.id, outcome=next(holds, len(cases)))
-        case Inquiry.ITEMS, ForEachStep(items=items, limit=limit):
+        case StepInquiry.ITEMS, ForEachStep(items=items, limit=limit):
             return ExpandStep(step_id=step.id, items=expressions.items_of(items, scope, limit=limit))
-        case Inquiry.UNTIL, LoopStep(until=until):
+        case StepInquiry.UNTIL, LoopStep(until=until):
             scope = scope_of(workflow, f"{step.id}[{step.round}]")
             return EndRound(step_id=step.id, done=expressions.is_true(until, scope, field="until"))
     raise AssertionError(f"{act} asks about no expression of its step")
