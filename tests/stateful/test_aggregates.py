@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aura_contracts import workflow as wf
 from aura_contracts.agent import AGENT, AgentResumed, AgentSpec, AgentStatus, PauseAgent, RegisterAgent, TakeTask
 from aura_contracts.aggregate import status_only
-from aura_contracts.approval import ApprovalKind, CommentOnLine, StepInquiry, Level, RequestApproval, ToolCall
+from aura_contracts.approval import ApprovalKind, CommentOnLine, Level, RequestApproval, StepInquiry, ToolCall
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event

@@ -1,16 +1,16 @@
 """Workflow: steps with dependencies, from start to end (specification, "Workflow" and "Workflow Orchestration").
 
-    workflow   active ◄──paused, resumed──► paused
-                 │ └──failed──► failed ──step retried or skipped──► active
-                 ├──► completed
-                 └──cancelled, ended, too late──► cancelling ──► (compensating) ──► cancelled, failed, completed
+      workflow   active ◄──paused, resumed──► paused
+                   │ └──failed──► failed ──step retried or skipped──► active
+                   ├──► completed
+                   └──cancelled, ended, too late──► cancelling ──► (compensating) ──► cancelled, failed, completed
 
-    step       pending ──started──► running ◄──asks, resumes──► awaiting_approval ──► completed
-                 │ ▲                   ├──► retrying ──due──► pending
-                 │ │                   ├──► handling ──► completed
-                 │ │                   ├──► cancelling ──► cancelled, failed, skipped, completed
-                 │ └─────retried───── failed
-                 └──► skipped ◄────────┘
+      step       pending ──started──► running ◄──asks, resumes──► awaiting_approval ──► completed
+                   │ ▲                   ├──► retrying ──due──► pending
+                   │ │                   ├──► handling ──► completed
+                   │ │                   ├──► cancelling ──► cancelled, failed, skipped, completed
+                   │ └─────retried───── failed
+                   └──► skipped ◄────────┘
 
 There are two tables: status x event for the workflow, and step status x event for each step. An event about a step
 needs a row in both.
