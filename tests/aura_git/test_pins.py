@@ -263,7 +263,7 @@ def test_what_a_file_brings_later_that_an_agent_included_is_not_used(world: Worl
 
 
 @pytest.mark.deep_but_first
-@pytest.mark.parametrize("setting", ["objectFormat=/none", "objectFormat=sha256", "refStorage=reftable", "none=true"])
+@pytest.mark.parametrize("setting", ["objectFormat=/none", "objectFormat=sha256", "refStorage=reftable"])
 def test_a_format_that_an_agent_sets_where_git_does_not_look_for_it_has_no_effect(world: World, setting: str) -> None:
     """In a file that the configuration includes, and in that of a worktree."""
     world.begin()
