@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aura_contracts import workflow as wf
 from aura_contracts.agent import AGENT, AgentResumed, AgentSpec, AgentStatus, PauseAgent, RegisterAgent, TakeTask
 from aura_contracts.aggregate import status_only
-from aura_contracts.approval import ApprovalKind, CommentOnLine, Level, RequestApproval, StepInquiry, ToolCall
+from aura_contracts.approval import ApprovalKind, CommentOnLine, Level, Question, RequestApproval, ToolCall
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
@@ -72,10 +72,10 @@ def approvals(state):
             "escalate_to": ("carol",),
         }
         call = {"kind": ApprovalKind.TOOL_CALL, "tool_call": ToolCall(tool="Bash", fingerprint="x")}
-        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked))
-        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked | call | {"quorum": 2}))
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked))
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked | call | {"quorum": 2}))
         levels = (Level(reviewers=("dave",)),)
-        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked | {"levels": levels}))
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked | {"levels": levels}))
     else:
         yield CommentOnLine(comment_id="c", text="why?", anchor=LineAnchor(path="a", line=1, content="x"))
 
