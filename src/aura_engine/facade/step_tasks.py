@@ -10,12 +10,9 @@ from aura_contracts.task import ApprovalMode, RetryPolicy, Task
 from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.executors import Executors
-from aura_engine.orchestration.orders import Add, TaskOrder
+from aura_engine.orchestration.orders import WORKFLOW_KEY, Add, TaskOrder
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
-
-_WORKFLOW = "workflow"
-"""The key in a task's context under which its workflow is."""
 
 
 @attrs.frozen
@@ -70,7 +67,7 @@ def _options(order: TaskOrder) -> dict[str, Any]:
     approval = ApprovalMode.CHANGES if order.requires_approval else options.get("approval", ApprovalMode.AUTO)
     context: Mapping[str, Any] = options.get("context") or {}
     locks = dict.fromkeys((*options.get("locks", ()), *order.locks))
-    options |= {"approval": approval, "context": {**context, _WORKFLOW: dict(order.context)}, "locks": tuple(locks)}
+    options |= {"approval": approval, "context": {**context, WORKFLOW_KEY: dict(order.context)}, "locks": tuple(locks)}
     if order.on_behalf_of is not None and not options.get("no_self_approval"):
         options["reviewers"] = tuple(dict.fromkeys((order.on_behalf_of, *options.get("reviewers", ()))))
     if order.priority is not None:
