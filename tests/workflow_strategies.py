@@ -280,7 +280,7 @@ def definitions():
     names = st.from_regex(re.compile(r"[a-z_]{1,5}"), fullmatch=True)
     return st.builds(
         WorkflowDefinition,
-        name=st.sampled_from(("build", "Build it!", "12", "no", "a: b")),
+        name=st.sampled_from(("built", "Build it!", "12", "no", "a: b")),
         description=texts(),
         steps=steps | steps.map(lambda block: (*block, end)),
         inputs=st.dictionaries(names, schemas(), max_size=2),

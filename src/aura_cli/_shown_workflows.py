@@ -21,12 +21,19 @@ from aura_contracts.workflow import Workflow, WorkflowStep, awaiting_of, progres
 
 if TYPE_CHECKING:
     from aura_contracts.workflow_definition import StoredDefinition
-    from aura_engine import DefinitionRevision
+    from aura_engine import DefinitionRevision, Engine
 
 
 def workflow_text(workflow: Workflow) -> str:
     """Return a workflow and its status in a line."""
     return one_line(f"workflow {workflow.id} is {workflow.status}: {workflow.name}")
+
+
+async def say_who_continues(call: Invocation, engine: "Engine", workflow: Workflow) -> None:
+    """Say how a workflow that has not ended is carried out, if no service does."""
+    if not workflow.ended and await engine.service() is None:
+        remedy = f"`aura serve` carries it out, or `aura workflow advance {workflow.id} --wait{call.hint}`"
+        call.terminal.say(f"no service looks after this store: {remedy}")
 
 
 async def list_workflows(call: Invocation) -> None:
@@ -132,8 +139,10 @@ async def show_waits(call: Invocation) -> None:
     """Print why a workflow, or a step of it, waits."""
     async with engine_of(call, read_only=True) as engine:
         chains = await engine.workflows.why(call.arguments.id, call.arguments.step)
-    for chain in chains:
-        call.terminal.item(chain.as_dict(), str(chain))
+        for chain in chains:
+            call.terminal.item(chain.as_dict(), str(chain))
+        if any(chain.links[-1].kind == "engine" for chain in chains):
+            await say_who_continues(call, engine, await engine.workflows.get(call.arguments.id))
     if not chains:
         call.terminal.say("It waits for nothing: it is over.")
 

@@ -91,15 +91,22 @@ class Plain:
         return dict(_resolved(own, definitions))
 
 
-def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """Return a JSON schema with its references inlined: pydantic uses names of its own for definitions."""
+def _resolved(schema: Any, definitions: Mapping[str, Any], within: tuple[str, ...] = ()) -> Any:
+    """Return a JSON schema with its references inlined: pydantic uses names of its own for definitions.
+
+    What refers to a definition that it is `within` says only the title and type of that one, which end there.
+    """
     match schema:
         case {"$ref": str(place)}:
-            return _resolved(definitions[place.rpartition("/")[2]], definitions)
+            name = place.rpartition("/")[2]
+            found = definitions[name]
+            if name in within:
+                return {key: found[key] for key in ("title", "type") if key in found}
+            return _resolved(found, definitions, (*within, name))
         case dict():
-            return {name: _resolved(value, definitions) for name, value in schema.items()}
+            return {name: _resolved(value, definitions, within) for name, value in schema.items()}
         case list():
-            return [_resolved(value, definitions) for value in schema]
+            return [_resolved(value, definitions, within) for value in schema]
         case _:
             return schema
 

@@ -37,7 +37,10 @@ _COMPARING = """
 ARGUMENT_LIMIT = 100
 """Maximum characters, or digits, of what is looked for or removed, where the cost is the product of both lengths."""
 
-COPIED = 6
+JOINED = 4
+"""Joining 2 to the power of this many texts costs one step, besides copying them."""
+
+COPIED = 8
 """Copying or searching 2 to the power of this many characters or elements costs one step."""
 
 _OF_TEXT = ("capitalize", "lower", "title", "upper", "wordcount")
@@ -293,7 +296,7 @@ def _join(sandbox: BoundedEnvironment, values: Iterable[Any], d: str = "", attri
     between = _text(sandbox, d)
     size = sum(map(len, texts)) + len(between) * len(texts)
     sandbox.require(size)
-    sandbox.step(len(texts) + (size >> COPIED))
+    sandbox.step((len(texts) >> JOINED) + (size >> COPIED))
     return between.join(texts)
 
 

@@ -363,6 +363,13 @@ class BlockingApprovals:
         """
         return self._portal.call(self._target.overlaps, approval)
 
+    def workflows(self, approval: str) -> Sequence[WorkflowId]:
+        """Return the workflows that wait for an answer: that of the step which asks, or whose task does, first.
+
+        After it come those that it is a step of. Empty for other questions.
+        """
+        return self._portal.call(self._target.workflows, approval)
+
     def approve(
         self,
         approval: str,

@@ -28,6 +28,9 @@ NOT_IN_MESSAGE = {
     ("EventTooLarge", "reason"),
     ("InvalidFile", "field"),  # its faults say more
     ("InvalidFile", "reason"),
+    ("InvalidDefinition", "field"),
+    ("InvalidDefinition", "reason"),
+    ("UnknownDefinition", "name"),  # in the reason
     ("RuleViolated", "rule"),  # for programs; the reason says it to people
     ("LogDamaged", "store"),  # known to whoever opened it
     ("GitError", "repository"),  # the worktree or the path in it says more

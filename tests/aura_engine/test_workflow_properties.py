@@ -3,7 +3,6 @@
 `Play.do` holds each command against replay and the fixpoint; here are the promises over a whole life.
 """
 
-import itertools
 from contextlib import suppress
 from typing import Any
 
@@ -19,85 +18,100 @@ from workflow_play import Play, ask, choose, command, each, end, loop, together,
 TRANSIENT = Failure(FailureReason.AGENT_ERROR, "once more")
 FOR_GOOD = Failure(FailureReason.CONFLICT, "no")
 
-JOINS = st.sampled_from(list(wf.Join))
+TWICE = wf.StepRetry(attempts=2, pause=1.0)
+
+JOINS = st.sampled_from(wf.Join)
+TOLERANCES = st.sampled_from(wf.OnStepFailure)
+CONCURRENCIES = st.sampled_from([None, 1, 2])
+ENDS = st.sampled_from([wf.WorkflowStatus.COMPLETED, wf.WorkflowStatus.FAILED])
 
 
-@st.composite
-def blocks(draw: Any, numbers: Any, depth: int, size: int = 4) -> tuple[wf.StepDefinition, ...]:
-    made: list[wf.StepDefinition] = []
-    for _ in range(draw(st.integers(1, size))):
-        made.append(draw(steps(numbers, depth, [one.id for one in made])))
-    return tuple(made)
+MOST_STEPS = 12
 
 
-@st.composite
-def steps(draw: Any, numbers: Any, depth: int, before: list[str]) -> wf.StepDefinition:
-    step_id = f"s{next(numbers)}"
-    dependencies = tuple(draw(st.lists(st.sampled_from(before), unique=True, max_size=3))) if before else ()
-    join = draw(JOINS) if dependencies else wf.Join.ALL_SUCCEEDED
-    fields: dict[str, Any] = {
-        "dependencies": dependencies,
-        "join": join,
-        "when": draw(st.sampled_from(["", "", "x"])),
-        "on_failure": draw(st.sampled_from(list(wf.OnStepFailure))),
-        "retry": draw(st.sampled_from([wf.StepRetry(), wf.StepRetry(attempts=2, pause=1.0)])),
-        "timeout": draw(st.sampled_from([None, None, 5.0])),
-        "locks": draw(st.sampled_from([(), (), ("l",)])),
-    }
-    if join in (wf.Join.N_OF, wf.Join.FIRST):
-        fields["n"] = draw(st.integers(1, len(dependencies)))
-    if draw(st.integers(0, 4)) == 0:
-        fields["compensation"] = command(f"s{next(numbers)}")
-    if depth and draw(st.integers(0, 5)) == 0:
-        fields["handler"] = draw(blocks(numbers, depth - 1, 2))
-    kind = draw(st.sampled_from([*"wwwac", *("pftl" * bool(depth)), "e", "t"]))
-    return draw(containers(numbers, depth, kind, step_id, fields))
+class _Writer:
+    """Draws the steps of one definition; `left` bounds their number.
 
+    Its methods draw in place: a strategy of its own for each block, made anew for each example, costs a second.
+    """
 
-@st.composite
-def containers(  # noqa: PLR0911 - a case for each type
-    draw: Any, numbers: Any, depth: int, kind: str, step_id: str, fields: dict[str, Any]
-) -> Any:
-    dependencies = fields.pop("dependencies")
-    join = draw(JOINS)
-    members: dict[str, Any] = {"members": join, "dependencies": dependencies, **fields}
-    match kind:
-        case "a":
-            return ask(step_id, *dependencies, **{name: fields[name] for name in fields if name != "timeout"})
-        case "e" if draw(st.integers(0, 3)) == 0:
-            return end(
-                step_id, *dependencies, when=fields["when"], status=draw(st.sampled_from(["completed", "failed"]))
-            )
-        case "t":
-            return wait(step_id, *dependencies, seconds=3.0, **fields)
-        case "p":
-            inner = draw(blocks(numbers, depth - 1, 3))
-            if join in (wf.Join.N_OF, wf.Join.FIRST):
-                members["of"] = draw(st.integers(1, len(inner)))
-            return together(step_id, *inner, **members | {"locks": ()})
-        case "f":
-            if join in (wf.Join.N_OF, wf.Join.FIRST):
-                members["of"] = draw(st.integers(1, 3))
-            members["concurrency"] = draw(st.sampled_from([None, 1, 2]))
-            return each(step_id, *draw(blocks(numbers, depth - 1, 2)), **members | {"locks": ()})
-        case "l":
-            inner = draw(blocks(numbers, depth - 1, 2))
-            return loop(step_id, *inner, limit=2, dependencies=dependencies, **fields | {"locks": ()})
-        case "c" if depth:
-            cases = [draw(blocks(numbers, depth - 1, 2)) for _ in range(draw(st.integers(1, 2)))]
-            otherwise = draw(blocks(numbers, depth - 1, 1)) if draw(st.booleans()) else ()
-            made = {"otherwise": otherwise, "dependencies": dependencies, **fields, "locks": ()}
-            return choose(step_id, *cases, **made)
-        case _:
-            return work(step_id, *dependencies, **fields)
+    def __init__(self, draw: Any) -> None:
+        self.draw, self.left, self.count = draw, MOST_STEPS, 0
+
+    def name(self) -> str:
+        self.count += 1
+        return f"s{self.count}"
+
+    def chance(self, of: int) -> bool:
+        """Seldom True; False is simpler."""
+        return self.draw(st.integers(0, of - 1)) == of - 1
+
+    def block(self, depth: int, size: int = 4) -> tuple[wf.StepDefinition, ...]:
+        made: list[wf.StepDefinition] = []
+        for _ in range(self.draw(st.integers(1, max(1, min(size, self.left))))):
+            made.append(self.step(depth, [one.id for one in made]))
+        return tuple(made)
+
+    def step(self, depth: int, before: list[str]) -> wf.StepDefinition:
+        self.left -= 1
+        step_id = self.name()
+        dependencies = [one for one in before if self.chance(3)]
+        join = self.draw(JOINS) if dependencies else wf.Join.ALL_SUCCEEDED
+        fields: dict[str, Any] = {
+            "join": join,
+            "when": "x" if self.chance(3) else "",
+            "on_failure": self.draw(TOLERANCES),
+            "retry": TWICE if self.chance(2) else wf.StepRetry(),
+            "timeout": 5.0 if self.chance(3) else None,
+            "locks": ("l",) if self.chance(3) else (),
+        }
+        if join in (wf.Join.N_OF, wf.Join.FIRST):
+            fields["n"] = self.draw(st.integers(1, len(dependencies)))
+        if self.chance(5):
+            fields["compensation"] = command(self.name())
+        inside = depth > 0 and self.left > 0
+        if inside and self.chance(6):
+            fields["handler"] = self.block(depth - 1, 2)
+        kind = self.draw(st.sampled_from("wwwaetcpftl" if inside else "wwwaet"))
+        return self.of_kind(kind, depth - 1, step_id, fields | {"dependencies": tuple(dependencies)})
+
+    def of_kind(self, kind: str, depth: int, step_id: str, fields: dict[str, Any]) -> wf.StepDefinition:  # noqa: PLR0911 - a case for each type
+        dependencies = fields.pop("dependencies")
+        around: dict[str, Any] = {**fields, "dependencies": dependencies, "locks": ()}
+        match kind:
+            case "a":
+                return ask(step_id, *dependencies, **{name: fields[name] for name in fields if name != "timeout"})
+            case "e" if self.chance(4):
+                return end(step_id, *dependencies, when=fields["when"], status=self.draw(ENDS))
+            case "t":
+                return wait(step_id, *dependencies, seconds=3.0, **fields)
+            case "p":
+                inner = self.block(depth, 3)
+                return together(step_id, *inner, **around | self.members(len(inner)))
+            case "f":
+                concurrency = self.draw(CONCURRENCIES)
+                return each(step_id, *self.block(depth, 2), concurrency=concurrency, **around | self.members(3))
+            case "l":
+                return loop(step_id, *self.block(depth, 2), limit=2, **around)
+            case "c":
+                cases = [self.block(depth, 2) for _ in range(self.draw(st.integers(1, 2)))]
+                return choose(step_id, *cases, otherwise=self.block(depth, 1) if self.chance(2) else (), **around)
+            case _:
+                return work(step_id, *dependencies, **fields)
+
+    def members(self, size: int) -> dict[str, Any]:
+        """Draw when a container of so many is completed."""
+        join = self.draw(JOINS)
+        counted = join in (wf.Join.N_OF, wf.Join.FIRST)
+        return {"members": join, "of": self.draw(st.integers(1, size)) if counted else None}
 
 
 @st.composite
 def plays(draw: Any) -> Play:
-    made = draw(blocks(itertools.count(), 2))
-    deadline = draw(st.sampled_from([None, None, 20.0]))
-    on_failure = draw(st.sampled_from(list(wf.OnWorkflowFailure)))
-    return Play(*made, deadline=deadline, on_failure=on_failure)
+    writer = _Writer(draw)
+    steps = writer.block(2)
+    deadline = 20.0 if writer.chance(3) else None
+    return Play(*steps, deadline=deadline, on_failure=draw(st.sampled_from(wf.OnWorkflowFailure)))
 
 
 def answer(draw: Any, play: Play, act: Any) -> None:

@@ -9,6 +9,7 @@ from aura_contracts import errors
 from aura_contracts.errors import (
     AgentFileProblem,
     AuraError,
+    DefinitionFault,
     DirtyWorktree,
     Fault,
     LocalProtocolError,
@@ -24,6 +25,7 @@ from aura_worker_protocol.frames import ErrorObject
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AuraError)]
 FACTS = {
     tuple[AgentFileProblem, ...]: AgentFileProblem("ada.md", 3, "type", "is unknown", "name another"),
+    tuple[DefinitionFault, ...]: DefinitionFault(("steps", 0, "when"), "unknown", "what is that?", ("steps", 1)),
     tuple[Fault, ...]: Fault(file="policy.yaml", line=2, column=7, code="unknown", message="what is that?"),
 }
 VALUES = {str: "words", int: 4711, float: 47.5, float | None: 47.5, dict: {"a": [1]}, tuple: ("one", "two")}

@@ -81,4 +81,4 @@ def test_the_glossary_defines_each_term_in_one_sentence():
         assert definition.endswith("."), term
         assert ". " not in definition, term
         assert "\n" not in definition, term
-    assert {aggregate.name for aggregate in AGGREGATES} <= terms.keys()
+    assert {aggregate.name.replace("_", " ") for aggregate in AGGREGATES} <= terms.keys()

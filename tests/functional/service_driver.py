@@ -4,7 +4,8 @@
 
 The time is in FOLDER/clock. While there is FOLDER/doom, with a topic and a step, it ends at the next event with this
 topic: ``begun``, while the append is at work, or ``done``, at once after it. The store and the home are those of the
-environment. Each time it has looked for what is due, it prints a line with the time that it had before.
+environment. Each time it has looked for what is due, it prints a line with the time that it had before. If there is
+FOLDER/version, it is AURA of that version, which has read models of its own.
 """
 
 import json
@@ -21,7 +22,9 @@ import aura_engine
 from aura_cli.main import program
 from aura_engine.clockwork import timekeeper, wall_clock
 from aura_engine.clockwork.timekeeper import Timekeeper
+from aura_engine.facade import service_turn
 from aura_store.log._event_log import RecorderEventLog
+from aura_store.read_models import _fold
 
 
 def die():
@@ -37,6 +40,12 @@ def set_clock(file):
         return datetime.fromisoformat(file.read_text())
 
     aura_engine.Host = partial(aura_engine.Host, clock=read)
+
+
+def set_version(file):
+    if file.exists():
+        service_turn.__version__ = file.read_text()
+        _fold.SCHEMA_VERSION = f"{_fold.SCHEMA_VERSION} of {file.read_text()}"
 
 
 def tell_each_look(file):
@@ -75,6 +84,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     shorten_pauses()
     set_clock(folder / "clock")
+    set_version(folder / "version")
     tell_each_look(folder / "clock")
     die_at(folder / "doom")
     sys.argv[1:] = ["serve", "--json"]

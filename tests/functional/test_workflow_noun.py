@@ -150,7 +150,7 @@ async def test_a_workflow_keeps_the_revision_that_it_was_started_from(opened, tm
 async def test_what_would_start_itself_is_refused(opened):
     async with opened() as engine:
         calls = definition(step("call", config=SubWorkflowStep(workflow="ship")))
-        with pytest.raises(CyclicDefinitions, match="ship would start itself: ship > ship"):
+        with pytest.raises(CyclicDefinitions, match="would start itself: ship > ship"):
             await engine.workflows.start(calls)
         await engine.workflows.create(calls)
         with pytest.raises(CyclicDefinitions):

@@ -17,6 +17,12 @@ from conditions import until
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def place(repository, monkeypatch):
+    """Their tasks work in the repository of the current folder."""
+    monkeypatch.chdir(repository)
+
+
 def step(name, *after, config=None, **fields):
     return StepDefinition(id=name, config=config or CommandStep(run="true"), dependencies=after, **fields)
 

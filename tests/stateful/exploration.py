@@ -54,6 +54,12 @@ class Guide:
     parts: Callable[[Any], Mapping[str, StrEnum]] = lambda _: {}
     """From a state to the statuses of its parts by id, where these have a table of their own."""
     part_table: Table = types.MappingProxyType({})
+    values: int = 25
+    """Commands per kind with promising values; fewer where `commands` says what is worth trying."""
+    tries: int = TRIES
+    """Commands per kind with values chosen at random."""
+    limit: int = 800
+    """States that are tried."""
 
 
 # --- One step, held against the promises ------------------------------------------------------------------------------
@@ -325,13 +331,13 @@ class Exploration:
         suggestions = Suggestions(state)
         actors, times = suggestions.actors(), suggestions.times()
         hinted = [command for command in self.guide.commands(state) if type(command) is kind]
-        plain = list(itertools.islice(suggestions.structs(kind), 25))
+        plain = list(itertools.islice(suggestions.structs(kind), self.guide.values))
         for actor in actors:
             for command in (*hinted, plain[0]):
                 yield command, Context(actor=actor, now=times[0])
         for command in plain[1:]:
             yield command, Context(actor=rng.choice(actors), now=rng.choice(times))
-        for _ in range(TRIES):
+        for _ in range(self.guide.tries):
             command = rng.choice(hinted) if hinted and rng.random() < 0.5 else suggestions.random_struct(kind, rng)
             lineage = tuple(rng.sample(IDS, k=rng.randrange(3)))
             yield command, Context(actor=rng.choice(actors), now=rng.choice(times), lineage=lineage)
@@ -341,8 +347,15 @@ class Exploration:
         row = self.decider.aggregate.table.get(None if state is None else state.status, {})
         return [kind for kind in self.decider.decisions if any(event in row for event in kind.emits)]
 
-    def expand(self, state: Any, rng: random.Random) -> Iterator[tuple[Any, Row]]:
-        """Try everything in `state`, tick off what happens, yield the states reached, each with the last row taken."""
+    def may_add(self, state: Any) -> bool:
+        """Whether a row that is missing begins in the state, or in one of its parts, or an emission is possible."""
+        begins = {None} if state is None else {None, state.status, *self.guide.parts(state).values()}
+        kinds = set(self.possible(state))
+        rows = any(row[0] in begins for row in self.missing_rows)
+        return rows or any(kind in kinds for kind, _ in self.missing_emissions)
+
+    def expand(self, state: Any, rng: random.Random) -> Iterator[tuple[Any, list[Row]]]:
+        """Try everything in `state`, tick off what happens, yield the states reached, each with the rows taken."""
         for kind in self.possible(state):
             for command, context in self.attempts(state, kind, rng):
                 self.tried += 1
@@ -351,34 +364,44 @@ class Exploration:
                     continue
                 self.missing_rows.difference_update(rows)
                 self.missing_emissions.difference_update((kind, event) for _, event, _ in rows)
-                yield decision.state, rows[-1]
+                yield decision.state, rows
 
     @property
     def complete(self) -> bool:
         return not self.missing_rows and not self.missing_emissions
 
 
-def explore(decider: Decider[Any], guide: Guide, *, limit: int = 800) -> Exploration:
-    """Search until every row and every emission was seen, or `limit` states have been tried."""
+def explore(decider: Decider[Any], guide: Guide) -> Exploration:
+    """Search until every row and every emission was seen, or `Guide.limit` states have been tried.
+
+    First come states from which a missing row leads. Of these, those that were reached by a rare row, or whose status
+    is rarely seen beside that of one of its parts: a search in breadth would not get far.
+    """
     aggregate = decider.aggregate
     moves = {row for row in rows_of(guide.part_table) if row[0] is not row[2]}  # others leave no trace in a part
-    rows = rows_of(aggregate.table) | moves
-    found = Exploration(decider, guide, rows, emissions_of(decider))
+    found = Exploration(decider, guide, rows_of(aggregate.table) | moves, emissions_of(decider))
     rng = random.Random(aggregate.name)
     seen: set[Any] = set()
     visits: dict[Any, int] = defaultdict(int)
     order = itertools.count()
-    frontier: list[tuple[int, int, Any]] = [(0, next(order), None)]
-    while frontier and found.expanded < limit and not found.complete:
-        _, _, state = heapq.heappop(frontier)
+    frontier: list[tuple[bool, int, int, int, Any]] = [(False, 0, 0, next(order), None)]
+    while frontier and found.expanded < guide.limit and not found.complete:
+        useless, *rank, state = heapq.heappop(frontier)
+        if not useless and not found.may_add(state):  # others have found what it promised
+            heapq.heappush(frontier, (True, *rank, state))
+            continue
         found.expanded += 1
-        for reached, row in found.expand(state, rng):
+        for reached, rows in found.expand(state, rng):
             if (form := shape(reached)) not in seen:
                 seen.add(form)
                 found.states.append(reached)
-                novelty = (row, guide.mark(reached), *sorted(guide.parts(reached).values()))
-                visits[novelty] += 1
-                heapq.heappush(frontier, (visits[novelty], next(order), reached))
+                novelty = (rows[-1], guide.mark(reached), *sorted(guide.parts(reached).values()))
+                pairs = {(guide.mark(reached), reached.status, part) for part in guide.parts(reached).values()}
+                reasons = (novelty[:2], *pairs)
+                for one in (novelty, *reasons):
+                    visits[one] += 1
+                rarest = min(visits[one] for one in reasons)
+                heapq.heappush(frontier, (False, rarest, visits[novelty], next(order), reached))
     return found
 
 

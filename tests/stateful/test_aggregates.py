@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aura_contracts import workflow as wf
 from aura_contracts.agent import AGENT, AgentResumed, AgentSpec, AgentStatus, PauseAgent, RegisterAgent, TakeTask
 from aura_contracts.aggregate import status_only
-from aura_contracts.approval import ApprovalKind, CommentOnLine, Level, RequestApproval, StepInquiry, ToolCall
+from aura_contracts.approval import ApprovalKind, CommentOnLine, Level, Question, RequestApproval, ToolCall
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
@@ -72,10 +72,10 @@ def approvals(state):
             "escalate_to": ("carol",),
         }
         call = {"kind": ApprovalKind.TOOL_CALL, "tool_call": ToolCall(tool="Bash", fingerprint="x")}
-        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked))
-        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked | call | {"quorum": 2}))
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked))
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked | call | {"quorum": 2}))
         levels = (Level(reviewers=("dave",)),)
-        yield RequestApproval(approval_id=IDS[0], question=StepInquiry(**asked | {"levels": levels}))
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked | {"levels": levels}))
     else:
         yield CommentOnLine(comment_id="c", text="why?", anchor=LineAnchor(path="a", line=1, content="x"))
 
@@ -146,7 +146,7 @@ DEFINITIONS = tuple(
         ((work("a", retry=_twice, when="x"), work("b", "a")), {}),
         ((work("a", compensation=script("undo", retry=_twice, timeout=9.0)), work("b", "a")), {}),
         ((work("a", compensation=ask("undo")), work("b", "a")), {"on_failure": "compensate"}),
-        ((together("p", work("m"), handler=(work("h"),)),), {}),
+        ((together("p", work("m", retry=_twice), handler=(work("h"),)),), {}),
         ((together("p", work("m"), work("n", "m"), members="all_done"),), {}),
         ((together("p", work("m"), work("n"), members="first"),), {}),
         ((each("e", work("m"), limit=2),), {}),
@@ -155,7 +155,7 @@ DEFINITIONS = tuple(
         ((choose("c", (work("m"),), (work("n"),)), wait("w", signal="x", timeout=9.0)), {}),
         ((work("a"), work("b"), end("z", "a", status="failed")), {}),
         ((work("a", compensation=script("undo")), work("b"), end("z", "a")), {}),
-        ((ask("q"),), {}),
+        ((ask("q", handler=(work("h"),)),), {}),
     )
 )
 
@@ -241,6 +241,10 @@ GUIDES = {
         commands=workflows,
         parts=lambda workflow: {step.id: step.status for step in workflow.steps.values()},
         part_table=wf.STEP_TABLE,
+        mark=lambda workflow: (workflow.definition.deadline, *wf.outline_of(workflow.definition)),
+        values=4,
+        tries=2,
+        limit=3_000,
     ),
 }
 
@@ -322,5 +326,5 @@ def test_the_search_notices_what_cannot_happen():
     decider, idle = DECIDERS["agent"], AgentStatus.IDLE
     table = {**AGENT.table, idle: {**AGENT.table[idle], AgentResumed: AgentStatus.WORKING, NeverHappens: idle}}
     aggregate = attrs.evolve(AGENT, table=table, evolvers={**AGENT.evolvers, NeverHappens: status_only})
-    found = explore(attrs.evolve(decider, aggregate=aggregate), GUIDES["agent"], limit=20)
+    found = explore(attrs.evolve(decider, aggregate=aggregate), attrs.evolve(GUIDES["agent"], limit=20))
     assert found.missing_rows == {(idle, AgentResumed, AgentStatus.WORKING), (idle, NeverHappens, idle)}

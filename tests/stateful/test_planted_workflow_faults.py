@@ -16,7 +16,7 @@ from workflow_story import Move
 
 from aura_contracts.errors import AuraError
 from aura_contracts.failures import FailureReason
-from aura_contracts.workflow import StepCancelled, clocks, outline_of
+from aura_contracts.workflow import StepCancelled, _timeouts, outline_of
 from aura_contracts.workflow import values as v
 from aura_contracts.workflow.values import Join, StepDefinition, StepRetry, WorkflowDefinition
 from aura_engine.decisions import (
@@ -77,7 +77,7 @@ def join_after_one(state, one, definition):
 
 def join_without_cancelling(state, one, definition):
     result = JOIN(state, one, definition)
-    return _workflow_joins.START if result.verdict is _workflow_joins.Verdict.CANCEL_OTHERS else result
+    return _workflow_joins.START if result.verdict is _workflow_joins.JoinVerdict.CANCEL_OTHERS else result
 
 
 def items_all_at_once(state, one, config, *, paused):
@@ -163,7 +163,7 @@ FAULTS = {
     ),
     "timeouts go on in a pause": Fault(
         (command("a", timeout=7.0), command("b"), step("wait", v.WaitStep(seconds=3.0))),
-        ((clocks, "stopped", lambda one, _now: one),),
+        ((_timeouts, "stopped", lambda one, _now: one),),
         first=(("start", "a"), ("pause",), ("advance", 3.0), ("resume",)),
     ),
     "what was skipped while it ran is cancelled": Fault(

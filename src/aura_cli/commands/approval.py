@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from aura_engine import Engine
 
 _EPILOG = """\
-What follows (the merge, or the agent's next attempt) happens here and is shown
-as `aura run` shows it, unless another process drives the task already. With
---no-wait it is left to whatever drives the task next.
+What follows (the merge, the agent's next attempt, or the next steps of the
+workflow) happens here and is shown as `aura run` shows it, unless another
+process drives the task already. With --no-wait it is left to whatever drives
+the task next.
 
 ID may be omitted if exactly one approval is pending.
 """
@@ -254,8 +255,11 @@ def _is_about_several(call: Invocation) -> bool:
 
 async def _answer_several(call: Invocation, decision: str) -> int:
     """Answer several questions, list what became of each, and wait until their tasks have gone as far as they can."""
+    from aura_cli.streaming.workflow_continuation import continue_workflows
+
     given = call.arguments
     async with engine_of(call, record_only=given.no_wait) as engine:
+        since = await engine.events.head()
         outcomes = await engine.approvals.answer_all(
             decision, given.feedback, approvals=given.id, kind=given.kind, task=given.task
         )
@@ -263,15 +267,18 @@ async def _answer_several(call: Invocation, decision: str) -> int:
             call.terminal.item(outcome_data(outcome), outcome_text(outcome))
         refused = sum(outcome.refused is not None for outcome in outcomes)
         call.terminal.say(f"{counted(len(outcomes) - refused, 'answer')} recorded, {refused} refused")
+        answered = [one.answered for one in outcomes if one.answered is not None]
         if not given.no_wait:
-            await continue_all(call.terminal, engine, [one.answered for one in outcomes if one.answered is not None])
+            await continue_all(call.terminal, engine, answered)
+        await continue_workflows(call, engine, answered, since=since, follow=not given.no_wait)
     return 1 if refused else 0
 
 
 async def _decide(call: Invocation, decide: "Callable[[Engine, str], Awaitable[Approval]]") -> int:
-    """Record a decision, then follow the task if this process drives it."""
+    """Record a decision, then follow the task or the workflow if this process drives it."""
     from aura_cli.streaming.follow_options import FollowOptions
     from aura_cli.streaming.follower import follow
+    from aura_cli.streaming.workflow_continuation import continue_workflows
 
     async with engine_of(call, record_only=call.arguments.no_wait) as engine:
         since = await engine.events.head()
@@ -284,9 +291,11 @@ async def _decide(call: Invocation, decide: "Callable[[Engine, str], Awaitable[A
             if run.driven:
                 code = await follow(engine, run, call.terminal, FollowOptions(since=since, hint=call.hint))
                 await say_parts(call.terminal, engine, run.id)
+                await continue_workflows(call, engine, [approval], since=since, follow=True)
                 return code
             text += "; another process continues its task"
         call.terminal.item(approval.as_dict(), text)
+        await continue_workflows(call, engine, [approval], since=since, follow=not call.arguments.no_wait)
         return 0
 
 

@@ -7,6 +7,7 @@ from aura_cli._call import Invocation, engine_of
 from aura_cli._shown_workflows import (
     list_definitions,
     list_workflows,
+    say_who_continues,
     show_critical_path,
     show_definition,
     show_history,
@@ -253,9 +254,7 @@ async def _end(call: Invocation, engine: "Engine", run: "WorkflowRun") -> int:
 
 async def _print(call: Invocation, engine: "Engine", workflow: "Workflow") -> None:
     call.terminal.item(workflow.as_dict(), workflow_text(workflow))
-    if not workflow.ended and await engine.service() is None:
-        remedy = f"`aura serve` carries it out, or `aura workflow advance {workflow.id} --wait{call.hint}`"
-        call.terminal.say(f"no service looks after this store: {remedy}")
+    await say_who_continues(call, engine, workflow)
 
 
 # --- Steering ---------------------------------------------------------------------------------------------------------

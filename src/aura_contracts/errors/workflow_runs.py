@@ -24,7 +24,7 @@ class CyclicDefinitions(InvalidInput, code="cyclic_definitions"):
     remedy: str = "use a loop step to repeat steps"
 
     def message(self) -> str:
-        return f"{self.field}: {self.path[0]} would start itself: {' > '.join(self.path)}"
+        return f"{self.field}: {self.reason}: {' > '.join(self.path)}"
 
 
 class WorkflowRunFailed(AuraError, code="workflow_run_failed"):
@@ -46,7 +46,8 @@ class WorkflowRunFailed(AuraError, code="workflow_run_failed"):
 
     def message(self) -> str:
         problem = f": {self.problem}" if self.problem else ""
-        return f"workflow {self.workflow_id} failed: {self.reason}{problem}"
+        steps = f" (in {', '.join(self.failed_steps)})" if self.failed_steps else ""
+        return f"workflow {self.workflow_id} failed: {self.reason}{problem}{steps}"
 
 
 class WorkflowRunCancelled(AuraError, code="workflow_run_cancelled"):

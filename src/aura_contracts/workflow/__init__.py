@@ -37,6 +37,7 @@ good otherwise blocks the steps that depend on it until it is retried or skipped
 """
 
 from aura_contracts.workflow._resets import active_again as active_again
+from aura_contracts.workflow._resets import enclosing_active_again as enclosing_active_again
 from aura_contracts.workflow._resets import runs_again as runs_again
 from aura_contracts.workflow._resets import step_retried as step_retried
 from aura_contracts.workflow._steps import Steps as Steps

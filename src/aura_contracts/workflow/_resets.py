@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from aura_contracts.aggregate import HappenedFact
-from aura_contracts.workflow import _timeouts as clocks
+from aura_contracts.workflow import _timeouts as timeouts
 from aura_contracts.workflow import event_types as events
 from aura_contracts.workflow._steps import Steps, children_of, descendants, status_after, top_index
 from aura_contracts.workflow.outline import BlockRole, Outline, outline_of
@@ -106,7 +106,7 @@ def active_again(state: Workflow, now: datetime) -> dict[str, Any]:
     return {
         "failure": None,
         "ended_at": None,
-        "deadline_at": clocks.later(now, state.time_left),
+        "deadline_at": timeouts.later(now, state.time_left),
         "time_left": None,
     }
 
@@ -137,7 +137,7 @@ def _reactivate(
             left = outline[around.definition_id].definition.timeout
             moved = replace(around, status=_S.RUNNING, ended_at=None, failure=None, time_left=left)
             paused = state.status is WorkflowStatus.PAUSED
-            steps[around.id] = moved if paused else clocks.running(moved, now)
+            steps[around.id] = moved if paused else timeouts.running(moved, now)
             gone |= _remove(steps, children, _handlers(outline, children, around.id))
         inner = around
     return gone

@@ -158,7 +158,7 @@ STEP_TABLE: Mapping[StepStatus | None, Mapping[type[Event], NextStatus]] = Mappi
         },
         _S.FAILED: {
             events.StepRetried: (_S.PENDING, _S.RUNNING, _S.HANDLING),
-            events.StepSkipped: _S.SKIPPED,
+            events.StepSkipped: (_S.SKIPPED, _S.RUNNING, _S.HANDLING),
         },
         _S.SKIPPED: {events.StepRetried: _S.PENDING},
         _S.CANCELLED: {events.StepRetried: _S.PENDING},
@@ -166,4 +166,5 @@ STEP_TABLE: Mapping[StepStatus | None, Mapping[type[Event], NextStatus]] = Mappi
     }
 )
 """Step status x event. An event moves the step that it names, and besides it: `StepCancelling` and `WorkflowCancelling`
-what is in it, `StepRetried` what it resets and what had failed of it, and the ends of a workflow what is pending."""
+what is in it, `StepRetried` and `StepSkipped` what had failed of it, `StepRetried` also what it resets, and the ends of
+a workflow what is pending."""

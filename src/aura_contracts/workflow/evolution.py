@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from aura_contracts.aggregate import TIME, Aggregate, Evolve, HappenedFact, next_statuses, sets, status_only
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
-from aura_contracts.workflow import _timeouts as clocks
+from aura_contracts.workflow import _timeouts as timeouts
 from aura_contracts.workflow import event_types as events
 from aura_contracts.workflow._resets import active_again, enclosing_active_again, step_retried
 from aura_contracts.workflow._steps import (
@@ -54,7 +54,7 @@ def _of_step(change: _Change) -> Evolve[Workflow]:
         after = change(state, steps, replace(before, status=moved), event, fact.time)
         steps[after.id] = after
         if _S.AWAITING_APPROVAL in (before.status, after.status):
-            clocks.set_around(state, steps, after, fact.time)
+            timeouts.set_around(state, steps, after, fact.time)
         changes: dict[str, Any] = {"steps": steps, "status": status}
         if after.status is _S.COMPLETED and before.status is not _S.COMPLETED:
             changes["completed_steps"] = state.completed_steps + 1
@@ -88,7 +88,7 @@ def _started(
         started_at=now,
         ended_at=None,
         due_at=event.due_at,
-        times_out_at=clocks.later(now, definition.timeout),
+        times_out_at=timeouts.later(now, definition.timeout),
         time_left=None,
     )
 
@@ -96,12 +96,12 @@ def _started(
 def _awaiting(
     _: Workflow, __: Steps, step: WorkflowStep, event: events.StepAwaitingApproval, now: datetime
 ) -> WorkflowStep:
-    return replace(clocks.stopped(step, now), approval_id=event.approval_id, approved=False)
+    return replace(timeouts.stopped(step, now), approval_id=event.approval_id, approved=False)
 
 
 def _resumed(state: Workflow, __: Steps, step: WorkflowStep, event: events.StepResumed, now: datetime) -> WorkflowStep:
     paused = state.status is WorkflowStatus.PAUSED
-    return replace(step if paused else clocks.running(step, now), approved=event.approved)
+    return replace(step if paused else timeouts.running(step, now), approved=event.approved)
 
 
 def _chosen(state: Workflow, steps: Steps, step: WorkflowStep, event: events.StepChosen, _: datetime) -> WorkflowStep:
@@ -210,7 +210,7 @@ def _step_cancelling(
 ) -> Workflow:
     after = _one_cancelling(state, event, fact, status)
     steps = dict(after.steps)
-    clocks.set_around(after, steps, steps[event.step_id], fact.time)
+    timeouts.set_around(after, steps, steps[event.step_id], fact.time)
     return replace(after, steps=steps)
 
 
@@ -293,7 +293,7 @@ def _workflow_started(_: None, event: events.WorkflowStarted, fact: HappenedFact
         revision=event.revision,
         forked_from=event.forked_from,
         completed_steps=max((step.number for step in event.past), default=0),
-        deadline_at=clocks.later(fact.time, definition.deadline),
+        deadline_at=timeouts.later(fact.time, definition.deadline),
     )
     return replace(state, current_step_index=top_index(state, steps)) if event.past else state
 
@@ -301,7 +301,7 @@ def _workflow_started(_: None, event: events.WorkflowStarted, fact: HappenedFact
 def _workflow_failed(
     state: Workflow, event: events.WorkflowFailed, fact: HappenedFact, status: WorkflowStatus
 ) -> Workflow:
-    left = state.time_left if state.deadline_at is None else clocks.left(state.deadline_at, fact.time)
+    left = state.time_left if state.deadline_at is None else timeouts.left(state.deadline_at, fact.time)
     clock = {"deadline_at": None, "time_left": None if event.lasting else left}
     return replace(
         state,
@@ -344,8 +344,8 @@ def _step_completed(
 
 
 def _paused(state: Workflow, event: events.WorkflowPaused, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    steps = {step.id: clocks.stopped(step, fact.time) for step in state.steps.values()}
-    left = clocks.left(state.deadline_at, fact.time)
+    steps = {step.id: timeouts.stopped(step, fact.time) for step in state.steps.values()}
+    left = timeouts.left(state.deadline_at, fact.time)
     reason = event.reason
     return replace(state, status=status, steps=steps, paused_because=reason, deadline_at=None, time_left=left)
 
@@ -353,9 +353,9 @@ def _paused(state: Workflow, event: events.WorkflowPaused, fact: HappenedFact, s
 def _workflow_resumed(
     state: Workflow, event: events.WorkflowResumed, fact: HappenedFact, status: WorkflowStatus
 ) -> Workflow:
-    held = clocks.held(state.steps)
-    steps = {step.id: step if step.id in held else clocks.running(step, fact.time) for step in state.steps.values()}
-    deadline = clocks.later(fact.time, state.time_left)
+    held = timeouts.held(state.steps)
+    steps = {step.id: step if step.id in held else timeouts.running(step, fact.time) for step in state.steps.values()}
+    deadline = timeouts.later(fact.time, state.time_left)
     return replace(state, status=status, steps=steps, paused_because=None, deadline_at=deadline, time_left=None)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from aura_contracts.approval import Level, OnExpiry
 from aura_contracts.failures import RETRYABLE, FailureReason
+from aura_contracts.plain_data import Plain
 from aura_contracts.task import AgentType, Priority
 
 
@@ -307,7 +308,7 @@ class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             yield from self.compensation.walk()
 
 
-class WorkflowDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class WorkflowDefinition(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """The definition of a workflow."""
 
     name: str

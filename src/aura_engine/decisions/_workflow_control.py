@@ -23,6 +23,7 @@ from aura_contracts.workflow import (
     StepStatus,
     StepType,
     Workflow,
+    WorkflowStatus,
     WorkflowStep,
     inner_blocks,
     outline_of,
@@ -88,7 +89,7 @@ def cancel_step(state: Workflow, command: CancelStep, context: Context) -> Event
 def skip_step(state: Workflow, command: SkipStep, context: Context) -> Events:
     """Skip what does not run; what runs is cancelled first."""
     step, definition = require_possible_step(state, command)
-    _require_not_lasting(state)
+    _require_may_continue(state, step)
     _require_no_approval(state, step, definition, context)
     if step.status is _S.CANCELLING:
         return []
@@ -97,9 +98,14 @@ def skip_step(state: Workflow, command: SkipStep, context: Context) -> Events:
     return [StepSkipped(step_id=step.id, reason=command.reason)]
 
 
-def _require_not_lasting(state: Workflow) -> None:
+def _require_may_continue(state: Workflow, step: WorkflowStep) -> None:
+    """Refuse to continue what has failed for good, or is being undone: then only compensations run."""
     if state.lasting:
         raise RuleBroken("lasting", "the workflow has failed for good", "start it again")
+    undoes = outline_of(state.definition)[step.definition_id].role is BlockRole.COMPENSATION
+    if state.status is WorkflowStatus.COMPENSATING and not undoes:
+        reason = f"what the workflow has done is being undone, and step {step.id!r} undoes nothing"
+        raise RuleBroken("compensating", reason, "wait until it has ended, then fork it or start it again")
 
 
 def _require_no_approval(state: Workflow, step: WorkflowStep, definition: StepDefinition, context: Context) -> None:
@@ -124,7 +130,7 @@ def _members(definition: StepDefinition) -> Iterator[StepDefinition]:
 def retry_step(state: Workflow, command: RetryStep, context: Context) -> Events:
     """Make a step pending again, with what was skipped because of it."""
     step, definition = require_possible_step(state, command)
-    _require_not_lasting(state)
+    _require_may_continue(state, step)
     reactivated = list(_require_around(state, step))
     fresh = definition.type in CONTAINERS and not _has_more(state, step)
     return [StepRetried(step_id=step.id, resets=_skipped_because(state, [step, *reactivated]), fresh=fresh)]

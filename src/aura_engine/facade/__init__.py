@@ -11,7 +11,6 @@ from aura_contracts.lazy_exports import export_lazily
 if TYPE_CHECKING:
     from aura_engine._builtin_templates import BUILTIN as BUILTIN
     from aura_engine.agent_files import read_agent_files as read_agent_files
-    from aura_engine.decisions.workflow_rules import require_correct_definition as require_correct_definition
     from aura_engine.decomposition_plan import read_plan as read_plan
     from aura_engine.facade.assignment import TaskAssignment as TaskAssignment
     from aura_engine.facade.assignment import require_decomposable as require_decomposable
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
     from aura_engine.facade.task_trees import delete_tree as delete_tree
     from aura_engine.facade.task_trees import parts_of as parts_of
     from aura_engine.facade.watch import Watch as Watch
-    from aura_engine.facade.workflow_commands import steer as steer
     from aura_engine.facade.workflow_start import WorkflowStart as WorkflowStart
-    from aura_engine.facade.workflow_watch import WorkflowWatch as WorkflowWatch
     from aura_engine.inputs import Assignment as Assignment
+    from aura_engine.inputs import HowToRun as HowToRun
     from aura_engine.inputs import NewAgent as NewAgent
     from aura_engine.inputs import NewProject as NewProject
     from aura_engine.inputs import NewTask as NewTask
+    from aura_engine.inputs import Place as Place
     from aura_engine.inputs import RunRequest as RunRequest
     from aura_engine.inputs import StartOptions as StartOptions
     from aura_engine.inputs import title_of as title_of
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
     from aura_engine.jinja_templates import required_parts as required_parts
     from aura_engine.orchestration.definition_file import read_definition as read_definition
     from aura_engine.orchestration.graph.nodes import graph_of as graph_of
-    from aura_engine.orchestration.schemas import completed_inputs as completed_inputs
     from aura_engine.runtime.prompts import SAMPLE_TASK as SAMPLE_TASK
     from aura_engine.runtime.prompts import SAMPLES as SAMPLES
     from aura_engine.runtime.prompts import TemplatePlace as TemplatePlace

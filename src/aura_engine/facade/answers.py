@@ -1,16 +1,18 @@
 """Answers: a decision is recorded together with its effect on the task, which the engine then carries out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
 from aura_contracts.execution import ExecutionStatus
-from aura_contracts.ids import TaskId
+from aura_contracts.ids import TaskId, WorkflowId
 from aura_contracts.task import TASK, TaskStatus
+from aura_contracts.workflow import WORKFLOW
 from aura_engine import runtime
 from aura_engine.facade.core import Core
 from aura_engine.facade.instructions import make_edit
+from aura_engine.orchestration.orders import WORKFLOW_KEY
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -32,10 +34,31 @@ async def carry_out(core: Core, approval_id: str, command: Command[Approval], ac
 
 
 async def drive_workflows(core: Core, answered: Iterable[Approval]) -> None:
-    """Have the workflows continue whose steps are questions that are closed now."""
-    workflows = [one.workflow_id for one in answered if one.status is not ApprovalStatus.PENDING]
-    for workflow_id in dict.fromkeys(one for one in workflows if one is not None):
+    """Have the workflows continue that have waited for questions which are closed now."""
+    closed = [one for one in answered if one.status is not ApprovalStatus.PENDING]
+    for workflow_id in dict.fromkeys([ident for one in closed for ident in await workflows_of(core, one)]):
         await core.drive_workflow(workflow_id)
+
+
+async def workflows_of(core: Core, approval: Approval) -> Sequence[WorkflowId]:
+    """Return the workflows that wait for a question of a step, or of its task: each after those that run for it."""
+    found: list[WorkflowId] = []
+    ident = approval.workflow_id or await _workflow_of_task(core, approval.task_id)
+    while ident is not None and (workflow := await core.bus.fetch(WORKFLOW, ident)) is not None:
+        found.append(workflow.id)
+        ident = None if workflow.parent is None else workflow.parent.workflow_id
+    return found
+
+
+async def _workflow_of_task(core: Core, task_id: TaskId | None) -> WorkflowId | None:
+    """Return the workflow that a task, or the one that it is a part of, was made for."""
+    task = None if task_id is None else await core.bus.fetch(TASK, task_id)
+    while task is not None and task.parent_id is not None:
+        task = await core.bus.fetch(TASK, task.parent_id)
+    if task is None or task.created_by != ENGINE:
+        return None
+    about = task.context.get(WORKFLOW_KEY)
+    return WorkflowId(about["id"]) if isinstance(about, Mapping) else None
 
 
 async def record_answer(

@@ -25,7 +25,7 @@ from aura_contracts.approval import (
     RequestChanges,
 )
 from aura_contracts.errors import AmbiguousId, AuraError, InvalidInput
-from aura_contracts.ids import ApprovalId, TaskId
+from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
 from aura_contracts.patches import LineAnchor, line_now, lines_of
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import ApprovalQuery
@@ -34,7 +34,7 @@ from aura_contracts.quoting import listed
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.answer_refusal import AnswerRefusal, refusal_of
 from aura_engine.approval_links.issuer import NewLink
-from aura_engine.facade.answers import decide, drive_workflows, record_answer
+from aura_engine.facade.answers import decide, drive_workflows, record_answer, workflows_of
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
@@ -217,6 +217,13 @@ class Approvals:
         Looks at the newest 1,000 tasks that are worked on or reviewed.
         """
         return await overlaps_of(self._core, await self.get(approval))
+
+    async def workflows(self, approval: str) -> Sequence[WorkflowId]:
+        """Return the workflows that wait for an answer: that of the step which asks, or whose task does, first.
+
+        After it come those that it is a step of. Empty for other questions.
+        """
+        return await workflows_of(self._core, await self.get(approval))
 
     async def approve(
         self,

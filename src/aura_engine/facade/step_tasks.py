@@ -7,18 +7,12 @@ import attrs
 
 from aura_contracts.ids import TaskId
 from aura_contracts.task import ApprovalMode, RetryPolicy, Task
-from aura_engine.facade.assignment import TaskAssignment
+from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.executors import Executors
-from aura_engine.facade.placement import Placement
-from aura_engine.facade.task_trees import cancel_tree
-from aura_engine.inputs import Assignment, HowToRun, NewTask, Place, RunRequest
-from aura_engine.orchestration.orders import Add, TaskOrder
+from aura_engine.orchestration.orders import WORKFLOW_KEY, Add, TaskOrder
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
-
-_WORKFLOW = "workflow"
-"""The key in a task's context under which its workflow is."""
 
 
 @attrs.frozen
@@ -39,21 +33,21 @@ class FacadeStepTasks:
 
     async def _run(self, order: TaskOrder, options: dict[str, Any]) -> Add:
         """Prepare a task for the executor that the options name."""
-        request = RunRequest.model_validate({"prompt": order.text, "title": order.title, **options}).located
+        request = facade.RunRequest.model_validate({"prompt": order.text, "title": order.title, **options}).located
         await Executors(self._core).check(request)
-        return await Placement(self._core).prepared(order.task_id, request, on_behalf_of=order.on_behalf_of)
+        return await facade.Placement(self._core).prepared(order.task_id, request, on_behalf_of=order.on_behalf_of)
 
     async def _pooled(self, order: TaskOrder, options: dict[str, Any]) -> Add:
         """Prepare a task for an agent of the pool."""
-        own = (HowToRun.model_fields.keys() | {"capabilities"}) - Place.model_fields.keys()
+        own = (facade.HowToRun.model_fields.keys() | {"capabilities"}) - facade.Place.model_fields.keys()
         run = {name: value for name, value in options.items() if name in own}
         about = {name: value for name, value in options.items() if name not in own}
         if order.agent_type is not None:
             about["agent_type"] = order.agent_type
-        given = NewTask.model_validate({"title": order.title, "description": order.text, **about})
-        placement = Placement(self._core)
+        given = facade.NewTask.model_validate({"title": order.title, "description": order.text, **about})
+        placement = facade.Placement(self._core)
         create = await placement.created(order.task_id, given, on_behalf_of=order.on_behalf_of)
-        assignment = TaskAssignment(self._core, Assignment.model_validate(run))
+        assignment = facade.TaskAssignment(self._core, facade.Assignment.model_validate(run))
 
         async def add(unit: UnitOfWork) -> Task:
             await create(unit)
@@ -64,7 +58,7 @@ class FacadeStepTasks:
     async def cancel(self, unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
         view = await view_in(unit, task_id)
         if not view.task.ended:
-            await cancel_tree(unit, view, reason, "its workflow")
+            await facade.cancel_tree(unit, view, reason, "its workflow")
 
 
 def _options(order: TaskOrder) -> dict[str, Any]:
@@ -73,7 +67,7 @@ def _options(order: TaskOrder) -> dict[str, Any]:
     approval = ApprovalMode.CHANGES if order.requires_approval else options.get("approval", ApprovalMode.AUTO)
     context: Mapping[str, Any] = options.get("context") or {}
     locks = dict.fromkeys((*options.get("locks", ()), *order.locks))
-    options |= {"approval": approval, "context": {**context, _WORKFLOW: dict(order.context)}, "locks": tuple(locks)}
+    options |= {"approval": approval, "context": {**context, WORKFLOW_KEY: dict(order.context)}, "locks": tuple(locks)}
     if order.on_behalf_of is not None and not options.get("no_self_approval"):
         options["reviewers"] = tuple(dict.fromkeys((order.on_behalf_of, *options.get("reviewers", ()))))
     if order.priority is not None:

@@ -16,10 +16,11 @@ from aura_contracts.errors import AuraError, WorkflowRunCancelled, WorkflowRunFa
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import WorkflowId
 from aura_contracts.workflow import WORKFLOW, CancelWorkflow, StepStatus, Workflow, WorkflowStatus
-from aura_engine import facade
 from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.workflow_commands import steer
+from aura_engine.facade.workflow_watch import WorkflowWatch
 
 
 @gated
@@ -53,7 +54,7 @@ class WorkflowRun:
         `WorkflowNotDriven` when no engine drives the workflow, `StoreFull` or `StoreReadOnly` when nothing more can be
         recorded.
         """
-        watch = facade.WorkflowWatch(self._core, self.id)
+        watch = WorkflowWatch(self._core, self.id)
         async with aclosing(watch.follow(self.since if after is None else after)) as records:
             async for record in records:
                 yield record
@@ -64,7 +65,7 @@ class WorkflowRun:
         Questions that are already open come first. Ends when the workflow has ended. Skips a question that is decided
         before its turn. Raises `WorkflowNotDriven` when no engine drives the workflow.
         """
-        async with aclosing(facade.WorkflowWatch(self._core, self.id).questions()) as questions:
+        async with aclosing(WorkflowWatch(self._core, self.id).questions()) as questions:
             async for question in questions:
                 yield question
 
@@ -96,7 +97,7 @@ class WorkflowRun:
 
     async def cancel(self, reason: Kept[str] = "") -> Workflow:
         """Cancel the workflow, as `Workflows.cancel` does. Returns it as it is then: often still cancelling."""
-        return await facade.steer(self._core, self.id, CancelWorkflow(reason=reason), None)
+        return await steer(self._core, self.id, CancelWorkflow(reason=reason), None)
 
     @property
     def blocker(self) -> AuraError | None:

@@ -18,11 +18,13 @@ from aura_contracts.workflow import (
     WorkflowStarted,
 )
 from aura_contracts.workflow_definition import parse_reference
-from aura_engine import facade
+from aura_engine.decisions.workflow_rules import require_correct_definition
 from aura_engine.facade.core import Core
 from aura_engine.facade.workflow_run import WorkflowRun
+from aura_engine.inputs import StartOptions
 from aura_engine.orchestration.forks import past_of
 from aura_engine.orchestration.library import Library
+from aura_engine.orchestration.schemas import completed_inputs
 
 
 @attrs.frozen
@@ -42,7 +44,7 @@ class WorkflowStart:
     ) -> WorkflowRun:
         """See `Workflows.start`."""
         core = self._core
-        facade.StartOptions.model_validate({"key": key, "after": ()})
+        StartOptions.model_validate({"key": key, "after": ()})
         workflow_id = WorkflowId(core.bus.new_id()) if key is None else workflow_of_key(key)
         if key is not None and await core.bus.fetch(WORKFLOW, workflow_id) is not None:
             return await self._again(workflow_id, workflow, inputs, context, key)
@@ -53,11 +55,11 @@ class WorkflowStart:
             definition, number, name = found.definition, found.revision, str(found)
         else:
             definition, number, name = workflow, None, None
-        facade.require_correct_definition(definition)
+        require_correct_definition(definition)
         command = StartWorkflow(
             workflow_id=workflow_id,
             definition=definition,
-            inputs=facade.completed_inputs(definition.inputs, inputs),
+            inputs=completed_inputs(definition.inputs, inputs),
             context=dict(context),
             pins=await library.pins(definition, number),
             revision=name,
@@ -141,7 +143,7 @@ def _is_started_from(first: WorkflowStarted, workflow: WorkflowDefinition | str)
 
 def _has_inputs(first: WorkflowStarted, inputs: Mapping[str, Any]) -> bool:
     try:
-        return facade.completed_inputs(first.definition.inputs, inputs) == first.inputs
+        return completed_inputs(first.definition.inputs, inputs) == first.inputs
     except InvalidInput:
         return False
 

@@ -53,7 +53,7 @@ async def _look_up(core: Core, step: WorkflowStep, found: _Found) -> Workflow | 
             found.tasks[task.id] = task
             since = task.queued_at if task.pooled else task.started_at
             asked = tuple(await core.pending(task.id))
-            found.standings[task.id] = TaskStanding(status=task.status, since=since, approvals=asked)
+            found.standings[task.id] = TaskStanding(status=task.status, ended=task.ended, since=since, approvals=asked)
     if step.child_id is None or step.child_id in found.workflows:
         return None
     child = await core.bus.fetch(WORKFLOW, step.child_id)

@@ -47,6 +47,7 @@ from aura_engine.facade.arguments import Kept
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import DefinitionFilters, WorkflowFilters
+from aura_engine.facade.workflow_commands import steer
 from aura_engine.facade.workflow_run import WorkflowRun
 from aura_engine.facade.workflow_waits import waits_of
 from aura_engine.facade.written_files import content_of
@@ -283,12 +284,12 @@ class Workflows:
 
         Returns the workflow, whose steps tell what still runs. Raises `TransitionRefused` unless it is active.
         """
-        return await facade.steer(self._core, workflow, PauseWorkflow(reason=reason), by)
+        return await steer(self._core, workflow, PauseWorkflow(reason=reason), by)
 
     async def resume(self, workflow: str, *, by: str | None = None) -> WorkflowRun:
         """Resume a paused workflow, and return its handle. Raises `TransitionRefused` unless it is paused."""
         since = await self._core.log.head()
-        resumed = await facade.steer(self._core, workflow, ResumeWorkflow(), by)
+        resumed = await steer(self._core, workflow, ResumeWorkflow(), by)
         follower = self._core.follower
         driven = not self._core.record_only and follower.drivers.drives(follower.workflow(resumed.id))
         return WorkflowRun(resumed.id, self._core, since=since, driven=driven)
@@ -302,7 +303,7 @@ class Workflows:
         and it is cancelled. One that has failed is compensated. Raises `TransitionRefused` for one that has ended.
         """
         command = CancelWorkflow(reason=reason) if step is None else CancelStep(step_id=step, reason=reason)
-        return await facade.steer(self._core, workflow, command, by)
+        return await steer(self._core, workflow, command, by)
 
     async def retry(self, workflow: str, step: str, *, by: str | None = None) -> Workflow:
         """Run a failed, skipped or cancelled step again, with all that was skipped because of it.
@@ -310,14 +311,14 @@ class Workflows:
         A failed workflow is active again. Raises `TransitionRefused`, and `AggregateNotFound` for a step that there is
         not, or whose turn has not come.
         """
-        return await facade.steer(self._core, workflow, RetryStep(step_id=step), by)
+        return await steer(self._core, workflow, RetryStep(step_id=step), by)
 
     async def skip(self, workflow: str, step: str, reason: Kept[str], *, by: str | None = None) -> Workflow:
         """Continue without a step that has not completed; what it runs is cancelled first.
 
         A question to humans cannot be skipped by one. Raises the errors of `retry`, and `RuleViolated`.
         """
-        return await facade.steer(self._core, workflow, SkipStep(step_id=step, reason=reason), by)
+        return await steer(self._core, workflow, SkipStep(step_id=step, reason=reason), by)
 
     async def signal(
         self,
@@ -332,7 +333,7 @@ class Workflows:
 
         The same `key` again changes nothing. Raises `TransitionRefused` for a workflow that has ended.
         """
-        return await facade.steer(self._core, workflow, SendSignal(name=name, data=data, key=key), by)
+        return await steer(self._core, workflow, SendSignal(name=name, data=data, key=key), by)
 
     async def update_context(
         self,
@@ -344,4 +345,4 @@ class Workflows:
     ) -> Workflow:
         """Set and remove values that templates of steps read as ``context``. Raises the errors of `get`."""
         command = UpdateWorkflowContext(values=dict(values or {}), remove=tuple(remove))
-        return await facade.steer(self._core, workflow, command, by)
+        return await steer(self._core, workflow, command, by)

@@ -9,6 +9,9 @@ from aura_contracts.ids import TaskId
 from aura_contracts.task import AgentType, Priority
 from aura_engine.unit_of_work import UnitOfWork
 
+WORKFLOW_KEY = "workflow"
+"""The key in a task's context under which the workflow and the step are that it is for."""
+
 Add = Callable[[UnitOfWork], Awaitable[object]]
 """Adds what was prepared to a unit of work."""
 

@@ -88,6 +88,7 @@ class TaskStanding(msgspec.Struct, frozen=True, kw_only=True):
     """Where a task is, as a caller knows it."""
 
     status: str
+    ended: bool = False
     since: datetime | None = None
     reason: str = ""
     """What it waits for: its place in the queue of the pool."""
@@ -273,30 +274,35 @@ class _WaitSearch:
         """Return what a started step waits for outside of the workflow."""
         config = definition_of(self._workflow, step.id).config
         type_ = definition_of(self._workflow, step.id).type
+        if step.child_id is not None:
+            return self._child(step.child_id)  # who has to answer one of its questions is said there
         if step.approval_id is not None and (
             step.status is StepStatus.AWAITING_APPROVAL or type_ is StepType.HUMAN_APPROVAL
         ):
-            return [(self._approval(step.approval_id),)]
+            return [self._approval(step.approval_id)]
         if step.task_id is not None:
             return [*self._task(step.task_id)]
-        if step.child_id is not None:
-            return self._child(step.child_id)
         if isinstance(config, WaitStep) and step.status is StepStatus.RUNNING:
             if config.signal:
                 return [(WaitLink(kind=WaitKind.SIGNAL, id=config.signal, since=step.started_at, until=step.due_at),)]
             return [(WaitLink(kind=WaitKind.MOMENT, until=step.due_at),)]
         return [self._pause_or(_engine()) if type_ in CONTAINERS else _engine()]
 
-    def _approval(self, approval_id: ApprovalId) -> WaitLink:
+    def _approval(self, approval_id: ApprovalId) -> _Path:
         approval = self._lookups.approval(approval_id)
         if approval is None:
-            return WaitLink(kind=WaitKind.APPROVAL, id=approval_id)
-        return _link_of(approval)
+            return (WaitLink(kind=WaitKind.APPROVAL, id=approval_id),)
+        if approval.status is not ApprovalStatus.PENDING:
+            return _engine(f"approval {approval_id} is {approval.status}")
+        return (_link_of(approval),)
 
     def _task(self, task_id: TaskId) -> Iterator[_Path]:
         task = self._lookups.task(task_id)
         if task is None:
             yield (WaitLink(kind=WaitKind.TASK, id=task_id),)
+            return
+        if task.ended:
+            yield _engine(f"task {task_id} is {task.status}")
             return
         link = WaitLink(kind=WaitKind.TASK, id=task_id, status=task.status, since=task.since, reason=task.reason)
         asked = [one for one in task.approvals if one.status is ApprovalStatus.PENDING]
@@ -350,8 +356,8 @@ def _link_of(approval: Approval) -> WaitLink:
     )
 
 
-def _engine() -> _Path:
-    return (WaitLink(kind=WaitKind.ENGINE),)
+def _engine(reason: str = "") -> _Path:
+    return (WaitLink(kind=WaitKind.ENGINE, reason=reason),)
 
 
 def _around(workflow: Workflow, address: str) -> str | None:

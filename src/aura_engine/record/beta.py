@@ -52,7 +52,7 @@ def beta_quantile(p: float, a: float, b: float) -> float:
     By Newton's method, or where that would leave the interval that holds x, by halving it: so it always ends. An x
     above one half is looked for from the other end, where its distance to 1 has as many digits.
     """
-    if p > beta_cdf(0.5, a, b):
+    if p > beta_cdf(0.5, a, b) and 1 - p <= beta_cdf(0.5, b, a):  # about one half, both ends may see it beyond
         return 1 - beta_quantile(1 - p, b, a)
     low, high, x = 0.0, 1.0, a / (a + b)
     while high - low > _WIDTH * high and high > _TINY:

@@ -24,7 +24,7 @@ from engines import scripted, write
 pytestmark = pytest.mark.anyio
 
 NOUNS = [name for name, member in vars(aura_engine.Engine).items() if isinstance(member, Noun)]
-HANDLES = {"Run", "Serving", "Subscription"}
+HANDLES = {"Run", "Serving", "Subscription", "WorkflowRun"}
 CARRIED = {"Fault"}
 """What an error carries; `attrs.asdict` converts it."""
 MODULES = {"messages"}

@@ -28,7 +28,7 @@ READING = {
     *("get", "list", "view", "diff", "inspect", "orphans", "latest", "head", "read", "capability", "check", "examine"),
     *("verify", "export", "costs", "queue", "locks", "comments", "overlaps", "parts", "test"),
     *("validate", "record", "url", "page", "builtin", "preview", "revisions"),
-    *("definition", "definitions", "attach", "history", "graph"),
+    *("definition", "definitions", "attach", "history", "graph", "why", "critical_path"),
 }
 """Methods that change nothing; what else a noun has is a command."""
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aura_contracts.actors import human
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
@@ -82,6 +83,15 @@ def test_a_step_waits_for_its_dependency_which_waits_for_humans():
         "for step review (awaiting approval), which waits for approval 0192f0c1-2d3e-7abc-8def-00000000000b of alice, "
         "bob since 2026-01-04 12:00:00Z until 2026-01-04 13:00:00Z"
     )
+
+
+def test_what_is_decided_or_has_ended_waits_for_an_engine():
+    decided = replace(QUESTION, status=ApprovalStatus.APPROVED)
+    (chain,) = wait_chains(in_review(), "deploy", Lookups(approval={ASKED: decided}.get))
+    assert str(chain).endswith(f"which waits for an engine: approval {ASKED} is approved")
+    flow = workflow(definition(step("build")), is_("build", S.RUNNING, task_id=TASK))
+    (chain,) = wait_chains(flow, lookups=Lookups(task={TASK: TaskStanding(status="completed", ended=True)}.get))
+    assert str(chain).endswith(f"which waits for an engine: task {TASK} is completed")
 
 
 def test_a_workflow_waits_for_what_is_at_its_front():
