@@ -289,6 +289,18 @@ class WorktreeConformance(Conformance):
         assert not linked.path.exists()
         assert len(git.list_worktrees(str(repo))) == 1
 
+    def test_a_worktree_that_git_is_removing_holds_no_branch(self, git: Git, repo: Scratch, linked: Scratch) -> None:
+        """Git removes its files one by one, and goes on when who asked for it was killed."""
+        (directory,) = (repo.path / ".git" / "worktrees").iterdir()
+        shutil.rmtree(linked.path)
+        (directory / "gitdir").unlink()
+        assert len(git.list_worktrees(str(repo))) == 1
+        git.remove_worktree(str(repo), str(linked), force=True)
+        tip = git.find_ref(str(repo), "refs/heads/work")
+        assert tip is not None
+        git.delete_branch(str(repo), "work", tip)
+        assert git.find_ref(str(repo), "refs/heads/work") is None
+
     def test_remove_refuses_what_is_no_linked_worktree(self, git: Git, repo: Scratch, tmp_path: Path) -> None:
         (tmp_path / "folder").mkdir()
         for path in (repo.path, tmp_path / "folder"):

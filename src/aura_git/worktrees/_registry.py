@@ -36,7 +36,7 @@ def _linked(repository: GitRepository) -> list[str]:
     """Return the git directories of the linked worktrees; one that is just being made is waited for."""
     directories: list[str] = []
     for pause in (*RETRY_PAUSES, None):
-        directories = _paths.git_dirs(repository.common_dir)[1:]
+        directories = _placed(_paths.git_dirs(repository.common_dir)[1:])
         half_made = next((one for one in directories if not _has_common_dir(one)), None)
         if half_made is None:
             break
@@ -44,6 +44,11 @@ def _linked(repository: GitRepository) -> list[str]:
             raise half_made_worktree(repository.path, "git worktree", half_made)
         time.sleep(pause)
     return directories
+
+
+def _placed(directories: Iterable[str]) -> list[str]:
+    """Return those that say where their worktree is: of one that git is removing, that file may be gone already."""
+    return [one for one in directories if os.path.lexists(os.path.join(one, "gitdir"))]
 
 
 def _has_common_dir(directory: str) -> bool:
@@ -72,8 +77,8 @@ def users_of(repository: GitRepository, branch: str) -> list[str]:
     """Return the worktrees that have `branch` checked out, or that a rebase or bisection will put back on it."""
     ref = f"{_HEADS}{branch}"
     found = [tree.path for tree in list_worktrees(repository) if tree.branch == branch and not tree.bare]
-    directories = _paths.git_dirs(repository.common_dir)
-    leaving = [one for one in directories if _paths.branch_under_operation(one) == ref]
+    main, *linked = _paths.git_dirs(repository.common_dir)
+    leaving = [one for one in (main, *_placed(linked)) if _paths.branch_under_operation(one) == ref]
     found += [_paths.worktree_of(directory) for directory in leaving]
     return list(dict.fromkeys(found))
 
