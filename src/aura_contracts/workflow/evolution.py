@@ -59,7 +59,8 @@ def _of_step(change: _Change) -> Evolve[Workflow]:
         if after.status is _S.COMPLETED and before.status is not _S.COMPLETED:
             changes["completed_steps"] = state.completed_steps + 1
         if after.parent is None and after.status is not before.status:
-            changes["current_step_index"] = top_index(state, steps)
+            known = state.current_step_index if after.status in OVER else 0  # the step may have been over before
+            changes["current_step_index"] = top_index(state, steps, known)
         return replace(state, **changes)
 
     return evolve

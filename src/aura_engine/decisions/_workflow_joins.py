@@ -4,7 +4,7 @@ A dependency that failed for good and is not tolerated may still complete, becau
 join unreachable; it is waited for, unless the join holds without it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -64,7 +64,10 @@ def join_of(workflow: Workflow, step: WorkflowStep, definition: StepDefinition) 
     """Return what the join of a pending step says, at the earliest moment at which that is certain."""
     if not definition.dependencies:
         return START
-    outline, prefix = outline_of(workflow.definition), step.prefix
+    prefix = step.prefix
+    if definition.join is Join.ALL_SUCCEEDED and (quick := _quick(workflow.steps, prefix, definition.dependencies)):
+        return quick
+    outline = outline_of(workflow.definition)
     before = [workflow.steps[prefix + name] for name in definition.dependencies]
     completed = [one for one in before if one.status is StepStatus.COMPLETED]
     without = tuple(
@@ -84,6 +87,19 @@ def join_of(workflow: Workflow, step: WorkflowStep, definition: StepDefinition) 
         first = definition.join is Join.FIRST and open_
         return JoinResult(JoinVerdict.CANCEL_OTHERS, open_) if first else START
     return JoinResult(JoinVerdict.SKIP, without) if len(before) - len(without) < needed else WAIT
+
+
+def _quick(steps: Mapping[str, WorkflowStep], prefix: str, names: Iterable[str]) -> JoinResult | None:
+    """Return what a join over all says of dependencies that have completed or are still to; None with any other."""
+    verdict = START
+    for name in names:
+        status = steps[prefix + name].status
+        if status is StepStatus.COMPLETED:
+            continue
+        if status is not StepStatus.PENDING and status not in LIVE:
+            return None
+        verdict = WAIT
+    return verdict
 
 
 def is_open(workflow: Workflow, step: WorkflowStep) -> bool:

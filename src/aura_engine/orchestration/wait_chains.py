@@ -273,14 +273,14 @@ class _WaitSearch:
         """Return what a started step waits for outside of the workflow."""
         config = definition_of(self._workflow, step.id).config
         type_ = definition_of(self._workflow, step.id).type
+        if step.child_id is not None:  # also where it knows what its sub-workflow asks: say which step of that does
+            return self._child(step.child_id)
         if step.approval_id is not None and (
             step.status is StepStatus.AWAITING_APPROVAL or type_ is StepType.HUMAN_APPROVAL
         ):
             return [(self._approval(step.approval_id),)]
         if step.task_id is not None:
             return [*self._task(step.task_id)]
-        if step.child_id is not None:
-            return self._child(step.child_id)
         if isinstance(config, WaitStep) and step.status is StepStatus.RUNNING:
             if config.signal:
                 return [(WaitLink(kind=WaitKind.SIGNAL, id=config.signal, since=step.started_at, until=step.due_at),)]
