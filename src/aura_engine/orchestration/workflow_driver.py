@@ -121,7 +121,7 @@ class WorkflowDriver:
                 return True
             until = now + timedelta(seconds=held)  # what was asleep has to be able to say so first
         below = Below(self._world, self._load, now)
-        changes = await self._prepared(workflow, todo, below)
+        changes = await self._prepared(workflow, todo, below) if todo else ()
         if changes:
             await self._record(workflow, changes)
             self._succeeded()

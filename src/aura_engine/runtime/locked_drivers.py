@@ -228,9 +228,10 @@ class LockedDrivers:
         self._runtime.bus.states.release([stream_id])
 
     def wake_all(self) -> None:
-        """Have every driver look again: a worker has come or gone."""
-        for driver in self._drivers.values():
-            driver.wake()
+        """Have every driver look again that may wait for a worker: one has come or gone."""
+        for subject, driver in self._drivers.items():
+            if subject.kind.needs_worker or driver.last_error is not None:
+                driver.wake()
         self.notify()
 
     # --- Locks --------------------------------------------------------------------------------------------------------

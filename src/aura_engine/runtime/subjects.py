@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import attrs
 
@@ -61,6 +61,8 @@ class SubjectKind(ABC):
 
     name: str
     """The name of its aggregate, which is in the keys of locks."""
+    needs_worker: ClassVar[bool]
+    """Whether its drivers wait for a worker, not only where they say so by an error."""
 
     @abstractmethod
     def driver(self, subject_id: StreamId, listeners: Listeners, *, starts: bool) -> SubjectDriver:
