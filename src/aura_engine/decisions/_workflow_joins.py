@@ -104,11 +104,11 @@ def _quick(steps: Mapping[str, WorkflowStep], prefix: str, names: Iterable[str])
 
 def is_open(workflow: Workflow, step: WorkflowStep) -> bool:
     """Whether the block of a step runs, so that it may start: what it is in runs, or has completed without waiting."""
+    if step.parent is None:
+        return True
     place = outline_of(workflow.definition)[step.definition_id]
     if place.role is BlockRole.COMPENSATION:
         return workflow.status is WorkflowStatus.COMPENSATING
-    if step.parent is None:
-        return True
     around = workflow.steps.get(step.parent)
     if around is None:
         return False
@@ -128,6 +128,15 @@ def may_begin(workflow: Workflow, step: WorkflowStep) -> bool:
     return join_of(workflow, step, definition).verdict is not JoinVerdict.WAIT
 
 
+def goes_on(workflow: Workflow, steps: Iterable[WorkflowStep]) -> bool:
+    """Whether one of these steps runs, or is to start or be skipped."""
+    for step in steps:
+        status = step.status
+        if status in LIVE or (status is StepStatus.PENDING and may_begin(workflow, step)):
+            return True
+    return False
+
+
 class BlockEnd(NamedTuple):
     """How the steps of a block have ended: nothing of it runs or can start."""
 
@@ -139,7 +148,7 @@ def block_end(workflow: Workflow, steps: Iterable[WorkflowStep]) -> BlockEnd | N
     """Return how the steps of a block have ended; None as long as something of it runs or can start."""
     outline = outline_of(workflow.definition)
     members = list(steps)
-    if any(step.status in LIVE or may_begin(workflow, step) for step in members):
+    if goes_on(workflow, members):
         return None
     failed = next((step for step in members if blocks(outline, step)), None)
     if failed is not None and goes_on_below(workflow, *members):
@@ -150,8 +159,7 @@ def block_end(workflow: Workflow, steps: Iterable[WorkflowStep]) -> BlockEnd | N
 def goes_on_below(workflow: Workflow, *steps: WorkflowStep) -> bool:
     """Whether something within steps still runs or can start, also what a container did not wait for."""
     children = children_of(workflow.steps)
-    below = (workflow.steps[one] for step in steps for one in descendants(children, step.id))
-    return any(step.status in LIVE or may_begin(workflow, step) for step in below)
+    return goes_on(workflow, (workflow.steps[one] for step in steps for one in descendants(children, step.id)))
 
 
 def failure_of(step: WorkflowStep) -> Failure:

@@ -158,12 +158,10 @@ class LockedDrivers:
         try:
             if not await self._locks.acquire(subject.lock):
                 return False
-            await self._locks.acquire(self._own_lock)
-            await self._runtime.gateway.connect()
-            group = self._require_open()
-            if not await self._locks.acquire(subject.lock):  # it may have ended before a driver could lose it
+            if not await self._is_ready(subject):
                 await self._let_go(subject)
                 return False
+            group = self._require_open()
         except BaseException:
             await self._let_go(subject)
             raise
@@ -177,6 +175,17 @@ class LockedDrivers:
         group.start_soon(self._run_driver, subject, driver)
         self.watch()
         return True
+
+    async def _is_ready(self, subject: DrivenSubject) -> bool:
+        """Get the engine's own lock and its worker, unless it drives with them; return whether the subject's is held.
+
+        That may have ended meanwhile, before a driver could lose it.
+        """
+        if self._drivers and self._runtime.gateway.is_connected:
+            return True
+        await self._locks.acquire(self._own_lock)
+        await self._runtime.gateway.connect()
+        return await self._locks.acquire(subject.lock)
 
     async def _let_go(self, subject: DrivenSubject) -> None:
         """Release the lock of what could not be taken on, and the engine's own if nothing else looks after it.
