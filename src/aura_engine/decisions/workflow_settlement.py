@@ -200,9 +200,10 @@ class _Settling:
     def _look_around(self, step: WorkflowStep) -> None:
         place = self._outline[step.definition_id]
         self._look_at(step.id)
-        for name in place.dependents:
-            if self.state.steps[step.prefix + name].status is _S.PENDING:
-                self._look_at(step.prefix + name)
+        if step.status is not _S.PENDING and step.status not in LIVE:  # a join asks how its dependencies have ended
+            for name in place.dependents:
+                if self.state.steps[step.prefix + name].status is _S.PENDING:
+                    self._look_at(step.prefix + name)
         around = step.parent
         while around is not None:  # one that completed early may still have running steps in it
             self._look_at(around)
