@@ -87,12 +87,12 @@ def measure() -> Iterator[Row]:
         yield _row("PostgreSQL, by signals", signals, "DBOS", dbos)
         cases = [program.case(on_sqlite) for program in (AURA, SIGNALS, DBOS, LANGGRAPH)]
         aura, signals, dbos, langgraph = alternate(*cases, rounds=ROUNDS)
-        prefect = PREFECT.case(lambda: tempfile.mkdtemp(dir=folder))()
         yield _row("SQLite, by conditions", aura, "DBOS", dbos, FLOOR)
         yield _row("SQLite, by conditions", aura, "LangGraph", langgraph)
-        yield _row("SQLite, by conditions", aura, "Prefect", prefect)
         yield _row("SQLite, by signals", signals, "DBOS", dbos)
         yield from _restart(on_sqlite)
+        prefect = PREFECT.case(lambda: tempfile.mkdtemp(dir=folder))()
+        yield _row("SQLite, by conditions", aura, "Prefect", prefect)
 
 
 def _row(name: str, aura: float, peer: str, theirs: float, floor: float | None = None) -> Row:

@@ -2,7 +2,8 @@
 
 ``with_prefect.py FOLDER WORKFLOWS AT_ONCE STEPS`` prints steps per second. As its documentation says, with the server
 that it starts itself for a program, on SQLite; it records the states of runs, and the results are kept in files, so
-that a flow that is run again does not do what was done.
+that a flow that is run again does not do what was done. A server on SQLite that is asked by 50 flows at once answers
+"503" while its database is locked: it gets more time, and is asked again.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "ERROR",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "120",
+    "PREFECT_CLIENT_MAX_RETRIES": "50",
     "DO_NOT_TRACK": "1",
 }
 
