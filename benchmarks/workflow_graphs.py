@@ -1,4 +1,4 @@
-"""Workflow graphs: how long the drawing of a workflow of 500 steps takes, layout and SVG, by its shape.
+"""Workflow graphs: how long it takes to draw a workflow of 500 steps: layout and SVG, text, Mermaid; by its shape.
 
 All take less than a second. Another floor: twice the steps take at most four times as long in containers within
 containers, the shape of most large workflows.
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from aura_contracts.workflow import CommandStep, ForEachStep, Join, ParallelStep, StepDefinition, WorkflowDefinition
-from aura_engine.orchestration.graph import graph_of, svg_of
+from aura_engine.orchestration.graph import graph_of, mermaid_of, svg_of, tree_of
 from benchmarks._report import Row, alternate, main
 
 STEPS = 500
@@ -26,17 +26,18 @@ def measure() -> Iterator[Row]:
         "each after all before": _definition(_full(STEPS)),
     }
     for name, definition in shapes.items():
-        (seconds,) = alternate(lambda definition=definition: _seconds(definition))
-        milliseconds = seconds * 1_000
-        yield Row(name, milliseconds, "ms", "1 s", milliseconds / LIMIT_MILLISECONDS, 1, ceiling=True)
+        for form, draw in (("", svg_of), (", as text", tree_of), (", in Mermaid", mermaid_of)):
+            (seconds,) = alternate(lambda definition=definition, draw=draw: _seconds(definition, draw))
+            milliseconds = seconds * 1_000
+            yield Row(f"{name}{form}", milliseconds, "ms", "1 s", milliseconds / LIMIT_MILLISECONDS, 1, ceiling=True)
     small, large = _nested(STEPS), _nested(2 * STEPS)
     one, other = alternate(lambda: _seconds(small), lambda: _seconds(large))
     yield Row("1,000 in nested containers", other * 1_000, "ms", "500", other / one, GROWTH, ceiling=True)
 
 
-def _seconds(definition: WorkflowDefinition) -> float:
+def _seconds(definition: WorkflowDefinition, draw=svg_of) -> float:
     began = time.process_time()
-    svg_of(graph_of(definition))
+    draw(graph_of(definition))
     return time.process_time() - began
 
 

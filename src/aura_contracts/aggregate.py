@@ -140,7 +140,7 @@ class Aggregate(Generic[S]):
                 self._rows[status][event] = (self.evolvers[event], after, row_after)
         self.state.final_statuses, self.state.ended_statuses = self.final, self.ended
 
-    @property
+    @cached_property
     def events(self) -> tuple[type[Event], ...]:
         """Every event type of this aggregate, in the order in which the table first mentions it."""
         return tuple(dict.fromkeys(event for row in self.table.values() for event in row))

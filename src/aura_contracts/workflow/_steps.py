@@ -55,12 +55,13 @@ def status_after(status: StepStatus | None, event: type[Event]) -> Any:
         raise ImpossibleTransition(aggregate="workflow step", status=status or "", event=event.topic) from None
 
 
-def top_index(state: Workflow, steps: Steps) -> int:
-    """Return the number of steps of the top level before the first that is not over."""
-    for index, definition in enumerate(state.definition.steps):
-        if not is_over(state, steps[definition.id]):
+def top_index(state: Workflow, steps: Steps, known: int = 0) -> int:
+    """Return the number of steps of the top level before the first that is not over; `known` of them are over."""
+    block = state.definition.steps
+    for index in range(known, len(block)):
+        if not is_over(state, steps[block[index].id]):
             return index
-    return len(state.definition.steps)
+    return len(block)
 
 
 def ended(step: WorkflowStep, now: datetime | None, **changes: Any) -> WorkflowStep:

@@ -28,7 +28,7 @@ from aura_contracts.workflow._steps import (
 from aura_contracts.workflow._tables import TABLE
 from aura_contracts.workflow.outline import inner_blocks, outline_of
 from aura_contracts.workflow.records import WorkflowStep
-from aura_contracts.workflow.state import Workflow
+from aura_contracts.workflow.state import Workflow, is_over
 from aura_contracts.workflow.values import (
     OVER,
     ParallelStep,
@@ -58,8 +58,8 @@ def _of_step(change: _Change) -> Evolve[Workflow]:
         changes: dict[str, Any] = {"steps": steps, "status": status}
         if after.status is _S.COMPLETED and before.status is not _S.COMPLETED:
             changes["completed_steps"] = state.completed_steps + 1
-        if after.parent is None and after.status is not before.status:
-            changes["current_step_index"] = top_index(state, steps)
+        if after.parent is None and (over := is_over(state, after)) is not is_over(state, before):
+            changes["current_step_index"] = top_index(state, steps, state.current_step_index if over else 0)
         return replace(state, **changes)
 
     return evolve

@@ -7,6 +7,7 @@ asks for the same one again and again.
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from threading import Lock
 from typing import NamedTuple
 
 from aura_contracts.workflow.values import (
@@ -47,8 +48,12 @@ class StepPlace(NamedTuple):
 Outline = Mapping[str, StepPlace]
 """By the id of its definition, each step of a workflow, in the order of the definition."""
 
-_KEPT = 256
+_KEPT = 50_000
+"""Steps of all outlines that are remembered: some ten megabytes, the outlines of a thousand usual workflows."""
+
 _known: "OrderedDict[int, tuple[WorkflowDefinition, Outline]]" = OrderedDict()
+_steps_known = 0
+_lock = Lock()
 
 
 def outline_of(definition: WorkflowDefinition) -> Outline:
@@ -57,10 +62,19 @@ def outline_of(definition: WorkflowDefinition) -> Outline:
     if known is not None and known[0] is definition:
         return known[1]
     outline = {place.definition.id: place for place in _places(definition)}
-    _known[id(definition)] = (definition, outline)
-    while len(_known) > _KEPT:
-        _known.popitem(last=False)
+    _remember(definition, outline)
     return outline
+
+
+def _remember(definition: WorkflowDefinition, outline: Outline) -> None:
+    global _steps_known  # noqa: PLW0603 - with `_known`
+    with _lock:
+        replaced = _known.pop(id(definition), None)
+        _known[id(definition)] = (definition, outline)
+        _steps_known += len(outline) - (0 if replaced is None else len(replaced[1]))
+        while _steps_known > _KEPT and len(_known) > 1:
+            _, (_, oldest) = _known.popitem(last=False)
+            _steps_known -= len(oldest)
 
 
 def case_blocks(config: ConditionalStep) -> tuple[tuple[StepDefinition, ...], ...]:

@@ -95,9 +95,12 @@ class Decider(Generic[S]):
         repr=False, default=lambda _state, _command, _context, _facts: None
     )
     """``(state, command, context, facts)`` -> a more telling error for what is not possible in this status."""
-    settle: "Callable[[S, Command[S], Context], tuple[Events, S]] | None" = attrs.field(repr=False, default=None)
-    """``(state, command, context)`` -> the events that follow by themselves from the state after those of a command,
-    and the state after them. They are recorded together with it, and no command has to name them in `emits`."""
+    settle: "Callable[[S | None, Decision[S], Command[S], Context], tuple[Events, S]] | None" = attrs.field(
+        repr=False, default=None
+    )
+    """``(state before, decision, command, context)`` -> the events that follow by themselves from the state after those
+    of a command, and the state after them. They are recorded together with it, and no command has to name them in
+    `emits`."""
     consequences: tuple[type[Event], ...] = attrs.field(repr=False, default=())
     """The events that `settle` may return."""
 
@@ -110,6 +113,7 @@ class Decider(Generic[S]):
         """Return the events of `command` and the resulting state.
 
         Raises a `CommandRefused` with the facts; nothing has changed then."""
+        before = state
         row = self.aggregate.table.get(None if state is None else state.status, {})
         if row.keys().isdisjoint(command.emits):
             raise self._impossibility(self._about(aggregate_id, command), state, command, context)
@@ -135,7 +139,7 @@ class Decider(Generic[S]):
         assert state is not None, "a command is possible without a state only if it leads to one"
         if self.settle is None:
             return Decision(events, state)
-        more, state = self.settle(state, command, context)
+        more, state = self.settle(before, Decision(events, state), command, context)
         return Decision((*events, *more), state)
 
     def _about(self, aggregate_id: str, command: Command[S]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from aura_contracts.workflow import (
     WorkflowStep,
     outline_of,
 )
-from aura_engine.decisions._workflow_joins import BlockEnd, block_end, blocks, failure_of, may_begin, outputs_of
+from aura_engine.decisions._workflow_joins import BlockEnd, block_end, blocks, failure_of, goes_on, outputs_of
 
 _W = WorkflowStatus
 
@@ -46,10 +46,9 @@ def steps_are_over(workflow: Workflow) -> bool:
 
 
 def _end(workflow: Workflow) -> BlockEnd | None:
-    end = block_end(workflow, (workflow.steps[one.id] for one in workflow.definition.steps))
-    if end is None or any(step.status in LIVE or may_begin(workflow, step) for step in workflow.steps.values()):
+    if goes_on(workflow, workflow.steps.values()):
         return None
-    return end
+    return block_end(workflow, (workflow.steps[one.id] for one in workflow.definition.steps))
 
 
 def _of_running(workflow: Workflow) -> Event | None:

@@ -4,7 +4,7 @@ A dependency that failed for good and is not tolerated may still complete, becau
 join unreachable; it is waited for, unless the join holds without it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -64,7 +64,10 @@ def join_of(workflow: Workflow, step: WorkflowStep, definition: StepDefinition) 
     """Return what the join of a pending step says, at the earliest moment at which that is certain."""
     if not definition.dependencies:
         return START
-    outline, prefix = outline_of(workflow.definition), step.prefix
+    prefix = step.prefix
+    if definition.join is Join.ALL_SUCCEEDED and (quick := _quick(workflow.steps, prefix, definition.dependencies)):
+        return quick
+    outline = outline_of(workflow.definition)
     before = [workflow.steps[prefix + name] for name in definition.dependencies]
     completed = [one for one in before if one.status is StepStatus.COMPLETED]
     without = tuple(
@@ -86,13 +89,26 @@ def join_of(workflow: Workflow, step: WorkflowStep, definition: StepDefinition) 
     return JoinResult(JoinVerdict.SKIP, without) if len(before) - len(without) < needed else WAIT
 
 
+def _quick(steps: Mapping[str, WorkflowStep], prefix: str, names: Iterable[str]) -> JoinResult | None:
+    """Return what a join over all says of dependencies that have completed or are still to; None with any other."""
+    verdict = START
+    for name in names:
+        status = steps[prefix + name].status
+        if status is StepStatus.COMPLETED:
+            continue
+        if status is not StepStatus.PENDING and status not in LIVE:
+            return None
+        verdict = WAIT
+    return verdict
+
+
 def is_open(workflow: Workflow, step: WorkflowStep) -> bool:
     """Whether the block of a step runs, so that it may start: what it is in runs, or has completed without waiting."""
+    if step.parent is None:
+        return True
     place = outline_of(workflow.definition)[step.definition_id]
     if place.role is BlockRole.COMPENSATION:
         return workflow.status is WorkflowStatus.COMPENSATING
-    if step.parent is None:
-        return True
     around = workflow.steps.get(step.parent)
     if around is None:
         return False
@@ -112,6 +128,15 @@ def may_begin(workflow: Workflow, step: WorkflowStep) -> bool:
     return join_of(workflow, step, definition).verdict is not JoinVerdict.WAIT
 
 
+def goes_on(workflow: Workflow, steps: Iterable[WorkflowStep]) -> bool:
+    """Whether one of these steps runs, or is to start or be skipped."""
+    for step in steps:
+        status = step.status
+        if status in LIVE or (status is StepStatus.PENDING and may_begin(workflow, step)):
+            return True
+    return False
+
+
 class BlockEnd(NamedTuple):
     """How the steps of a block have ended: nothing of it runs or can start."""
 
@@ -123,7 +148,7 @@ def block_end(workflow: Workflow, steps: Iterable[WorkflowStep]) -> BlockEnd | N
     """Return how the steps of a block have ended; None as long as something of it runs or can start."""
     outline = outline_of(workflow.definition)
     members = list(steps)
-    if any(step.status in LIVE or may_begin(workflow, step) for step in members):
+    if goes_on(workflow, members):
         return None
     failed = next((step for step in members if blocks(outline, step)), None)
     if failed is not None and goes_on_below(workflow, *members):
@@ -134,8 +159,7 @@ def block_end(workflow: Workflow, steps: Iterable[WorkflowStep]) -> BlockEnd | N
 def goes_on_below(workflow: Workflow, *steps: WorkflowStep) -> bool:
     """Whether something within steps still runs or can start, also what a container did not wait for."""
     children = children_of(workflow.steps)
-    below = (workflow.steps[one] for step in steps for one in descendants(children, step.id))
-    return any(step.status in LIVE or may_begin(workflow, step) for step in below)
+    return goes_on(workflow, (workflow.steps[one] for step in steps for one in descendants(children, step.id)))
 
 
 def failure_of(step: WorkflowStep) -> Failure:

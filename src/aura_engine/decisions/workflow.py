@@ -76,6 +76,7 @@ from aura_contracts.workflow import (
 from aura_engine.decisions._decider import (
     Context,
     Decider,
+    Decision,
     Events,
     RuleBroken,
     becomes,
@@ -97,7 +98,7 @@ from aura_engine.decisions._workflow_end import steps_are_over
 from aura_engine.decisions._workflow_joins import JoinVerdict, is_open, join_of
 from aura_engine.decisions._workflow_locks import is_locked
 from aura_engine.decisions.workflow_rules import definition_faults
-from aura_engine.decisions.workflow_settlement import CONSEQUENCES, ended_by_cancel, settle
+from aura_engine.decisions.workflow_settlement import CONSEQUENCES, Since, ended_by_cancel, settle
 
 INSTANCE_LIMIT = 10_000
 """Steps of all items and rounds of one workflow; its state is folded as a whole."""
@@ -383,8 +384,18 @@ def _cancel(state: Workflow, command: CancelWorkflow, context: Context) -> Event
     return [WorkflowCancelling(reason=command.reason)]
 
 
-def _settle(state: Workflow, command: AnyCommand, context: Context) -> tuple[Events, Workflow]:
-    return ((), state) if isinstance(command, RecordWorkflowRefusal) else settle(state, context.now)
+_PROGRESS = (DecideStep, StartStep, ChooseCase, ExpandStep, EndRound, CompleteStep)
+"""The commands with which a workflow goes on as it was settled before; after all others everything is looked at."""
+
+
+def _settle(
+    before: Workflow | None, decision: Decision[Workflow], command: AnyCommand, context: Context
+) -> tuple[Events, Workflow]:
+    if isinstance(command, RecordWorkflowRefusal):
+        return (), decision.state
+    if before is None or not isinstance(command, _PROGRESS):
+        return settle(decision.state, context.now)
+    return settle(decision.state, context.now, Since(len(before.steps), decision.events))
 
 
 WORKFLOW_DECIDER = Decider(

@@ -6,10 +6,12 @@ start of a workflow raise `InvalidDefinition`. What only templates and a whole g
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -142,8 +144,27 @@ def require_correct_definition(definition: WorkflowDefinition, field: str = "def
         raise InvalidDefinition(field=field, faults=faults, remedy="correct them; `aura workflow validate` shows them")
 
 
+_KEPT = 256
+_faultless: "OrderedDict[bytes, None]" = OrderedDict()
+"""The digests of the latest definitions without faults: most workflows are started from the same few."""
+
+
 def definition_faults(definition: WorkflowDefinition) -> tuple[DefinitionFault, ...]:
     """Return every fault of a definition, in the order of its steps; empty if it can be started."""
+    try:
+        digest = sha256(msgspec.msgpack.encode(definition)).digest()
+    except (TypeError, ValueError, OverflowError, RecursionError):  # no data, which is a fault
+        return _faults(definition)
+    if digest in _faultless:
+        return ()
+    if not (faults := _faults(definition)):
+        _faultless[digest] = None
+        if len(_faultless) > _KEPT:
+            _faultless.popitem(last=False)
+    return faults
+
+
+def _faults(definition: WorkflowDefinition) -> tuple[DefinitionFault, ...]:
     placed = tuple(placed_steps(definition))
     if len(placed) > STEP_LIMIT:
         message = f"a workflow has at most {STEP_LIMIT} steps, this one has {len(placed)}"

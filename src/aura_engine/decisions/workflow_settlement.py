@@ -6,14 +6,16 @@ All of it is recorded in the same append, so no reader sees a workflow that is h
 only what needs the world: `aura_engine.orchestration.acts`.
 
 Steps are looked at when something changed that they depend on: those of a block before what contains them, so that
-each container is judged once its steps have come to rest, and the whole last.
+each container is judged once its steps have come to rest, and the whole last. What a command has changed is looked at
+alone: nothing followed from the state before it but by time.
 """
 
 import heapq
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import count
+from itertools import count, islice
+from typing import NamedTuple, TypeGuard
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.events import Event, Fact
@@ -83,11 +85,24 @@ CONSEQUENCES: tuple[type[Event], ...] = (
 )
 
 
-def settle(workflow: Workflow, now: datetime) -> tuple[Sequence[Event], Workflow]:
+class Since(NamedTuple):
+    """What has happened to a workflow since nothing followed from its state."""
+
+    steps: int
+    """How many steps it had then."""
+    events: Sequence[Event]
+
+
+def settle(workflow: Workflow, now: datetime, since: Since | None = None) -> tuple[Sequence[Event], Workflow]:
     """Return what follows from a state at a moment, and the state after it, from which nothing follows."""
     settling = _Settling(workflow, now)
-    settling.run()
+    settling.run(since)
     return settling.events, settling.state
+
+
+def _is_of_one_step(event: Event) -> TypeGuard[StepEvent]:
+    """Whether an event changes only one step and what depends on it."""
+    return isinstance(event, StepEvent) and not isinstance(event, StepCancelling | StepRetried)
 
 
 class _Settling:
@@ -101,13 +116,14 @@ class _Settling:
         self._order = count()
         self._children: dict[str | None, list[str]] | None = None
 
-    def run(self) -> None:
+    def run(self, since: Since | None = None) -> None:
         if self.state.status not in _SETTLING:
             return
         self._require_time()
-        for step in self.state.steps.values():
-            if step.status is _S.PENDING or step.status in LIVE or step.items is not None:
-                self._look_at(step.id)
+        if since is not None and all(map(_is_of_one_step, since.events)):
+            self._look_since(since)
+        else:
+            self._look_at_all()
         while True:
             if self._steps:
                 step_id = self._steps.popleft()
@@ -133,6 +149,22 @@ class _Settling:
         else:
             heapq.heappush(self._containers, (-self._depth(step), next(self._order), step_id))
 
+    def _look_at_all(self) -> None:
+        for step in self.state.steps.values():
+            if step.status is _S.PENDING or step.status in LIVE or step.items is not None:
+                self._look_at(step.id)
+
+    def _look_since(self, since: Since) -> None:
+        """Look at what events of steps have changed, and at what is due."""
+        for step in self.state.steps.values():
+            due, times_out = step.due_at, step.times_out_at
+            if (due is not None and due <= self.now) or (times_out is not None and times_out <= self.now):
+                self._look_at(step.id)
+        self._note_new(since.steps)
+        for event in since.events:
+            if isinstance(event, StepEvent):
+                self._look_around(self.state.steps[event.step_id])
+
     def _contains(self, step: WorkflowStep) -> bool:
         place = self._outline[step.definition_id]
         return place.definition.type in CONTAINERS or step.status in (_S.HANDLING, _S.CANCELLING)
@@ -148,7 +180,7 @@ class _Settling:
         before = self.state
         self.state = WORKFLOW.evolve(before, Fact(event, self.now, ENGINE, "", ""))
         self.events.append(event)
-        if not isinstance(event, StepEvent) or isinstance(event, StepCancelling | StepRetried):
+        if not _is_of_one_step(event):
             self._children = None
             for step in self.state.steps.values():
                 if step.status in LIVE or step.status is _S.PENDING:
@@ -160,8 +192,7 @@ class _Settling:
 
     def _note_new(self, known: int) -> None:
         """Look at the steps whose block began just now."""
-        new = list(self.state.steps.values())[known:]
-        for step in new:
+        for step in islice(self.state.steps.values(), known, None):
             if self._children is not None:
                 self._children.setdefault(step.parent, []).append(step.id)
             self._look_at(step.id)
@@ -169,9 +200,10 @@ class _Settling:
     def _look_around(self, step: WorkflowStep) -> None:
         place = self._outline[step.definition_id]
         self._look_at(step.id)
-        for name in place.dependents:
-            if self.state.steps[step.prefix + name].status is _S.PENDING:
-                self._look_at(step.prefix + name)
+        if step.status is not _S.PENDING and step.status not in LIVE:  # a join asks how its dependencies have ended
+            for name in place.dependents:
+                if self.state.steps[step.prefix + name].status is _S.PENDING:
+                    self._look_at(step.prefix + name)
         around = step.parent
         while around is not None:  # one that completed early may still have running steps in it
             self._look_at(around)

@@ -76,7 +76,7 @@ class WorkflowRun:
         the failure and the failed steps, `WorkflowRunCancelled`, and `WorkflowNotDriven` if it has not ended but no
         engine drives it.
         """
-        workflow = await self._end()
+        workflow = await facade.WorkflowWatch(self._core, self.id).end()
         if workflow.status is WorkflowStatus.FAILED and workflow.failure is not None:
             failed = tuple(step.id for step in workflow.steps.values() if step.status is StepStatus.FAILED)
             reason, problem = str(workflow.failure.reason), workflow.failure.message
@@ -84,16 +84,6 @@ class WorkflowRun:
         if workflow.status is not WorkflowStatus.COMPLETED:
             raise WorkflowRunCancelled(workflow_id=self.id)
         return workflow
-
-    async def _end(self) -> Workflow:
-        """Wait until the workflow has ended; return it. One that failed and was continued since has not ended."""
-        while True:
-            async with aclosing(self.events(after=await self._core.log.head())) as records:
-                async for _ in records:
-                    pass
-            workflow = await self.state()
-            if workflow.ended:
-                return workflow
 
     async def cancel(self, reason: Kept[str] = "") -> Workflow:
         """Cancel the workflow, as `Workflows.cancel` does. Returns it as it is then: often still cancelling."""

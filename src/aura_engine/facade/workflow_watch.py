@@ -3,8 +3,9 @@
 What a workflow runs is known by its events: the tasks and sub-workflows that its steps were started with, and theirs.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from functools import partial
 
 import anyio
 import attrs
@@ -29,6 +30,22 @@ _CHECKS = 3
 """Times in a row that a workflow is found without an engine before it counts as not driven: another may take it."""
 
 
+@attrs.define(eq=False)
+class StreamNews:
+    """Whether a stream may have new events, for one who waits for them."""
+
+    _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+
+    def wake(self, record: EventRecord | None = None) -> None:
+        """Note that there may be some."""
+        self._changed.set()
+
+    def since_now(self) -> Callable[[], Awaitable[object]]:
+        """Forget those before now, and return what waits until there may be some."""
+        self._changed = anyio.Event()
+        return self._changed.wait
+
+
 @attrs.define
 class WorkflowWatch:
     """A workflow to follow, once."""
@@ -41,35 +58,68 @@ class WorkflowWatch:
 
     async def follow(self, after: int) -> AsyncGenerator[EventRecord, None]:
         """Yield the workflow's own events after position `after`, until it has ended; see `WorkflowRun.events`."""
-        async with aclosing(self._records(after, self._is_own)) as records:
-            async for record in records:
-                yield record
-
-    def _is_own(self, record: EventRecord) -> bool:
-        return record.stream_id == self._workflow_id
-
-    async def _records(self, after: int, admits: Callable[[EventRecord], bool]) -> AsyncGenerator[EventRecord, None]:
-        log, over = self._core.log, False
-        while True:
-            activity = self._core.follower.activity
-            upto = await log.head()
-            async with aclosing(log.read(after, upto=upto, page_size=PAGE, topics=_TOPICS)) as records:
+        with self._news() as news:
+            async with aclosing(self._records(after, self._workflow_id, news)) as records:
                 async for record in records:
-                    self._core.bus.states.observe(record)  # so that `_is_over` is never behind what was yielded
-                    if admits(record):
-                        yield record
+                    yield record
+
+    async def end(self) -> Workflow:
+        """Wait until the workflow has ended, and return it; raises as `WorkflowRun.result` does."""
+        with self._news() as news:
+            while True:
+                wait = partial(self._core.log.wait, await self._core.log.head()) if news is None else news.since_now()
+                if (ended := await self._ended_or_changed(wait)) is not None:
+                    return ended
+
+    @contextmanager
+    def _news(self) -> Iterator["StreamNews | None"]:
+        """Return what tells that the workflow has new events; None where this engine does not follow the log."""
+        follower = self._core.follower
+        if not follower.follows_log:
+            yield None
+            return
+        news = StreamNews()
+        follower.drivers.listen(news, self._workflow_id)
+        try:
+            yield news
+        finally:
+            follower.drivers.leave(news, self._workflow_id)
+
+    async def _records(
+        self, after: int, stream_id: WorkflowId | None, news: "StreamNews | None"
+    ) -> AsyncGenerator[EventRecord, None]:
+        """Yield the events of a stream, or of all workflows with all questions, until the workflow has ended.
+
+        They are looked for again at `news`; without, after each event of the log.
+        """
+        log, over, topics = self._core.log, False, () if stream_id is not None else _TOPICS
+        while True:
+            wait = None if news is None else news.since_now()
+            upto = await log.head()
+            reading = log.read(after, upto=upto, page_size=PAGE, topics=topics, stream_id=stream_id)
+            async with aclosing(reading) as records:
+                async for record in records:
+                    self._core.bus.states.observe(record)  # so that `_ended` is never behind what was yielded
+                    yield record
             if over:
                 return
-            over = await self._is_over()
             after = max(after, upto)
-            if not over:
-                await self._wait_for_change(after, activity)
+            over = await self._ended_or_changed(wait or partial(log.wait, after)) is not None
 
-    async def _is_over(self) -> bool:
-        """Whether it has ended. Raises `WorkflowNotDriven`, and what keeps this engine from driving."""
+    async def _ended_or_changed(self, change: Callable[[], Awaitable[object]]) -> Workflow | None:
+        """Return the workflow once it has ended, or None once `change` has returned."""
+        while True:
+            activity = self._core.follower.activity
+            if (ended := await self._ended()) is not None:
+                return ended
+            if await self._is_changed(change, activity):
+                return None
+
+    async def _ended(self) -> Workflow | None:
+        """Return it if it has ended. Raises `WorkflowNotDriven`, and what keeps this engine from driving."""
         workflow = await self._core.bus.require(WORKFLOW, self._workflow_id)
         if workflow.ended:
-            return True
+            return workflow
         follower = self._core.follower
         follower.drivers.raise_defect(follower.workflow(self._workflow_id))
         blocker = follower.blockers.get(self._workflow_id)
@@ -77,15 +127,18 @@ class WorkflowWatch:
             raise blocker
         if self._found_undriven >= _CHECKS:
             raise WorkflowNotDriven(workflow_id=workflow.id, status=workflow.status)
-        return False
+        return None
 
-    async def _wait_for_change(self, after: int, activity: anyio.Event) -> None:
-        """Wait for an event after position `after`, for `activity`, or until no engine drives the workflow."""
+    async def _is_changed(self, change: Callable[[], Awaitable[object]], activity: anyio.Event) -> bool:
+        """Wait for `change`, and return True; or for `activity`, or until no engine drives the workflow."""
+        changed = False
         try:
             async with anyio.create_task_group() as group:
 
                 async def wait() -> None:
-                    await self._core.log.wait(after)
+                    nonlocal changed
+                    await change()
+                    changed = True
                     group.cancel_scope.cancel()
 
                 async def wait_for_alarm() -> None:
@@ -98,6 +151,7 @@ class WorkflowWatch:
                 group.cancel_scope.cancel()
         except ExceptionGroup as errors:
             raise unwrap_group(errors) from None
+        return changed
 
     async def _undriven(self) -> None:
         """Return when no engine drives the workflow. Continues where a cancelled call stopped."""
@@ -122,7 +176,7 @@ class WorkflowWatch:
         for approval in await whole.pending():
             seen.add(approval.id)
             yield approval
-        async with aclosing(self._records(head, lambda _: True)) as records:
+        async with aclosing(self._records(head, None, None)) as records:
             async for record in records:
                 await whole.observe(record)
                 if isinstance(record.event, ApprovalRequested) and record.stream_id not in seen:

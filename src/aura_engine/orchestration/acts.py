@@ -83,6 +83,13 @@ def acts(workflow: Workflow, now: datetime) -> tuple[Act, ...]:
     return tuple(found)
 
 
+def evaluation(workflow: Workflow) -> Act | None:
+    """Return an expression that can be evaluated now, if there is one."""
+    if workflow.status in _NOT_MOVING:
+        return None
+    return next((act for act in _Acts(workflow).all(ordered=False) if act.kind is ActKind.EVALUATE), None)
+
+
 class _Acts:
     def __init__(self, workflow: Workflow) -> None:
         self._workflow = workflow
@@ -91,8 +98,8 @@ class _Acts:
         self._taken: set[str] = set()
         """The locks of steps that will be started."""
 
-    def all(self) -> Iterator[Act]:
-        for step in sorted(self._candidates(), key=self._order):
+    def all(self, *, ordered: bool = True) -> Iterator[Act]:
+        for step in sorted(self._candidates(), key=self._order) if ordered else self._candidates():
             act = self._of(step, self._outline[step.definition_id].definition)
             if act is not None:
                 yield act
@@ -100,9 +107,9 @@ class _Acts:
         if workflow.status is WorkflowStatus.ACTIVE and workflow.definition.outputs and steps_are_over(workflow):
             yield Act(ActKind.EVALUATE, "", StepInquiry.OUTPUTS)
 
-    def _candidates(self) -> list[WorkflowStep]:
+    def _candidates(self) -> Iterator[WorkflowStep]:
         moving = (_S.PENDING, _S.RUNNING, _S.AWAITING_APPROVAL, _S.CANCELLING)
-        return [step for step in self._workflow.steps.values() if step.status in moving]
+        return (step for step in self._workflow.steps.values() if step.status in moving)
 
     def _order(self, step: WorkflowStep) -> tuple[int, ...]:
         """Return the items and rounds around a step by number, each after the place of its container."""

@@ -22,6 +22,7 @@ class WorkflowKind(SubjectKind):
 
     _world: StepWorld
     name = "workflow"
+    needs_worker = False
 
     def driver(self, subject_id: StreamId, listeners: Listeners, *, starts: bool) -> WorkflowDriver:
         return WorkflowDriver(self._world, WorkflowId(subject_id), listeners, starts=starts)

@@ -14,18 +14,19 @@ Invariants:
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import anyio
 import attrs
 
 from aura_contracts.actors import ENGINE
-from aura_contracts.aggregate import Aggregate
+from aura_contracts.aggregate import Aggregate, Command
 from aura_contracts.errors import AuraError, CommandRefused, Recovery, VersionConflict
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId, WorkflowId
 from aura_contracts.workflow import WORKFLOW, AdvanceWorkflow, FailStep, FailWorkflow, Workflow, workflow_due
-from aura_engine.orchestration.acts import Act, ActKind, acts
+from aura_engine.orchestration.acts import Act, ActKind, acts, evaluation
 from aura_engine.orchestration.below import Below
 from aura_engine.orchestration.evaluation import evaluate
 from aura_engine.orchestration.starts import Starts
@@ -120,7 +121,7 @@ class WorkflowDriver:
                 return True
             until = now + timedelta(seconds=held)  # what was asleep has to be able to say so first
         below = Below(self._world, self._load, now)
-        changes = await self._prepared(workflow, todo, below)
+        changes = await self._prepared(workflow, todo, below) if todo else ()
         if changes:
             await self._record(workflow, changes)
             self._succeeded()
@@ -229,11 +230,30 @@ class WorkflowDriver:
         async def decide(unit: UnitOfWork) -> None:
             for change in changes:
                 await change.add(unit)
+            if self.starts:
+                await self._evaluate_more(unit)
 
         await self._world.runtime.bus.transact(ENGINE, decide)
         for change in changes:
             if change.begins is not None:
                 change.begins()
+
+    async def _evaluate_more(self, unit: UnitOfWork) -> None:
+        """Evaluate what can be evaluated after that, which has no effect outside, and record it together with it.
+
+        A chain of conditions takes one append, not one for each. What is refused is left to the next look.
+        """
+        with suppress(CommandRefused):
+            for _ in range(TOGETHER):
+                workflow = await unit.get(WORKFLOW, self.workflow_id)
+                act = None if workflow is None else evaluation(workflow)
+                if workflow is None or act is None:
+                    return
+                try:
+                    command = evaluate(workflow, act)
+                except AuraError as error:
+                    command = _failing(act.step_id, error)
+                await unit.handle(self.workflow_id, command)
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
@@ -260,6 +280,9 @@ class WorkflowDriver:
 
 def _failed(workflow: Workflow, step_id: str, error: AuraError) -> WorldChange:
     """Return that a step cannot be carried on for a reason that stays; without a step, that the workflow cannot."""
+    return WorldChange(step_id, report(workflow.id, _failing(step_id, error)))
+
+
+def _failing(step_id: str, error: AuraError) -> Command[Workflow]:
     failure = failure_from_error(error)
-    command = FailStep(step_id=step_id, failure=failure) if step_id else FailWorkflow(failure=failure)
-    return WorldChange(step_id, report(workflow.id, command))
+    return FailStep(step_id=step_id, failure=failure) if step_id else FailWorkflow(failure=failure)

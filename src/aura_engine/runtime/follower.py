@@ -229,6 +229,11 @@ class Follower:
     # --- Status of drivers --------------------------------------------------------------------------------------------
 
     @property
+    def follows_log(self) -> bool:
+        """Whether `drivers` tell what happens in the log: from when this engine first drove something."""
+        return self._tail.started
+
+    @property
     def activity(self) -> anyio.Event:
         """Set when a driver has ended or is blocked, or when a worker has come or gone."""
         return self.drivers.activity

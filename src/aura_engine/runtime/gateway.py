@@ -112,6 +112,11 @@ class Gateway:
             self._peer, self.worker_id, self.identity = None, None, None
             self.on_change()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a worker is connected."""
+        return self._peer is not None and self.worker_id is not None
+
     async def connect(self) -> None:
         """Start the worker of this process unless it runs: an engine that only answers queries needs none."""
         if self.start_worker is not None:
@@ -126,7 +131,7 @@ class Gateway:
         if type(request) not in _READING:
             self.bus.require_writable()
         await self.connect()
-        if self._peer is None or self.worker_id is None:
+        if self._peer is None or not self.is_connected:
             raise WorkerUnavailable(reason="no worker is connected")
         return await self._peer.request(request)
 

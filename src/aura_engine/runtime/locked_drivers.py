@@ -37,7 +37,7 @@ from aura_engine.exception_groups import unwrap_group
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.log_tail import LogTail
 from aura_engine.runtime.standby import Standby, lock_of_engine
-from aura_engine.runtime.subjects import DrivenSubject, SubjectDriver
+from aura_engine.runtime.subjects import DrivenSubject, StreamListener, SubjectDriver
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class LockedDrivers:
     _look: Callable[[], Awaitable[None]]
     """What is done at each look at the locks in addition."""
     _drivers: dict[DrivenSubject, SubjectDriver] = attrs.field(init=False, factory=dict)
-    _listeners: dict[StreamId, set[SubjectDriver]] = attrs.field(init=False, factory=dict)
+    _listeners: dict[StreamId, set[StreamListener]] = attrs.field(init=False, factory=dict)
     _standby: Standby = attrs.field(init=False)
     _lost: set[DrivenSubject] = attrs.field(init=False, factory=set)
     """What this engine drives without its lock, until it has it again or steps back."""
@@ -158,12 +158,10 @@ class LockedDrivers:
         try:
             if not await self._locks.acquire(subject.lock):
                 return False
-            await self._locks.acquire(self._own_lock)
-            await self._runtime.gateway.connect()
-            group = self._require_open()
-            if not await self._locks.acquire(subject.lock):  # it may have ended before a driver could lose it
+            if not await self._is_ready(subject):
                 await self._let_go(subject)
                 return False
+            group = self._require_open()
         except BaseException:
             await self._let_go(subject)
             raise
@@ -177,6 +175,17 @@ class LockedDrivers:
         group.start_soon(self._run_driver, subject, driver)
         self.watch()
         return True
+
+    async def _is_ready(self, subject: DrivenSubject) -> bool:
+        """Get the engine's own lock and its worker, unless it drives with them; return whether the subject's is held.
+
+        That may have ended meanwhile, before a driver could lose it.
+        """
+        if self._drivers and self._runtime.gateway.is_connected:
+            return True
+        await self._locks.acquire(self._own_lock)
+        await self._runtime.gateway.connect()
+        return await self._locks.acquire(subject.lock)
 
     async def _let_go(self, subject: DrivenSubject) -> None:
         """Release the lock of what could not be taken on, and the engine's own if nothing else looks after it.
@@ -210,27 +219,28 @@ class LockedDrivers:
     # --- What wakes drivers -------------------------------------------------------------------------------------------
 
     def on_record(self, record: EventRecord) -> None:
-        """Wake the drivers that listen to the stream of a record."""
-        for driver in tuple(self._listeners.get(record.stream_id, ())):
-            driver.wake(record)
+        """Wake all that listen to the stream of a record."""
+        for listener in tuple(self._listeners.get(record.stream_id, ())):
+            listener.wake(record)
 
-    def listen(self, driver: SubjectDriver, stream_id: StreamId) -> None:
-        """Wake a driver at every event of a stream, and keep the stream's state cached for it."""
-        self._listeners.setdefault(stream_id, set()).add(driver)
+    def listen(self, listener: StreamListener, stream_id: StreamId) -> None:
+        """Wake a listener at every event of a stream, and keep the stream's state cached for it."""
+        self._listeners.setdefault(stream_id, set()).add(listener)
         self._runtime.bus.states.keep([stream_id])
 
-    def leave(self, driver: SubjectDriver, stream_id: StreamId) -> None:
+    def leave(self, listener: StreamListener, stream_id: StreamId) -> None:
         """Undo `listen`."""
-        drivers = self._listeners[stream_id]
-        drivers.discard(driver)
-        if not drivers:
+        listeners = self._listeners[stream_id]
+        listeners.discard(listener)
+        if not listeners:
             del self._listeners[stream_id]
         self._runtime.bus.states.release([stream_id])
 
     def wake_all(self) -> None:
-        """Have every driver look again: a worker has come or gone."""
-        for driver in self._drivers.values():
-            driver.wake()
+        """Have every driver look again that may wait for a worker: one has come or gone."""
+        for subject, driver in self._drivers.items():
+            if subject.kind.needs_worker or driver.last_error is not None:
+                driver.wake()
         self.notify()
 
     # --- Locks --------------------------------------------------------------------------------------------------------

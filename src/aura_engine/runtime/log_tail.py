@@ -45,15 +45,16 @@ class LogTail:
         self._on_record = on_record
         self._require_open = require_open
         self._starting = anyio.Lock()
-        self._started = False
+        self.started = False
+        """Whether records are handed on from now on."""
 
     async def start(self, after: int | None = None) -> None:
         """Start to follow the log after a position, or from its current head, unless already started."""
         async with self._starting:
-            if not self._started:
+            if not self.started:
                 after = await self._log.head() if after is None else after
                 self._require_open().start_soon(self._follow, after)
-                self._started = True
+                self.started = True
 
     async def _follow(self, after: int) -> None:
         """Follow the log for as long as the engine is open, through outages of any length."""

@@ -66,17 +66,22 @@ _PAUSE = 1.0
 _REFUSALS = 3
 """Times in a row that an assignment is refused before the task fails with the reason."""
 
-_CHANGES: tuple[type[Event], ...] = (
-    TaskQueued,
-    TaskUnqueued,
-    TaskUnassigned,
-    TaskAssigned,
-    TaskEdited,
-    TaskReparented,
-    DependencyEnded,
-    *TASK.endings,
+_CHANGES: frozenset[type[Event]] = frozenset(
+    {
+        TaskQueued,
+        TaskUnqueued,
+        TaskUnassigned,
+        TaskAssigned,
+        TaskEdited,
+        TaskReparented,
+        DependencyEnded,
+        *TASK.endings,
+    }
 )
 """The events of a task that change the queue, or what waits for the task. One that is created waits for nothing yet."""
+
+_OF_AGENTS, _OF_PROJECTS = frozenset(AGENT.events), frozenset(PROJECT.events)
+_OF_LOCK_TABLES, _OF_APPROVALS = frozenset(LOCK_TABLE.events), frozenset(APPROVAL.events)
 
 
 @attrs.define(eq=False)
@@ -117,18 +122,19 @@ class Pool:
     def on_record(self, record: EventRecord) -> None:
         """Note what an event of the log changes."""
         event = record.event
-        if isinstance(event, AGENT.events):
+        kind = type(event)
+        if kind in _OF_AGENTS:
             self._stale_agents.add(AgentId(record.stream_id))
-        elif isinstance(event, _CHANGES):
+        elif kind in _CHANGES:
             task_id = TaskId(record.stream_id)
             self._courtesy.renew(task_id)
             self._stale_tasks |= {task_id, *self._dependents.pop(task_id)}
-        elif isinstance(event, PROJECT.events):
+        elif kind in _OF_PROJECTS:
             self._projects_changed = True
             return  # where agents are sampled, tasks that wait for one wait on
-        elif isinstance(event, LOCK_TABLE.events):
+        elif kind in _OF_LOCK_TABLES:
             self._stale_tasks |= {*self.lock_waits.on_change()}
-        elif isinstance(event, APPROVAL.events) and (asking := self.lock_waits.on_question(record.stream_id)):
+        elif kind in _OF_APPROVALS and (asking := self.lock_waits.on_question(record.stream_id)):
             self._stale_tasks |= {*asking}
         else:
             return

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import attrs
 
@@ -11,20 +11,28 @@ from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId
 
 
+class StreamListener(Protocol):
+    """What is woken at every event of streams."""
+
+    def wake(self, record: EventRecord | None = None) -> None:
+        """Have it look again; `record` is the event, None for a change outside the log."""
+        ...
+
+
 class Listeners(Protocol):
     """Wakes drivers at events of the streams they listen to."""
 
-    def listen(self, driver: "SubjectDriver", stream_id: StreamId) -> None:
-        """Wake the driver at every event of a stream from now on."""
+    def listen(self, listener: StreamListener, stream_id: StreamId) -> None:
+        """Wake the listener at every event of a stream from now on."""
 
-    def leave(self, driver: "SubjectDriver", stream_id: StreamId) -> None:
-        """Stop waking the driver at events of this stream."""
+    def leave(self, listener: StreamListener, stream_id: StreamId) -> None:
+        """Stop waking the listener at events of this stream."""
 
     def notify(self) -> None:
         """Wake all waiters: a driver is blocked, or no longer blocked."""
 
 
-class SubjectDriver(Protocol):
+class SubjectDriver(StreamListener, Protocol):
     """What drives one subject."""
 
     last_error: AuraError | None
@@ -37,10 +45,6 @@ class SubjectDriver(Protocol):
     @property
     def woken(self) -> bool:
         """Whether it was woken since it last looked."""
-        ...
-
-    def wake(self, record: EventRecord | None = None) -> None:
-        """Have it look again; `record` is the event, None for a change outside the log."""
         ...
 
     def step_back(self) -> None:
@@ -57,6 +61,8 @@ class SubjectKind(ABC):
 
     name: str
     """The name of its aggregate, which is in the keys of locks."""
+    needs_worker: ClassVar[bool]
+    """Whether its drivers wait for a worker, not only where they say so by an error."""
 
     @abstractmethod
     def driver(self, subject_id: StreamId, listeners: Listeners, *, starts: bool) -> SubjectDriver:

@@ -26,6 +26,7 @@ class TaskKind(SubjectKind):
     _take_on_part: Parts
     _require_open: Callable[[], TaskGroup]
     name = "task"
+    needs_worker = True
 
     def driver(self, subject_id: StreamId, listeners: Listeners, *, starts: bool) -> Driver:
         return Driver(self._runtime, TaskId(subject_id), listeners, self._turns, self._take_on_part, starts=starts)

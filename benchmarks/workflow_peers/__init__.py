@@ -1,0 +1,1 @@
+"""The same workflow in AURA and in what `benchmarks.workflows` compares it with, a program each."""
