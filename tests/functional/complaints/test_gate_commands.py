@@ -57,19 +57,19 @@ def test_12_an_answer_continues_what_no_process_drives(place, witness):
     `--no-wait` it says who has to, and so does `aura workflow why`.
     """
     call_aura("workflow", "create", "ship.yaml")
-    _, question = parked("ship.yaml")
+    _, question = parked("call.yaml")
     answered = call_aura("approval", "approve", question)
     assert answered.code == 0
-    assert "step ship is completed" in answered.err
-    assert witness() == ["shipped"]
-    outer, question = parked("call.yaml")
+    assert "step after is completed" in answered.err
+    assert witness() == ["shipped", "after"]
+    workflow, question = parked("ship.yaml")
     assert "carries it out" in call_aura("approval", "approve", question, "--no-wait").err
-    why = call_aura("workflow", "why", outer)
+    why = call_aura("workflow", "why", workflow)
     assert f"waits for an engine: approval {question} is approved" in why.out
-    assert f"`aura workflow advance {outer} --wait`" in why.err
-    assert witness() == ["shipped"]
-    assert call_aura("workflow", "advance", outer, "--wait").code == 0
-    assert witness() == ["shipped", "shipped", "after"]
+    assert f"`aura workflow advance {workflow} --wait`" in why.err
+    assert witness() == ["shipped", "after"]
+    assert call_aura("workflow", "advance", workflow, "--wait").code == 0
+    assert witness() == ["shipped", "after", "shipped"]
 
 
 @pytest.mark.deep

@@ -21,6 +21,8 @@ from sites import made_site
 pytestmark = pytest.mark.anyio
 
 HOUR = 3600
+LONG = 300.0
+"""Seconds after which a workflow is taken to hang, however busy the machine is."""
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ async def test_31_a_crash_between_two_steps_blocks_no_queue(site):
         await site.dies()
         await site.serve()
         for run in runs:
-            done = await ends(engine, run.id)
+            done = await ends(engine, run.id, LONG)
             assert (done.status, done.steps["each"].attempts) == (WorkflowStatus.COMPLETED, 1)
     assert sorted(site.seen()) == sorted(["a-0", "b-0", "a-1", "b-1"] * 2)
 
@@ -85,7 +87,7 @@ async def test_36_a_step_that_runs_through_a_restart_runs_once_and_ends(site):
         site.kill()
         (site.root / "gate").touch()
         await site.serve()
-        done = await ends(engine, run.id)
+        done = await ends(engine, run.id, LONG)
     assert (done.status, done.steps["once"].attempts) == (WorkflowStatus.COMPLETED, 1)
     assert site.seen() == ["once", "after"]
 
@@ -111,12 +113,12 @@ async def test_37_engine_and_command_die_together(site, again):
             await site.serve()
             await site.dies()
         await site.serve()
-        failed = await ends(engine, run.id)
+        failed = await ends(engine, run.id, LONG)
         assert failed.status is WorkflowStatus.FAILED
         assert (failed.steps["rerun"].status, failed.steps["rerun"].attempts) == (StepStatus.COMPLETED, 2)
         assert failed.steps["ask"].failure.reason is FailureReason.WORKER_LOST
         await engine.workflows.retry(run.id, "ask")
-        done = await reaches(engine, run.id, lambda one: one.status is WorkflowStatus.COMPLETED)
+        done = await reaches(engine, run.id, lambda one: one.status is WorkflowStatus.COMPLETED, LONG)
     assert done.steps["ask"].attempts == 2
     assert sorted(site.seen()) == ["ask", "ask", "rerun", "rerun"]
 
@@ -137,12 +139,12 @@ async def test_38_a_paused_workflow_whose_command_ends_frees_its_lock(site):
         site.kill()
         (site.root / "gate").touch()
         await site.serve()
-        assert (await ends(engine, other.id)).status is WorkflowStatus.COMPLETED
+        assert (await ends(engine, other.id, LONG)).status is WorkflowStatus.COMPLETED
         paused = await engine.workflows.get(run.id)
         assert (paused.status, paused.steps["after"].status) == (WorkflowStatus.PAUSED, StepStatus.PENDING)
         assert site.seen() == ["long", "other"]
         await engine.workflows.resume(run.id)
-        assert (await ends(engine, run.id)).status is WorkflowStatus.COMPLETED
+        assert (await ends(engine, run.id, LONG)).status is WorkflowStatus.COMPLETED
     assert site.seen() == ["long", "other", "after"]
 
 
@@ -165,7 +167,7 @@ async def test_32_a_sleeping_workflow_wakes_in_another_version(site):
         await engine.workflows.create(defined(marks(site.witness, "new")))
         await site.serve(version="2.0")
         site.passes(hours=1)
-        assert (await ends(engine, run.id)).status is WorkflowStatus.COMPLETED
+        assert (await ends(engine, run.id, LONG)).status is WorkflowStatus.COMPLETED
     assert await site.versions() == ["1.0", "2.0"]
     assert site.seen() == ["old"]
 
@@ -190,7 +192,7 @@ async def test_33_a_question_answered_across_an_upgrade_continues(site):
         await site.serve(version="2.0")
         await engine.approvals.approve(questions[runs[2].id])
         for run in runs:
-            assert (await ends(engine, run.id)).status is WorkflowStatus.COMPLETED
+            assert (await ends(engine, run.id, LONG)).status is WorkflowStatus.COMPLETED
         assert await ever_asked(engine) == ["ask"] * 3
     assert await site.versions() == ["1.0", "2.0"]
     assert sorted(site.seen()) == ["after", "before", "meanwhile"]
@@ -216,7 +218,7 @@ async def test_34_a_sleep_that_ends_in_a_downtime_is_over(site, step_of_start):
             site.kill()
         site.passes(days=3)
         await site.serve()
-        assert (await ends(engine, run.id)).status is WorkflowStatus.COMPLETED
+        assert (await ends(engine, run.id, LONG)).status is WorkflowStatus.COMPLETED
     assert site.seen() == ["first", "after"]
 
 
@@ -242,5 +244,5 @@ async def test_35_a_sleep_is_as_long_as_it_was_meant_through_restarts(site):
         state = await engine.workflows.advance(run.id)
         assert (state.steps["rest"].status, state.steps["rest"].due_at) == (StepStatus.RUNNING, due)
         site.passes(seconds=1)
-        assert (await ends(engine, run.id)).status is WorkflowStatus.COMPLETED
+        assert (await ends(engine, run.id, LONG)).status is WorkflowStatus.COMPLETED
     assert site.seen() == ["after"]
