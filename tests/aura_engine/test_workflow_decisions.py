@@ -439,6 +439,15 @@ def test_the_deadline_of_the_whole_cancels_what_runs_and_is_final():
     assert (play.whole, play.state.failure.reason, play.state.lasting) == ("failed", FailureReason.TIMEOUT, True)
 
 
+def test_the_deadline_of_the_whole_stands_still_while_it_has_failed_and_resumes_with_a_retry():
+    play = Play(work("a"), deadline=10.0).start("a").later(4).fail("a").later(100)
+    assert (play.whole, play.state.deadline_at) == ("failed", None)
+    play.human(wf.RetryStep(step_id="a"))
+    assert (play.state.deadline_at - play.now).total_seconds() == 6
+    assert play.later(6).whole == "failed"
+    assert play.state.failure.reason is FailureReason.TIMEOUT
+
+
 # --- Compensation -----------------------------------------------------------------------------------------------------
 
 
