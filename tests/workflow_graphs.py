@@ -64,7 +64,6 @@ class _Writer:
 
     def __init__(self, draw: Any) -> None:
         self.draw, self.left, self.count, self.answers = draw, MOST_STEPS, 0, {}
-        self.in_items = 0
 
     def name(self) -> str:
         self.count += 1
@@ -148,11 +147,11 @@ class _Writer:
             self.answers[f"work {name}"] = [FailureReason.APPROVAL_REJECTED]
         return v.ApprovalStep(question="Good?")
 
-    def wait(self, name: str, _depth: int) -> v.WaitStep:
-        """Draw a wait; a signal is for one step, because which of several has it is another test's."""
-        if self.in_items or self.chance(2):
+    def wait(self, _name: str, _depth: int) -> v.WaitStep:
+        """Draw a wait; several wait for one signal."""
+        if self.chance(2):
             return v.WaitStep(seconds=self.choose(3.0, 11.0))
-        return v.WaitStep(signal=f"for-{name}")
+        return v.WaitStep(signal=self.choose("go", "stop"))
 
     def end(self, _name: str, _depth: int) -> v.EndStep:
         return v.EndStep(status=self.choose(WorkflowStatus.COMPLETED, WorkflowStatus.FAILED))
@@ -170,9 +169,7 @@ class _Writer:
         return v.ConditionalStep(cases=cases, otherwise=otherwise)
 
     def for_each(self, name: str, depth: int) -> v.ForEachStep:
-        self.in_items += 1
         steps = self.block(depth + 1, 2)
-        self.in_items -= 1
         join, n = self.join(2)
         self.answers[f"items {name}"] = self.draw(st.lists(st.integers(0, 3), min_size=1, max_size=2))
         concurrency = self.choose(None, 1, 2)

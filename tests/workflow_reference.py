@@ -25,8 +25,7 @@ class Reference:
     def __init__(self, definition: v.WorkflowDefinition, outcomes: Outcomes):
         self.definition, self.outcomes, self.now, self.left = definition, outcomes, 0.0, definition.deadline
         self.status, self.paused, self.ending, self.final = WorkflowStatus.ACTIVE, False, None, False
-        self.attempts, self.effects, self.completions = Counter(), [], []
-        self.undo, self.signals = [], []
+        self.attempts, self.effects, self.completions, self.undo, self.signals = Counter(), [], [], [], []
         self.top = Block(definition.steps)
         self.settle()
 
@@ -56,15 +55,15 @@ class Reference:
     def _locked(self, step):
         """Whether a step that runs has a lock that this one needs, other than those around it."""
         around = list(step.around())
-        running = [one for one in self.all if one.busy and one.status is not S.RETRYING and one not in around]
-        return any(set(one.definition.locks) & set(step.definition.locks) for one in running)
+        held = [one for one in self.all if one.busy and one.status is not S.RETRYING and one not in around]
+        return any(set(one.definition.locks) & set(step.definition.locks) for one in held)
 
     def may_evaluate(self) -> list[str]:
         return [] if self.paused else [step.address for step in self.all if step.asks]
 
     def working(self) -> list[str]:
-        works = [step for step in self.all if step.works and not isinstance(step.config, v.WaitStep)]
-        return [step.address for step in works if step.status is S.RUNNING]
+        works = [step for step in self.all if step.works and step.status is S.RUNNING]
+        return [step.address for step in works if not isinstance(step.config, v.WaitStep)]
 
     def to_cancel(self) -> list[str]:
         return [step.address for step in self.all if step.works and step.status is S.CANCELLING]
@@ -193,6 +192,8 @@ class Reference:
             for step in self.all:
                 self._settle_step(step)
             self._settle_whole()
+            if before == self._picture():
+                self._give_signal()
 
     def _picture(self):
         steps = [(s.address, s.status, s.handler is None, len(s.body), s.asks_until, s.spent, s.due) for s in self.all]
@@ -210,8 +211,6 @@ class Reference:
             self._settle_handler(step)
         elif step.status is S.RUNNING and isinstance(step.config, CONTAINERS):
             self._settle_container(step)
-        elif step.status is S.RUNNING and isinstance(step.config, v.WaitStep):
-            self._consume_signal(step)
         elif step.status is S.COMPLETED and not step.handler and step.items and step.block.active:
             step.open_items()
 
@@ -248,10 +247,9 @@ class Reference:
                 self._begin(step)
 
     def _settle_handler(self, step):
-        verdict = step.handler.verdict
-        if verdict is S.COMPLETED:
+        if step.handler.verdict is S.COMPLETED:
             self._complete(step, step.handler.output)
-        elif verdict is S.FAILED:
+        elif step.handler.verdict is S.FAILED:
             step.status = S.FAILED
 
     def _settle_container(self, step):
@@ -334,7 +332,7 @@ class Reference:
     def _begin(self, step):
         self.attempts[step.address] += 1
         step.tries += 1
-        step.status, step.left = S.RUNNING, step.definition.timeout
+        step.status, step.began, step.left = S.RUNNING, self.now, step.definition.timeout
 
     def _end_round(self, step):
         step.asks_until = False
@@ -392,8 +390,11 @@ class Reference:
         if self.status is WorkflowStatus.FAILED:
             self.status = WorkflowStatus.ACTIVE
 
-    def _consume_signal(self, step):
-        signal = next((signal for signal in self.signals if signal[0] == step.config.signal), None)
-        if signal:
-            self.signals.remove(signal)
-            self._complete(step, signal[1])
+    def _give_signal(self):
+        """The oldest signal that a step waits for, to the one that has waited longest."""
+        for name, data in self.signals:
+            running = (step for step in self.all if step.works and step.status is S.RUNNING)
+            if line := [step for step in running if getattr(step.config, "signal", None) == name]:
+                self.signals.remove((name, data))
+                self._complete(min(line, key=lambda step: step.began), data)
+                break

@@ -153,6 +153,23 @@ def test_a_workflow_is_paused_resumed_signalled_and_cancelled(files):
     assert call_aura("workflow", "list", "--name", "hear", "--limit", "1", "--json").objects[0]["id"] == other["id"]
 
 
+def test_bad_input_is_refused_with_its_place_and_changes_nothing(files):
+    end = "  - {id: a, type: end}\n"
+    (files / "large.yaml").write_text(f"name: bad\nsteps:\n{end}#{'x' * 10_000_000}")
+    (files / "many.yaml").write_text("name: bad\nsteps:\n" + "".join(end.replace("a", f"s{n}", 1) for n in range(9999)))
+    (files / "bomb.yaml").write_text("a: &a [x]\nb: &b [*a, *a]\nname: bad\nsteps:\n" + end)
+    for name in ("large", "many", "bomb"):
+        for command in ("validate", "create", "start"):
+            refused = call_aura("workflow", command, f"{name}.yaml")
+            assert (refused.code, refused.out.split(":")[0]) == (1, f"{name}.yaml")
+    (files / "over.yaml").write_text("name: over\ninputs:\n  n: {type: integer}\nsteps:\n" + end)
+    (first,) = call_aura("workflow", "start", "over.yaml", "--var", "n=1", "--wait", "--json").objects
+    late = call_aura("workflow", "signal", first["id"], "go", "--json")
+    assert (late.code, late.error["code"]) == (1, "wrong_state")
+    assert "inputs.n: x is not of type integer" in call_aura("workflow", "start", "over.yaml", "--var", "n=x").err
+    assert [row["id"] for row in call_aura("workflow", "list", "--json").objects] == [first["id"]]
+
+
 def test_a_file_to_begin_with_is_written_once(files):
     names = call_aura("workflow", "init").out.split()
     assert names == ["build-feature", "fix-bug", "refactor-code"]

@@ -439,6 +439,15 @@ def test_the_deadline_of_the_whole_cancels_what_runs_and_is_final():
     assert (play.whole, play.state.failure.reason, play.state.lasting) == ("failed", FailureReason.TIMEOUT, True)
 
 
+def test_the_deadline_of_the_whole_stands_still_while_it_has_failed_and_resumes_with_a_retry():
+    play = Play(work("a"), deadline=10.0).start("a").later(4).fail("a").later(100)
+    assert (play.whole, play.state.deadline_at) == ("failed", None)
+    play.human(wf.RetryStep(step_id="a"))
+    assert (play.state.deadline_at - play.now).total_seconds() == 6
+    assert play.later(6).whole == "failed"
+    assert play.state.failure.reason is FailureReason.TIMEOUT
+
+
 # --- Compensation -----------------------------------------------------------------------------------------------------
 
 
@@ -486,6 +495,29 @@ def test_only_the_ends_that_the_definition_names_are_compensated():
 
 
 # --- Waits and signals ------------------------------------------------------------------------------------------------
+
+
+def test_of_several_waits_for_a_signal_the_one_that_began_first_has_it():
+    late = wait("late", "a", signal="go")
+    play = Play(late, work("a"), work("b", handler=(wait("early", signal="go"),)))
+    play.fail("b").later(1).complete("a")
+    assert (play.status("early"), play.status("late")) == ("running", "running")
+    play.human(wf.SendSignal(name="go", data=1))
+    assert (play.status("early"), play.state.steps["early"].result, play.status("late")) == ("completed", 1, "running")
+    play.human(wf.SendSignal(name="go", data=2))
+    assert play.state.steps["late"].result == 2
+
+
+def test_waits_that_begin_together_have_signals_in_the_order_of_the_definition():
+    items = each("e", wait("w", signal="go"), concurrency=2)
+    play = Play(items, wait("x", signal="go"))
+    for number in range(2):
+        play.human(wf.SendSignal(name="go", data=number))
+    play.answer("e", (1, 2))
+    assert play.statuses() == {"e": "running", "x": "completed", "e[0]/w": "completed", "e[1]/w": "running"}
+    play = Play(together("p", work("a"), wait("b", "a", signal="go")), wait("c", "a2", signal="go"), work("a2"))
+    play.complete("a", "a2").human(wf.SendSignal(name="go"))
+    assert (play.status("b"), play.status("c")) == ("completed", "running")
 
 
 def test_a_signal_that_comes_before_its_wait_is_kept_and_each_is_consumed_once():

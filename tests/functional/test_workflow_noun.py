@@ -112,6 +112,23 @@ async def test_a_definition_with_faults_is_refused_with_all_of_them(opened):
         assert await engine.events.head() == 0
 
 
+async def test_inputs_and_outputs_that_are_not_declared_in_json_schema_are_refused(opened):
+    inputs = {"tries": {"type": "integer", "default": "two"}, "name": {"pattern": "(?=a)"}}
+    output = {"$ref": "https://example.org/"}
+    wrong = definition(step("code", config=CommandStep(run="true", output=output)), inputs=inputs)
+    async with opened() as engine:
+        for attempt in (engine.workflows.create, engine.workflows.start):
+            with pytest.raises(InvalidDefinition) as refusal:
+                await attempt(wrong)
+            assert [(fault.path, fault.message.split(":")[0]) for fault in refusal.value.faults] == [
+                (("inputs", "tries"), "schema.default"),
+                (("inputs", "name"), "schema.pattern"),
+                (("steps", 0, "output"), "schema.$ref"),
+            ]
+            assert (refusal.value.field, bool(refusal.value.remedy)) == ("definition", True)
+        assert await engine.events.head() == 0
+
+
 async def test_agents_and_observers_define_and_start_nothing(opened):
     agent = "agent:0192f0c1-2d3e-7abc-8def-0123456789ab"
     async with opened() as engine:

@@ -387,9 +387,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Workflow]] = MappingProxyType(
         events.WorkflowCancelling: _workflow_cancelling,
         events.WorkflowCompensating: sets("ends_as", "failure"),
         events.WorkflowCompleted: _workflow_completed,
-        events.WorkflowFailed: sets(
-            "failure", "lasting", ended_at=TIME, ends_as=None, deadline_at=None, time_left=None
-        ),
+        events.WorkflowFailed: _workflow_failed,
         events.WorkflowCancelled: sets("reason", ended_at=TIME, ends_as=None, deadline_at=None, time_left=None),
         events.WorkflowCommandRefused: status_only,
     }

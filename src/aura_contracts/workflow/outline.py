@@ -77,6 +77,16 @@ def _remember(definition: WorkflowDefinition, outline: Outline) -> None:
             _steps_known -= len(oldest)
 
 
+def place_in_order(outline: Outline, address: str) -> tuple[int, ...]:
+    """Return what sorts addresses by the order of the definition: items and rounds one after the other."""
+    *around, step_id = address.split("/")
+    parts: list[int] = []
+    for part in around:
+        name, _, number = part.rpartition("[")
+        parts += (outline[name].number, int(number[:-1]))
+    return (*parts, outline[step_id].number)
+
+
 def case_blocks(config: ConditionalStep) -> tuple[tuple[StepDefinition, ...], ...]:
     """Return the blocks of a choice by outcome: its cases, then `otherwise`."""
     return (*(case.steps for case in config.cases), config.otherwise)

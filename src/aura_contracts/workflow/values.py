@@ -219,7 +219,7 @@ class WaitStep(msgspec.Struct, frozen=True, kw_only=True, tag="wait", gc=False):
     until: str = ""
     """The template of an instant."""
     signal: str = ""
-    """The name of a signal; also one that came before."""
+    """The name of a signal; also one that came before. Of several waits for it, the one that began first has it."""
 
 
 class CommandStep(msgspec.Struct, frozen=True, kw_only=True, tag="command", gc=False):

@@ -6,8 +6,9 @@ All of it is recorded in the same append, so no reader sees a workflow that is h
 only what needs the world: `aura_engine.orchestration.acts`.
 
 Steps are looked at when something changed that they depend on: those of a block before what contains them, so that
-each container is judged once its steps have come to rest, and the whole last. What a command has changed is looked at
-alone: nothing followed from the state before it but by time.
+each container is judged once its steps have come to rest. Then signals are given to those that wait, once all are known
+that wait at this moment; the whole comes last. What a command has changed is looked at alone: nothing followed from the
+state before it but by time.
 """
 
 import heapq
@@ -55,6 +56,7 @@ from aura_contracts.workflow import (
     later,
     outline_of,
 )
+from aura_contracts.workflow.outline import place_in_order
 from aura_engine.decisions._workflow_attempts import attempt_failed
 from aura_engine.decisions._workflow_containers import (
     BeginsItems,
@@ -129,7 +131,7 @@ class _Settling:
                 step_id = self._steps.popleft()
             elif self._containers:
                 _, _, step_id = heapq.heappop(self._containers)
-            elif not self._settle_whole():
+            elif not (self._give_signal() or self._settle_whole()):
                 return
             else:
                 continue
@@ -277,7 +279,8 @@ class _Settling:
         self._record(WorkflowCancelling(reason=reason, ends_as=status, failure=failure))
 
     def _settle_running(self, step: WorkflowStep, definition: StepDefinition) -> None:
-        if isinstance(definition.config, WaitStep) and self._wait_ends(step, definition.config):
+        if step.due_at is not None and step.due_at <= self.now:
+            self._record(StepCompleted(step_id=step.id, result={}))
             return
         if definition.type in CONTAINERS and self._settle_container(step, definition):
             return
@@ -286,16 +289,25 @@ class _Settling:
             failure = Failure(FailureReason.TIMEOUT, reason)
             self._record(StepCancelling(step_id=step.id, reason=reason, ends_as=_S.FAILED, failure=failure))
 
-    def _wait_ends(self, step: WorkflowStep, config: WaitStep) -> bool:
-        signal = next((one for one in self.state.signals if one.name == config.signal), None)
-        if signal is not None and config.signal:
-            result = {} if signal.data is None else signal.data
-            self._record(StepCompleted(step_id=step.id, result=result, signal=signal.name))
-        elif step.due_at is not None and step.due_at <= self.now:
-            self._record(StepCompleted(step_id=step.id, result={}))
-        else:
-            return False
-        return True
+    def _give_signal(self) -> bool:
+        """Give a signal to the step that has waited for it the longest; return whether one was given."""
+        for signal in self.state.signals:
+            line = [step for step in self.state.steps.values() if self._waits_for(step, signal.name)]
+            if line:
+                first = min(line, key=self._place_in_line)
+                result = {} if signal.data is None else signal.data
+                self._record(StepCompleted(step_id=first.id, result=result, signal=signal.name))
+                return True
+        return False
+
+    def _waits_for(self, step: WorkflowStep, signal: str) -> bool:
+        config = self._outline[step.definition_id].definition.config
+        return step.status is _S.RUNNING and isinstance(config, WaitStep) and config.signal == signal
+
+    def _place_in_line(self, step: WorkflowStep) -> tuple[datetime, tuple[int, ...]]:
+        """Return what sorts steps by how long they have run, and by the order of the definition."""
+        assert step.started_at is not None, "what runs was started"
+        return step.started_at, place_in_order(self._outline, step.id)
 
     def _settle_container(self, step: WorkflowStep, definition: StepDefinition) -> bool:
         """Do what follows from the members of a container; return whether it has ended."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from aura_engine.jinja_templates import required_parts as required_parts
     from aura_engine.orchestration.definition_file import read_definition as read_definition
     from aura_engine.orchestration.graph.nodes import graph_of as graph_of
+    from aura_engine.orchestration.lint import require_sound_definition as require_sound_definition
     from aura_engine.runtime.prompts import SAMPLE_TASK as SAMPLE_TASK
     from aura_engine.runtime.prompts import SAMPLES as SAMPLES
     from aura_engine.runtime.prompts import TemplatePlace as TemplatePlace

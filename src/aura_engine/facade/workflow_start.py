@@ -18,12 +18,12 @@ from aura_contracts.workflow import (
     WorkflowStarted,
 )
 from aura_contracts.workflow_definition import parse_reference
-from aura_engine.decisions.workflow_rules import require_correct_definition
 from aura_engine.facade.core import Core
 from aura_engine.facade.workflow_run import WorkflowRun
 from aura_engine.inputs import StartOptions
 from aura_engine.orchestration.forks import past_of
 from aura_engine.orchestration.library import Library
+from aura_engine.orchestration.lint import require_sound_definition
 from aura_engine.orchestration.schemas import completed_inputs
 
 
@@ -55,7 +55,7 @@ class WorkflowStart:
             definition, number, name = found.definition, found.revision, str(found)
         else:
             definition, number, name = workflow, None, None
-        require_correct_definition(definition)
+        require_sound_definition(definition)
         command = StartWorkflow(
             workflow_id=workflow_id,
             definition=definition,

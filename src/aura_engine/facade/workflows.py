@@ -108,6 +108,7 @@ class Workflows:
         """
         ident = definition_id(definition.name)
         actor = await self._core.require_member("workflow_definition", ident, "create", by)
+        facade.require_sound_definition(definition)
         command = SaveDefinition(workflow_definition_id=ident, definition=definition, based_on=based_on)
 
         async def decide(unit: UnitOfWork) -> StoredDefinition:

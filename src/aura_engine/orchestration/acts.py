@@ -19,6 +19,7 @@ from aura_contracts.workflow import (
     outline_of,
     workflow_due,
 )
+from aura_contracts.workflow.outline import place_in_order
 from aura_engine.decisions._workflow_containers import round_is_over
 from aura_engine.decisions._workflow_end import steps_are_over
 from aura_engine.decisions._workflow_joins import JoinVerdict, is_open, join_of
@@ -99,7 +100,10 @@ class _Acts:
         """The locks of steps that will be started."""
 
     def all(self, *, ordered: bool = True) -> Iterator[Act]:
-        for step in sorted(self._candidates(), key=self._order) if ordered else self._candidates():
+        candidates = self._candidates()
+        if ordered:
+            candidates = iter(sorted(candidates, key=lambda step: place_in_order(self._outline, step.id)))
+        for step in candidates:
             act = self._of(step, self._outline[step.definition_id].definition)
             if act is not None:
                 yield act
@@ -110,15 +114,6 @@ class _Acts:
     def _candidates(self) -> Iterator[WorkflowStep]:
         moving = (_S.PENDING, _S.RUNNING, _S.AWAITING_APPROVAL, _S.CANCELLING)
         return (step for step in self._workflow.steps.values() if step.status in moving)
-
-    def _order(self, step: WorkflowStep) -> tuple[int, ...]:
-        """Return the items and rounds around a step by number, each after the place of its container."""
-        parts: list[int] = []
-        if step.prefix:
-            for part in step.prefix[:-1].split("/"):
-                name, _, number = part.rpartition("[")
-                parts += (self._outline[name].number, int(number[:-1]))
-        return (*parts, self._outline[step.definition_id].number)
 
     def _of(self, step: WorkflowStep, definition: StepDefinition) -> Act | None:
         outside = definition.type in OUTSIDE and step.ended_at is None

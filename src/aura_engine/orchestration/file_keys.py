@@ -223,7 +223,7 @@ class WaitKeys(StepKeys):
     until: Template = ""
     """An instant, `2026-12-24T18:00:00+01:00`."""
     signal: Text = ""
-    """The name of a signal. One that came before the wait counts, too."""
+    """The name of a signal. One that came before counts, too. Of several waits for it, the first to begin has it."""
 
 
 class CommandKeys(StepKeys):

@@ -6,8 +6,9 @@ works only sometimes, or has no effect, is a warning.
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 
-from aura_contracts.errors import DefinitionFault, ExpressionError, InvalidInput, InvalidSchema
+from aura_contracts.errors import DefinitionFault, ExpressionError, InvalidDefinition, InvalidInput, InvalidSchema
 from aura_contracts.workflow.values import (
     ConditionalStep,
     ForEachStep,
@@ -18,10 +19,17 @@ from aura_contracts.workflow.values import (
     SubWorkflowStep,
     WorkflowDefinition,
 )
-from aura_engine.decisions.workflow_rules import Path, PlacedStep, StepBlock, blocks_of
+from aura_engine.decisions.workflow_rules import (
+    Path,
+    PlacedStep,
+    StepBlock,
+    blocks_of,
+    placed_steps,
+    require_correct_definition,
+)
 from aura_engine.orchestration.data_flow import DataFlow
 from aura_engine.orchestration.reads import Read, Reads, names_read
-from aura_engine.orchestration.schemas import require_schema
+from aura_engine.orchestration.schemas import require_inputs, require_schema
 from aura_engine.orchestration.template_texts import TemplateText, texts_of, texts_of_step
 
 Known = Callable[[str], WorkflowDefinition | None]
@@ -42,7 +50,7 @@ def lint(definition: WorkflowDefinition, known: Known = lambda _: None) -> tuple
     blocks += [block for one in flow.placed.values() for block in blocks_of(one.step, one.path)]
     return (
         *(fault for text in texts for fault in _text_faults(text, flow, definition)),
-        *_schema_faults(definition, flow),
+        *_schema_faults(definition),
         *(fault for block in blocks for fault in _unreachable(block)),
         *(fault for one in flow.placed.values() for fault in _step_faults(one)),
         *_collisions(flow),
@@ -54,16 +62,32 @@ def _warning(path: Path, code: str, message: str, other: Path | None = None) -> 
     return DefinitionFault(path, code, message, other, severity="warning")
 
 
-def _schema_faults(definition: WorkflowDefinition, flow: DataFlow) -> Iterator[DefinitionFault]:
-    """Yield the schemas of inputs and outputs that are not schemas."""
-    outputs = (((*one.path, "output"), getattr(one.step.config, "output", None)) for one in flow.placed.values())
-    for path, schema in (*((("inputs", name), schema) for name, schema in definition.inputs.items()), *outputs):
-        if schema is None:
-            continue
-        try:
-            require_schema(schema, field="schema")
-        except InvalidSchema as error:
-            yield DefinitionFault(path, "schema", f"{error.field}: {error.reason}; {error.remedy}")
+def require_sound_definition(definition: WorkflowDefinition) -> None:
+    """Refuse a definition that breaks a rule, or whose inputs and outputs are not declared in JSON Schema.
+
+    Raises `InvalidDefinition` with all of its faults.
+    """
+    require_correct_definition(definition)
+    if faults := tuple(_schema_faults(definition)):
+        remedy = "correct them; `aura workflow validate` shows them"
+        raise InvalidDefinition(field="definition", faults=faults, remedy=remedy)
+
+
+def _schema_faults(definition: WorkflowDefinition) -> Iterator[DefinitionFault]:
+    """Yield the schemas of inputs and outputs that are not schemas, and defaults that do not fit theirs."""
+    for name, schema in definition.inputs.items():
+        yield from _schema_fault(("inputs", name), f"inputs.{name}", partial(require_inputs, {name: schema}))
+    for one in placed_steps(definition):
+        if (schema := getattr(one.step.config, "output", None)) is not None:
+            yield from _schema_fault((*one.path, "output"), "output", partial(require_schema, schema))
+
+
+def _schema_fault(path: Path, field: str, require: Callable[[], None]) -> Iterator[DefinitionFault]:
+    try:
+        require()
+    except InvalidSchema as error:
+        place = f"schema{error.field.removeprefix(field)}"
+        yield DefinitionFault(path, "schema", f"{place}: {error.reason}; {error.remedy}")
 
 
 # --- Texts ------------------------------------------------------------------------------------------------------------
