@@ -635,3 +635,16 @@ async def test_a_head_that_could_not_be_read_is_read_again(path: Path, monkeypat
     assert next(recorder.heads(), None) == 40
     limit.cancel()
     recorder.close()
+
+
+async def test_a_second_handle_leaves_the_first_its_locks(tmp_path: Path) -> None:
+    """POSIX: closing a file ends all locks of the process on it. Another process would then delete the WAL in use."""
+    url, wal = f"sqlite:///{tmp_path / 'log.db'}", tmp_path / "log.db-wal"
+    async with open_log(url) as first:
+        await first.head()
+        before = wal.stat().st_ino
+        async with open_log(url) as second:
+            await second.head()
+        script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM log_head'); c.close()"
+        await anyio.run_process([sys.executable, "-c", script, str(tmp_path / "log.db")])
+        assert wal.stat().st_ino == before

@@ -21,6 +21,7 @@ from aura_cli.arguments.parser import Subcommands, add_subcommand, add_subcomman
 from aura_cli.arguments.values import count, number, pair, setting
 from aura_contracts.errors import InvalidFile, InvalidInput
 from aura_contracts.quoting import one_line
+from aura_contracts.workflow import working_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -270,6 +271,8 @@ async def _pause(call: Invocation) -> None:
     async with engine_of(call, record_only=True) as engine:
         workflow = await engine.workflows.pause(call.arguments.id, call.arguments.reason)
     call.terminal.item(workflow.as_dict(), workflow_text(workflow))
+    if running := working_of(workflow):
+        call.terminal.say(one_line(f"still running: {', '.join(running)}"))
 
 
 async def _resume(call: Invocation) -> int:

@@ -120,6 +120,7 @@ from aura_contracts.workflow.progress import WorkflowProgress as WorkflowProgres
 from aura_contracts.workflow.progress import awaiting_of as awaiting_of
 from aura_contracts.workflow.progress import progress_of as progress_of
 from aura_contracts.workflow.progress import type_of as type_of
+from aura_contracts.workflow.progress import working_of as working_of
 from aura_contracts.workflow.records import ParentStep as ParentStep
 from aura_contracts.workflow.records import Signal as Signal
 from aura_contracts.workflow.records import WorkflowStep as WorkflowStep

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from aura_contracts.workflow.outline import inner_blocks, outline_of
 from aura_contracts.workflow.state import Workflow, is_over
-from aura_contracts.workflow.values import StepDefinition, StepStatus, StepType
+from aura_contracts.workflow.values import OUTSIDE, StepDefinition, StepStatus, StepType
 
 
 class WorkflowProgress(NamedTuple):
@@ -48,6 +48,18 @@ def awaiting_of(workflow: Workflow) -> tuple[str, ...]:
         if step.status is StepStatus.AWAITING_APPROVAL
         or (step.status is StepStatus.RUNNING and type_of(workflow, step.id) is StepType.WAIT)
     )
+
+
+def working_of(workflow: Workflow) -> tuple[str, ...]:
+    """Return the addresses of the steps for which a task, a question or a sub-workflow runs, which no pause ends."""
+    return tuple(
+        step.id
+        for step in workflow.steps.values()
+        if step.status in _WORKING and type_of(workflow, step.id) in OUTSIDE and step.ended_at is None
+    )
+
+
+_WORKING = frozenset({StepStatus.RUNNING, StepStatus.AWAITING_APPROVAL, StepStatus.CANCELLING})
 
 
 def type_of(workflow: Workflow, address: str) -> StepType | None:

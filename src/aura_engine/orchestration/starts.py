@@ -86,7 +86,8 @@ class Starts:
             text=text,
             title=one_line(f"{workflow.name}: {definition.title or step.id}")[:TITLE_LIMIT],
             options={**_project(workflow), **workflow.definition.options, **config.options},
-            context={"id": workflow.id, "name": workflow.name, "step": step.id, "attempt": attempt},
+            context={"id": workflow.id, "name": workflow.name, "step": step.id, "attempt": attempt}
+            | await self._root(workflow),
             on_behalf_of=await self._requester(workflow),
             is_command=isinstance(config, CommandStep),
             agent_type=config.agent_type if isinstance(config, AgentTaskStep) else None,
@@ -101,6 +102,16 @@ class Starts:
             await unit.handle(workflow.id, StartStep(step_id=step.id, task_id=task_id))
 
         return WorldChange(step.id, add, partial(self._world.drivers.take_on_part, task_id))
+
+    async def _root(self, workflow: Workflow) -> dict[str, str]:
+        """Return the id of the outermost workflow that one is a step of: all tasks below it take turns as one."""
+        above = workflow
+        while above.parent is not None:
+            around = await self._load(WORKFLOW, above.parent.workflow_id)
+            if around is None:
+                break
+            above = around
+        return {} if above is workflow else {"root": above.id}
 
     async def _requester(self, workflow: Workflow) -> str | None:
         """Return the name of the human who started the workflow, or the one that it is a step of."""

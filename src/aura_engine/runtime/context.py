@@ -1,7 +1,8 @@
 """Context: the services that steps use, with the slots of executions."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import TypedDict
 from weakref import WeakValueDictionary
 
@@ -24,22 +25,67 @@ from aura_engine.runtime.prompts import Prompts
 from aura_engine.unit_of_work import CommandBus
 
 
+@attrs.define(eq=False)
+class _Place:
+    """The place in the line for slots of an execution that waits for one."""
+
+    execution_id: ExecutionId
+    executor: str
+    group: str
+    number: int
+    served: anyio.Event = attrs.field(factory=anyio.Event)
+
+
 @attrs.define
 class Slots:
-    """Slots for executions. An execution holds one while it works, not while it waits for a human. None: no limit."""
+    """Slots for executions. An execution holds one while it works, not while it waits for a human. None: no limit.
+
+    Groups take turns, so that one with a thousand executions does not keep others waiting until it is done; in a group
+    the one that has waited longest is next.
+    """
 
     total: int | None = None
     by_executor: Mapping[str, int] = attrs.field(factory=dict)
     _held: dict[ExecutionId, str] = attrs.field(factory=dict)
-    _freed: anyio.Event = attrs.field(factory=anyio.Event)
+    _line: list[_Place] = attrs.field(factory=list)
+    _turns: dict[str, int] = attrs.field(factory=dict)
+    """When a group that waits was last served, counted in slots."""
+    _served: int = 0
+    _numbers: Iterator[int] = attrs.field(factory=count)
     on_freed: Callable[[], None] = lambda: None
     """Called when a slot is free again."""
 
-    async def take(self, execution_id: ExecutionId, executor: str) -> None:
-        """Wait for a free slot, and take it; returns at once if the execution has one."""
-        while execution_id not in self._held and not self._has_room(executor):
-            await self._freed.wait()
-        self._held[execution_id] = executor
+    async def take(self, execution_id: ExecutionId, executor: str, group: str) -> None:
+        """Wait for a free slot, and take it; returns at once if the execution has one.
+
+        Cancelled just as it gets one, it has it: `has` says so.
+        """
+        if execution_id in self._held:
+            return
+        place = _Place(execution_id, executor, group, next(self._numbers))
+        self._line.append(place)
+        self._turns.setdefault(group, self._served)
+        self._hand_on()
+        try:
+            if not place.served.is_set():
+                await place.served.wait()
+        finally:
+            self._line = [one for one in self._line if one is not place]
+            if all(one.group != group for one in self._line):
+                self._turns.pop(group, None)
+
+    def _hand_on(self) -> None:
+        """Give free slots to those whose turn it is."""
+        while self.has_room():
+            full = self.full
+            able = [one for one in self._line if one.executor not in full and not one.served.is_set()]
+            if not able:
+                return
+            following = min(able, key=lambda one: (self._turns[one.group], one.number))
+            self._served += 1
+            self._turns[following.group] = self._served
+            self._held[following.execution_id] = following.executor
+            following.served.set()
 
     def has(self, execution_id: ExecutionId) -> bool:
         """Whether the execution has a slot."""
@@ -52,8 +98,7 @@ class Slots:
     def give_back(self, execution_id: ExecutionId) -> None:
         """Release the slot of an execution; harmless if it has none."""
         if self._held.pop(execution_id, None) is not None:
-            self._freed.set()
-            self._freed = anyio.Event()
+            self._hand_on()
             self.on_freed()
 
     def has_room(self) -> bool:
@@ -65,9 +110,6 @@ class Slots:
         """The executors that have as many executions as may work at once."""
         busy = Counter(self._held.values())
         return frozenset(name for name, limit in self.by_executor.items() if busy[name] >= limit)
-
-    def _has_room(self, executor: str) -> bool:
-        return self.has_room() and executor not in self.full
 
 
 @attrs.frozen(kw_only=True)

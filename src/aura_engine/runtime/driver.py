@@ -48,6 +48,7 @@ from aura_engine.runtime.session_turns import SessionTurns
 from aura_engine.runtime.steps import OVERDUE, STARTING, Do, Step, is_driven_elsewhere, next_step
 from aura_engine.runtime.subjects import Listeners
 from aura_engine.runtime.views import View, driver_view
+from aura_engine.scheduling import group_of
 from aura_worker_protocol.messages import InterruptProcess
 
 _LOG = logging.getLogger(__name__)
@@ -264,7 +265,7 @@ class Driver:
                     group.cancel_scope.cancel()
 
                 group.start_soon(look_up)
-                await slots.take(execution_id, execution.executor)
+                await slots.take(execution_id, execution.executor, group_of(view.task))
                 group.cancel_scope.cancel()
         return slots.has(execution_id)
 

@@ -10,4 +10,5 @@ from aura_engine.scheduling.values import AGEING as AGEING
 from aura_engine.scheduling.values import Needs as Needs
 from aura_engine.scheduling.values import PoolAgent as PoolAgent
 from aura_engine.scheduling.values import WaitingTask as WaitingTask
+from aura_engine.scheduling.values import group_of as group_of
 from aura_engine.scheduling.values import level_of as level_of

@@ -7,6 +7,7 @@ from typing import Self
 
 import msgspec
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.agent import Agent
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.task import PoolRequest, Priority, Task
@@ -51,7 +52,8 @@ class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     """When it was queued, in seconds since the epoch."""
     group: str = ""
-    """The tasks of one group take turns with those of others: the parts of one task, or the tasks of one creator."""
+    """The tasks of one group take turns with those of others: the parts of one task, the tasks of one workflow and
+    those below it, or the tasks of one creator."""
     project: str | None = None
     has_locks: bool = False
     """Others may wait for what it has already: it goes before all that have nothing."""
@@ -65,7 +67,7 @@ class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
             needs=Needs.of(task.request),
             priority=task.priority,
             since=(task.queued_at or task.created_at).timestamp(),
-            group=task.parent_id or task.created_by,
+            group=group_of(task),
             project=task.project,
             has_locks=has_locks,
         )
@@ -86,6 +88,18 @@ class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
         if self.level(now) >= TOP_LEVEL:
             return None
         return self.since + AGEING * (max(int((now - self.since) // AGEING), 0) + 1)
+
+
+def group_of(task: Task) -> str:
+    """Return what a task takes turns with others for: see `WaitingTask.group`."""
+    return task.parent_id or _workflow_of(task) or task.created_by
+
+
+def _workflow_of(task: Task) -> str | None:
+    """Return the outermost workflow that a task is made for; AURA makes the tasks of all of them."""
+    about = task.context.get("workflow") if task.created_by == ENGINE else None
+    found = (about.get("root") or about.get("id")) if isinstance(about, Mapping) else None
+    return found if isinstance(found, str) else None
 
 
 class PoolAgent(msgspec.Struct, frozen=True, kw_only=True):

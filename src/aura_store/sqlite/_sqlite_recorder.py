@@ -149,7 +149,6 @@ class SQLiteRecorder(SQLRecorder):
         except (OSError, ValueError) as error:
             remedy = "use a path in a folder that can be read and written"
             raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
-        self._require_database()
         if not self._require_own() >= TABLES and not self._has_tables():
             self._create_tables(meta)
         return self.meta()
@@ -165,7 +164,11 @@ class SQLiteRecorder(SQLRecorder):
             self._database = f"{file.as_uri()}?mode=ro&immutable=1"
 
     def _require_database(self) -> None:
-        """Raise `LogDamaged` for a file that is not a database, which SQLite says less clearly."""
+        """Raise `LogDamaged` for a file that begins as no database does, which SQLite says less clearly.
+
+        Only for a file that SQLite cannot read: to close a file ends all locks that this process has on it, those of
+        other connections too, and another process that closes the database would then delete the WAL under them.
+        """
         with suppress(OSError):
             with self.path.open("rb") as file:
                 head = file.read(len(_MAGIC))
@@ -186,7 +189,9 @@ class SQLiteRecorder(SQLRecorder):
         try:
             with closing(sqlite3.connect(file, uri=True)) as connection:
                 found = {name for (name,) in connection.execute(_NAMES)}
-        except sqlite3.Error:  # said better by the connections that follow
+        except sqlite3.Error as error:  # said better by the connections that follow
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                self._require_database()
             return set()
         if "read_models" in found and "stored_events" not in found:
             reason = "it holds the read models of a store, not the store"

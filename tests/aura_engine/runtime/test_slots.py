@@ -15,12 +15,12 @@ async def test_who_waits_gets_room_when_there_is_some():
     order = []
 
     async def work(name):
-        await slots.take(name, "custom")
+        await slots.take(name, "custom", "")
         order.append(name)
 
     async with anyio.create_task_group() as group:
-        await slots.take("a", "custom")
-        await slots.take("a", "custom")  # again is harmless
+        await slots.take("a", "custom", "")
+        await slots.take("a", "custom", "")  # again is harmless
         group.start_soon(work, "b")
         await anyio.wait_all_tasks_blocked()
         assert order == []
@@ -43,7 +43,7 @@ def test_the_limits_hold(total, limit, executors, anyio_backend):
         busy = []
 
         async def work(number, executor):
-            await slots.take(str(number), executor)
+            await slots.take(str(number), executor, executor)
             busy.append(executor)
             assert total is None or len(busy) <= total
             assert limit is None or busy.count("claude") <= limit
@@ -56,3 +56,50 @@ def test_the_limits_hold(total, limit, executors, anyio_backend):
                 group.start_soon(work, number, executor)
 
     anyio.run(main)
+
+
+async def test_groups_take_turns():
+    slots = Slots(total=1)
+    order = []
+
+    async def work(name, group, executor="custom"):
+        await slots.take(name, executor, group)
+        order.append(name)
+
+    async with anyio.create_task_group() as group:
+        await slots.take("first", "custom", "big")
+        for number in range(4):
+            group.start_soon(work, f"big-{number}", "big")
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(work, "small", "small")
+        await anyio.wait_all_tasks_blocked()
+        held = ["first", *order]
+        while len(order) < 5:
+            slots.give_back(held[-1])
+            await anyio.wait_all_tasks_blocked()
+            held.append(order[-1])
+    assert order == ["big-0", "small", "big-1", "big-2", "big-3"]
+
+
+async def test_who_stops_waiting_keeps_nothing():
+    slots = Slots(total=1)
+    await slots.take("a", "custom", "one")
+    with anyio.move_on_after(0):
+        await slots.take("b", "custom", "two")
+    slots.give_back("a")
+    assert not slots.has("b")
+    with anyio.fail_after(5):
+        await slots.take("c", "custom", "two")
+
+
+async def test_an_executor_at_its_limit_keeps_no_other_waiting():
+    slots = Slots(None, {"claude": 1})
+    await slots.take("a", "claude", "one")
+    async with anyio.create_task_group() as group:
+        group.start_soon(slots.take, "b", "claude", "one")
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            await slots.take("c", "codex", "one")
+        assert not slots.has("b")
+        slots.give_back("a")
+    assert slots.has("b")
