@@ -1,10 +1,12 @@
 """The control-flow patterns of the Workflow Patterns catalogue and the rules of steps, as files with runs beside them.
 
 The numbers are the catalogue's (Russell, ter Hofstede, van der Aalst, Mulyar: Workflow Control-Flow Patterns, report
-BPM-06-22); the ones that AURA has are those of `tests/data/patterns`. What else a
-definition can say has its files in `tests/data/workflow_rules`.
+BPM-06-22); the ones that AURA has are those of `examples/workflows/patterns`, which
+`docs/reference/workflow-patterns.md` lists with the others. What else a definition can say has its files in
+`tests/data/workflow_rules`.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,10 @@ from workflow_graphs import Outcomes
 from workflow_reference import Reference
 from workflow_runs import play, require
 
-DATA = Path(__file__).parent.parent / "data"
-NUMBERS = [1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 16, 18, 19, 20, 21, 24, 25, 26, 29, 30, 32, 34, 35, 39, 40, 43]
-FILES = [path for path in sorted(DATA.glob("*/*.yaml")) if path.with_suffix(".runs.yaml").exists()]
+ROOT = Path(__file__).parents[2]
+PATTERNS, RULES = ROOT / "examples/workflows/patterns", ROOT / "tests/data/workflow_rules"
+FILES = [path for folder in (PATTERNS, RULES) for path in sorted(folder.glob("*.yaml")) if ".runs" not in path.name]
+PAGE = ROOT / "docs/reference/workflow-patterns.md"
 
 
 def runs_of(file):
@@ -37,8 +40,12 @@ def outcomes_of(run):
     )
 
 
-def test_there_is_a_file_for_each_pattern():
-    assert [int(file.name[:2]) for file in FILES if file.parent.name == "patterns"] == NUMBERS
+def test_the_page_lists_every_pattern_and_exactly_the_files_there_are():
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 44))
+    named = [cell.strip("`") for _, cell in rows if cell != "-"]
+    assert named == [file.name for file in FILES if file.parent == PATTERNS]
+    assert all(cell.startswith(f"`{int(number):02}-") for number, cell in rows if cell != "-")
 
 
 @pytest.mark.parametrize("world", [EngineWorld, Reference])
