@@ -1,4 +1,4 @@
-"""A service that is killed while a schedule fires, and right after: its workflow starts once, and does its work once."""
+"""A service that is killed while a schedule fires, and right after: its workflow starts once, and works once."""
 
 import os
 import signal

@@ -28,6 +28,7 @@ from aura_contracts.workflow_schedule import (
 from aura_engine import open_engine
 from aura_engine.clockwork import timekeeper, wall_clock
 from aura_engine.host import Host, now
+from aura_engine.notification.notices import notice_of
 from conditions import until
 from engines import events_of
 
@@ -363,6 +364,22 @@ async def test_a_definition_that_is_retired_is_said_once_and_each_moment_is_kept
         await fires(engine)
         assert len(await started(engine)) == 1
         assert (await engine.schedules.get("often")).problem == ""
+
+
+async def test_its_owner_and_operators_are_notified_once(recording, time):
+    async with recording() as engine:
+        await stored(engine)
+        await hourly(engine, by="bob")
+        await engine.workflows.retire("build")
+        for _ in range(2):
+            time.passes(HOUR)
+            await fires(engine)
+        records = await engine.schedules.history("often")
+        failed = [record for record in records if isinstance(record.event, ScheduleFailed)]
+        told = [await notice_of(record, engine._core.bus.fetch) for record in failed]
+        assert told[1:] == [None]
+        assert (told[0].to, told[0].operators, str(told[0].kind)) == (("bob",), True, "schedule_failed")
+        assert "'build' was retired" in told[0].text
 
 
 async def test_inputs_that_no_longer_fit_are_said(recording, time):
