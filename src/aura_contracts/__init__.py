@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from aura_contracts.ids import IdFactory as IdFactory
     from aura_contracts.ids import LeaseId as LeaseId
     from aura_contracts.ids import ProjectId as ProjectId
+    from aura_contracts.ids import ScheduleId as ScheduleId
     from aura_contracts.ids import StreamId as StreamId
     from aura_contracts.ids import TaskId as TaskId
     from aura_contracts.ids import TemplateId as TemplateId
@@ -141,6 +142,9 @@ if TYPE_CHECKING:
     from aura_contracts.workflow_definition import WORKFLOW_DEFINITION as WORKFLOW_DEFINITION
     from aura_contracts.workflow_definition import DefinitionStatus as DefinitionStatus
     from aura_contracts.workflow_definition import StoredDefinition as StoredDefinition
+    from aura_contracts.workflow_schedule import WORKFLOW_SCHEDULE as WORKFLOW_SCHEDULE
+    from aura_contracts.workflow_schedule import ScheduleStatus as ScheduleStatus
+    from aura_contracts.workflow_schedule import WorkflowSchedule as WorkflowSchedule
     from aura_contracts.workspace import WORKSPACE as WORKSPACE
     from aura_contracts.workspace import Workspace as Workspace
     from aura_contracts.workspace import WorkspaceStatus as WorkspaceStatus

@@ -33,6 +33,7 @@ from aura_contracts.task import TASK
 from aura_contracts.template import PROMPT_TEMPLATE
 from aura_contracts.workflow import WORKFLOW
 from aura_contracts.workflow_definition import WORKFLOW_DEFINITION
+from aura_contracts.workflow_schedule import WORKFLOW_SCHEDULE
 from aura_contracts.workspace import WORKSPACE
 
 __all__ = ["AGGREGATES", "CATALOGUE", "Event", "EventCatalogue", "EventRecord", "Fields", "Upcaster", "Upcasters"]
@@ -96,6 +97,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     WORKSPACE,
     WORKFLOW,
     WORKFLOW_DEFINITION,
+    WORKFLOW_SCHEDULE,
     BOARD,
     PROMPT_TEMPLATE,
     PROJECT,

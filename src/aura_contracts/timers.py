@@ -19,6 +19,7 @@ from aura_contracts.execution import Execution
 from aura_contracts.lease import LeaseStatus, WorkerLease
 from aura_contracts.task import Task
 from aura_contracts.workflow import Workflow, workflow_due
+from aura_contracts.workflow_schedule import WorkflowSchedule
 
 
 class TimerPurpose(StrEnum):
@@ -36,6 +37,8 @@ class TimerPurpose(StrEnum):
     """The grace period of a silent worker is over, and its execution fails."""
     ADVANCE = "advance"
     """A wait, a pause or a limit of a workflow, or of one of its steps, is over."""
+    START = "start"
+    """A schedule starts a workflow."""
 
 
 DESTRUCTIVE = frozenset({TimerPurpose.EXPIRE, TimerPurpose.LOSE_WORKER})
@@ -100,7 +103,20 @@ def _of_workflow(workflow: Workflow) -> Timers:
     return _NONE if due is None else {TimerPurpose.ADVANCE: Timer(due)}
 
 
+def _of_schedule(schedule: WorkflowSchedule) -> Timers:
+    if schedule.next_at is None:
+        return _NONE
+    return {TimerPurpose.START: Timer(schedule.next_at, schedule.counts_from)}
+
+
 _NONE: Timers = MappingProxyType({})
 _TIMERS: Mapping[type, Callable[[Any], Timers]] = MappingProxyType(
-    {Approval: _of_approval, Task: _of_retry, Execution: _of_retry, WorkerLease: _of_lease, Workflow: _of_workflow}
+    {
+        Approval: _of_approval,
+        Task: _of_retry,
+        Execution: _of_retry,
+        WorkerLease: _of_lease,
+        Workflow: _of_workflow,
+        WorkflowSchedule: _of_schedule,
+    }
 )

@@ -271,6 +271,7 @@ if TYPE_CHECKING:
     from aura_contracts.ids import DefinitionId as DefinitionId
     from aura_contracts.ids import ExecutionId as ExecutionId
     from aura_contracts.ids import LeaseId as LeaseId
+    from aura_contracts.ids import ScheduleId as ScheduleId
     from aura_contracts.ids import StreamId as StreamId
     from aura_contracts.ids import TaskId as TaskId
     from aura_contracts.ids import TemplateId as TemplateId
@@ -477,6 +478,22 @@ if TYPE_CHECKING:
     from aura_contracts.workflow_definition import DefinitionRevised as DefinitionRevised
     from aura_contracts.workflow_definition import DefinitionStatus as DefinitionStatus
     from aura_contracts.workflow_definition import StoredDefinition as StoredDefinition
+    from aura_contracts.workflow_schedule import MissedRuns as MissedRuns
+    from aura_contracts.workflow_schedule import MomentsOmitted as MomentsOmitted
+    from aura_contracts.workflow_schedule import OmissionReason as OmissionReason
+    from aura_contracts.workflow_schedule import OverlappingRuns as OverlappingRuns
+    from aura_contracts.workflow_schedule import ScheduleCommandRefused as ScheduleCommandRefused
+    from aura_contracts.workflow_schedule import ScheduleCreated as ScheduleCreated
+    from aura_contracts.workflow_schedule import ScheduleFailed as ScheduleFailed
+    from aura_contracts.workflow_schedule import ScheduleFired as ScheduleFired
+    from aura_contracts.workflow_schedule import ScheduleMoved as ScheduleMoved
+    from aura_contracts.workflow_schedule import SchedulePaused as SchedulePaused
+    from aura_contracts.workflow_schedule import SchedulePlan as SchedulePlan
+    from aura_contracts.workflow_schedule import ScheduleRemoved as ScheduleRemoved
+    from aura_contracts.workflow_schedule import ScheduleResumed as ScheduleResumed
+    from aura_contracts.workflow_schedule import ScheduleRevised as ScheduleRevised
+    from aura_contracts.workflow_schedule import ScheduleStatus as ScheduleStatus
+    from aura_contracts.workflow_schedule import WorkflowSchedule as WorkflowSchedule
     from aura_contracts.workspace import ConflictResolved as ConflictResolved
     from aura_contracts.workspace import MergeAbandoned as MergeAbandoned
     from aura_contracts.workspace import MergeConflicted as MergeConflicted
@@ -545,6 +562,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import NewTaskOptions as NewTaskOptions
     from aura_engine.facade.options import ProjectFilters as ProjectFilters
     from aura_engine.facade.options import RunOptions as RunOptions
+    from aura_engine.facade.options import ScheduleFilters as ScheduleFilters
     from aura_engine.facade.options import SessionFilters as SessionFilters
     from aura_engine.facade.options import Strings as Strings
     from aura_engine.facade.options import TaskFilters as TaskFilters

@@ -44,6 +44,7 @@ from aura_contracts.task import Task, TaskChanges
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow, WorkflowDefinition
 from aura_contracts.workflow_definition import StoredDefinition
+from aura_contracts.workflow_schedule import MissedRuns, OverlappingRuns, WorkflowSchedule
 from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
 from aura_engine.approval_links.issuer import LinkInfo, NewLink
 from aura_engine.approval_links.link_page import LinkPage
@@ -76,6 +77,7 @@ from aura_engine.facade.options import (
     NewTaskOptions,
     ProjectFilters,
     RunOptions,
+    ScheduleFilters,
     SessionFilters,
     TaskFilters,
     TemplateFilters,
@@ -89,6 +91,7 @@ from aura_engine.facade.policies import Policies, PolicyInfo
 from aura_engine.facade.projects import Projects
 from aura_engine.facade.queue_places import QueuePlace
 from aura_engine.facade.run import Run
+from aura_engine.facade.schedules import Schedules
 from aura_engine.facade.service_turn import Serving
 from aura_engine.facade.sessions import Sessions
 from aura_engine.facade.stats import Stats
@@ -1112,6 +1115,83 @@ class BlockingWorkflows:
         return self._portal.call(self._target.update_context, workflow, values, remove=remove, by=by)
 
 
+class BlockingSchedules:
+    """Schedules of workflows, by name or by id.
+
+    The service of the store starts what is due: `Engine.serve`, or `Timers.fire_due` now and then. Each moment starts
+    one workflow, whatever is killed, and however many engines there are.
+    """
+
+    def __init__(self, target: Schedules, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def save(
+        self,
+        name: Kept[str],
+        workflow: Kept[str],
+        cron: Kept[str],
+        *,
+        zone: Kept[str] = "UTC",
+        inputs: Kept[Mapping[str, Any] | None] = None,
+        missed: MissedRuns = MissedRuns.ONCE,
+        overlap: OverlappingRuns = OverlappingRuns.SKIP,
+        by: str | None = None,
+    ) -> WorkflowSchedule:
+        """Store a schedule under a name, or give the schedule that has the name another plan.
+
+        `workflow` names a stored definition: ``build``, whose newest revision is started each time, or ``build@3``.
+        `cron` has five fields (minute, hour, day of the month, month, day of the week) or is a short form such as
+        ``@daily``; the reference describes them, and what happens when clocks change in `zone`, a name of the IANA
+        database. The workflows are started on behalf of the actor, and find ``schedule`` and ``scheduled_at`` in their
+        context.
+
+        `missed` says what happens to moments that came while no engine looked: ``skip``, ``once`` (the latest runs) or
+        ``all`` (up to 100). `overlap` says what happens while the workflow before has not ended: ``skip`` or ``allow``.
+
+        An equal plan changes nothing; a paused schedule stays paused, a removed one applies again. Raises
+        `InvalidInput` for an expression, a zone or inputs that do not fit, `UnknownDefinition`, and `RuleViolated` for
+        ``all`` without ``allow``.
+        """
+        return self._portal.call(
+            self._target.save, name, workflow, cron, zone=zone, inputs=inputs, missed=missed, overlap=overlap, by=by
+        )
+
+    def get(self, name: str) -> WorkflowSchedule:
+        """Return a schedule, also a removed one. Raises `AggregateNotFound`, `AmbiguousId`."""
+        return self._portal.call(self._target.get, name)
+
+    def list(self, **filters: Unpack[ScheduleFilters]) -> Page[WorkflowSchedule]:
+        """Return a page of schedules, newest first; removed ones only if `status` asks for them."""
+        return self._portal.call(self._target.list, **filters)
+
+    def upcoming(self, name: str, *, limit: Limit = 5) -> Sequence[datetime]:
+        """Return the next moments of a schedule in UTC, the earliest first; none unless it is active.
+
+        There are fewer than `limit` if its expression names no more of the next 50 years. Raises the errors of `get`.
+        """
+        return self._portal.call(self._target.upcoming, name, limit=limit)
+
+    def history(self, name: str) -> Sequence[EventRecord]:
+        """Return everything that has happened to a schedule, oldest first. Raises the errors of `get`."""
+        return self._portal.call(self._target.history, name)
+
+    def pause(self, name: str, reason: Kept[str] = "", *, by: str | None = None) -> WorkflowSchedule:
+        """Start nothing until the schedule is resumed. Raises `TransitionRefused` unless it is active."""
+        return self._portal.call(self._target.pause, name, reason, by=by)
+
+    def resume(self, name: str, *, by: str | None = None) -> WorkflowSchedule:
+        """Start workflows again, from the next moment on; those that came while it was paused are left out.
+
+        Raises `TransitionRefused` unless it is paused.
+        """
+        return self._portal.call(self._target.resume, name, by=by)
+
+    def remove(self, name: str, reason: Kept[str] = "", *, by: str | None = None) -> WorkflowSchedule:
+        """Remove a schedule; what it started continues. Raises the errors of `get`."""
+        return self._portal.call(self._target.remove, name, reason, by=by)
+
+
 class BlockingExecutions:
     """Every attempt at a task: its stage, prompt, sessions and failure. Commands go to the task; see `Engine.tasks`."""
 
@@ -1265,9 +1345,10 @@ class BlockingPolicies:
 
 
 class BlockingTimers:
-    """Reminders, escalations, deadlines, retries and grace periods, each with the moment at which it is due.
+    """Reminders, escalations, deadlines, retries, grace periods and schedules, each with the moment when it is due.
 
-    They follow from the states of approvals, tasks, executions and leases: see `aura_contracts.timers`.
+    They follow from the states of approvals, tasks, executions, leases, workflows and schedules: see
+    `aura_contracts.timers`.
     """
 
     def __init__(self, target: Timers, portal: Portal) -> None:
@@ -1282,7 +1363,7 @@ class BlockingTimers:
         return self._portal.call(self._target.list, **filters)
 
     def fire_due(self, *, limit: int | None = None) -> Sequence[TimerRow]:
-        """Remind, escalate and expire what is due by now; return the timers that took effect, the earliest first.
+        """Remind, escalate, expire and start what is due; return the timers that took effect, the earliest first.
 
         After `limit` of them, 1 or more, the rest is left to the next call; None: nothing is. Raises `InvalidInput`.
 
@@ -1729,6 +1810,7 @@ class BlockingEngine:
         self.boards = BlockingBoards(target.boards, portal)
         self.templates = BlockingTemplates(target.templates, portal)
         self.workflows = BlockingWorkflows(target.workflows, portal)
+        self.schedules = BlockingSchedules(target.schedules, portal)
         self.executions = BlockingExecutions(target.executions, portal)
         self.workspaces = BlockingWorkspaces(target.workspaces, portal)
         self.sessions = BlockingSessions(target.sessions, portal)

@@ -68,6 +68,7 @@ _LISTED = {
     "link": "links.list",
     "notification": "notifications.list",
     "workflow_definition": "workflows.definitions",
+    "workflow_schedule": "schedules.list",
 }
 """By what can be missing, the call that lists all that exist."""
 

@@ -26,6 +26,7 @@ from aura_contracts.timers import TimerPurpose
 from aura_engine.clockwork import effects, timekeeper, wall_clock
 from aura_engine.clockwork.timekeeper import Timekeeper
 from aura_engine.host import Host
+from aura_engine.orchestration.schedule_starts import ScheduleFiring
 from conditions import until
 from engines import events_of
 
@@ -145,7 +146,11 @@ async def test_a_timer_that_was_read_before_the_answer_does_nothing(opened, time
         stale = (await engine.timers.list()).rows
         await engine._core.bus.handle(ENGINE, approval, effects.ExpireApproval())
         before = await engine.events.head()
-        assert [await effects.fire(bus, timer, None) for timer in stale] == [False, False, False]
+        assert [await effects.fire(bus, timer, ScheduleFiring(bus).fire, None) for timer in stale] == [
+            False,
+            False,
+            False,
+        ]
         assert await engine.events.head() == before
 
 
@@ -191,18 +196,18 @@ async def test_what_cannot_be_fired_keeps_nothing_else_waiting(opened, time, mon
     """A timer that fails each time, and one that is still due after it was fired, are left alone for a while."""
     fire, calls = effects.fire, []
 
-    async def fails_at_first(bus, timer, drive):
+    async def fails_at_first(bus, timer, start, drive):
         calls.append(timer.stream_id)
         if timer.stream_id == first:
             raise RuntimeError("a defect")
-        return await fire(bus, timer, drive)
+        return await fire(bus, timer, start, drive)
 
     monkeypatch.setattr(timekeeper, "fire", fails_at_first)
     async with opened(host=Host(clock=time)) as engine:
         first, second = await ask(engine), await ask(engine)
         time.passes(24)
         core = engine._core
-        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, start=ScheduleFiring(core.bus).fire)
         assert [timer.stream_id for timer in (await keeper.look())[0]] == [second]
         assert (await keeper.look())[0] == []
         assert sorted(calls) == sorted([first, second])
@@ -214,7 +219,7 @@ async def test_a_running_timekeeper_fires_what_becomes_due_and_what_is_asked_mea
         monkeypatch.setattr(module, "CLOCK_CHECK", 0.01)
     async with opened(host=Host(clock=time)) as engine:
         core, first = engine._core, await ask(engine)
-        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, start=ScheduleFiring(core.bus).fire)
         async with anyio.create_task_group() as group:
             group.start_soon(keeper.run)
 
@@ -248,7 +253,9 @@ async def test_an_outage_after_a_jump_loses_neither_its_record_nor_the_hold(open
     async with opened(host=Host(clock=time)) as engine:
         approval, core = await ask(engine, deadline=time.now + timedelta(hours=2)), engine._core
         clock = wall_clock.WallClock(lambda: time.now + timedelta(seconds=machine[0]), lambda: machine[0])
-        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=clock, on_jump=on_jump)
+        keeper = Timekeeper(
+            bus=core.bus, reads=core.reads, clock=clock, on_jump=on_jump, start=ScheduleFiring(core.bus).fire
+        )
         time.passes(3)
         async with anyio.create_task_group() as group:
             group.start_soon(keeper.run)
@@ -317,7 +324,7 @@ async def test_what_was_asked_after_the_clock_was_set_back_is_not_moved(opened, 
         time.passes(-24)
         new = await ask(engine)
         core = engine._core
-        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, start=ScheduleFiring(core.bus).fire)
         keeper._set_back = True
         for _ in range(2):
             await keeper.look()
@@ -356,7 +363,7 @@ async def test_a_damaged_question_keeps_no_timer_of_others_waiting(opened, time,
     caplog.set_level("WARNING")
     async with opened(host=Host(clock=time)) as engine:
         core = engine._core
-        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, start=ScheduleFiring(core.bus).fire)
         keeper._set_back = True  # as a service begins
         fired, _ = await keeper.look()
         assert [timer.stream_id for timer in fired] == [due]
@@ -383,7 +390,7 @@ async def test_a_timekeeper_that_begins_sends_no_command_for_a_question_that_is_
         monkeypatch.setattr(timekeeper, "move", move)
         core = engine._core
         for _ in range(2):
-            keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock)
+            keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, start=ScheduleFiring(core.bus).fire)
             keeper._set_back = True  # as a service begins
             await keeper.look()
             assert sorted(moved) == sorted(ahead)
@@ -404,7 +411,9 @@ async def test_a_running_timekeeper_sees_that_the_clock_was_set_back(opened, tim
 
     async with opened(host=Host(clock=time)) as engine:
         core, approval = engine._core, await ask(engine)
-        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, on_jump=on_jump)
+        keeper = Timekeeper(
+            bus=core.bus, reads=core.reads, clock=core.clock, on_jump=on_jump, start=ScheduleFiring(core.bus).fire
+        )
         async with anyio.create_task_group() as group:
             group.start_soon(keeper.run)
             await until(lambda: keeper._set_back is False)

@@ -40,6 +40,14 @@ from aura_contracts.template import DefineTemplate, TemplateScope, TemplateSpec,
 from aura_contracts.workflow import StepDefinition, WorkflowDefinition
 from aura_contracts.workflow.values import AgentTaskStep
 from aura_contracts.workflow_definition import SaveDefinition, definition_id
+from aura_contracts.workflow_schedule import (
+    FireSchedule,
+    MomentOutcome,
+    OmissionReason,
+    SaveSchedule,
+    SchedulePlan,
+    schedule_id,
+)
 from aura_engine.decisions import DECIDERS, Context
 from aura_engine.orchestration.acts import ActKind, acts
 from aura_engine.orchestration.acts import StepInquiry as Asked
@@ -226,6 +234,19 @@ def workflow_definitions(state):
     yield SaveDefinition(workflow_definition_id=definition_id("build"), definition=definition)
 
 
+def workflow_schedules(state):
+    """The id follows from the name; what is due is dealt with in every way, and by a clock that was ahead."""
+    ident = schedule_id("nightly")
+    for workflow in ("build", "check"):
+        yield SaveSchedule(
+            workflow_schedule_id=ident, name="nightly", plan=SchedulePlan(cron="@daily", workflow=workflow)
+        )
+    if state is not None and state.next_at is not None:
+        for omitted, problem in ((None, ""), (None, "retired"), (OmissionReason.OVERLAP, "")):
+            outcome = MomentOutcome(at=state.next_at, omitted=omitted, problem=problem)
+            yield FireSchedule(until=state.next_at, outcomes=(outcome,))
+
+
 GUIDES = {
     "agent": Guide(commands=agents, mark=lambda agent: (len(agent.tasks), agent.status)),
     "approval": Guide(commands=approvals),
@@ -237,6 +258,7 @@ GUIDES = {
     "task": Guide(commands=tasks, mark=failed_by_a_part),
     "template": Guide(commands=templates),
     "workflow_definition": Guide(commands=workflow_definitions),
+    "workflow_schedule": Guide(commands=workflow_schedules),
     "workflow": Guide(
         commands=workflows,
         parts=lambda workflow: {step.id: step.status for step in workflow.steps.values()},

@@ -17,6 +17,7 @@ from aura_cli._shown_workflows import (
 )
 from aura_cli._workflow_files import tell_faults, validate, write_starter
 from aura_cli._workflow_graphs import FORMATS, is_file, show_graph
+from aura_cli._workflow_schedules import configure_schedules
 from aura_cli.arguments.parser import Subcommands, add_subcommand, add_subcommands
 from aura_cli.arguments.values import count, number, pair, setting
 from aura_contracts.errors import InvalidFile, InvalidInput
@@ -70,6 +71,7 @@ def configure(parser: ArgumentParser) -> None:
     forking.add_argument("--at", metavar="VERSION", type=count, help="as it was after that many of its events")
     _add_wait(forking)
     _configure_steering(commands)
+    configure_schedules(commands)
 
 
 def _configure_definitions(commands: "Subcommands[ArgumentParser]") -> None:

@@ -40,6 +40,7 @@ from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow
 from aura_contracts.workflow_definition import StoredDefinition
+from aura_contracts.workflow_schedule import WorkflowSchedule
 from aura_contracts.workspace import Workspace
 
 R = TypeVar("R")
@@ -204,6 +205,19 @@ class DefinitionQuery(Query[StoredDefinition], frozen=True, kw_only=True):
     """Text anywhere in name or description, case-insensitive."""
 
 
+class ScheduleQuery(Query[WorkflowSchedule], frozen=True, kw_only=True):
+    """Schedules of workflows; removed ones only if `status` asks for them."""
+
+    table = "workflow_schedules"
+    id: Words = None
+    status: Words = None
+    name: Words = None
+    definition: Words = None
+    """Names of the stored definitions that they start, in any revision."""
+    troubled: bool | None = None
+    """The latest moment could start a workflow, or could not."""
+
+
 class BoardQuery(Query[Board], frozen=True, kw_only=True):
     """Boards."""
 
@@ -338,9 +352,10 @@ class TimerQuery(Query[TimerRow], frozen=True, kw_only=True):
     descending: bool = False
     id: Words = None
     stream: Words = None
-    """Ids of approvals, tasks, executions or leases."""
+    """Ids of approvals, tasks, executions, leases, workflows or schedules."""
     kind: Words = None
-    """Aggregates: ``approval``, ``task``, ``execution``, ``lease``."""
+    """Aggregates: ``approval``, ``task``, ``execution``, ``lease``, ``workflow``,
+    ``workflow_schedule``."""
     purpose: Words = None
     task: Words = None
     due_after: datetime | None = None
@@ -372,6 +387,7 @@ QUERIES: tuple[type[Query[Any]], ...] = (
     ApprovalQuery,
     WorkflowQuery,
     DefinitionQuery,
+    ScheduleQuery,
     BoardQuery,
     TemplateQuery,
     ProjectQuery,

@@ -1,4 +1,4 @@
-"""Effects: the command that each timer stands for. It decides again, on the newest state, whether it is due."""
+"""Effects: what each timer stands for. It decides again, on the newest state, whether it is due."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -9,15 +9,19 @@ from aura_contracts.aggregate import Command
 from aura_contracts.approval import EscalateApproval, ExpireApproval, MoveApprovalTimes, RemindReviewers
 from aura_contracts.errors import CommandRefused
 from aura_contracts.execution import EXECUTION
-from aura_contracts.ids import LeaseId, TaskId
+from aura_contracts.ids import LeaseId, ScheduleId, TaskId
 from aura_contracts.lease import WORKER_LEASE
 from aura_contracts.ports.rows import TimerRow
 from aura_contracts.timers import TimerPurpose
 from aura_contracts.workflow import AdvanceWorkflow
+from aura_contracts.workflow_schedule import WORKFLOW_SCHEDULE, MoveSchedule
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 Drive = Callable[[TaskId], Awaitable[object]]
 """Has a task driven by this engine, unless another one drives it: see `aura_engine.runtime.follower`."""
+
+StartScheduled = Callable[[ScheduleId], Awaitable[bool]]
+"""Starts what is due of a schedule, and tells whether anything was: see `aura_engine.orchestration.schedule_starts`."""
 
 _COMMANDS: Mapping[TimerPurpose, Callable[[], Command[Any]]] = MappingProxyType(
     {
@@ -30,7 +34,7 @@ _COMMANDS: Mapping[TimerPurpose, Callable[[], Command[Any]]] = MappingProxyType(
 """What AURA commands by itself. All else is a step of a task, which its driver takes."""
 
 
-async def fire(bus: CommandBus, timer: TimerRow, drive: Drive | None) -> bool:
+async def fire(bus: CommandBus, timer: TimerRow, start: StartScheduled, drive: Drive | None) -> bool:
     """Do what is due; return whether anything was recorded or, for a step of a task, whether it is driven.
 
     Nothing happens if it is not due, is done already, or has become pointless. Raises the errors of
@@ -39,6 +43,8 @@ async def fire(bus: CommandBus, timer: TimerRow, drive: Drive | None) -> bool:
     make = _COMMANDS.get(timer.purpose)
     if make is not None:
         return await _command(bus, timer, make())
+    if timer.purpose is TimerPurpose.START:
+        return await start(ScheduleId(timer.stream_id))
     if drive is None:
         return False
     task_id = await _task_of(bus, timer)
@@ -46,11 +52,11 @@ async def fire(bus: CommandBus, timer: TimerRow, drive: Drive | None) -> bool:
 
 
 async def move(bus: CommandBus, timer: TimerRow) -> None:
-    """Have the timers of an approval come earlier that count from a moment that is still to come.
+    """Have the timers of an approval or a schedule come earlier that count from a moment that is still to come.
 
     Raises the errors of the log.
     """
-    await _command(bus, timer, MoveApprovalTimes())
+    await _command(bus, timer, MoveSchedule() if timer.kind == WORKFLOW_SCHEDULE.name else MoveApprovalTimes())
 
 
 async def _command(bus: CommandBus, timer: TimerRow, command: Command[Any]) -> bool:

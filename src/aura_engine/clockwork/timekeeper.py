@@ -8,8 +8,8 @@ Invariants:
   neither the others nor the machine busy.
 - Of several that keep time for a store, one fires: each asks `confirm` before it fires anything.
 - What was set by a clock that was ahead, and has been set back since, is moved before anything is looked for: see
-  `ApprovalTimesMoved`. Looked for are such clocks when a timekeeper begins, and after a jump: one query finds what
-  counts from a future moment.
+  `ApprovalTimesMoved` and `ScheduleMoved`. Looked for are such clocks when a timekeeper begins, and after a jump: one
+  query finds what counts from a future moment.
 - What cannot be undone is held for a moment after the clock has jumped forward: see `WallClock`.
 """
 
@@ -32,7 +32,8 @@ from aura_contracts.ports.rows import TimerRow
 from aura_contracts.task import AttemptFailed
 from aura_contracts.timers import DESTRUCTIVE
 from aura_contracts.workflow import StepResumed, StepRetryScheduled, StepStarted, WorkflowResumed, WorkflowStarted
-from aura_engine.clockwork.effects import Drive, fire, move
+from aura_contracts.workflow_schedule import WORKFLOW_SCHEDULE, ScheduleCreated, ScheduleResumed, ScheduleRevised
+from aura_engine.clockwork.effects import Drive, StartScheduled, fire, move
 from aura_engine.clockwork.wall_clock import CLOCK_CHECK, ClockJump, WallClock
 from aura_engine.unit_of_work import CommandBus
 
@@ -49,6 +50,7 @@ _PAGE = 100
 _SETTING = (
     *(ApprovalRequested, ApprovalDelegated, LevelApproved, AttemptFailed, StageRetryScheduled, WorkerWentOffline),
     *(WorkflowStarted, WorkflowResumed, StepStarted, StepResumed, StepRetryScheduled),
+    *(ScheduleCreated, ScheduleRevised, ScheduleResumed),
 )
 """The events after which something may be due earlier than anything before. `ReminderSent` moves a timer away."""
 
@@ -79,6 +81,7 @@ class Timekeeper:
     _bus: CommandBus = attrs.field(alias="bus")
     _reads: ReadModels = attrs.field(alias="reads")
     _clock: WallClock = attrs.field(alias="clock")
+    _start: StartScheduled = attrs.field(alias="start")
     _drive: Drive | None = attrs.field(default=None, alias="drive")
     """None: steps of tasks are left to the engines that drive these."""
     _on_jump: Callable[[ClockJump], Awaitable[None]] | None = attrs.field(default=None, alias="on_jump")
@@ -151,7 +154,7 @@ class Timekeeper:
             self._set_back = await self._is_behind_log()
         if self._set_back:
             ahead = self._clock.now() + timedelta(seconds=CLOCK_TOLERANCE)
-            query = TimerQuery(limit=_PAGE, kind=(APPROVAL.name,), counts_after=ahead)
+            query = TimerQuery(limit=_PAGE, kind=(APPROVAL.name, WORKFLOW_SCHEDULE.name), counts_after=ahead)
             moved: set[str] = set()
             async with aclosing(self._reads.rows(query)) as timers:
                 async for timer in timers:
@@ -174,7 +177,7 @@ class Timekeeper:
     async def _fire(self, timer: TimerRow) -> bool:
         with _logged(timer, "done"):
             if self._confirm is None or await self._confirm():
-                return await fire(self._bus, timer, self._drive)
+                return await fire(self._bus, timer, self._start, self._drive)
         return False
 
     async def _note_jump(self) -> None:

@@ -16,6 +16,7 @@ from aura_contracts.task import TASK, RecordTaskRefusal
 from aura_contracts.template import PROMPT_TEMPLATE, RecordTemplateRefusal
 from aura_contracts.workflow import WORKFLOW, RecordWorkflowRefusal
 from aura_contracts.workflow_definition import WORKFLOW_DEFINITION, RecordDefinitionRefusal
+from aura_contracts.workflow_schedule import WORKFLOW_SCHEDULE, RecordScheduleRefusal
 from aura_contracts.workspace import WORKSPACE, RecordWorkspaceRefusal
 from aura_engine.decisions._decider import Decider
 from aura_engine.decisions.agent import AGENT_DECIDER
@@ -33,6 +34,7 @@ from aura_engine.decisions.task import TASK_DECIDER
 from aura_engine.decisions.template import PROMPT_TEMPLATE_DECIDER
 from aura_engine.decisions.workflow import WORKFLOW_DECIDER
 from aura_engine.decisions.workflow_definition import WORKFLOW_DEFINITION_DECIDER
+from aura_engine.decisions.workflow_schedule import WORKFLOW_SCHEDULE_DECIDER
 from aura_engine.decisions.workspace import WORKSPACE_DECIDER
 
 S = TypeVar("S", bound=State)
@@ -50,6 +52,7 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
             WORKSPACE_DECIDER,
             WORKFLOW_DECIDER,
             WORKFLOW_DEFINITION_DECIDER,
+            WORKFLOW_SCHEDULE_DECIDER,
             BOARD_DECIDER,
             PROMPT_TEMPLATE_DECIDER,
             PROJECT_DECIDER,
@@ -77,6 +80,7 @@ _RECORDS: Mapping[str, Callable[..., AnyCommand]] = MappingProxyType(
         TASK.name: RecordTaskRefusal,
         WORKFLOW.name: RecordWorkflowRefusal,
         WORKFLOW_DEFINITION.name: RecordDefinitionRefusal,
+        WORKFLOW_SCHEDULE.name: RecordScheduleRefusal,
         WORKSPACE.name: RecordWorkspaceRefusal,
     }
 )

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.notifications import Notifications
     from aura_engine.facade.policies import Policies
     from aura_engine.facade.projects import Projects
+    from aura_engine.facade.schedules import Schedules
     from aura_engine.facade.service_turn import Serving
     from aura_engine.facade.sessions import Sessions
     from aura_engine.facade.stats import Stats
@@ -86,6 +87,7 @@ class Engine:
     boards: "Noun[Boards]" = Noun()
     templates: "Noun[Templates]" = Noun()
     workflows: "Noun[Workflows]" = Noun()
+    schedules: "Noun[Schedules]" = Noun()
     executions: "Noun[Executions]" = Noun()
     workspaces: "Noun[Workspaces]" = Noun()
     sessions: "Noun[Sessions]" = Noun()

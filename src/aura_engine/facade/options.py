@@ -284,6 +284,16 @@ class DefinitionFilters(PageOptions, total=False):
     search: str | None
 
 
+class ScheduleFilters(PageOptions, total=False):
+    """See `aura_contracts.ports.read_models.ScheduleQuery`."""
+
+    id: Words
+    status: Words
+    name: Words
+    definition: Words
+    troubled: bool | None
+
+
 class ProjectFilters(PageOptions, total=False):
     """See `aura_contracts.ports.read_models.ProjectQuery`."""
 

@@ -41,6 +41,7 @@ from aura_engine.clockwork.wall_clock import ClockJump
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
 from aura_engine.notification.settings import FILE as SETTINGS_FILE
+from aura_engine.orchestration.schedule_starts import ScheduleFiring
 
 if TYPE_CHECKING:
     from aura_engine.notification.notifier import Notifier
@@ -74,6 +75,7 @@ async def _keeping_time(core: Core) -> AsyncIterator[None]:
         bus=core.bus,
         reads=core.reads,
         clock=core.clock,
+        start=ScheduleFiring(core.bus).fire,
         drive=core.take_on,
         on_jump=record,
         confirm=core.turn_of(SERVICE_LOCK).confirm,

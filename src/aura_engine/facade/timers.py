@@ -13,14 +13,16 @@ from aura_engine.clockwork.timekeeper import Timekeeper
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import TimerFilters
+from aura_engine.orchestration.schedule_starts import ScheduleFiring
 
 
 @gated
 @attrs.frozen
 class Timers:
-    """Reminders, escalations, deadlines, retries and grace periods, each with the moment at which it is due.
+    """Reminders, escalations, deadlines, retries, grace periods and schedules, each with the moment when it is due.
 
-    They follow from the states of approvals, tasks, executions and leases: see `aura_contracts.timers`.
+    They follow from the states of approvals, tasks, executions, leases, workflows and schedules: see
+    `aura_contracts.timers`.
     """
 
     _core: Core
@@ -33,7 +35,7 @@ class Timers:
         return await self._core.reads.list(TimerQuery(**filters))
 
     async def fire_due(self, *, limit: int | None = None) -> Sequence[TimerRow]:
-        """Remind, escalate and expire what is due by now; return the timers that took effect, the earliest first.
+        """Remind, escalate, expire and start what is due; return the timers that took effect, the earliest first.
 
         After `limit` of them, 1 or more, the rest is left to the next call; None: nothing is. Raises `InvalidInput`.
 
@@ -49,5 +51,7 @@ class Timers:
         await core.require_member("timers", "due", "fire")
         if await facade.service_of(core) is not None:
             return ()
-        fired, _ = await Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock).look(limit)
+        start = ScheduleFiring(core.bus).fire
+        keeper = Timekeeper(bus=core.bus, reads=core.reads, clock=core.clock, start=start)
+        fired, _ = await keeper.look(limit)
         return tuple(fired)

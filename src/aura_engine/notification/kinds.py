@@ -13,6 +13,7 @@ from aura_contracts.lease import LeaseLost
 from aura_contracts.ledger import OutageEnded
 from aura_contracts.task import TaskBlocked, TaskFailed
 from aura_contracts.workflow import WorkflowFailed, WorkflowPaused
+from aura_contracts.workflow_schedule import ScheduleFailed
 
 
 class NoticeKind(StrEnum):
@@ -26,6 +27,7 @@ class NoticeKind(StrEnum):
     BLOCKED = "blocked"
     WORKFLOW_FAILED = "workflow_failed"
     WORKFLOW_PAUSED = "workflow_paused"
+    SCHEDULE_FAILED = "schedule_failed"
     WORKER_LOST = "worker_lost"
     STUCK = "stuck"
     WAITING = "waiting"
@@ -66,6 +68,9 @@ KINDS: Mapping[NoticeKind, KindRow] = MappingProxyType(
         NoticeKind.BLOCKED: KindRow("a conflict holds up a task", "who created it", TaskBlocked),
         NoticeKind.WORKFLOW_FAILED: KindRow("a workflow failed", "who started it", WorkflowFailed),
         NoticeKind.WORKFLOW_PAUSED: KindRow("a workflow was paused", "who started it", WorkflowPaused),
+        NoticeKind.SCHEDULE_FAILED: KindRow(
+            "a schedule can no longer start its workflow", "who saved it, and operators", ScheduleFailed
+        ),
         NoticeKind.WORKER_LOST: KindRow("a worker did not return", "who created the task it worked on", LeaseLost),
         NoticeKind.STUCK: KindRow("an agent has said nothing for 30 minutes", "who created its task", AlertRaised),
         NoticeKind.WAITING: KindRow(

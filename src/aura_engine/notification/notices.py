@@ -21,6 +21,7 @@ from aura_contracts.notification import MessageItem
 from aura_contracts.quoting import cut, one_line
 from aura_contracts.task import TASK, Task, TaskBlocked, TaskFailed
 from aura_contracts.workflow import WORKFLOW, WorkflowFailed, WorkflowPaused
+from aura_contracts.workflow_schedule import WORKFLOW_SCHEDULE, ScheduleFailed, WorkflowSchedule
 from aura_engine.notification.kinds import NoticeKind
 
 SUBJECT_LIMIT = 200
@@ -183,6 +184,16 @@ async def _workflow(record: EventRecord[Any], fetch: Fetch) -> _Draft | None:
     return _Draft(kind, subject, "\n".join(lines), workflow.id, _people(workflow.created_by))
 
 
+async def _schedule(record: EventRecord[ScheduleFailed], fetch: Fetch) -> _Draft | None:
+    schedule: WorkflowSchedule | None = await fetch(WORKFLOW_SCHEDULE, record.stream_id)
+    if schedule is None or record.event.again:
+        return None
+    subject = f"schedule {schedule.name} could not start {schedule.plan.workflow}"
+    text = "\n".join([subject, f"schedule {schedule.id}", "", cut(record.event.reason, TEXT_LIMIT)])
+    to = _people(schedule.revised_by)
+    return _Draft(NoticeKind.SCHEDULE_FAILED, subject, text, schedule.id, to, operators=True)
+
+
 # --- The system -------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +236,7 @@ _TELLERS: Mapping[type[Event], _Teller] = MappingProxyType(
         LeaseLost: _lost,
         WorkflowFailed: _workflow,
         WorkflowPaused: _workflow,
+        ScheduleFailed: _schedule,
         AlertRaised: _alert,
         OutageEnded: _outage_ended,
     }

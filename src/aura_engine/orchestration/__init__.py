@@ -17,7 +17,7 @@ lazy_tables          what they read part by part
 scope                what the expressions of a step may read
 evaluation           expressions and templates, evaluated where a step is
 schemas              whether outputs and inputs are as declared (pure)
-schedules            when something is due again, by cron expression and zone (pure)
+schedule_starts      the workflows that schedules start, each moment once
 
 graph                a workflow as text, as a flowchart of Mermaid and as a drawing
 critical_path        the steps that decided how long a workflow took

@@ -20,6 +20,7 @@ from aura_contracts.ports.read_models import Query
 from aura_contracts.project import ProjectStatus
 from aura_contracts.task import DependencyPolicy, TaskStatus, parse_agent_type
 from aura_contracts.workflow import WorkflowStatus
+from aura_contracts.workflow_schedule import ScheduleStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._paging import Condition, utc
 from aura_store.read_models._schema import TABLES
@@ -42,6 +43,8 @@ def conditions(query: Query[Any], dialect: DialectName) -> list[Condition]:
         found.append((f"status <> '{TaskStatus.DELETED}'", ()))
     if isinstance(query, ask.ProjectQuery) and query.status is None:
         found.append((f"status <> '{ProjectStatus.REMOVED}'", ()))
+    if isinstance(query, ask.ScheduleQuery) and query.status is None:
+        found.append((f"status <> '{ScheduleStatus.REMOVED}'", ()))
     return found
 
 
@@ -280,6 +283,7 @@ _OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
         },
         ask.TimerQuery: {"counts_after": _time("counts_from", ">=")},
         ask.DefinitionQuery: {"uses": _any_text_held("uses"), "search": _contains("name", "description")},
+        ask.ScheduleQuery: {"troubled": _flag("problem <> ''", "problem = ''")},
         ask.WorkflowQuery: {
             "parent": _ids("parent_workflow_id"),
             "nested": _flag("parent_workflow_id IS NOT NULL", "parent_workflow_id IS NULL"),

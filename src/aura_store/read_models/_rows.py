@@ -28,6 +28,7 @@ from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.timers import timer_id, timers_of
 from aura_contracts.workflow import WORKFLOW, SubWorkflowStep, Workflow, awaiting_of, progress_of, type_of
 from aura_contracts.workflow_definition import WORKFLOW_DEFINITION, StoredDefinition
+from aura_contracts.workflow_schedule import WORKFLOW_SCHEDULE, WorkflowSchedule
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.read_models import _schema as schema
@@ -109,11 +110,24 @@ def _of_definition(stored: StoredDefinition) -> Row:
     }
 
 
+def _of_schedule(schedule: WorkflowSchedule) -> Row:
+    plan = schedule.plan
+    return {
+        **_creator(schedule),
+        "cron": plan.cron,
+        "zone": plan.zone,
+        "workflow": plan.workflow,
+        "definition": plan.workflow.partition("@")[0],
+        "missed": str(plan.missed),
+        "overlap": str(plan.overlap),
+    }
+
+
 def _of_workspace(workspace: Workspace) -> Row:
     return {"directory": workspace.directory or None, "folders": list(workspace.places)}
 
 
-def _creator(state: Board | PromptTemplate | Project | StoredDefinition) -> Row:
+def _creator(state: Board | PromptTemplate | Project | StoredDefinition | WorkflowSchedule) -> Row:
     return {"creator": state.created_by}
 
 
@@ -149,6 +163,7 @@ STATE_TABLES: Final[Mapping[str, StateTable]] = MappingProxyType(
             StateTable(schema.APPROVALS, APPROVAL, _of_approval),
             StateTable(schema.WORKFLOWS, WORKFLOW, _of_workflow),
             StateTable(schema.WORKFLOW_DEFINITIONS, WORKFLOW_DEFINITION, _of_definition),
+            StateTable(schema.WORKFLOW_SCHEDULES, WORKFLOW_SCHEDULE, _of_schedule),
             StateTable(schema.BOARDS, BOARD, _creator),
             StateTable(schema.TEMPLATES, PROMPT_TEMPLATE, _creator),
             StateTable(schema.PROJECTS, PROJECT, _creator),

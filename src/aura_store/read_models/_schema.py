@@ -1,7 +1,7 @@
 """Schema: the read models as SQL, one definition for SQLite and PostgreSQL (specification, "Database Schema").
 
     tasks, agents, approvals, workflows,
-    workflow_definitions, boards, templates, projects,
+    workflow_definitions, workflow_schedules, boards, templates, projects,
     executions, workspaces, leases         one row per aggregate: the columns for filters and sorting
     aggregates                             one row per aggregate of any kind: its complete state, as JSON
     execution_logs                         one row per action or change of an execution, never changed
@@ -45,6 +45,7 @@ from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.timers import TimerPurpose
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workflow_definition import DefinitionStatus
+from aura_contracts.workflow_schedule import ScheduleStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._milestone_tables import AGENT_SPELLS, MILESTONES
 from aura_store.read_models._table import DialectName, Table, TableColumn, indexes
@@ -255,6 +256,33 @@ WORKFLOW_DEFINITIONS: Final = Table(
 )
 """Each with its newest `revision`, whose workflow has `steps_total` steps; `uses` are the names of the definitions that
 it refers to."""
+
+WORKFLOW_SCHEDULES: Final = Table(
+    "workflow_schedules",
+    (
+        _id("id"),
+        _text("name"),
+        _status(ScheduleStatus),
+        _text("cron"),
+        _text("zone"),
+        _text("workflow"),
+        _text("definition"),
+        _text("missed"),
+        _text("overlap"),
+        _time("next_at", null=True),
+        _time("last_at", null=True),
+        _id("last_workflow_id", null=True),
+        _text("problem"),
+        _text("creator"),
+        _time("created_at"),
+        _text("revised_by"),
+        _time("revised_at"),
+        *_PLACE,
+    ),
+    indexes("workflow_schedules", "name"),
+)
+"""Each starts `workflow`, the newest revision of `definition` or a certain one, at the moments of `cron` in `zone`:
+next at `next_at`. `problem` says why the latest moment could not start it."""
 
 BOARDS: Final = Table(
     "boards",
@@ -474,7 +502,8 @@ DAMAGED_STREAMS: Final = Table(
 """The aggregates with an event that does not decode or is not possible: their rows say what was before `position`."""
 
 FOLDED: Final = (
-    *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, WORKFLOW_DEFINITIONS, BOARDS, TEMPLATES, PROJECTS, EXECUTIONS),
+    *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, WORKFLOW_DEFINITIONS),
+    *(WORKFLOW_SCHEDULES, BOARDS, TEMPLATES, PROJECTS, EXECUTIONS),
     *(WORKSPACES, LEASES, TIMERS, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS, MILESTONES, AGENT_SPELLS),
     DAMAGED_STREAMS,
 )

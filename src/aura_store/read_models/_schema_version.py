@@ -7,4 +7,4 @@ another one are recreated. `aura_store.read_models._fold` says how it is derived
 
 from typing import Final
 
-SCHEMA_VERSION: Final = "1e8021b61ce6fa8a"
+SCHEMA_VERSION: Final = "45ed3cd748192a70"

@@ -29,7 +29,7 @@ from read_models_under_test import fresh_fold, tables_of
 from strategies import actors, json_objects, structs, times
 
 KINDS = ("task", "approval", "agent", "workflow", "execution", "lease", "workspace", "board", "template", "project")
-KINDS += ("workflow_definition",)
+KINDS += ("workflow_definition", "workflow_schedule")
 QUERIES = {query.table: query for query in read_models.QUERIES}
 BY_NAME = {aggregate.name: aggregate for aggregate in AGGREGATES}
 STREAMS = {(kind, n): f"0192f0c1-2d3e-7abc-8d{KINDS.index(kind):x}f-00000000000{n}" for kind in KINDS for n in range(2)}
@@ -41,8 +41,9 @@ RENAMED = {
     "template": {"creator": "created_by"},
     "project": {"creator": "created_by"},
     "workflow_definition": {"creator": "created_by"},
+    "workflow_schedule": {"creator": "created_by"},
 }
-UNLISTED = {"task": "deleted", "project": "removed"}
+UNLISTED = {"task": "deleted", "project": "removed", "workflow_schedule": "removed"}
 """The states that a list has only if it is asked for them."""
 
 PLACE = {"position", "version", "updated_at"}
@@ -52,6 +53,7 @@ DERIVED = {
     "approval": {*PLACE, "reviewed_by", "reviewers", "awaited"},
     "workflow": {*PLACE, "steps", "steps_over", "steps_total", "awaiting", "parent_workflow_id", "parent_step_id"},
     "workflow_definition": {*PLACE, "description", "project", "steps_total", "uses"},
+    "workflow_schedule": {*PLACE, "cron", "zone", "workflow", "definition", "missed", "overlap"},
     "workspace": {*PLACE, "directory", "folders"},
 }
 
@@ -85,6 +87,14 @@ def assert_row_says_state(kind, row, state):
         assert row["steps_total"] == len(list(definition.walk()))
         called = [step.config.workflow for step in definition.walk() if step.type == "workflow"]
         assert row["uses"] == sorted({text.split("@")[0] for text in called})
+    if kind == "workflow_schedule":
+        assert [row[name] for name in ("cron", "zone", "workflow")] == [
+            state.plan.cron,
+            state.plan.zone,
+            state.plan.workflow,
+        ]
+        assert (row["missed"], row["overlap"]) == (state.plan.missed, state.plan.overlap)
+        assert row["definition"] == state.plan.workflow.split("@")[0]
     if kind == "workflow":
         assert (row["steps_over"], row["steps_total"]) == progress_of(state)
         assert tuple(row["awaiting"]) == awaiting_of(state)

@@ -1,4 +1,4 @@
-"""Schedules: fields of cron, and what happens when clocks change, against facts from outside.
+"""Cron: fields of cron, and what happens when clocks change, against facts from outside.
 
 The changes are those of the IANA database: Europe/Berlin 2026-03-29 01:00 UTC (02:00 to 03:00) and 2026-10-25 01:00 UTC
 (03:00 to 02:00); America/New_York 2026-03-08 07:00 UTC (02:00 to 03:00) and 2026-11-01 06:00 UTC (02:00 to 01:00);
@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput, NaiveDatetime
-from aura_engine.orchestration.schedules import RUNS_LIMIT, CronSchedule, MissedRuns, due_runs
+from aura_contracts.workflow_schedule import RUNS_LIMIT, MissedRuns
+from aura_engine.cron import CronSchedule, due_runs
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
 

@@ -1,4 +1,4 @@
-"""Schedules: when something is due again, by a cron expression and a time zone. Pure.
+"""Cron: when something is due again, by a cron expression and a time zone. Pure.
 
     schedule = CronSchedule.parse("30 2 * * MON-FRI", "Europe/Berlin")
     schedule.next_after(instant)
@@ -18,9 +18,8 @@ When clocks change, as Debian's cron does it:
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
 from functools import lru_cache
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -28,12 +27,10 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from aura_contracts.errors import InvalidInput, NaiveDatetime
+from aura_contracts.workflow_schedule import RUNS_LIMIT, MissedRuns
 
 HORIZON = 50
 """Years to look for the next moment: ``0 0 29 2 *`` may need 8, and on a certain day of the week 40."""
-
-RUNS_LIMIT = 100
-"""The most missed runs that are made up for."""
 
 EXPRESSION_LIMIT = 200
 """Characters of an expression."""
@@ -56,17 +53,6 @@ _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
-
-
-class MissedRuns(StrEnum):
-    """What happens to moments that came while no engine ran."""
-
-    SKIP = "skip"
-    """They are left out."""
-    ONCE = "once"
-    """The latest of them runs; the others are left out."""
-    ALL = "all"
-    """They all run, the latest `RUNS_LIMIT` at most, oldest first."""
 
 
 @attrs.frozen
@@ -153,7 +139,7 @@ class CronSchedule:
             remedy = f"give {', '.join(field.name for field in _FIELDS)}, or one of {', '.join(_SHORT)}"
             reason = f"{expression!r} has {len(texts)} fields, not {len(_FIELDS)}"
             raise InvalidInput(field="cron", reason=reason, remedy=remedy)
-        minutes, hours, days, months, week = (field.parse(text) for field, text in zip(_FIELDS, texts, strict=True))
+        minutes, hours, days, months, week = _numbers(expression, texts)
         either = not texts[2].startswith("*") and not texts[4].startswith("*")
         if not either and min(days) > max(_LONGEST[month - 1] for month in months):
             reason = f"{expression!r}: no month that it names has a day {min(days)}"
@@ -246,6 +232,18 @@ class CronSchedule:
 
     def _moments(self, day: date) -> tuple[datetime, ...]:
         return _moments(self.zone, self.times, day, is_interval=self.is_interval)
+
+
+def _numbers(expression: str, texts: Sequence[str]) -> Iterator[frozenset[int]]:
+    """Yield the numbers of each field. Raises `InvalidInput`, which says at which column the field begins."""
+    column = 0
+    for field, text in zip(_FIELDS, texts, strict=True):
+        column = max(expression.find(text, column), 0)  # of a short form all fields are correct
+        try:
+            yield field.parse(text)
+        except InvalidInput as error:
+            raise error.replaced(reason=f"column {column + 1}, {error.reason}") from None
+        column += len(text)
 
 
 @lru_cache(maxsize=256)
