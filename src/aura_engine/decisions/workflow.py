@@ -385,7 +385,7 @@ def _cancel(state: Workflow, command: CancelWorkflow, context: Context) -> Event
 
 
 _PROGRESS = (DecideStep, StartStep, ChooseCase, ExpandStep, EndRound, CompleteStep)
-"""The commands with which a workflow goes on as it was settled before; after all others everything is looked at."""
+"""The commands with which a workflow continues as it was settled before; after all others everything is looked at."""
 
 
 def _settle(

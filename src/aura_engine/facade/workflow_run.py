@@ -76,7 +76,7 @@ class WorkflowRun:
         the failure and the failed steps, `WorkflowRunCancelled`, and `WorkflowNotDriven` if it has not ended but no
         engine drives it.
         """
-        workflow = await facade.WorkflowWatch(self._core, self.id).end()
+        workflow = await WorkflowWatch(self._core, self.id).end()
         if workflow.status is WorkflowStatus.FAILED and workflow.failure is not None:
             failed = tuple(step.id for step in workflow.steps.values() if step.status is StepStatus.FAILED)
             reason, problem = str(workflow.failure.reason), workflow.failure.message

@@ -290,7 +290,7 @@ class WorktreeConformance(Conformance):
         assert len(git.list_worktrees(str(repo))) == 1
 
     def test_a_worktree_that_git_is_removing_holds_no_branch(self, git: Git, repo: Scratch, linked: Scratch) -> None:
-        """Git removes its files one by one, and goes on when who asked for it was killed."""
+        """Git removes its files one by one, and continues when who asked for it was killed."""
         (directory,) = (repo.path / ".git" / "worktrees").iterdir()
         shutil.rmtree(linked.path)
         (directory / "gitdir").unlink()
