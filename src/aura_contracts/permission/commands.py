@@ -191,7 +191,23 @@ def _is_fed(command: SimpleCommand) -> bool:
     name, arguments = _name_of(words), words[1:]
     if _INTERPRETERS.fullmatch(name):
         return _is_inline(name, arguments)
-    return name in SHELLS and not command.inputs and all(word.text.startswith("-") for word in arguments)
+    if name not in SHELLS or command.inputs:
+        return False
+    given = _program_in(arguments)
+    if given is not None:
+        return any(map(_is_fed, read_line(given).commands))
+    return all(word.text.startswith("-") for word in arguments)
+
+
+def _program_in(arguments: Sequence[Word]) -> str | None:
+    """Return the text after ``-c`` that a shell runs, which may be the name of another shell; None without one."""
+    after = False
+    for before, word in pairwise((_bare([""])[0], *arguments)):
+        if re.fullmatch(r"-[A-Za-z]*c", word.text):
+            after = True
+        elif after and word.text[:1] not in ("-", "+") and not re.fullmatch(r"[-+][A-Za-z]*[oO]", before.text):
+            return word.text
+    return None
 
 
 def _crude(part: str) -> tuple[Word, ...]:
@@ -316,7 +332,10 @@ def _read_as_program(command: SimpleCommand, words: tuple[Word, ...], depth: int
         return
     for text in command.inputs:
         yield from _run_by(read_line(text), depth + 1)
-    if not command.inputs and not any(re.fullmatch(r"-[a-z]*c", word.text) for word in arguments):
+    given = _program_in(arguments)
+    if given is not None:
+        yield from _run_by(read_line(given), depth + 1)
+    elif not command.inputs:
         yield None
 
 

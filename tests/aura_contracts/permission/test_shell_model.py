@@ -144,6 +144,9 @@ def test_a_line_that_a_pattern_allows_runs_only_what_it_names(line, shell, stubs
 @example(line="A='b c' rm x", shell="bash")
 @example(line="{fd}>f rm x", shell="bash")
 @example(line="echo rm | xargs env", shell="bash")
+@example(line="printf 'rm x' | sh -c sh -c ", shell="bash")
+@example(line="printf 'rm x' | bash -c -o errexit bash", shell="bash")
+@example(line="printf 'rm x' | sh -c 'sh -c sh' x", shell="bash")
 def test_a_line_that_is_not_refused_and_not_asked_does_not_run_what_is_denied(line, shell, stubs, tmp_path):
     line = line.replace("BIN", str(stubs))
     if verdict(line, ("Bash",), ("Bash(rm *)",)) is Ruling.ALLOWED:
