@@ -189,7 +189,7 @@ class Reference:
     def settle(self):
         before = None
         while before != (before := self._picture()):
-            for step in self.all:
+            for step in sorted(self.all, key=lambda step: -len(list(step.around()))):  # containers after what is inside
                 self._settle_step(step)
             self._settle_whole()
             if before == self._picture():

@@ -115,8 +115,11 @@ def _harmless(value):
 
 
 def schemas():
-    return st.fixed_dictionaries(
-        {"type": st.sampled_from(("string", "integer", "array"))}, optional={"default": json_values()}
+    """Schemas, some with a default that fits them."""
+    values = {"string": texts(), "integer": st.integers(-100, 100), "array": st.lists(json_values(), max_size=2)}
+    return st.one_of(
+        st.fixed_dictionaries({"type": st.just(name)}, optional={"default": fitting})
+        for name, fitting in values.items()
     )
 
 

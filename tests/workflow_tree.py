@@ -153,7 +153,7 @@ class Step:
     def join(self):
         """``go``, ``skip`` or ``wait``."""
         others, rule = self.dependencies, self.definition.join
-        if not others or self.decided:
+        if not others:
             return "go"
         if rule is Join.ALL_DONE:
             return "go" if all(other.over for other in others) else "wait"

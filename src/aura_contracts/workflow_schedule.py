@@ -35,7 +35,7 @@ from aura_contracts.aggregate import (
     sets,
     status_only,
 )
-from aura_contracts.events import CommandRefusal, Event
+from aura_contracts.events import CommandRefusal, Event, Instant
 from aura_contracts.ids import ScheduleId, WorkflowId
 from aura_contracts.plain_data import Plain
 
@@ -120,7 +120,7 @@ class ScheduleCreated(Event, frozen=True, kw_only=True):
     workflow_schedule_id: ScheduleId
     name: str
     plan: SchedulePlan
-    next_at: datetime | None
+    next_at: Instant | None
     """None: its expression names no moment of the next 50 years."""
 
 
@@ -129,7 +129,7 @@ class ScheduleRevised(Event, frozen=True, kw_only=True):
 
     topic = "workflow_schedule.revised"
     plan: SchedulePlan
-    next_at: datetime | None
+    next_at: Instant | None
 
 
 class SchedulePaused(Event, frozen=True, kw_only=True):
@@ -143,7 +143,7 @@ class ScheduleResumed(Event, frozen=True, kw_only=True):
     """The paused schedule starts workflows again. What came while it was paused is left out."""
 
     topic = "workflow_schedule.resumed"
-    next_at: datetime | None
+    next_at: Instant | None
 
 
 class ScheduleRemoved(Event, frozen=True, kw_only=True):
@@ -157,28 +157,28 @@ class ScheduleFired(Event, frozen=True, kw_only=True):
     """The workflow of a moment was started, in the same append."""
 
     topic = "workflow_schedule.fired"
-    scheduled_at: datetime
+    scheduled_at: Instant
     workflow_id: WorkflowId
-    next_at: datetime | None
+    next_at: Instant | None
 
 
 class MomentsOmitted(Event, frozen=True, kw_only=True):
     """The moments from `first_at` until `last_at` started nothing."""
 
     topic = "workflow_schedule.moments_omitted"
-    first_at: datetime
-    last_at: datetime
+    first_at: Instant
+    last_at: Instant
     reason: OmissionReason
-    next_at: datetime | None
+    next_at: Instant | None
 
 
 class ScheduleFailed(Event, frozen=True, kw_only=True):
     """The workflow of a moment could not be started: its definition was retired, or does not take the inputs."""
 
     topic = "workflow_schedule.failed"
-    scheduled_at: datetime
+    scheduled_at: Instant
     reason: str
-    next_at: datetime | None
+    next_at: Instant | None
     again: bool = False
     """The moment before failed, too: operators were notified then."""
 
@@ -187,7 +187,7 @@ class ScheduleMoved(Event, frozen=True, kw_only=True):
     """The clock had been ahead when the next moment was found, and was set back: an earlier one is the next."""
 
     topic = "workflow_schedule.moved"
-    next_at: datetime | None
+    next_at: Instant | None
 
 
 class ScheduleCommandRefused(Event, frozen=True, kw_only=True):

@@ -9,8 +9,8 @@
         task = await run.result()
 
 An `Engine` groups its methods by noun: `tasks`, `executions`, `approvals`, `links`, `agents`, `projects`, `boards`,
-`templates`, `workflows`, `workspaces`, `sessions`, `executors`, `policies`, `timers`, `notifications`, `usage`,
-`stats`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands.
+`templates`, `workflows`, `schedules`, `workspaces`, `sessions`, `executors`, `policies`, `timers`, `notifications`,
+`usage`, `stats`, `events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands.
 `open_engine_sync` opens the same engine for blocking code.
 
 This module exports everything that an embedding program needs: the engine and its results, states and their statuses,

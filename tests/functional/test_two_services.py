@@ -29,9 +29,9 @@ async def test_one_that_has_lost_its_lock_fires_nothing_and_waits(postgres, post
     passed, fired = timedelta(), []
     fire = effects.fire
 
-    async def fires(bus, timer, drive):
+    async def fires(bus, timer, start, drive):
         fired.append(bus)
-        return await fire(bus, timer, drive)
+        return await fire(bus, timer, start, drive)
 
     def opened():
         host = Host(clock=lambda: now() + passed)

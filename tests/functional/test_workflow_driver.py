@@ -117,7 +117,9 @@ async def test_a_command_whose_process_was_lost_recovers_as_its_author_says(open
         workflow_id = await start(engine, defined(lost, **in_app))
         await until((tmp_path / "pids").exists)
         await until(lambda: (tmp_path / "pids").read_text().endswith("\n"))
-        for pid in map(int, (tmp_path / "pids").read_text().split()):
+        supervisor, process = map(int, (tmp_path / "pids").read_text().split())
+        os.kill(supervisor, signal.SIGSTOP)  # so that it cannot tell how the command ended
+        for pid in (process, supervisor):
             os.kill(pid, signal.SIGKILL)
         workflow = await ends(engine, workflow_id)
     step, begun = workflow.steps["lost"], len((tmp_path / "pids").read_text().splitlines())

@@ -44,7 +44,9 @@ def moves_of_humans(world: Reference) -> list[Move]:
     if world.final or world.ending:
         return []
     waits = (one.config for one in world.definition.walk() if isinstance(one.config, v.WaitStep))
-    moves = [Move("cancel"), *(Move("signal", config.signal) for config in waits if config.signal)]
+    moves = [Move("cancel")]
+    if world.status is not WorkflowStatus.FAILED:  # it takes none until it runs again
+        moves += [Move("signal", config.signal) for config in waits if config.signal]
     if world.status is WorkflowStatus.ACTIVE:
         moves.append(Move("pause"))
     if world.status is WorkflowStatus.PAUSED:

@@ -116,6 +116,7 @@ from aura_contracts.workflow.outline import StepPlace as StepPlace
 from aura_contracts.workflow.outline import case_blocks as case_blocks
 from aura_contracts.workflow.outline import inner_blocks as inner_blocks
 from aura_contracts.workflow.outline import outline_of as outline_of
+from aura_contracts.workflow.outline import place_in_order as place_in_order
 from aura_contracts.workflow.progress import WorkflowProgress as WorkflowProgress
 from aura_contracts.workflow.progress import awaiting_of as awaiting_of
 from aura_contracts.workflow.progress import progress_of as progress_of

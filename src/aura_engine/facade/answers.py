@@ -7,7 +7,8 @@ from aura_contracts.aggregate import Command
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.ids import TaskId, WorkflowId
-from aura_contracts.task import TASK, TaskStatus
+from aura_contracts.ports.read_models import TaskQuery
+from aura_contracts.task import TASK, Task, TaskStatus
 from aura_contracts.workflow import WORKFLOW
 from aura_engine import runtime
 from aura_engine.facade.core import Core
@@ -44,21 +45,26 @@ async def workflows_of(core: Core, approval: Approval) -> Sequence[WorkflowId]:
     """Return the workflows that wait for a question of a step, or of its task: each after those that run for it."""
     found: list[WorkflowId] = []
     ident = approval.workflow_id or await _workflow_of_task(core, approval.task_id)
-    while ident is not None and (workflow := await core.bus.fetch(WORKFLOW, ident)) is not None:
+    while ident is not None and (workflow := await core.bus.get(WORKFLOW, ident)) is not None:
         found.append(workflow.id)
         ident = None if workflow.parent is None else workflow.parent.workflow_id
     return found
 
 
 async def _workflow_of_task(core: Core, task_id: TaskId | None) -> WorkflowId | None:
-    """Return the workflow that a task, or the one that it is a part of, was made for."""
-    task = None if task_id is None else await core.bus.fetch(TASK, task_id)
+    """Return the workflow that a task, or the one that it is a part of, was made for: that never changes."""
+    task = await _task_row(core, task_id)
     while task is not None and task.parent_id is not None:
-        task = await core.bus.fetch(TASK, task.parent_id)
+        task = await _task_row(core, task.parent_id)
     if task is None or task.created_by != ENGINE:
         return None
     about = task.context.get(WORKFLOW_KEY)
     return WorkflowId(about["id"]) if isinstance(about, Mapping) else None
+
+
+async def _task_row(core: Core, task_id: TaskId | None) -> Task | None:
+    rows = () if task_id is None else (await core.reads.list(TaskQuery(id=task_id))).rows
+    return rows[0] if rows else None
 
 
 async def record_answer(

@@ -29,6 +29,7 @@ READING = {
     *("verify", "export", "costs", "queue", "locks", "comments", "overlaps", "parts", "test"),
     *("validate", "record", "url", "page", "builtin", "preview", "revisions"),
     *("definition", "definitions", "attach", "history", "graph", "why", "critical_path"),
+    *("upcoming", "workflows"),
 }
 """Methods that change nothing; what else a noun has is a command."""
 
@@ -42,6 +43,7 @@ MAKING = {
     "boards.create": lambda e, _: e.boards.create("Shop"),
     "templates.set": lambda e, _: e.templates.set("review", "Look again."),
     "workflows.create": lambda e, _: e.workflows.create(ASKS),
+    "schedules.save": lambda e, _: e.schedules.save("often", "ask", "* * * * *"),
     "workflows.start": lambda e, _: e.workflows.start(ASKS),
     "links.rotate_keys": lambda e, _: e.links.rotate_keys(),
     "timers.fire_due": lambda e, _: e.timers.fire_due(),
@@ -101,6 +103,9 @@ COMMANDS = MAKING | {
     "templates.restore": lambda e, _: e.templates.restore("stored"),
     "workflows.retire": lambda e, _: e.workflows.retire("ask"),
     "workflows.restore": lambda e, _: e.workflows.restore("ask"),
+    "schedules.pause": lambda e, _: e.schedules.pause("daily"),
+    "schedules.resume": lambda e, _: e.schedules.resume("daily"),
+    "schedules.remove": lambda e, _: e.schedules.remove("daily"),
     "workflows.fork": lambda e, x: e.workflows.fork(x.workflow, "ask"),
     "workflows.advance": lambda e, x: e.workflows.advance(x.workflow),
     "workflows.pause": lambda e, x: e.workflows.pause(x.workflow),
@@ -152,6 +157,7 @@ class Stored:
         about = {"workspace_id": self.ended, "path": tree, "repository": self.repository}
         self.orphan = Orphan(**about, branch="", dirty=False, reason="left behind")
         await engine.workflows.create(ASKS)
+        await engine.schedules.save("daily", "ask", "0 4 * * *")
         self.workflow = (await engine.workflows.start("ask")).id
         await until(lambda: self._asks(engine))
         self.board = (await engine.boards.create("Stored")).id  # its cards follow the tasks, which rest by now

@@ -70,7 +70,7 @@ async def test_groups_take_turns():
         await slots.take("first", "custom", "big")
         for number in range(4):
             group.start_soon(work, f"big-{number}", "big")
-        await anyio.wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
         group.start_soon(work, "small", "small")
         await anyio.wait_all_tasks_blocked()
         held = ["first", *order]

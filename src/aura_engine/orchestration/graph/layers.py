@@ -16,6 +16,7 @@ Nothing depends on hashes or chance. An edge that would close a circle is taken 
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
+from math import ceil, floor
 from typing import NamedTuple
 
 import attrs
@@ -290,8 +291,8 @@ def _drawn(
     layers: Sequence[Sequence[_Cell]],
     chains: Sequence[Sequence[_Cell]],
 ) -> Arrangement:
-    left = round(min((cell.x - cell.left for layer in layers for cell in layer), default=0))
-    right = round(max((cell.x + cell.right for layer in layers for cell in layer), default=0))
+    left = floor(min((cell.x - cell.left for layer in layers for cell in layer), default=0))
+    right = ceil(max((cell.x + cell.right for layer in layers for cell in layer), default=0))
     tops, bottoms, y = [], [], 0
     for layer in layers:
         tops.append(y)
