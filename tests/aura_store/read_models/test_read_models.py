@@ -115,10 +115,10 @@ async def test_a_rebuild_that_loses_its_connection_begins_again(postgres_url, po
     ends = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{postgres_database}'"
     apply, ended = Fold.apply, []
 
-    def ending(*arguments):
+    def ending(*arguments, **named):
         if not ended:
             ended.append(postgres.execute(ends))
-        apply(*arguments)
+        apply(*arguments, **named)
 
     async with open_log(postgres_url) as log, open_read_models(log) as models:
         await tell(log, story())
