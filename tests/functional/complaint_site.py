@@ -1,16 +1,13 @@
 """A site for complaints about workflows: ``aura workflow`` in processes that are killed, and what commands leave."""
 
 import subprocess
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
-import pytest
 from workflow_steps import step
 
 from aura_contracts.workflow import CommandStep
 from aura_engine import open_engine
-from aura_engine.clockwork import wall_clock
 from sites import AURA, Site
 
 
@@ -63,24 +60,3 @@ def kill(process):
     """Kill a process as with ``kill -9``."""
     process.kill()
     process.wait()
-
-
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self):
-        self.now = datetime(2026, 1, 4, 12, tzinfo=UTC)
-
-    def __call__(self):
-        return self.now
-
-    def passes(self, **duration):
-        self.now += timedelta(**duration)
-
-
-@pytest.fixture
-def set_clock(monkeypatch):
-    """A clock that is set, and drivers that look at it all the time."""
-    monkeypatch.setattr(wall_clock, "CLOCK_CHECK", 0.01)
-    monkeypatch.setattr(wall_clock, "HOLD", 0.0)
-    return SetClock()

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from aura_engine.inputs import Place as Place
     from aura_engine.inputs import RunRequest as RunRequest
     from aura_engine.inputs import StartOptions as StartOptions
-    from aura_engine.inputs import title_of as title_of
     from aura_engine.jinja_templates import Template as Template
     from aura_engine.jinja_templates import included as included
     from aura_engine.jinja_templates import provided as provided

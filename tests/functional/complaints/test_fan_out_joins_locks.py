@@ -5,7 +5,7 @@ import signal
 from itertools import accumulate
 
 import pytest
-from complaint_site import WorkflowCommands, held, kill, marks, seen, set_clock
+from complaint_site import held, kill, marks, seen
 from workflow_steps import command, defined, ends, reaches, statuses, step
 
 from aura_contracts.workflow import (
@@ -21,30 +21,11 @@ from aura_engine.host import Host
 from command_line import call_aura, move_to
 from conditions import until
 from engines import open_questions
-from sites import made_site
-
-__all__ = ["set_clock"]
 
 pytestmark = pytest.mark.anyio
 
 asyncio_only = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 """For what runs in processes of its own."""
-
-
-@pytest.fixture
-def here(repository, monkeypatch):
-    """The folder of the witness; commands work on the repository in it."""
-    monkeypatch.chdir(repository)
-    return repository.parent
-
-
-@pytest.fixture
-def site(tmp_path):
-    root = tmp_path / "site"
-    root.mkdir()
-    with made_site(root, kind=WorkflowCommands) as site:
-        site.grace = 1.0
-        yield site
 
 
 def for_each(items, *steps, **more):
@@ -306,7 +287,7 @@ LOCKED = {"locks": ("prod",)}
 
 
 @pytest.mark.parametrize("ended", ["cancelled", "terminated", "failed", "timeout", "handled", "skipped", "compensated"])
-async def test_63_a_lock_is_free_however_its_step_ended(opened, here, set_clock, ended):
+async def test_63_a_lock_is_free_however_its_step_ended(opened, here, time, ended):
     """argoproj/argo-workflows#8684, #7633, #11117, #4046: a mutex was kept after a terminate, or by a hook.
 
     In AURA it is free for other steps and for other workflows once nothing of the step runs, however that ended.
@@ -320,7 +301,7 @@ async def test_63_a_lock_is_free_however_its_step_ended(opened, here, set_clock,
     after = (held if ended == "compensated" else marks)(
         here, "after", "first", join=Join.ALL_DONE, locks=() if ended == "compensated" else ("prod",)
     )
-    async with opened(host=Host(clock=set_clock)) as engine:
+    async with opened(host=Host(clock=time)) as engine:
         run = await engine.workflows.start(defined(first, after))
         await until(lambda: "first" in seen(here))
         other = await engine.workflows.start(defined(marks(here, "other", **LOCKED)))
@@ -330,7 +311,7 @@ async def test_63_a_lock_is_free_however_its_step_ended(opened, here, set_clock,
             case "skipped":
                 await engine.workflows.skip(run.id, "first", "not needed")
             case "timeout":
-                set_clock.passes(seconds=61)
+                time.passes(seconds=61)
             case "terminated":
                 await engine.workflows.cancel(run.id)
             case "compensated":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from complaint_site import WorkflowCommands, held, kill, marks, seen, set_clock
+from complaint_site import held, kill, marks, seen
 from workflow_steps import command, defined, ends, reaches, statuses, step
 
 from aura_contracts.errors import CommandRefused
@@ -28,30 +28,11 @@ from aura_engine.host import Host
 from command_line import call_aura, move_to, running_aura
 from conditions import until
 from engines import open_questions
-from sites import made_site
-
-__all__ = ["set_clock"]
 
 pytestmark = pytest.mark.anyio
 
 asyncio_only = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 """For what runs in processes of its own."""
-
-
-@pytest.fixture
-def here(repository, monkeypatch):
-    """The folder of the witness; commands work on the repository in it."""
-    monkeypatch.chdir(repository)
-    return repository.parent
-
-
-@pytest.fixture
-def site(tmp_path):
-    root = tmp_path / "site"
-    root.mkdir()
-    with made_site(root, kind=WorkflowCommands) as site:
-        site.grace = 1.0
-        yield site
 
 
 # --- What people see, 45 to 48 ----------------------------------------------------------------------------------------
@@ -171,13 +152,13 @@ def test_46_a_pause_says_what_runs_on(begun, place):
     assert call_aura("workflow", "resume", workflow_id).code == 0
 
 
-async def test_46_nothing_begins_in_a_pause(opened, here, set_clock):
+async def test_46_nothing_begins_in_a_pause(opened, here, time):
     """The same complaint: no item, no attempt, no handler of a paused workflow begins, and all of them do later."""
     each = step("each", ForEachStep(items="[0, 1]", steps=(held(here, "i{{ item }}", name="i"),), concurrency=1))
     tries = marks(here, "try", fails=True, retry=StepRetry(attempts=2, pause=60), on_failure="continue")
     fails = step("fails", CommandStep(run=f"until [ -e {here}/gate ]; do sleep 0.02; done; exit 1"))
     handled = step("handled", fails.config, handler=(marks(here, "handler"),))
-    async with opened(host=Host(clock=set_clock)) as engine:
+    async with opened(host=Host(clock=time)) as engine:
         run = await engine.workflows.start(defined(each, tries, handled))
         await until(lambda: sorted(seen(here)) == ["i0", "try"])
         await reaches(engine, run.id, lambda one: one.steps["try"].status == "retrying")
@@ -188,7 +169,7 @@ async def test_46_nothing_begins_in_a_pause(opened, here, set_clock):
             run.id,
             lambda one: (one.steps["each[0]/i"].status, one.steps["handled"].status) == ("completed", "handling"),
         )
-        set_clock.passes(seconds=61)
+        time.passes(seconds=61)
         state = await engine.workflows.advance(run.id)
         assert (state.status, state.steps["try"].status, state.steps["each"].begun) == ("paused", "retrying", 1)
         assert sorted(seen(here)) == ["i0", "try"]
@@ -427,7 +408,7 @@ def _failed_again(number):
 
 
 @pytest.mark.parametrize("whole", [True, False])
-async def test_54_timeouts_stand_still_in_a_pause(opened, here, set_clock, whole):
+async def test_54_timeouts_stand_still_in_a_pause(opened, here, time, whole):
     """Netflix/conductor#3294, PR #2230: workflows timed out while they were paused, or at once on their resume.
 
     In AURA the timeout of a step and the deadline of the whole stand still, also when no engine runs, and go on with
@@ -435,20 +416,20 @@ async def test_54_timeouts_stand_still_in_a_pause(opened, here, set_clock, whole
     """
     limit = {"timeout": 60} if not whole else {}
     definition = defined(held(here, "work", **limit), **({"deadline": 60} if whole else {}))
-    host = Host(clock=set_clock)
+    host = Host(clock=time)
     async with opened(host=host) as engine:
         run = await engine.workflows.start(definition)
         await until(lambda: seen(here) == ["work"])
-        set_clock.passes(seconds=40)
+        time.passes(seconds=40)
         await engine.workflows.pause(run.id)
-        set_clock.passes(hours=5)
+        time.passes(hours=5)
     async with opened(host=host, drive_all=True) as engine:
         await engine.workflows.advance(run.id)
         await engine.workflows.resume(run.id)
-        set_clock.passes(seconds=19)
+        time.passes(seconds=19)
         state = await engine.workflows.advance(run.id)
         assert (state.status, state.steps["work"].status) == ("active", "running")
-        set_clock.passes(seconds=2)
+        time.passes(seconds=2)
         done = await ends(engine, run.id)
     assert (done.status, done.failure.reason) == ("failed", FailureReason.TIMEOUT)
 

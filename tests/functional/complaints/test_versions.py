@@ -12,13 +12,6 @@ from sites import made_site
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def here(repository, monkeypatch):
-    """The folder of the witness; commands work on the repository in it."""
-    monkeypatch.chdir(repository)
-    return repository.parent
-
-
 @pytest.mark.deep
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_41_a_workflow_continues_by_its_own_definition_after_a_deploy(tmp_path, anyio_backend):
